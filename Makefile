@@ -1,0 +1,47 @@
+# Two commands: `make demo` and `make test`. Everything lives in .venv, the command is .venv/bin/spikeprune.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+FASHION := /usr/share/datasets/fashion-mnist
+DATA ?= fashion-mnist
+OUT ?= runs/demo
+
+.PHONY: demo test lint types unit install data clean benchmark
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+# As root on Debian the data package is installed; elsewhere the loader says where it looked.
+data:
+	@if [ "$(DATA)" = fashion-mnist ] && [ ! -d $(FASHION) ] \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq dataset-fashion-mnist >/dev/null \
+	  || echo 'dataset-fashion-mnist could not be installed; the loader looks elsewhere'; fi
+
+demo: install data
+	$(BIN)/spikeprune run --recipe demo --data $(DATA) --out $(OUT)
+
+test: lint types unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+unit: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
+	  --cov --cov-report=term
+
+benchmark: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,60 @@
+"""Errors of the package: what was expected, what came, what to do.
+
+Everything that spikeprune refuses is a `SpikePruneError`; the command line turns it into one
+message and a non-zero exit code.
+"""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BudgetError",
+    "ConfigError",
+    "DataError",
+    "ModelError",
+    "ObservationError",
+    "RunError",
+    "SpikePruneError",
+    "missing_extra",
+    "unknown_name",
+]
+
+
+class SpikePruneError(Exception):
+    """Base of every error that spikeprune raises on purpose."""
+
+
+class ConfigError(SpikePruneError, ValueError):
+    """An option, or a combination of options, that cannot be honoured."""
+
+
+class BudgetError(ConfigError):
+    """A pruning target that floors, limits or the net itself make impossible."""
+
+
+class ModelError(SpikePruneError, ValueError):
+    """A model that cannot be pruned as asked: no neurons, unmapped layers, weights that do not fit."""
+
+
+class ObservationError(SpikePruneError, RuntimeError):
+    """Membrane potentials were not recorded as they must be (none, or a wrong count of time steps)."""
+
+
+class DataError(SpikePruneError, ValueError):
+    """Data that is missing, truncated, or does not fit the model."""
+
+
+class RunError(SpikePruneError, RuntimeError):
+    """A run that cannot start or go on (foreign output folder, NaN loss)."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
+    """Return the error for an unknown name, listing the valid ones."""
+    return ConfigError(f"unknown {kind} {name!r}; expected one of: {', '.join(sorted(valid))}")
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> ConfigError:
+    """Return the error for an optional package that is not installed, naming the extra."""
+    return ConfigError(
+        f"{purpose} needs the package {package!r}, which is not installed; "
+        f"install it with: pip install 'spikeprune[{extra}]'"
+    )

@@ -1,0 +1,56 @@
+"""Imports go one way: cli -> lab -> engine -> science; adapters name frameworks, science only torch."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "spikeprune"
+ALLOWED = {
+    "science": {"science"},
+    "adapters": {"adapters"},
+    "engine": {"engine", "science", "adapters.base"},
+    "zoo": {"zoo"},
+    "data": {"data"},
+    "lab": {"lab", "engine", "science", "adapters.base", "zoo", "data", "recipes"},
+    "cli": {"lab"},
+}
+FRAMEWORKS = {"spikingjelly", "snntorch", "norse", "sinabs"}
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(area):
+    root = PACKAGE / area
+    return sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+
+
+@pytest.mark.parametrize("area", ALLOWED)
+def test_imports_go_one_way(area):
+    permitted = tuple(f"spikeprune.{name}" for name in ALLOWED[area] | {"errors", "__version__"})
+    for path in modules(area):
+        for name in imported_modules(path):
+            if name.startswith("spikeprune"):
+                assert name.startswith(permitted), f"{path.name} of {area} imports {name}"
+
+
+def test_only_adapters_and_zoo_name_a_framework():
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] in {"adapters", "zoo"}:
+            continue
+        roots = {name.split(".")[0] for name in imported_modules(path)}
+        assert not roots & FRAMEWORKS, f"{path} names {roots & FRAMEWORKS}"
+
+
+def test_science_needs_torch_alone():
+    standard = {"collections", "math", "typing", "dataclasses", "itertools", "functools", "types"}
+    for path in modules("science"):
+        roots = {name.split(".")[0] for name in imported_modules(path)}
+        assert roots <= standard | {"torch", "spikeprune"}, f"{path}: {roots}"
