@@ -1,0 +1,1 @@
+"""Pure functions of tensors: what to score, what to drop, what to bring back."""

@@ -1,0 +1,160 @@
+"""From one density for the whole net to the number of live weights in each tensor."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import BudgetError, ConfigError, unknown_name
+from spikeprune.science.select import top_k
+
+__all__ = ["ALLOCATIONS", "kept_counts"]
+
+ALLOCATIONS = ("global", "uniform", "erk")
+
+Shapes = Mapping[str, Sequence[int]]
+Limits = Mapping[str, tuple[float, float]]
+
+
+class _Bounds(NamedTuple):
+    low: list[int]
+    high: list[int]
+
+
+def kept_counts(
+    shapes: Shapes,
+    density: float,
+    *,
+    allocation: str = "global",
+    saliency: Mapping[str, Tensor] | None = None,
+    limits: Limits | None = None,
+) -> dict[str, int]:
+    """Return how many weights of each tensor live; the sum is exactly `round(density * N)`.
+
+    `global`: each tensor's share of the most salient weights of all tensors (ties: mapping
+    order, then flat index). `uniform`: the same density everywhere. `erk`: density proportional
+    to `sum(shape) / prod(shape)`; what would exceed a tensor's size is set dense and the rest
+    rescaled. The last two are rounded by largest remainder. Under limits, the scale (or the
+    global threshold) is the one that meets the total with every count within its limits.
+
+    Args:
+        shapes: Shape of each prunable tensor, by name; the order matters for ties.
+        density: Live / prunable weights, in [0, 1].
+        allocation: One of `ALLOCATIONS`.
+        saliency: A score for every weight, by the names of `shapes`; for `global`. Dead weights
+            that may not come back should have the lowest score.
+        limits: Lowest and highest density by tensor name. Counts are rounded inwards (up, then
+            down), and up where no whole number lies between.
+
+    Raises:
+        ConfigError: Unknown allocation or name, density or limits outside [0, 1], a lower above
+            an upper limit, or `global` without a saliency that fits.
+        BudgetError: The limits do not allow the total.
+
+    Source: method, section 3; Evci et al., Rigging the Lottery, 2020 (ERK).
+    """
+    if allocation not in ALLOCATIONS:
+        raise unknown_name("allocation", allocation, ALLOCATIONS)
+    if not 0.0 <= density <= 1.0:
+        raise ConfigError(f"expected a density in [0, 1], got {density}")
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    total = round(density * sum(sizes))
+    bounds = _bounds(shapes, sizes, limits or {})
+    _check_budget(total, bounds)
+    if allocation == "global":
+        counts = _global(_ordered(shapes, saliency), bounds, total)
+    else:
+        uniform = allocation == "uniform"
+        shares = sizes if uniform else [sum(shape) for shape in shapes.values()]
+        counts = _round(_fill(shares, bounds, total), total)
+    return dict(zip(shapes, counts, strict=True))
+
+
+def _bounds(shapes: Shapes, sizes: list[int], limits: Limits) -> _Bounds:
+    for name, (low, high) in limits.items():
+        if name not in shapes:
+            raise unknown_name("tensor in the density limits", name, shapes)
+        if not 0.0 <= low <= high <= 1.0:
+            raise ConfigError(
+                f"expected density limits 0 <= low <= high <= 1 for {name!r}, got {(low, high)}"
+            )
+    pairs = [limits.get(name, (0.0, 1.0)) for name in shapes]
+    # Decimal fractions as the user wrote them: ceil(0.1 * 30) in binary floating point is 4.
+    exact = [[Fraction(limit).limit_denominator(10**9) for limit in pair] for pair in pairs]
+    low_counts = [math.ceil(low * n) for (low, _), n in zip(exact, sizes, strict=True)]
+    high_counts = [math.floor(high * n) for (_, high), n in zip(exact, sizes, strict=True)]
+    return _Bounds(low_counts, [max(*p) for p in zip(low_counts, high_counts, strict=True)])
+
+
+def _check_budget(total: int, bounds: _Bounds) -> None:
+    least, most = sum(bounds.low), sum(bounds.high)
+    if not least <= total <= most:
+        raise BudgetError(
+            f"{total} weights shall live, but the density limits allow {least} to {most}; "
+            "change the sparsity or widen the limits"
+        )
+
+
+def _ordered(shapes: Shapes, saliency: Mapping[str, Tensor] | None) -> list[Tensor]:
+    if saliency is None or saliency.keys() != shapes.keys():
+        given = "none" if saliency is None else ", ".join(saliency)
+        raise ConfigError(
+            f"global allocation needs a saliency for each of: {', '.join(shapes)}; got: {given}"
+        )
+    for name, shape in shapes.items():
+        if tuple(saliency[name].shape) != tuple(shape):
+            raise ConfigError(
+                f"expected a saliency of shape {tuple(shape)} for {name!r}, "
+                f"got {tuple(saliency[name].shape)}"
+            )
+    return [saliency[name] for name in shapes]
+
+
+def _global(saliency: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
+    """Each tensor's best up to its lower limit, then the best of what its upper limit allows."""
+    eligible = []
+    for scores, low, high in zip(saliency, *bounds, strict=True):
+        everything = torch.ones_like(scores, dtype=torch.bool)
+        (allowed,) = top_k([scores], high, candidates=[everything])
+        (granted,) = top_k([scores], low, candidates=[everything])
+        eligible.append(allowed & ~granted)
+    chosen = top_k(saliency, total - sum(bounds.low), candidates=eligible)
+    return [low + int(c.count_nonzero()) for low, c in zip(bounds.low, chosen, strict=True)]
+
+
+def _fill(shares: list[int], bounds: _Bounds, total: int) -> list[Fraction]:
+    """Scale the shares by the one factor at which, clipped to the bounds, they sum to `total`.
+
+    The sum is piecewise linear in the factor and bends where a share meets a bound; exact
+    fractions leave no doubt about the segment.
+    """
+
+    def filled(scale: Fraction) -> list[Fraction]:
+        terms = zip(shares, *bounds, strict=True)
+        return [
+            min(max(scale * share, Fraction(low)), Fraction(high)) for share, low, high in terms
+        ]
+
+    def level(scale: Fraction) -> Fraction:
+        return sum(filled(scale), Fraction(0))
+
+    terms = list(zip(shares, *bounds, strict=True))
+    bends = sorted({Fraction(bound, share) for share, *pair in terms for bound in pair})
+    place = bisect_left(bends, Fraction(total), key=level)
+    if place == 0:
+        return filled(bends[0])
+    left, right = bends[place - 1], bends[place]
+    return filled(left + (right - left) * (total - level(left)) / (level(right) - level(left)))
+
+
+def _round(targets: list[Fraction], total: int) -> list[int]:
+    """Round to whole numbers of the given sum: the largest remainders up, ties by order."""
+    counts = [math.floor(target) for target in targets]
+    order = sorted(range(len(counts)), key=lambda i: counts[i] - targets[i])
+    for i in order[: total - sum(counts)]:
+        counts[i] += 1
+    return counts

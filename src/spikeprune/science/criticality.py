@@ -1,0 +1,206 @@
+"""From membrane potentials to one criticality score per channel, streamed.
+
+`S_i = mean_b [ max_p ( mean_t g(x[t, b, i, p]) ) ]` with `x = H - V_th` charged, before reset.
+Nothing of size `[T, B, C, *space]` is kept: `charge` folds time steps into `[B, C, *space]`,
+`pool` closes a forward into `[C]`, `add` and `merge` sum over batches and processes.
+
+Source: Chen et al., Brain-Inspired Efficient Pruning: Exploiting Criticality in Spiking Neural
+Networks; method, section 2.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import ObservationError, RunError, unknown_name
+from spikeprune.science.surrogate import Curve
+
+__all__ = [
+    "REDUCTIONS",
+    "ChannelSum",
+    "add",
+    "channel_criticality",
+    "charge",
+    "compute",
+    "merge",
+    "pool",
+    "rank_in_layer",
+]
+
+REDUCTIONS = ("max", "mean")
+
+
+def _check(kind: str, name: str) -> None:
+    if name not in REDUCTIONS:
+        raise unknown_name(kind, name, REDUCTIONS)
+
+
+def _require_potentials(x: Tensor) -> None:
+    if x.ndim < 3 or x.numel() == 0:
+        raise ObservationError(
+            "expected potentials [T, B, C, *space] with at least one entry, "
+            f"got shape {tuple(x.shape)}"
+        )
+
+
+def _widen(x: Tensor) -> Tensor:
+    """Half precision would lose small terms of a sum over time."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _over_space(x: Tensor, space: str) -> Tensor:
+    dims = tuple(range(2, x.ndim))
+    if not dims:
+        return x
+    return x.amax(dims) if space == "max" else x.mean(dims)
+
+
+def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor:
+    """Fold time steps into the running sum (`time='mean'`) or maximum (`time='max'`) of g(x).
+
+    Args:
+        partial: What the earlier steps of this forward gave, `[B, C, *space]`, or None. It is
+            not written to.
+        x: Potential minus threshold, `[T', B, C, *space]`, charged, before reset, T' >= 1.
+        curve: `g`, applied one step at a time.
+        time: `mean` or `max`.
+
+    Returns:
+        The running value `[B, C, *space]`, at least float32.
+
+    Raises:
+        ObservationError: `x` is empty or has fewer than three dimensions.
+        ConfigError: Unknown `time`.
+    """
+    _check("time reduction", time)
+    _require_potentials(x)
+    combine = torch.add if time == "mean" else torch.maximum
+    values = (curve(_widen(step)) for step in x)
+    total = next(values) if partial is None else partial
+    for value in values:
+        total = combine(total, value)
+    return total
+
+
+def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean") -> Tensor:
+    """Close a forward: reduce time and space, sum over the samples of the batch.
+
+    Args:
+        partial: The result of `charge` over all steps, `[B, C, *space]` (no space: linear).
+        steps: How many time steps were charged.
+        space: `max` (paper) or `mean`.
+        time: As in `charge`.
+
+    Returns:
+        `[C]`, the sum over B of each sample's value.
+
+    Raises:
+        ObservationError: No time step was charged.
+        ConfigError: Unknown `space` or `time`.
+    """
+    _check("space reduction", space)
+    _check("time reduction", time)
+    if steps < 1:
+        raise ObservationError(
+            f"expected at least one recorded time step, got {steps}; run the model while observing"
+        )
+    summed = _over_space(partial, space).sum(0)
+    return summed / steps if time == "mean" else summed
+
+
+class ChannelSum(NamedTuple):
+    """Sum of the values of `samples` samples, per channel.
+
+    Attributes:
+        total: `[C]`, in the dtype of the observed values.
+        samples: Number of samples summed.
+    """
+
+    total: Tensor
+    samples: int
+
+
+def merge(a: ChannelSum, b: ChannelSum) -> ChannelSum:
+    """Add two sums, of two batches or of two processes.
+
+    Raises:
+        ObservationError: Their channel counts differ.
+    """
+    if a.total.shape != b.total.shape:
+        raise ObservationError(
+            f"expected {tuple(a.total.shape)} channel values as before, "
+            f"got {tuple(b.total.shape)}; observe one neuron layer per state"
+        )
+    return ChannelSum(a.total + b.total, a.samples + b.samples)
+
+
+def add(state: ChannelSum | None, pooled: Tensor, batch: int) -> ChannelSum:
+    """Add one forward's `pool` result, of `batch` samples, to the state (None: the first)."""
+    new = ChannelSum(pooled, batch)
+    return new if state is None else merge(state, new)
+
+
+def compute(state: ChannelSum) -> Tensor:
+    """Return the mean per sample, `[C]`.
+
+    Raises:
+        ObservationError: No sample was seen.
+    """
+    if state.samples < 1:
+        raise ObservationError(
+            "expected at least one observed sample, got none; give the scorer a batch"
+        )
+    return state.total / state.samples
+
+
+def channel_criticality(
+    x: Tensor, curve: Curve, *, space: str = "max", time: str = "mean"
+) -> Tensor:
+    """Score channels from stored potentials: the definition, for small tensors.
+
+    Args:
+        x: Potential minus threshold of all T steps, `[T, B, C, *space]`.
+        curve: `g`.
+        space: `max` (paper) or `mean`.
+        time: `mean` (paper) or `max`.
+
+    Returns:
+        `[C]`; equal to `charge`, `pool`, `add` and `compute` over any split of T and B, up to
+        rounding.
+
+    Raises:
+        ObservationError: `x` is empty or has fewer than three dimensions.
+        ConfigError: Unknown `space` or `time`.
+    """
+    _check("space reduction", space)
+    _check("time reduction", time)
+    _require_potentials(x)
+    values = curve(_widen(x))
+    timed = values.mean(0) if time == "mean" else values.amax(0)
+    return _over_space(timed, space).mean(0)
+
+
+def rank_in_layer(scores: Tensor) -> Tensor:
+    """Replace scores by their rank within the layer, divided by C; ties get their mean rank.
+
+    Args:
+        scores: `[C]`, of one layer.
+
+    Returns:
+        `[C]` in (0, 1], at least float32; the largest score, if alone, gets 1.
+
+    Raises:
+        RunError: A score is not a number.
+
+    Source: method, section 2, option `normalise = layer`.
+    """
+    if bool(scores.isnan().any()):
+        raise RunError("a channel score is not a number; the potentials have diverged")
+    unique: tuple[Tensor, Tensor, Tensor] = torch.unique(
+        scores, return_inverse=True, return_counts=True
+    )
+    _, where, counts = unique
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    ranks = counts.cumsum(0).to(dtype) - (counts - 1) / 2
+    return ranks[where] / max(scores.numel(), 1)

@@ -1,0 +1,212 @@
+"""Masks: which weights live, as bool tensors by parameter name, outside the model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import DataError, ModelError
+
+__all__ = ["Mask", "Returned", "apply_", "overlap", "pack", "returned", "survival", "unpack"]
+
+
+@final
+class Mask(Mapping[str, Tensor]):
+    """Bool tensors by parameter name; True lives. Not to be written to once made.
+
+    Args:
+        tensors: One bool tensor for each prunable parameter of the original net.
+
+    Raises:
+        ModelError: A tensor is not bool.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            if tensor.dtype != torch.bool:
+                raise ModelError(f"expected a bool mask for {name!r}, got {tensor.dtype}")
+        self._tensors = dict(tensors)
+        self._factors: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Mask)
+            and self.keys() == other.keys()
+            and all(torch.equal(self[name], other[name]) for name in self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self)} tensors, {self.live} of {self.total} live)"
+
+    @property
+    def live(self) -> int:
+        """Number of live weights."""
+        return sum(live for live, _ in self.per_tensor().values())
+
+    @property
+    def total(self) -> int:
+        """Number of weights, live and dead."""
+        return sum(tensor.numel() for tensor in self.values())
+
+    @property
+    def density(self) -> float:
+        """Live / all weights, in [0, 1]; 1 for a mask of nothing."""
+        return self.live / self.total if self.total else 1.0
+
+    def per_tensor(self) -> dict[str, tuple[int, int]]:
+        """Return (live, total) by name."""
+        return {name: (int(t.count_nonzero()), t.numel()) for name, t in self.items()}
+
+    def factor(self, name: str, like: Tensor) -> Tensor:
+        """Return the mask of `name` as 0 and 1, with the dtype, device and layout of `like`.
+
+        Kept for the next call: multiplying by bool is several times slower.
+
+        Raises:
+            ModelError: `like` has another shape.
+        """
+        if like.shape != self[name].shape:
+            raise ModelError(
+                f"expected shape {tuple(self[name].shape)} for {name!r}, got {tuple(like.shape)}"
+            )
+        cached = self._factors.get(name)
+        if cached is None or cached.dtype != like.dtype or cached.device != like.device:
+            cached = torch.empty_like(like, requires_grad=False).copy_(self[name])
+            self._factors[name] = cached
+        return cached
+
+
+@torch.no_grad()
+def apply_(tensors: Mapping[str, Tensor | None], mask: Mask) -> None:
+    """Set the dead entries of tensors to 0, in place.
+
+    Args:
+        tensors: Parameters, or their gradients, by parameter name. Every name of the mask must
+            be there; None (a gradient that does not exist) is skipped, other names are not
+            touched.
+        mask: What lives.
+
+    Raises:
+        ModelError: A name is missing or a shape does not fit.
+    """
+    missing = mask.keys() - tensors.keys()
+    if missing:
+        raise ModelError(
+            f"the mask names parameters that were not given: {', '.join(sorted(missing))}"
+        )
+    found = {name: tensor for name in mask if (tensor := tensors[name]) is not None}
+    factors = [mask.factor(name, tensor) for name, tensor in found.items()]
+    if factors:
+        torch._foreach_mul_(list(found.values()), factors)
+
+
+def _paired(a: Mask, b: Mask) -> list[tuple[Tensor, Tensor]]:
+    if a.keys() != b.keys():
+        raise ModelError(
+            f"expected two masks of the same parameters, got {sorted(a)} and {sorted(b)}"
+        )
+    return [(a[name], b[name]) for name in a]
+
+
+def _common(a: Mask, b: Mask) -> int:
+    return sum(int((x & y).count_nonzero()) for x, y in _paired(a, b))
+
+
+def overlap(a: Mask, b: Mask) -> float:
+    """Return the Jaccard index |a and b| / |a or b| of two masks, 1 if both are empty.
+
+    Raises:
+        ModelError: The masks are of different parameters.
+    """
+    common = _common(a, b)
+    union = a.live + b.live - common
+    return common / union if union else 1.0
+
+
+def survival(regrown: Mask, kept_next: Mask | None) -> float | None:
+    """Return which share of the regrown weights is in the kept set of the next event.
+
+    Being regrown again does not count. None where it is undefined: after the last event
+    (`kept_next` is None), or when nothing was regrown.
+
+    Raises:
+        ModelError: The masks are of different parameters.
+
+    Source: method, section 3 (the paper's Fig. 6, by its scripts).
+    """
+    if kept_next is None or not regrown.live:
+        return None
+    return _common(regrown, kept_next) / regrown.live
+
+
+class Returned(NamedTuple):
+    """How many weights came back in an event, by where they came from.
+
+    Attributes:
+        dropped_and_returned: Live before the event, not kept, brought back at once.
+        dead_and_returned: Dead before the event.
+    """
+
+    dropped_and_returned: int
+    dead_and_returned: int
+
+
+def returned(before: Mask, regrown: Mask) -> Returned:
+    """Split the regrown weights by whether they were live before the event; the two add up.
+
+    Raises:
+        ModelError: The masks are of different parameters.
+    """
+    dropped = _common(before, regrown)
+    return Returned(dropped, regrown.live - dropped)
+
+
+def pack(mask: Mask) -> dict[str, Tensor]:
+    """Return eight entries a byte: uint8 `[ceil(numel / 8)]` by name, lowest bit first."""
+    packed = {}
+    for name, tensor in mask.items():
+        flat = tensor.reshape(-1).to(torch.uint8)
+        octets = torch.nn.functional.pad(flat, (0, -flat.numel() % 8)).view(-1, 8)
+        packed[name] = (octets << _bits(octets)).sum(1, dtype=torch.uint8)
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> Mask:
+    """Undo `pack`.
+
+    Args:
+        packed: Bytes by name.
+        shapes: The shape of every mask, by the same names.
+
+    Raises:
+        DataError: Names, types or lengths do not fit.
+    """
+    if packed.keys() != shapes.keys():
+        raise DataError(f"expected packed masks of {sorted(shapes)}, got {sorted(packed)}")
+    tensors = {}
+    for name, shape in shapes.items():
+        octets, size = packed[name], torch.Size(shape)
+        if octets.dtype != torch.uint8 or octets.shape != (-(-size.numel() // 8),):
+            raise DataError(
+                f"the packed mask {name!r} does not fit shape {tuple(shape)}: "
+                f"{octets.dtype} of shape {tuple(octets.shape)}; the file is damaged or foreign"
+            )
+        flat = (octets[:, None] >> _bits(octets)) & 1
+        tensors[name] = flat.reshape(-1)[: size.numel()].view(size).bool()
+    return Mask(tensors)
+
+
+def _bits(like: Tensor) -> Tensor:
+    return torch.arange(8, dtype=torch.uint8, device=like.device)

@@ -1,0 +1,137 @@
+"""What to bring back: one function for each score of a weight.
+
+Each returns a detached, non-negative tensor that broadcasts to the weight
+`[C_out, C_in / groups, *kernel]`; what is constant over an axis has length 1 there, so that a
+selection need not look at every weight.
+"""
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import ModelError
+from spikeprune.science import saliency
+
+__all__ = [
+    "criticality",
+    "criticality_gradient",
+    "criticality_rate",
+    "gradient",
+    "random",
+    "synops_normalised",
+]
+
+
+def _per_output(weight: Tensor, channel_score: Tensor) -> Tensor:
+    if channel_score.shape != weight.shape[:1]:
+        raise ModelError(
+            f"expected {weight.shape[0]} channel scores for a weight of shape "
+            f"{tuple(weight.shape)}, got shape {tuple(channel_score.shape)}"
+        )
+    return channel_score.detach().reshape(-1, *[1] * (weight.ndim - 1))
+
+
+def _per_input(weight: Tensor, rate: Tensor) -> Tensor:
+    """Arrange one value per input channel as `[1 or C_out, C_in / groups, 1, ...]`."""
+    outputs, inputs = weight.shape[:2]
+    groups, left_over = divmod(rate.numel(), inputs)
+    if rate.ndim != 1 or left_over or groups == 0 or outputs % groups:
+        raise ModelError(
+            f"expected one rate for each input channel of a weight of shape "
+            f"{tuple(weight.shape)}, got shape {tuple(rate.shape)}"
+        )
+    table = rate.detach().reshape(groups, inputs)
+    if groups > 1:
+        table = table.repeat_interleave(outputs // groups, dim=0)
+    return table.reshape(*table.shape, *[1] * (weight.ndim - 2))
+
+
+def _same_shape(weight: Tensor, gradient: Tensor) -> Tensor:
+    if gradient.shape != weight.shape:
+        raise ModelError(
+            f"expected a gradient of shape {tuple(weight.shape)}, got {tuple(gradient.shape)}"
+        )
+    return gradient.detach().abs()
+
+
+def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
+    """Give every weight the score of the channel that it feeds (the paper's rule, `post`).
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`.
+        channel_score: `[C_out]`, dimensionless, non-negative.
+
+    Returns:
+        `[C_out, 1, ...]`.
+
+    Raises:
+        ModelError: The score does not have one entry per output channel.
+
+    Source: method, section 2, option `weight = post`.
+    """
+    return _per_output(weight, channel_score)
+
+
+def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) -> Tensor:
+    """Score times the firing rate of the presynaptic channel (`post*pre`).
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`.
+        channel_score: `[C_out]`.
+        pre_rate: `[C_in]`, spikes per neuron and time step; behind a flatten, one entry for
+            every input feature.
+
+    Returns:
+        `[C_out, C_in / groups, 1, ...]`.
+
+    Raises:
+        ModelError: Scores or rates do not fit the weight.
+    """
+    return _per_output(weight, channel_score) * _per_input(weight, pre_rate)
+
+
+def criticality_gradient(weight: Tensor, channel_score: Tensor, gradient: Tensor) -> Tensor:
+    """Score times the size of the weight's dense gradient (`post*grad`), shaped as the weight.
+
+    Raises:
+        ModelError: Scores or gradient do not fit the weight.
+    """
+    return _per_output(weight, channel_score) * _same_shape(weight, gradient)
+
+
+def random(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Return uniform numbers in [0, 1), shaped as the weight: the rival to beat."""
+    return saliency.random(weight, generator)
+
+
+def gradient(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Return `|g|` of the dense gradient, shaped as the weight (the rule of RigL).
+
+    Raises:
+        ModelError: The gradient does not fit the weight.
+
+    Source: Evci et al., Rigging the Lottery, 2020.
+    """
+    return _same_shape(weight, gradient)
+
+
+def synops_normalised(score: Tensor, added_synops: Tensor, samples: int) -> Tensor:
+    """Divide a score by the synaptic operations that the weight is expected to add.
+
+    `score / max(added, 1 / samples)`: fewer operations than one in all the samples seen cannot
+    be told from none. A weight from a silent presynaptic channel (`added = 0`) gets 0 and every
+    other at least the smallest normal number, so that silent ones come last.
+
+    Args:
+        score: Non-negative, broadcastable to the weight.
+        added_synops: Expected additional operations per sample over all T, non-negative,
+            broadcastable to the weight (for example `[1, C_in, 1, 1]`).
+        samples: Samples behind that expectation, at least 1.
+
+    Returns:
+        The broadcast of the two, finite and non-negative.
+
+    Source: method, section 2, option `normalise = synops`.
+    """
+    ratio = score.detach() / added_synops.clamp_min(1 / samples)
+    limits = torch.finfo(ratio.dtype)
+    return ratio.clamp(limits.tiny, limits.max) * (added_synops > 0)

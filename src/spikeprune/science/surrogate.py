@@ -1,0 +1,192 @@
+"""Curves that say how close a membrane potential is to the threshold.
+
+A curve is the derivative `g(x)` of a surrogate spike function at `x = H - V_th` (a neuron fires
+at `x >= 0`), scaled to `g(0) = 1` so that layers with different surrogates compare; or, as an
+option, the surrogate's own forward value (the *primitive*), which lies in [0, 1].
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import ConfigError, unknown_name
+
+__all__ = ["CURVES", "VALUES", "Curve", "Family", "check_peaked", "model_curve", "named_curve"]
+
+Curve = Callable[[Tensor], Tensor]
+
+VALUES = ("derivative", "primitive")
+
+
+class Family(NamedTuple):
+    """A surrogate: its derivative scaled to 1 at 0, and its forward value in [0, 1]."""
+
+    derivative: Curve
+    primitive: Curve
+
+
+def _atan_derivative(x: Tensor) -> Tensor:
+    return 1 / (1 + (math.pi * x).square())
+
+
+def _atan_primitive(x: Tensor) -> Tensor:
+    return torch.atan(math.pi * x) / math.pi + 0.5
+
+
+def _sigmoid_derivative(x: Tensor) -> Tensor:
+    s = torch.sigmoid(4 * x)
+    return 4 * s * (1 - s)
+
+
+def _sigmoid_primitive(x: Tensor) -> Tensor:
+    return torch.sigmoid(4 * x)
+
+
+def _tanh_derivative(x: Tensor) -> Tensor:
+    return 1 - torch.tanh(3 * x).square()
+
+
+def _tanh_primitive(x: Tensor) -> Tensor:
+    return (1 + torch.tanh(3 * x)) / 2
+
+
+def _triangle_derivative(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp_min(0)
+
+
+def _triangle_primitive(x: Tensor) -> Tensor:
+    inside = x.clamp(-1, 1)
+    return (1 + inside * (2 - inside.abs())) / 2
+
+
+CURVES: Mapping[str, Family] = MappingProxyType(
+    {
+        "atan": Family(_atan_derivative, _atan_primitive),
+        "sigmoid": Family(_sigmoid_derivative, _sigmoid_primitive),
+        "tanh": Family(_tanh_derivative, _tanh_primitive),
+        "triangle": Family(_triangle_derivative, _triangle_primitive),
+    }
+)
+
+
+def _check_value(value: str) -> None:
+    if value not in VALUES:
+        raise unknown_name("curve value", value, VALUES)
+
+
+def named_curve(name: str, value: str = "derivative") -> Curve:
+    """Return a curve of a fixed family.
+
+    Derivatives: `atan` 1 / (1 + (pi x)^2); `sigmoid` 4 s(4x)(1 - s(4x)); `tanh` 1 - tanh(3x)^2;
+    `triangle` max(0, 1 - |x|). Primitives are the integrals from minus infinity, divided by
+    their total, so they rise from 0 to 1 and are 1/2 at threshold. Valid for any real `x`.
+
+    Args:
+        name: A key of `CURVES`.
+        value: `derivative` (of the paper) or `primitive`.
+
+    Returns:
+        A function of a tensor to a new tensor of the same shape and dtype.
+
+    Raises:
+        ConfigError: The name or the value is unknown.
+
+    Source: method, sections 1 and 2; `atan` is SpikingJelly's ATan (alpha 2), `sigmoid` its
+    Sigmoid (alpha 4), `tanh` the family of the paper's released weight-pruning script.
+    """
+    if name not in CURVES:
+        raise unknown_name("curve", name, CURVES)
+    _check_value(value)
+    return CURVES[name].derivative if value == "derivative" else CURVES[name].primitive
+
+
+def _slope(surrogate: Curve, x: Tensor) -> Tensor:
+    # Autograd cannot use tensors made in inference mode, hence the clone outside of it.
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
+        spikes = surrogate(leaf)
+        if not spikes.requires_grad:
+            raise ConfigError(
+                "the model's surrogate must have a gradient, but autograd found none; "
+                f"choose a fixed curve: {', '.join(CURVES)}"
+            )
+        (slope,) = torch.autograd.grad(spikes.sum(), leaf)
+    return slope
+
+
+def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
+    """Return the curve of a model's own surrogate.
+
+    Args:
+        surrogate: For `derivative`: the function from `x = H - V_th` to spikes that carries the
+            surrogate gradient; its slope is taken by autograd and divided by the slope at 0.
+            For `primitive`: the smooth forward value itself.
+        value: `derivative` or `primitive`.
+
+    Returns:
+        A function of a tensor to a new, detached tensor of the same shape and dtype. Also valid
+        under `torch.no_grad()` and `torch.inference_mode()`.
+
+    Raises:
+        ConfigError: The value is unknown; the primitive leaves [0, 1] (checked here, since its
+            values become scores); or, when called, the surrogate has no gradient.
+
+    Source: method, section 2, option `curve = model`.
+    """
+    _check_value(value)
+    if value == "derivative":
+        return lambda x: _slope(surrogate, x) / _slope(surrogate, x.new_zeros(1))
+
+    @torch.no_grad()
+    def primitive(x: Tensor) -> Tensor:
+        return surrogate(x)
+
+    values = primitive(_grid())
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        raise ConfigError(
+            "the forward value of the model's surrogate must lie in [0, 1] to serve as a score, "
+            f"but it spans [{float(values.min()):.4g}, {float(values.max()):.4g}]; "
+            "use value='derivative' or a fixed curve"
+        )
+    return primitive
+
+
+def _grid() -> Tensor:
+    half = torch.logspace(-3, 2, 500)
+    return torch.cat([-half, torch.zeros(1), half])
+
+
+def check_peaked(curve: Curve) -> None:
+    """Refuse a derivative curve that is not peaked at the threshold.
+
+    Peaked means on a grid of 1001 points in [-100, 100]: finite, `0 <= g(x) <= g(0)`, and not
+    constant on either side (a step, as of a leaky ReLU, would call every neuron far above
+    threshold critical). Not meant for primitives, which rise monotonically.
+
+    Raises:
+        ConfigError: The curve is not peaked.
+
+    Source: method, section 1.
+    """
+    grid = _grid()
+    values = curve(grid)
+    peak = curve(torch.zeros(1))
+    slack = 1e-5 * peak.abs()  # rounding must not refuse a flat top
+    if not bool(values.isfinite().all() and peak.isfinite().all()):
+        fault = "is not finite everywhere (a slope of 0 at threshold gives this too)"
+    elif bool((values < 0).any()):
+        fault = f"is negative at x = {float(grid[values.argmin()]):.4g}"
+    elif bool((values > peak + slack).any()):
+        fault = f"is larger at x = {float(grid[values.argmax()]):.4g} than at 0"
+    elif any(bool((values[side] >= peak - slack).all()) for side in (grid < 0, grid > 0)):
+        fault = "does not fall on both sides of it"
+    else:
+        return
+    raise ConfigError(
+        f"a criticality curve must be peaked at threshold, but this one {fault}; "
+        f"choose a fixed curve: {', '.join(CURVES)}"
+    )

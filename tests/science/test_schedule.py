@@ -1,0 +1,79 @@
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from spikeprune.errors import ConfigError
+from spikeprune.science.schedule import SCHEDULES, density_at, event_steps
+
+names = st.sampled_from([*SCHEDULES])
+
+
+def test_closed_forms():
+    assert density_at(0, 4, 0.1) == 1.0
+    assert density_at(1, 4, 0.1) == pytest.approx(0.1 + 0.9 * 0.75**3)
+    assert density_at(2, 4, 0.1, initial=0.5) == pytest.approx(0.1 + 0.4 * 0.5**3)
+    assert density_at(1, 4, 0.1, schedule="linear") == pytest.approx(0.775)
+    assert [density_at(k, 3, 0.1, schedule="one-shot") for k in range(4)] == [1.0, 0.1, 0.1, 0.1]
+
+
+@settings(deadline=None)
+@given(names, st.integers(1, 50), st.floats(1e-6, 1), st.floats(1e-6, 1))
+def test_density_falls_from_initial_to_exactly_final(name, n, final, initial):
+    assume(final <= initial)
+    densities = [density_at(k, n, final, initial=initial, schedule=name) for k in range(n + 1)]
+    assert densities[0] == pytest.approx(initial)
+    assert densities[-1] == final
+    assert densities == sorted(densities, reverse=True)
+
+
+@settings(deadline=None)
+@given(names)
+def test_progress_runs_from_zero_to_one(name):
+    assert SCHEDULES[name](0.0) == 0.0
+    assert SCHEDULES[name](1.0) == 1.0
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.integers(1, 100), names)
+def test_events_are_every_so_many_steps(total, every, name):
+    assume(every <= total)
+    steps = event_steps(total, every, schedule=name)
+    if name == "one-shot":
+        assert steps == (total,)
+    else:
+        assert steps == tuple(k * every for k in range(1, total // every + 1))
+
+
+def test_no_event_is_refused():
+    with pytest.raises(ConfigError, match="no event"):
+        event_steps(99, 100)
+    for name in SCHEDULES:
+        with pytest.raises(ConfigError, match="no event"):
+            event_steps(0, 1, schedule=name)
+    with pytest.raises(ConfigError, match="at least 1 step"):
+        event_steps(10, 0)
+
+
+def test_one_shot_needs_no_interval():
+    assert event_steps(10, 100, schedule="one-shot") == (10,)
+
+
+@pytest.mark.parametrize(("k", "n"), [(-1, 3), (4, 3), (0, 0)])
+def test_events_outside_the_schedule_are_refused(k, n):
+    with pytest.raises(ConfigError, match="event k of n"):
+        density_at(k, n, 0.1)
+
+
+@pytest.mark.parametrize(("final", "initial"), [(0.0, 1.0), (0.5, 0.4), (0.5, 1.1), (-0.1, 1.0)])
+def test_densities_out_of_range_are_refused(final, initial):
+    with pytest.raises(ConfigError, match="0 < final <= initial <= 1"):
+        density_at(1, 2, final, initial=initial)
+
+
+def test_unknown_schedules_list_the_valid_ones():
+    for call in (
+        lambda: density_at(1, 2, 0.1, schedule="cosine"),
+        lambda: event_steps(10, 1, schedule="cosine"),
+    ):
+        with pytest.raises(ConfigError, match="cubic, linear, one-shot"):
+            call()
