@@ -1,0 +1,96 @@
+"""Decoded samples kept on disk, so that images are decoded once and not once a run.
+
+The folder is `$XDG_CACHE_HOME/spikeprune`, else `~/.cache/spikeprune`; it can be deleted at any
+time. An entry is named by a hash of the path, size and modification time of every file it was
+made from.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from spikeprune.data.base import Part
+
+__all__ = ["exists", "fingerprint", "folder", "remember"]
+
+# Part of every key: raise it when the decoding changes.
+_FORMAT = 1
+
+
+def folder() -> Path | None:
+    """Return the cache folder, which need not exist; None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return Path(base) / "spikeprune"
+    try:
+        return Path.home() / ".cache" / "spikeprune"
+    except RuntimeError:
+        return None
+
+
+def fingerprint(files: Iterable[Path], *facts: object) -> str:
+    """Return a key that changes when a file is replaced or one of `facts` changes."""
+    digest = hashlib.sha256(repr((_FORMAT, facts)).encode())
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def exists(key: str) -> bool:
+    """Whether an entry lies in the cache, readable or not."""
+    place = _path(key)
+    return place is not None and place.is_file()
+
+
+def remember(key: str, make: Callable[[], Part]) -> Part:
+    """Return the entry of `key`, making and storing it when it is absent or cannot be read.
+
+    A cache that cannot be written is no reason to stop: the part is made again next time.
+    """
+    place = _path(key)
+    if place is None:
+        return make()
+    stored = _read(place)
+    if stored is None:
+        stored = make()
+        with contextlib.suppress(OSError, SafetensorError):
+            _write(place, stored)
+    return stored
+
+
+def _path(key: str) -> Path | None:
+    base = folder()
+    return None if base is None else base / f"{key}.safetensors"
+
+
+def _read(place: Path) -> Part | None:
+    try:
+        with safe_open(str(place), framework="pt") as stored:
+            images, labels = stored.get_tensor("images"), stored.get_tensor("labels")
+            encoding = stored.metadata()["encoding"]
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return None
+    sound = images.dtype == torch.uint8 and labels.shape == images.shape[:1]
+    return Part(images, labels, encoding) if sound else None
+
+
+def _write(place: Path, part: Part) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
+    os.close(handle)
+    try:
+        tensors = {"images": part.images.contiguous(), "labels": part.labels.contiguous()}
+        save_file(tensors, name, metadata={"encoding": part.encoding})
+        # Another process may read or write the same entry: it sees a whole file or none.
+        os.replace(name, place)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)

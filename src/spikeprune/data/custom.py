@@ -1,0 +1,151 @@
+"""The user's own loaders, named as `module:callable`."""
+
+import contextlib
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from spikeprune.data.base import Data, DataInfo, Kind
+from spikeprune.data.options import Options
+from spikeprune.data.wrapped import Wrapped
+from spikeprune.errors import ConfigError, DataError
+
+__all__ = ["is_import_path", "load"]
+
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_TUPLE = ("train", "validation", "test", "shape", "classes")
+_OPTIONAL = ("score", "kind", "label", "mean", "std")
+
+
+def is_import_path(name: str) -> bool:
+    """Whether `name` has the form `module:callable` or `package.module:callable`."""
+    return _IMPORT_PATH.fullmatch(name) is not None
+
+
+def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
+    """Call the user's function and check what it returns.
+
+    The function gets those of root, batch_size, time_steps, seed, validation, augment,
+    image_size, limit and binning that it has parameters for. It returns a `Data`, a mapping with
+    train, test, shape and classes (optional: validation, score, kind, label, mean, std), or the
+    tuple (train, validation, test, shape, classes). `classes` are names, or their number.
+
+    Raises:
+        ConfigError: The module or function is not there, or wants other arguments.
+        DataError: What it returns is not usable; the first batch of each loader is looked at.
+    """
+    with _working_folder_importable():
+        made = _call(name, {"root": root, **asdict(options)})
+    if isinstance(made, Data):
+        return made
+    fields = _fields(name, made)
+    shape = _shape(name, fields["shape"])
+    classes = _classes(name, fields["classes"])
+
+    def wrap(role: str, kind: Kind | None) -> Wrapped:
+        return Wrapped(
+            fields[role],
+            f"{role} of {name}",
+            shape=shape,
+            classes=len(classes),
+            time_steps=options.time_steps,
+            kind=kind,
+        )
+
+    kind = wrap("train", fields.get("kind")).first_kind()
+    train, test = wrap("train", kind), wrap("test", kind)
+    test.first_kind()
+    has_validation = fields.get("validation") is not None
+    validation = wrap("validation", kind) if has_validation else Wrapped.empty()
+    score = wrap("score", kind) if fields.get("score") is not None else train
+    info = DataInfo(
+        name=name,
+        label=str(fields.get("label") or name),
+        classes=classes,
+        shape=shape,
+        mean=tuple(fields.get("mean") or (0.0,) * shape[0]),
+        std=tuple(fields.get("std") or (1.0,) * shape[0]),
+        kind=kind,
+        source=name,
+        scaling="as your loaders hand it out",
+    )
+    return Data(info, train, score, validation, test)
+
+
+def _call(name: str, arguments: dict[str, Any]) -> Any:
+    module_name, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"data {name!r}: there is no module {error.name!r}; start from the folder that holds "
+            "it, or add that folder to PYTHONPATH"
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(f"data {name!r}: {module_name} has no {attribute!r}") from error
+    if not callable(function):
+        raise ConfigError(f"data {name!r}: expected a function, got {type(function).__name__}")
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return function(**arguments)
+    names = {parameter.name for parameter in parameters}
+    required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
+    unknown = sorted(set(required) - set(arguments))
+    if unknown:
+        raise ConfigError(
+            f"data {name!r}: the function wants {', '.join(unknown)}, but can be given only "
+            f"{', '.join(arguments)}; give the others a default"
+        )
+    return function(**{key: value for key, value in arguments.items() if key in names})
+
+
+def _fields(name: str, made: Any) -> Mapping[str, Any]:
+    if isinstance(made, tuple) and len(made) == len(_TUPLE):
+        made = dict(zip(_TUPLE, made, strict=True))
+    if not isinstance(made, Mapping):
+        raise DataError(
+            f"data {name!r}: expected a Data, a mapping, or the tuple ({', '.join(_TUPLE)}), "
+            f"got {type(made).__name__}"
+        )
+    lacking = [field for field in _TUPLE if field != "validation" and made.get(field) is None]
+    strange = sorted(set(made) - {*_TUPLE, *_OPTIONAL})
+    if lacking or strange:
+        raise DataError(
+            f"data {name!r}: expected train, test, shape and classes, with "
+            f"validation, {', '.join(_OPTIONAL)} as options; lacking: "
+            f"{', '.join(lacking) or 'none'}; unknown: {', '.join(map(str, strange)) or 'none'}"
+        )
+    if made.get("kind") not in (None, "static", "events"):
+        raise DataError(f"data {name!r}: kind is 'static' or 'events', got {made['kind']!r}")
+    return made
+
+
+def _shape(name: str, shape: Any) -> tuple[int, int, int]:
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise DataError(f"data {name!r}: expected the shape (C, H, W) of a sample, got {shape!r}")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _classes(name: str, classes: Any) -> tuple[str, ...]:
+    if isinstance(classes, int):
+        return tuple(str(label) for label in range(classes))
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
+        raise DataError(f"data {name!r}: expected class names or their number, got {classes!r}")
+    return tuple(map(str, classes))
+
+
+@contextlib.contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    """Find modules beside the user: an installed command has its own folder first instead."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

@@ -1,0 +1,102 @@
+"""A folder of images: train/<class>/<image> and test/<class>/<image>."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from spikeprune.data import cache
+from spikeprune.data.base import DataInfo, Part, Samples
+from spikeprune.data.images import BROKEN_IMAGE, Encoded, channel_statistics, decode
+from spikeprune.errors import DataError
+
+__all__ = ["read"]
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif"})
+_GREY = frozenset({"1", "L"})
+
+
+class _Half(NamedTuple):
+    """The class names of one half, and its image files with their labels."""
+
+    classes: tuple[str, ...]
+    files: list[tuple[Path, int]]
+
+
+def read(folder: Path, image_size: int | None) -> Samples:
+    """Read a folder of images; the classes are the names of the folders inside `train`.
+
+    Images are grey if all of them are, else RGB. Without `image_size` all must have one size.
+
+    Raises:
+        DataError: A folder is missing or empty, classes differ, an image is damaged, or sizes
+            differ.
+    """
+    train, test = _list(folder / "train"), _list(folder / "test")
+    if test.classes != train.classes:
+        odd = sorted(set(test.classes) ^ set(train.classes))
+        raise DataError(
+            f"{folder}: train and test must hold the same classes, but only one of them has "
+            f"{', '.join(odd)}"
+        )
+    shape = _shape([file for file, _ in train.files + test.files], image_size)
+    train_part, test_part = (_part(half, shape, image_size) for half in (train, test))
+    mean, std = channel_statistics(train_part.images)
+    name = folder.resolve().name
+    info = DataInfo(name, name, train.classes, shape, mean, std, "static", str(folder))
+    return Samples(info, train_part, test_part)
+
+
+def _list(half: Path) -> _Half:
+    if not half.is_dir():
+        raise DataError(
+            f"{half} is missing: expected {half.parent}/train/<class>/<image> and "
+            f"{half.parent}/test/<class>/<image>"
+        )
+    classes = tuple(
+        sorted(entry.name for entry in half.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    )
+    if len(classes) < 2:
+        raise DataError(
+            f"{half}: expected a folder for each of at least two classes, got {len(classes)}"
+        )
+    files: list[tuple[Path, int]] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            file for file in (half / name).rglob("*") if file.suffix.lower() in _SUFFIXES
+        )
+        if not found:
+            raise DataError(
+                f"{half / name}: expected at least one image, got none "
+                f"(known endings: {', '.join(sorted(_SUFFIXES))})"
+            )
+        files += [(file, label) for file in found]
+    return _Half(classes, files)
+
+
+def _shape(files: list[Path], image_size: int | None) -> tuple[int, int, int]:
+    """Return the shape that all images share, from their headers alone."""
+    from PIL import Image
+
+    first: tuple[int, int] | None = None
+    channels = 1
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                size, mode = image.size, image.mode
+        except BROKEN_IMAGE as error:
+            raise DataError(f"{file}: not an image ({error}); fetch it again") from error
+        first = first or size
+        if size != first and image_size is None:
+            raise DataError(
+                f"{file}: expected an image of {first[0]}x{first[1]} pixels as {files[0]}, got "
+                f"{size[0]}x{size[1]}; name one size for all (image_size)"
+            )
+        channels = channels if mode in _GREY else 3
+    width, height = (image_size, image_size) if image_size else first or (0, 0)
+    return channels, height, width
+
+
+def _part(half: _Half, shape: tuple[int, int, int], image_size: int | None) -> Part:
+    rows = (Encoded(file, label, str(file)) for file, label in half.files)
+    key = cache.fingerprint((file for file, _ in half.files), "folder", shape, half.classes)
+    fit = image_size is not None
+    return cache.remember(key, lambda: decode(rows, shape, len(half.classes), fit=fit))

@@ -1,0 +1,113 @@
+"""The idx files of MNIST and Fashion-MNIST, plain or compressed."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spikeprune.data.base import Part
+from spikeprune.data.sets import DataSet
+from spikeprune.errors import DataError
+
+__all__ = ["missing", "read", "read_idx"]
+
+_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+def missing(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the files that are there, and of those that are not."""
+    names = [name for pair in _FILES.values() for name in pair]
+    there = [name for name in names if _find(folder, name) is not None]
+    return there, [f"{name}[.gz]" for name in names if name not in there]
+
+
+def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
+    """Return the training and the test part.
+
+    Raises:
+        DataError: A file is truncated, not an idx file, or does not fit the data set.
+    """
+    return _part(folder, "train", row), _part(folder, "test", row)
+
+
+def read_idx(file: Path, dimensions: int) -> Tensor:
+    """Read an idx file of unsigned bytes.
+
+    The format: two zero bytes, 8 for unsigned bytes, the number of dimensions, each dimension
+    as a big-endian 32-bit integer, then the values (Yann LeCun's MNIST page).
+
+    Args:
+        file: The file; one that ends in `.gz` is uncompressed.
+        dimensions: The number of dimensions that it should have.
+
+    Returns:
+        uint8 tensor of the shape that the file states.
+
+    Raises:
+        DataError: Wrong magic number, wrong length, or damaged compression.
+    """
+    content = _content(file)
+    magic = bytes([0, 0, 8, dimensions])
+    if content[:4] != magic:
+        raise DataError(
+            f"{file} is not an idx file of bytes in {dimensions} dimensions: expected it to "
+            f"start with {magic.hex()}, got {content[:4].hex() or 'nothing'}; fetch it again"
+        )
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise DataError(
+            f"{file} is truncated: expected a header of {header} bytes, got {len(content)} bytes "
+            "in all; fetch it again"
+        )
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    expected = header + math.prod(shape)
+    if len(content) != expected:
+        raise DataError(
+            f"{file} is truncated or damaged: its header promises {expected} bytes "
+            f"(shape {'x'.join(map(str, shape))}), got {len(content)}; fetch it again"
+        )
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).reshape(shape)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _part(folder: Path, half: str, row: DataSet) -> Part:
+    image_file, label_file = (_find(folder, name) for name in _FILES[half])
+    if image_file is None or label_file is None:
+        raise DataError(f"{folder} lacks {' and '.join(_FILES[half])} (or .gz)")
+    images, labels = read_idx(image_file, 3), read_idx(label_file, 1)
+    if images.shape[1:] != row.shape[1:]:
+        raise DataError(
+            f"{image_file} holds images of {'x'.join(map(str, images.shape[1:]))} pixels, "
+            f"expected {row.shape[1]}x{row.shape[2]} for {row.label}"
+        )
+    if len(images) != len(labels) or len(images) == 0:
+        raise DataError(
+            f"{image_file} holds {len(images)} images but {label_file} {len(labels)} labels; "
+            "expected as many, and at least one"
+        )
+    if int(labels.max()) >= len(row.classes):
+        raise DataError(
+            f"{label_file} holds the label {int(labels.max())}, expected 0 to "
+            f"{len(row.classes) - 1} for {row.label}"
+        )
+    return Part(images.unsqueeze(1), labels.to(torch.int64))

@@ -1,0 +1,138 @@
+"""Encoded images to uint8 tensors."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spikeprune.data.base import Part
+from spikeprune.errors import DataError
+
+__all__ = ["BROKEN_IMAGE", "Encoded", "channel_statistics", "decode", "resize"]
+
+# What Pillow raises for bytes that are no image, or only the first part of one.
+BROKEN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+_CHUNK = 4096
+
+
+class Encoded(NamedTuple):
+    """An encoded image: its bytes or its file, its label, and where it comes from, in words."""
+
+    content: bytes | Path
+    label: int
+    where: str
+
+
+def decode(
+    rows: Iterable[Encoded], shape: tuple[int, int, int], classes: int, *, fit: bool = False
+) -> Part:
+    """Decode images to `shape`.
+
+    Args:
+        rows: The images.
+        shape: `(C, H, W)`; 1 channel decodes to grey, 3 to RGB.
+        classes: Labels run from 0 to `classes - 1`.
+        fit: Squeeze images of other sizes into the shape (bilinear), instead of refusing them.
+
+    Returns:
+        The part; its encoding is `JPEG` if any image was one.
+
+    Raises:
+        DataError: An image is damaged or of another size, or a label is out of range; names it.
+    """
+    blocks: list[Tensor] = []
+    block: list[np.ndarray] = []
+    labels: list[int] = []
+    encodings: set[str] = set()
+    for row in rows:
+        if not 0 <= row.label < classes:
+            raise DataError(f"{row.where}: label {row.label}, expected 0 to {classes - 1}")
+        pixels, encoding = _decode_one(row, shape, fit)
+        block.append(pixels)
+        labels.append(row.label)
+        encodings.add(encoding)
+        if len(block) == _CHUNK:
+            blocks.append(_stack(block, shape))
+            block = []
+    blocks.append(_stack(block, shape))
+    encoding = "JPEG" if "JPEG" in encodings else "".join(sorted(encodings)[:1])
+    return Part(torch.cat(blocks), torch.tensor(labels, dtype=torch.int64), encoding)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Resize images to `size` x `size` pixels, bilinear, smoothed where they shrink.
+
+    Args:
+        images: uint8 `[N, C, H, W]`.
+        size: New height and width in pixels.
+
+    Returns:
+        uint8 `[N, C, size, size]`.
+    """
+    if images.shape[-2:] == (size, size):
+        return images
+    out = torch.empty((*images.shape[:2], size, size), dtype=torch.uint8)
+    for start in range(0, len(images), _CHUNK):
+        piece = images[start : start + _CHUNK].to(torch.float32)
+        scaled = F.interpolate(piece, (size, size), mode="bilinear", antialias=True)
+        out[start : start + _CHUNK] = scaled.round_().clamp_(0, 255).to(torch.uint8)
+    return out
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel, of pixels in [0, 1].
+
+    Args:
+        images: uint8 `[N, C, H, W]`, not empty.
+
+    Returns:
+        Mean and standard deviation; a constant channel gets the deviation 1.
+    """
+    total = torch.zeros(images.shape[1], dtype=torch.float64)
+    squares = total.clone()
+    for start in range(0, len(images), _CHUNK):
+        values = images[start : start + _CHUNK].to(torch.float64) / 255
+        total += values.sum((0, 2, 3))
+        squares += values.square().sum((0, 2, 3))
+    count = images[:, 0].numel()
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(0).sqrt()
+    std = torch.where(std < 1e-6, torch.ones_like(std), std)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _decode_one(row: Encoded, shape: tuple[int, int, int], fit: bool) -> tuple[np.ndarray, str]:
+    from PIL import Image
+
+    channels, height, width = shape
+    source = io.BytesIO(row.content) if isinstance(row.content, bytes) else row.content
+    try:
+        with Image.open(source) as image:
+            encoding = image.format or ""
+            converted = image.convert("L" if channels == 1 else "RGB")
+    except BROKEN_IMAGE as error:
+        raise DataError(f"{row.where}: not a whole image ({error}); fetch it again") from error
+    if converted.size != (width, height):
+        if not fit:
+            raise DataError(
+                f"{row.where}: expected an image of {width}x{height} pixels (width x height), "
+                f"got {converted.size[0]}x{converted.size[1]}"
+            )
+        converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(converted), encoding
+
+
+def _stack(block: list[np.ndarray], shape: tuple[int, int, int]) -> Tensor:
+    channels, height, width = shape
+    if not block:
+        return torch.empty((0, *shape), dtype=torch.uint8)
+    pixels = torch.from_numpy(np.stack(block)).reshape(len(block), height, width, channels)
+    return pixels.permute(0, 3, 1, 2).contiguous()

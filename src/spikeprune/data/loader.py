@@ -1,0 +1,109 @@
+"""Batches from samples in memory."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from spikeprune.data.augment import crop, crop_padding, cutout, cutout_size, flip
+from spikeprune.data.base import DataInfo, Part
+
+__all__ = ["Loader", "generator_for"]
+
+
+def generator_for(*key: int) -> torch.Generator:
+    """Return a generator that is a pure function of `key`, such as (seed, epoch, batch).
+
+    Hashing keeps neighbouring seeds and epochs from sharing random streams.
+    """
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@final
+class Loader:
+    """Iterate over some samples of a part, in batches.
+
+    The batches are a pure function of the seed and the epoch: a run that is resumed sees what
+    the uninterrupted run would have seen. The epoch stays as set until it is set again.
+
+    Args:
+        part: Samples in memory; shared, never changed.
+        index: int64 `[n]`, the samples to hand out.
+        info: Constants for normalising, and the kind of data.
+        batch_size: Samples a batch.
+        shuffle: Seed of the shuffling; None keeps the order and the last partial batch, a seed
+            drops it.
+        augment: Names out of `AUGMENTATIONS`; needs a seed.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        index: Tensor,
+        info: DataInfo,
+        *,
+        batch_size: int,
+        shuffle: int | None = None,
+        augment: Sequence[str] = (),
+    ) -> None:
+        self._part = part
+        self._index = index
+        self._events = info.kind == "events"
+        span = 1.0 if self._events else 255.0
+        mean = torch.tensor(info.mean).view(-1, 1, 1)
+        std = torch.tensor(info.std).view(-1, 1, 1)
+        self._gain, self._shift = 1.0 / (span * std), mean / std
+        self._batch_size = batch_size
+        self._seed = shuffle
+        self._augment = frozenset(augment)
+        self._epoch = 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, those of a dropped last batch included."""
+        return len(self._index)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._index), self._batch_size)
+        return whole if self._seed is not None or rest == 0 else whole + 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the shuffling and the augmentation of the next pass."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = self._order()
+        for number in range(len(self)):
+            start = number * self._batch_size
+            chosen = order[start : start + self._batch_size]
+            yield self._images(chosen, number), self._part.labels[chosen]
+
+    def _order(self) -> Tensor:
+        if self._seed is None:
+            return self._index
+        generator = generator_for(self._seed, self._epoch)
+        return self._index[torch.randperm(len(self._index), generator=generator)]
+
+    def _images(self, chosen: Tensor, number: int) -> Tensor:
+        raw = self._part.images[chosen]
+        if self._seed is None or not self._augment:
+            return self._layout(self._normalise(raw))
+        generator = generator_for(self._seed, self._epoch, number)
+        side = min(raw.shape[-2:])
+        if "crop" in self._augment:
+            raw = crop(raw, crop_padding(side), generator)
+        if "flip" in self._augment:
+            raw = flip(raw, generator)
+        x = self._normalise(raw)
+        if "cutout" in self._augment:
+            x = cutout(x, cutout_size(side), generator)
+        return self._layout(x)
+
+    def _normalise(self, raw: Tensor) -> Tensor:
+        return raw.to(torch.float32).mul_(self._gain).sub_(self._shift)
+
+    def _layout(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1).contiguous() if self._events else x

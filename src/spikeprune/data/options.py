@@ -1,0 +1,46 @@
+"""The options of `load`, checked before anything is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikeprune.data.augment import AUGMENTATIONS
+from spikeprune.data.events import BINNINGS
+from spikeprune.errors import ConfigError, unknown_name
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """See `spikeprune.data.load` for the meaning of each field.
+
+    Raises:
+        ConfigError: A field is out of its range, or names something unknown.
+    """
+
+    batch_size: int
+    time_steps: int
+    seed: int
+    validation: float = 0.1
+    augment: Sequence[str] = ()
+    image_size: int | None = None
+    limit: int | None = None
+    binning: str = "duration"
+
+    def __post_init__(self) -> None:
+        for field in ("batch_size", "time_steps", "image_size", "limit"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ConfigError(f"{field} must be a whole number of at least 1, got {value}")
+        if not 0.0 <= self.validation < 1.0:
+            raise ConfigError(
+                "validation is the fraction of the training set that is held out: expected a "
+                f"number from 0 up to, not including, 1, got {self.validation}"
+            )
+        if isinstance(self.augment, str):
+            raise ConfigError(f"augment is a list of names, got the single string {self.augment!r}")
+        for name in self.augment:
+            if name not in AUGMENTATIONS:
+                raise unknown_name("augmentation", name, AUGMENTATIONS)
+        if self.binning not in BINNINGS:
+            raise unknown_name("binning of events", self.binning, BINNINGS)

@@ -1,0 +1,76 @@
+"""Local Parquet files in the column layout of the Hugging Face hub."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from spikeprune.data import cache
+from spikeprune.data.base import Part
+from spikeprune.data.hub import parquet_rows
+from spikeprune.data.images import decode
+from spikeprune.data.sets import DataSet
+from spikeprune.errors import DataError
+
+__all__ = ["missing", "read"]
+
+# As the hub names files, and the folders it puts them in: the first match wins. Folders are
+# named one by one, because the folder beside may hold another data set with the same columns.
+_FILES = ("{}-*.parquet", "{}.parquet", "{}/*.parquet")
+_FOLDERS = ("data", "default", "plain_text")
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
+
+
+def missing(folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
+    """Return the splits that are there, as file patterns, and those that are not."""
+    found = {split: bool(_files(folder, split, row)) for split in ("train", row.test_split)}
+    there = [f"{split}-*.parquet" for split, is_there in found.items() if is_there]
+    return there, [f"{split}-*.parquet" for split, is_there in found.items() if not is_there]
+
+
+def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
+    """Return the training and the test part, decoded once and then kept in the cache.
+
+    Raises:
+        DataError: A file is damaged, lacks a column, or holds other images than expected.
+    """
+    return _part(folder, "train", row), _part(folder, row.test_split, row)
+
+
+def _part(folder: Path, split: str, row: DataSet) -> Part:
+    files = _files(folder, split, row)
+    _check_shards(files)
+    key = cache.fingerprint(files, row.name, row.shape, row.columns, len(row.classes))
+    return cache.remember(key, lambda: _decode(files, row))
+
+
+def _decode(files: list[Path], row: DataSet) -> Part:
+    parts = [decode(parquet_rows(file, row), row.shape, len(row.classes)) for file in files]
+    labels = torch.cat([part.labels for part in parts])
+    if len(labels) == 0:
+        raise DataError(f"{files[0]}: expected at least one row, got none")
+    encoding = "JPEG" if any(part.encoding == "JPEG" for part in parts) else parts[0].encoding
+    return Part(torch.cat([part.images for part in parts]), labels, encoding)
+
+
+def _files(folder: Path, split: str, row: DataSet) -> list[Path]:
+    for place in (folder, *(folder / name for name in (*_FOLDERS, *row.folders))):
+        for pattern in _FILES:
+            found = sorted(place.glob(pattern.format(split)))
+            if found:
+                return found
+    return []
+
+
+def _check_shards(files: list[Path]) -> None:
+    """Refuse a split of which only some of the numbered files are there."""
+    numbered = [(file, match) for file in files if (match := _SHARD.search(file.name))]
+    if not numbered:
+        return
+    expected = int(numbered[0][1].group(2))
+    got = {int(match.group(1)) for _, match in numbered}
+    if len(numbered) != expected or got != set(range(expected)):
+        raise DataError(
+            f"{numbered[0][0].parent}: expected {expected} Parquet files like "
+            f"{numbered[0][0].name}, numbered from 0, got numbers {sorted(got)}; fetch the rest"
+        )

@@ -1,0 +1,138 @@
+"""Where a data set may lie, and which place serves."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeprune.data import cache, hub, idx, parquet, recordings
+from spikeprune.data.custom import is_import_path
+from spikeprune.data.sets import NAMES, SETS, DataSet
+from spikeprune.errors import ConfigError, DataError, unknown_name
+
+__all__ = ["Location", "Place", "image_folder", "locate", "not_found"]
+
+SYSTEM_FOLDER = Path("/usr/share/datasets")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place that was looked at.
+
+    Attributes:
+        form: `embedded`, `idx`, `parquet`, `recordings`, `folder`, `callable` or `hub`.
+        where: A folder, or the name of the package or repository.
+        found: Whether the data set lies there, complete as far as names tell.
+        note: What was found, or what is missing.
+    """
+
+    form: str
+    where: str
+    found: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Location:
+    """All places in the order of looking, and the first that serves (None: only the hub might)."""
+
+    places: tuple[Place, ...]
+    serves: Place | None
+
+
+def locate(name: str, root: str | os.PathLike[str] | None = None) -> Location:
+    """Look for a data set without reading it and without the network.
+
+    Args:
+        name: As in `load`.
+        root: A folder that holds the data set, or that holds a folder which does.
+
+    Returns:
+        The places: `root` and the folders in it, the system's data sets, the hub.
+
+    Raises:
+        ConfigError: The name is unknown, or `folder` comes without a root.
+    """
+    if is_import_path(name):
+        return _first((Place("callable", name, True, "your own code"),))
+    images = image_folder(name, root)
+    if images is not None:
+        note = "a folder of images" if images.is_dir() else "no such folder"
+        return _first((Place("folder", str(images), images.is_dir(), note),))
+    if name not in SETS:
+        valid = (*NAMES, "a path to a folder of images", "module:callable")
+        raise unknown_name("data set", name, valid)
+    row = SETS[name]
+    if "embedded" in row.forms:
+        return _first((Place("embedded", "scikit-learn", True, "ships inside the package"),))
+    places = [_probe(folder, row) for folder in _folders(row, root)]
+    if row.hub is not None:
+        places.append(_hub_place(row, row.hub))
+    return _first(tuple(places))
+
+
+def image_folder(name: str, root: str | os.PathLike[str] | None) -> Path | None:
+    """Return the folder of images that is meant, or None if a set is meant by its name."""
+    if name == "folder":
+        if root is None:
+            raise ConfigError("data 'folder' needs to know which: give its path as data root")
+        return Path(root).expanduser()
+    if name in SETS:
+        return None
+    path = Path(name).expanduser()
+    separators = [os.sep] + ([os.altsep] if os.altsep else [])
+    looks_like_path = any(mark in name for mark in separators) or name in (".", "..")
+    return path if looks_like_path or path.is_dir() else None
+
+
+def not_found(row: DataSet, location: Location, hub_answer: str | None = None) -> DataError:
+    """Return the error that says where was looked, how to get the data, and what to use instead."""
+    lines = [f"{row.label} ({row.name}) was not found. Looked at:"]
+    for place in location.places:
+        note = hub_answer if place.form == "hub" and hub_answer else place.note
+        lines.append(f"  - {place.where}: {note}")
+    lines.append(f"To get it: {row.obtain}.")
+    lines.append("Then name the folder as data root (--data_root FOLDER).")
+    lines.append("To go on without it: --data digits, which needs no files.")
+    return DataError("\n".join(lines))
+
+
+def _first(places: tuple[Place, ...]) -> Location:
+    return Location(places, next((place for place in places if place.found), None))
+
+
+def _folders(row: DataSet, root: str | os.PathLike[str] | None) -> list[Path]:
+    folders: list[Path] = []
+    if root is not None:
+        base = Path(root).expanduser()
+        # Only those that are there, to keep the list of places short; the root always.
+        named = (base / name for name in row.folders)
+        folders += [*(folder for folder in named if folder.is_dir()), base]
+    return [*folders, SYSTEM_FOLDER / row.name]
+
+
+def _probe(folder: Path, row: DataSet) -> Place:
+    if not folder.is_dir():
+        return Place(row.forms[0], str(folder), False, "no such folder")
+    notes: list[str] = []
+    for form in row.forms:
+        there, lacking = _missing(form, folder, row)
+        if not lacking:
+            return Place(form, str(folder), True, f"{form}: {', '.join(there)}")
+        if there:
+            notes.append(f"has {', '.join(there)} but lacks {', '.join(lacking)}")
+    note = "; ".join(notes) or f"holds no files of this set ({' or '.join(row.forms)})"
+    return Place(row.forms[0], str(folder), False, note)
+
+
+def _missing(form: str, folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
+    if form == "idx":
+        return idx.missing(folder)
+    if form == "parquet":
+        return parquet.missing(folder, row)
+    return recordings.missing(folder)
+
+
+def _hub_place(row: DataSet, repository: str) -> Place:
+    kept = all(cache.exists(hub.key(row, split)) for split in ("train", row.test_split))
+    note = "decoded copy in the cache" if kept else "tried last, needs the network"
+    return Place("hub", f"Hugging Face hub {repository}", kept, note)

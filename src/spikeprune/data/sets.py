@@ -1,0 +1,174 @@
+"""The table of data sets: one row each, and nothing else to change when one is added."""
+
+from dataclasses import dataclass
+
+from spikeprune.data import classes
+from spikeprune.data.base import Kind
+
+__all__ = ["NAMES", "SETS", "DataSet", "Description", "describe"]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as its publisher made it.
+
+    Attributes:
+        name: What users call it.
+        label: What results call it.
+        classes: Class names in the order of the labels.
+        shape: `(C, H, W)` of an image, or of a frame of events.
+        mean: Per channel over the training images, pixels in [0, 1]; unused for events.
+        std: Per channel, likewise.
+        forms: On-disk forms that are understood: `embedded`, `idx`, `parquet`, `recordings`.
+        folders: Names of folders in which a copy is commonly kept, tried below a root.
+        columns: Names of the image and the label column in Parquet files.
+        test_split: Name of the split that serves as test set in Parquet files.
+        hub: Its repository on the Hugging Face hub.
+        lossless: Whether the published pixels are lossless, so that JPEG bytes are a changed copy.
+        obtain: How to get it, for whoever does not have it.
+        kind: `static` or `events`.
+    """
+
+    name: str
+    label: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    forms: tuple[str, ...]
+    obtain: str
+    folders: tuple[str, ...] = ()
+    columns: tuple[str, str] = ("image", "label")
+    test_split: str = "test"
+    hub: str | None = None
+    lossless: bool = True
+    kind: Kind = "static"
+
+
+@dataclass(frozen=True)
+class Description:
+    """A row for people: what can be given as the name of the data."""
+
+    name: str
+    label: str
+    kind: str
+    classes: int | None
+    shape: tuple[int, int, int] | None
+    obtain: str
+
+
+_IDX = (
+    "a folder with the idx files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+    "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or .gz)"
+)
+_PARQUET = "a folder with the Parquet files of the Hugging Face hub's"
+
+_ROWS = (
+    DataSet(
+        name="digits",
+        label="scikit-learn digits",
+        classes=classes.DIGITS,
+        shape=(1, 8, 8),
+        mean=(0.3053,),
+        std=(0.3762,),
+        forms=("embedded",),
+        obtain="nothing to get: it ships inside scikit-learn",
+    ),
+    DataSet(
+        name="fashion-mnist",
+        label="Fashion-MNIST",
+        classes=classes.FASHION,
+        shape=(1, 28, 28),
+        mean=(0.2860,),
+        std=(0.3530,),
+        forms=("idx", "parquet"),
+        folders=("fashion-mnist", "FashionMNIST/raw", "fashion_mnist"),
+        hub="zalando-datasets/fashion_mnist",
+        obtain=f"on Debian: apt install dataset-fashion-mnist; elsewhere: {_IDX}",
+    ),
+    DataSet(
+        name="mnist",
+        label="MNIST",
+        classes=classes.DIGITS,
+        shape=(1, 28, 28),
+        mean=(0.1307,),
+        std=(0.3081,),
+        forms=("idx", "parquet"),
+        folders=("mnist", "MNIST/raw"),
+        hub="ylecun/mnist",
+        obtain=_IDX,
+    ),
+    DataSet(
+        name="cifar10",
+        label="CIFAR-10",
+        classes=classes.CIFAR10,
+        shape=(3, 32, 32),
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2470, 0.2435, 0.2616),
+        forms=("parquet",),
+        folders=("cifar10",),
+        columns=("img", "label"),
+        hub="uoft-cs/cifar10",
+        obtain=f"{_PARQUET} uoft-cs/cifar10 (columns img, label)",
+    ),
+    DataSet(
+        name="cifar100",
+        label="CIFAR-100",
+        classes=classes.CIFAR100,
+        shape=(3, 32, 32),
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+        forms=("parquet",),
+        folders=("cifar100",),
+        columns=("img", "fine_label"),
+        hub="uoft-cs/cifar100",
+        obtain=f"{_PARQUET} uoft-cs/cifar100 (columns img, fine_label)",
+    ),
+    DataSet(
+        name="tiny-imagenet",
+        label="Tiny-ImageNet",
+        classes=classes.TINY_IMAGENET,
+        shape=(3, 64, 64),
+        mean=(0.4802, 0.4481, 0.3975),
+        std=(0.2770, 0.2691, 0.2821),
+        forms=("parquet",),
+        folders=("tiny-imagenet", "tiny_imagenet"),
+        # The labels of its test images were never published.
+        test_split="valid",
+        hub="zh-plus/tiny-imagenet",
+        lossless=False,
+        obtain=f"{_PARQUET} zh-plus/tiny-imagenet (columns image, label; valid serves as test)",
+    ),
+    DataSet(
+        name="nmnist",
+        label="N-MNIST",
+        classes=classes.DIGITS,
+        shape=(2, 34, 34),
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+        forms=("recordings",),
+        folders=("nmnist", "N-MNIST", "NMNIST", "nmnist-small"),
+        kind="events",
+        obtain=(
+            "the recordings of Orchard et al., "
+            "https://www.garrickorchard.com/datasets/n-mnist, unpacked to Train/<digit>/<id>.bin "
+            "and Test/<digit>/<id>.bin"
+        ),
+    ),
+)
+
+SETS: dict[str, DataSet] = {row.name: row for row in _ROWS}
+NAMES: tuple[str, ...] = (*SETS, "folder")
+
+
+def describe() -> tuple[Description, ...]:
+    """Return a row for everything that `load` understands as a name."""
+    rows = [
+        Description(row.name, row.label, row.kind, len(row.classes), row.shape, row.obtain)
+        for row in _ROWS
+    ]
+    own = "train/<class>/<image> and test/<class>/<image>, PNG or JPEG; or give its path as name"
+    rows.append(Description("folder", "a folder of images", "static", None, None, own))
+    code = "a function of yours that returns loaders: a Data, or train, test, shape and classes"
+    rows.append(Description("module:callable", "your own", "static or events", None, None, code))
+    return tuple(rows)

@@ -1,0 +1,64 @@
+"""Which samples train and which validate: fixed, stratified, and the same for every run."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["SPLIT_SEED", "Split", "split", "stratified_order"]
+
+# Part of what a result means: changing it changes every split, so it is no option.
+SPLIT_SEED = 20_240_607
+
+
+class Split(NamedTuple):
+    """Indices into the training data, disjoint, each in rising order."""
+
+    train: Tensor
+    validation: Tensor
+
+
+def stratified_order(labels: Tensor, seed: int) -> Tensor:
+    """Return a random order of the samples of which every stretch is stratified.
+
+    Each class is shuffled and spread evenly over the order, so that any prefix holds every class
+    in proportion, to within one sample.
+
+    Args:
+        labels: int64 `[N]`.
+        seed: Seed of the shuffling within classes.
+
+    Returns:
+        int64 `[N]`, a permutation.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    position = torch.empty(len(labels), dtype=torch.float64)
+    for label in sorted(set(labels.tolist())):
+        members = (labels == label).nonzero().flatten()
+        shuffled = members[torch.randperm(len(members), generator=generator)]
+        spread = torch.arange(len(members), dtype=torch.float64)
+        position[shuffled] = (spread + 0.5) / len(members)
+    return position.argsort(stable=True)
+
+
+def split(labels: Tensor, validation: float, limit: int | None = None) -> Split:
+    """Hold out part of the training data; keep no more than `limit` samples of the rest.
+
+    The held-out set does not depend on the seed of a run (method section 5). With a limit both
+    parts shrink in proportion, and a smaller limit gives subsets of what a larger one gives.
+
+    Args:
+        labels: int64 `[N]`, the labels of all training data.
+        validation: Fraction to hold out, in [0, 1).
+        limit: Largest number of samples to train on.
+
+    Returns:
+        The indices of both parts.
+    """
+    order = stratified_order(labels, SPLIT_SEED)
+    held = round(validation * len(order))
+    held_out, rest = order[:held], order[held:]
+    if limit is not None and limit < len(rest):
+        held_out = held_out[: round(held * limit / len(rest))]
+        rest = rest[:limit]
+    return Split(rest.sort().values, held_out.sort().values)

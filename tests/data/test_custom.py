@@ -1,0 +1,205 @@
+"""Loaders of the user's own."""
+
+import sys
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from spikeprune import data
+from spikeprune.data.custom import is_import_path
+from spikeprune.errors import ConfigError, DataError
+
+OPTIONS = {"batch_size": 4, "time_steps": 3, "seed": 7}
+
+
+def batches(count=10, shape=(1, 5, 5), classes=3):
+    x = torch.rand(count, *shape)
+    return DataLoader(TensorDataset(x, torch.arange(count) % classes), batch_size=4)
+
+
+def good(**changes):
+    made = {"train": batches(), "test": batches(6), "shape": (1, 5, 5), "classes": 3}
+    return {**made, **changes}
+
+
+@pytest.fixture
+def load(monkeypatch, tmp_path):
+    """Load through a module whose function returns what the test wants."""
+
+    def through(made, **options):
+        import types
+
+        module = types.ModuleType("mine")
+        module.loaders = made if callable(made) else (lambda: made)
+        monkeypatch.setitem(sys.modules, "mine", module)
+        return data.load("mine:loaders", **{**OPTIONS, **options})
+
+    return through
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("a:b", True),
+        ("a.b_1:c", True),
+        ("cifar10", False),
+        ("a:", False),
+        (":b", False),
+        ("a/b:c", False),
+        ("C:\\data", False),
+        ("1a:b", False),
+    ],
+)
+def test_the_form_of_import_paths(name, is_one):
+    assert is_import_path(name) is is_one
+
+
+def test_a_mapping_is_enough(load):
+    got = load(good(validation=batches(5), label="Mine", mean=[0.5], std=[0.1]))
+    assert got.info.classes == ("0", "1", "2")
+    assert (got.info.kind, got.info.label, got.info.source) == ("static", "Mine", "mine:loaders")
+    assert (got.info.mean, got.info.std) == ((0.5,), (0.1,))
+    assert (got.train.samples, got.validation.samples, got.test.samples) == (10, 5, 6)
+    assert (len(got.train), len(got.test)) == (3, 2)
+    x, y = next(iter(got.train))
+    assert x.shape == (4, 1, 5, 5)
+    assert y.tolist() == [0, 1, 2, 0]
+    assert got.score is got.train
+
+
+def test_a_tuple_is_enough(load):
+    clean = batches(8)
+    got = load((batches(), None, batches(), [1, 5, 5], ["a", "b", "c"]))
+    assert got.info.classes == ("a", "b", "c")
+    assert (len(got.validation), got.validation.samples, list(got.validation)) == (0, 0, [])
+    assert load(good(score=clean)).score.samples == 8
+
+
+def test_a_data_object_is_taken_as_it_is(load):
+    whole = data.load("digits", **OPTIONS)
+    assert load(whole) is whole
+
+
+def test_events_are_recognised_by_their_form(load):
+    x, y = torch.rand(3, 4, 2, 6, 6), torch.zeros(4).long()
+    got = load(good(train=[(x, y)], test=[(x, y)] * 2, shape=(2, 6, 6)))
+    assert got.info.kind == "events"
+    assert (got.test.samples, len(got.test)) == (8, 2)
+
+
+def test_the_function_gets_the_arguments_that_it_names(load):
+    seen = {}
+
+    def some(batch_size, *, seed, time_steps=0, extra=5):
+        seen.update(batch_size=batch_size, seed=seed, time_steps=time_steps)
+        return good()
+
+    def everything(**options):
+        seen.update(options)
+        return good()
+
+    load(some)
+    assert seen == {"batch_size": 4, "seed": 7, "time_steps": 3}
+    load(everything, limit=9, root="there")
+    assert (seen["limit"], seen["root"]) == (9, "there")
+    with pytest.raises(ConfigError, match="wants colour"):
+        load(lambda colour: good())
+
+
+def test_modules_beside_the_user_are_found(monkeypatch, tmp_path):
+    source = (
+        "import torch\ndef make():\n    b = [(torch.rand(2, 1, 3, 3), torch.zeros(2).long())]\n"
+    )
+    (tmp_path / "beside_me.py").write_text(
+        source + "    return {'train': b, 'test': b, 'shape': (1, 3, 3), 'classes': 2}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    before = list(sys.path)
+    assert data.load("beside_me:make", **OPTIONS).info.shape == (1, 3, 3)
+    assert sys.path == before
+    del sys.modules["beside_me"]
+
+
+def test_what_is_not_there_is_named():
+    with pytest.raises(ConfigError, match="no module 'nowhere_at_all'"):
+        data.load("nowhere_at_all:make", **OPTIONS)
+    with pytest.raises(ConfigError, match="json has no 'make'"):
+        data.load("json:make", **OPTIONS)
+    with pytest.raises(ConfigError, match="expected a function, got str"):
+        data.load("json:__name__", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": None}, "lacking: train"),
+        ({"tset": 1}, "unknown: tset"),
+        ({"shape": (5, 5)}, r"shape \(C, H, W\)"),
+        ({"shape": 5}, r"shape \(C, H, W\)"),
+        ({"classes": "abc"}, "class names or their number"),
+        ({"classes": []}, "class names or their number"),
+        ({"kind": "sound"}, "'static' or 'events', got 'sound'"),
+        ({"train": iter([])}, "iterated again and again.*got list_iterator"),
+        ({"train": 5}, "iterated again and again.*got int"),
+        ({"train": []}, "at least one batch"),
+        ({"test": []}, "test of mine:loaders: expected at least one batch"),
+        ({"train": [torch.rand(4, 1, 5, 5)]}, r"pair \(x, y\), got Tensor"),
+        ({"classes": 2}, "labels 0 to 1, got 0 to 2"),
+        ({"shape": (3, 5, 5)}, r"\[B, 3, 5, 5\] or \[3, B, 3, 5, 5\].*got float32 \[4, 1, 5, 5\]"),
+        ({"kind": "events"}, r"floating point \[3, B, 1, 5, 5\]"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(load, changes, message):
+    with pytest.raises(DataError, match=message):
+        load(good(**changes))
+
+
+@pytest.mark.parametrize("made", [None, 5, (1, 2), [1, 2, 3, 4, 5]])
+def test_other_things_are_refused(load, made):
+    with pytest.raises(DataError, match=r"expected a Data, a mapping, or the tuple \(train"):
+        load(made)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (torch.zeros(2, 1, 5, 5, dtype=torch.uint8), torch.zeros(2).long(), "got uint8"),
+        (torch.zeros(2, 1, 5, 5), torch.zeros(2), r"int64 \[2\].*got float32"),
+        (torch.zeros(2, 1, 5, 5), torch.zeros(3).long(), r"int64 \[2\].*got int64 \[3\]"),
+        (torch.zeros(2, 1, 5, 5), 0, "got int"),
+        (torch.zeros(4, 2, 1, 5, 5), torch.zeros(2).long(), "T = 3 time steps"),
+        ([0], torch.zeros(2).long(), "got list"),
+    ],
+)
+def test_every_batch_is_checked(load, x, y, message):
+    fine = (torch.zeros(2, 1, 5, 5), torch.zeros(2).long())
+    got = load(good(train=[fine, (x, y)]))
+    with pytest.raises(DataError, match=f"train of mine:loaders, batch 1: .*{message}"):
+        list(got.train)
+
+
+def test_epochs_are_passed_on_to_whoever_wants_them(load):
+    told = []
+
+    class Sampler:
+        def set_epoch(self, epoch):
+            told.append(epoch)
+
+    class Batches(list):
+        sampler = Sampler()
+
+    got = load(good(train=Batches(batches())))
+    got.train.set_epoch(4)
+    got.test.set_epoch(4)
+    assert told == [4]
+
+
+def test_a_loader_without_length_is_counted(load):
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([(torch.zeros(1, 5, 5), 0)] * 7)
+
+    got = load(good(test=DataLoader(Stream(), batch_size=4)))
+    assert (len(got.test), got.test.samples) == (2, 7)

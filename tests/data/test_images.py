@@ -1,0 +1,93 @@
+"""Decoding and resizing."""
+
+import numpy as np
+import pytest
+import torch
+
+from spikeprune.data.images import Encoded, channel_statistics, decode, resize
+from spikeprune.errors import DataError
+
+
+def rows(contents, labels=None):
+    labels = labels or [0] * len(contents)
+    return [
+        Encoded(content, label, f"image {number}")
+        for number, (content, label) in enumerate(zip(contents, labels, strict=True))
+    ]
+
+
+def picture(height=6, width=5, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_png_pixels_survive_exactly(encoded):
+    pictures = [picture(seed=seed) for seed in range(3)]
+    part = decode(rows([encoded(p) for p in pictures], [0, 1, 2]), (3, 6, 5), 3)
+    assert part.encoding == "PNG"
+    assert part.labels.tolist() == [0, 1, 2]
+    assert torch.equal(part.images, torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
+
+
+def test_one_jpeg_among_png_marks_the_whole(encoded):
+    part = decode(rows([encoded(picture()), encoded(picture(), "JPEG")]), (3, 6, 5), 1)
+    assert part.encoding == "JPEG"
+
+
+def test_grey_images_become_rgb_where_three_channels_are_wanted(encoded):
+    part = decode(rows([encoded(picture()[..., 0])]), (3, 6, 5), 1)
+    assert torch.equal(part.images[0, 0], part.images[0, 2])
+    assert decode(rows([encoded(picture())]), (1, 6, 5), 1).images.shape == (1, 1, 6, 5)
+
+
+def test_no_rows_give_an_empty_part():
+    part = decode([], (3, 6, 5), 1)
+    assert part.images.shape == (0, 3, 6, 5)
+    assert part.labels.shape == (0,)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_damaged_images_are_named(encoded, content):
+    content = encoded(picture(40, 40))[:-500] if content is None else content
+    with pytest.raises(DataError, match="image 0: not a whole image"):
+        decode(rows([content]), (3, 40, 40), 1)
+
+
+def test_sizes_and_labels_are_checked(encoded):
+    with pytest.raises(DataError, match=r"image 1: expected an image of 5x6 .* got 6x5"):
+        decode(rows([encoded(picture()), encoded(picture(5, 6))]), (3, 6, 5), 1)
+    for label in (-1, 2):
+        with pytest.raises(DataError, match=f"label {label}, expected 0 to 1"):
+            decode(rows([encoded(picture())], [label]), (3, 6, 5), 2)
+
+
+def test_fit_squeezes_other_sizes(encoded):
+    part = decode(rows([encoded(picture(9, 4))]), (3, 6, 5), 1, fit=True)
+    assert part.images.shape == (1, 3, 6, 5)
+
+
+def test_resize_keeps_constants_and_ranges():
+    images = torch.tensor([0, 7, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 8, 8)
+    for size in (4, 16, 13):
+        out = resize(images, size)
+        assert out.shape == (3, 1, size, size)
+        assert out.dtype == torch.uint8
+        assert torch.equal(out, images[:, :, :1, :1].expand(3, 1, size, size))
+    assert resize(images, 8) is images
+
+
+def test_resize_doubles_by_linear_interpolation():
+    images = torch.tensor([[[[0, 100]]]], dtype=torch.uint8).expand(1, 1, 2, 2)
+    assert resize(images, 4)[0, 0, 0].tolist() == [0, 25, 75, 100]
+
+
+def test_statistics_equal_those_of_numpy():
+    images = torch.randint(0, 256, (9000, 2, 3, 3), dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    reference = images.numpy().astype(np.float64) / 255
+    np.testing.assert_allclose(mean, reference.mean((0, 2, 3)), rtol=1e-10)
+    np.testing.assert_allclose(std, reference.std((0, 2, 3)), rtol=1e-8)
+
+
+def test_a_constant_channel_can_still_be_divided_by():
+    _, std = channel_statistics(torch.full((4, 1, 2, 2), 9, dtype=torch.uint8))
+    assert std == (1.0,)
