@@ -1,6 +1,7 @@
 """Imports go one way: cli -> lab -> engine -> science; adapters name frameworks, science only torch."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,13 @@ def test_only_adapters_and_zoo_name_a_framework():
 
 
 def test_science_needs_torch_alone():
-    standard = {"collections", "math", "typing", "dataclasses", "itertools", "functools", "types"}
     for path in modules("science"):
         roots = {name.split(".")[0] for name in imported_modules(path)}
-        assert roots <= standard | {"torch", "spikeprune"}, f"{path}: {roots}"
+        foreign = roots - sys.stdlib_module_names - {"torch", "spikeprune"}
+        assert not foreign, f"{path} needs {foreign}"
+
+
+def test_science_does_no_io():
+    for path in modules("science"):
+        roots = {name.split(".")[0] for name in imported_modules(path)}
+        assert not roots & {"os", "sys", "pathlib", "io", "json", "logging", "random"}, path

@@ -1,0 +1,298 @@
+"""SpikingJelly 2.x: how its neurons are observed, traced, reset and simulated.
+
+Its production neurons have no hooks between charge and reset, and compute in fused kernels where
+they can. Before each forward, a twin of the neuron (shared parameters, copied state) runs the same
+input without gradients, with a surrogate of a class that SpikingJelly does not know. That makes
+the twin take the reference path, which calls the surrogate once per step with `H - V_th`. The
+neuron itself is not touched: its spikes and gradients stay what they are, bit for bit.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spikeprune.adapters import instruments as tools
+from spikeprune.adapters.base import SelfObserving, Sink
+from spikeprune.adapters.instruments import PassThrough, shadowed
+from spikeprune.errors import ModelError
+
+__all__ = ["ADAPTER", "SpikingJelly"]
+
+_PACKAGE = "spikingjelly.activation_based."
+# A surrogate is there, but what it is called with or what the neuron emits is not one potential
+# and one binary spike per step: spike counts and signs, analog outputs, several inner steps,
+# outputs with a trace, or a plain Heaviside in eval mode.
+_REFUSED = (
+    "ILIFNode",
+    "TernaryIFNode",
+    "TernaryLIFNode",
+    "LIAFNode",
+    "FewSpikeNode",
+    "OTTTLIFNode",
+    "SLTTLIFNode",
+    "ILCBaseNode",
+    "NoisyBaseNode",
+)
+_STATELESS = ("PSN", "MaskedPSN", "SlidingPSN")
+
+
+@final
+class SpikingJelly:
+    """Adapter of SpikingJelly 2.x; the protocol is documented in `adapters.base.Adapter`."""
+
+    framework = "spikingjelly"
+
+    def matches(self, module: nn.Module) -> bool:
+        """Whether it is a neuron with a surrogate, one potential and one binary spike per step."""
+        from spikingjelly.activation_based import base
+
+        known = callable(getattr(module, "surrogate_function", None)) and not _is(module, _REFUSED)
+        return isinstance(module, base.StepModule) and (known or isinstance(module, SelfObserving))
+
+    def opaque(self, module: nn.Module) -> bool:
+        """Whether it is any other neuron, or a stateful module of a class we know nothing of."""
+        from spikingjelly.activation_based import base
+
+        if self.matches(module):
+            return False
+        homes = {c.__module__ for c in type(module).__mro__ if c.__module__.startswith(_PACKAGE)}
+        if any(home.startswith(f"{_PACKAGE}neuron") for home in homes):
+            return True
+        stateful = isinstance(module, base.MemoryModule) and bool(module._memories)
+        return stateful and homes == {base.__name__} and not any(module.children())
+
+    @contextmanager
+    def observe(
+        self, module: nn.Module, sink: Sink, on_reset: Callable[[], None]
+    ) -> Iterator[None]:
+        """Record the neuron while active; see `Adapter.observe`."""
+        with ExitStack() as stack:
+            if isinstance(module, SelfObserving):
+                shape = functools.partial(_sequence_shape, module)
+                stack.enter_context(tools.self_recording(module, sink, shape))
+            else:
+                stack.enter_context(_twin_recording(module, sink))
+            reset = getattr(module, "reset", None)
+            if callable(reset):
+                stack.enter_context(shadowed(module, "reset", _then(reset, on_reset)))
+            yield
+
+    def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Return u -> spikes with the surrogate gradient."""
+        return cast(Callable[[Tensor], Tensor], cast(Any, module).surrogate_function)
+
+    def primitive(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Return the surrogate with `spiking` off."""
+        surrogate = cast(Any, module).surrogate_function
+        if isinstance(surrogate, nn.Module) and hasattr(surrogate, "spiking"):
+            smooth: Any = copy.copy(surrogate)
+            smooth.spiking = False
+            try:
+                smooth(torch.zeros(1))
+            except NotImplementedError:
+                pass
+            else:
+                return cast(Callable[[Tensor], Tensor], smooth)
+        raise ModelError(
+            f"expected a surrogate with a smooth forward value, got {surrogate!r}, which has "
+            "none; score with value='derivative', or name a curve"
+        )
+
+    def threshold(self, module: nn.Module) -> float:
+        """Return `v_threshold`."""
+        value: Any = getattr(module, "v_threshold", None)
+        number = isinstance(value, Tensor) and value.numel() == 1
+        if isinstance(value, float | int) or (number and not isinstance(value, nn.Parameter)):
+            return float(value)
+        raise ModelError(
+            f"expected a threshold that is one fixed number, got {type(module).__name__} with "
+            f"v_threshold={value!r}; its potentials are observed relative to threshold all the same"
+        )
+
+    def channel_state(self, module: nn.Module) -> tuple[str, ...]:
+        """Return names of parameters and buffers that have exactly one axis longer than 1."""
+        per_step = _is(module, ("GatedLIFNode",)) and cast(Any, module).conduct.ndim == 1
+        if per_step or _is(module, _STATELESS):  # what they have more than one of is per step
+            return ()
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        for name, tensor in tensors.items():
+            if 1 < max(tensor.shape, default=1) < tensor.numel():
+                raise ModelError(
+                    f"expected {type(module).__name__} to keep one value per channel, got {name} "
+                    f"of shape {tuple(tensor.shape)}; its channels cannot be cut, prune weights"
+                )
+        return tuple(name for name, tensor in tensors.items() if tensor.numel() > 1)
+
+    @contextmanager
+    def tracing(self, model: nn.Module) -> Iterator[None]:
+        """Make the model a feed-forward net of one slice while active; see `Adapter.tracing`."""
+        with ExitStack() as stack, torch.enable_grad():
+            for module in model.modules():
+                _single_step(module, stack)
+                forward = self._slice_forward(module)
+                if forward is not None:
+                    stack.enter_context(shadowed(module, "forward", forward))
+            yield
+
+    def reset(self, model: nn.Module) -> None:
+        """Reset every stateful module.
+
+        `functional.reset_net` is not used: it caches its list of modules per net and misses those
+        that were swapped in afterwards.
+        """
+        from spikingjelly.activation_based import base
+
+        for module in model.modules():
+            if isinstance(module, base.MemoryModule):
+                module.reset()
+
+    @torch.no_grad()
+    def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
+        """Return the spikes `[T, C]` under a constant drive `[C]`, in eval mode, from rest."""
+        twin = _twin(module)
+        twin.training = False
+        if hasattr(twin, "reset"):
+            twin.reset()
+        x = drive.reshape(1, -1, 1, 1)
+        if _multi_step(module):
+            spikes = twin.forward(x.expand(time_steps, *x.shape))
+        else:
+            spikes = torch.stack([twin.forward(x) for _ in range(time_steps)])
+        return cast(Tensor, spikes.reshape(time_steps, -1))
+
+    def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:
+        """Return what stands in for the module's forward in a trace of one slice, if anything."""
+        from spikingjelly.activation_based import base, layer
+
+        if self.matches(module):
+            return _pass_through
+        if isinstance(module, layer.Delay):  # an empty queue would cut the graph
+            return _pass_through
+        if isinstance(module, layer.SynapseFilter):  # its first step does not show it is analog
+            return _halved
+        if isinstance(module, layer.ElementWiseRecurrentContainer | layer.LinearRecurrentContainer):
+            raise ModelError(
+                f"expected a net without recurrent connections, got {type(module).__name__}; what "
+                "flows back between time steps cannot be followed in one slice"
+            )
+        if isinstance(module, base.MultiStepModule):  # these know no single-step mode
+            if isinstance(module, nn.Sequential):
+                return functools.partial(nn.Sequential.forward, module)
+            if isinstance(module, _BatchNorm):
+                return functools.partial(_BatchNorm.forward, module)
+        return None
+
+
+ADAPTER = SpikingJelly()
+
+
+def _is(module: nn.Module, names: tuple[str, ...]) -> bool:
+    from spikingjelly.activation_based import neuron
+
+    # A release without one of the classes simply has no such neuron.
+    return isinstance(module, tuple(c for n in names if (c := getattr(neuron, n, None))))
+
+
+def _multi_step(module: nn.Module) -> bool:
+    from spikingjelly.activation_based import base
+
+    default = "m" if isinstance(module, base.MultiStepModule) else "s"  # PSN sets no mode
+    return getattr(module, "step_mode", default) == "m"
+
+
+def _sequence_shape(module: nn.Module, x: Tensor) -> tuple[int, ...]:
+    return tuple(x.shape) if _multi_step(module) else (1, *x.shape)
+
+
+def _pass_through(x: Tensor, *_: object, **__: object) -> Tensor:
+    return cast(Tensor, cast(Any, PassThrough).apply(x))
+
+
+def _halved(x: Tensor, *_: object, **__: object) -> Tensor:
+    return 0.5 * _pass_through(x)
+
+
+def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both
+
+
+@functools.cache
+def _spy_class() -> type[Any]:
+    from spikingjelly.activation_based.surrogate import SurrogateFunctionBase
+
+    @final
+    class Spy(SurrogateFunctionBase):  # type: ignore[misc]
+        """Gives its argument to `take` and returns what the surrogate that it stands for returns.
+
+        `spiking=False`: some neurons use a bare Heaviside in eval mode unless it is off.
+        """
+
+        def __init__(self, spied: Callable[[Tensor], Tensor], take: Sink) -> None:
+            super().__init__(spiking=False)
+            self.spied, self.take = spied, take
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.take(x)
+            return self.spied(x)
+
+    return Spy
+
+
+@contextmanager
+def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
+    """Record, before each forward of `module`, what a twin with a spy in it is about to do."""
+    recorder = tools.Recorder(type(module).__name__, sink)
+    spy = _spy_class()(cast(Any, module).surrogate_function, recorder.take)
+
+    @torch.no_grad()
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        twin = _twin(module)
+        twin.surrogate_function = spy
+        recorder.begin(_sequence_shape(module, tools.first_input(args, kwargs)))
+        twin.forward(*args, **kwargs)
+        recorder.end()
+
+    handle = module.register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _twin(module: nn.Module) -> Any:
+    """Return a copy of a neuron that shares its parameters; all else that changes is its own."""
+    twin = copy.copy(module)
+    own = twin.__dict__
+    own.update({name: _own(value) for name, value in own.items() if isinstance(value, Tensor)})
+    for store in ("_buffers", "_memories"):
+        own[store] = {name: _own(value) for name, value in own.get(store, {}).items()}
+    own["_modules"] = {name: m and _twin(m) for name, m in module._modules.items()}
+    return twin
+
+
+def _own(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else copy.copy(value)
+
+
+def _single_step(module: nn.Module, stack: ExitStack) -> None:
+    """Put one module into eval and single-step mode with fresh state, undone with the stack."""
+    from spikingjelly.activation_based import base
+
+    stack.enter_context(shadowed(module, "training", False))
+    mode = getattr(module, "step_mode", None)
+    if mode is not None and not isinstance(module, base.MultiStepModule):
+        stack.callback(setattr, module, "step_mode", mode)
+        cast(Any, module).step_mode = "s"
+    if isinstance(module, base.MemoryModule):
+        fresh = copy.deepcopy(module._memories_rv)
+        stack.enter_context(shadowed(module, "_memories", fresh))

@@ -1,0 +1,1 @@
+"""Plumbing around nn.Module: wiring, observing, pruning, surgery, training, evaluation."""

@@ -1,0 +1,212 @@
+"""Potentials in, one criticality score and firing rate per channel out; nothing stays behind."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.engine.tally import ChannelStats, Tally
+from spikeprune.errors import ConfigError, ObservationError, unknown_name
+from spikeprune.science.criticality import REDUCTIONS
+from spikeprune.science.surrogate import Curve, check_peaked, model_curve, named_curve
+
+__all__ = ["ChannelStats", "Observer", "score_loader"]
+
+
+@final
+class Observer:
+    """Streams the potentials of all spiking neurons into scores per channel.
+
+    Between `arm` and `disarm` (or inside a `with` block) every forward is recorded whose neurons
+    are in the mode asked for; validation between armed training steps is left out. Spikes and
+    gradients stay what they are.
+
+    Args:
+        model: spiking neurons of one framework.
+        time_steps: T. Every neuron must record the same multiple of T steps between two resets.
+        curve: 'model' (the neuron's own surrogate) or a name in `science.surrogate.CURVES`.
+        value: 'derivative' (must be peaked at threshold) or 'primitive'.
+        space: 'max' or 'mean' over positions.
+        time: 'mean' or 'max' over time steps.
+        train: whether to record forwards in training mode, or those in eval mode.
+
+    Raises:
+        ConfigError: an unknown name, or a curve that cannot serve as a score.
+        ModelError: no spiking neurons, or some that cannot be observed.
+        ObservationError: (while armed) other numbers of time steps between resets.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        time_steps: int,
+        curve: str = "model",
+        value: str = "derivative",
+        space: str = "max",
+        time: str = "mean",
+        train: bool,
+    ) -> None:
+        if time_steps < 1:
+            raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
+        for kind, name in (("space", space), ("time", time)):
+            if name not in REDUCTIONS:
+                raise unknown_name(f"{kind} reduction", name, REDUCTIONS)
+        self._adapter = adapter_for(model)
+        self._neurons = spiking_neurons(model)
+        self._curves = {
+            name: _curve(self._adapter, name, neuron, curve=curve, value=value)
+            for name, neuron in self._neurons.items()
+        }
+        self._tally = functools.partial(Tally, time_steps=time_steps, space=space, time=time)
+        self._train = train
+        self._stack = ExitStack()
+        self._tallies: dict[str, Tally] = {}
+        self.armed = False
+
+    def arm(self) -> None:
+        """Start recording, from nothing."""
+        self.disarm()
+        with ExitStack() as stack:
+            for name, neuron in self._neurons.items():
+                tally = self._tally(name, self._curves[name])
+                self._tallies[name] = tally
+                sink = self._filtered(neuron, tally.take)
+                stack.enter_context(self._adapter.observe(neuron, sink, tally.reset))
+            self._stack = stack.pop_all()
+        self.armed = True
+
+    def disarm(self) -> None:
+        """Stop recording and let go of every neuron; what was recorded stays for `compute`."""
+        self._stack.close()
+        self.armed = False
+
+    def compute(self) -> dict[str, ChannelStats]:
+        """Return score and rate per channel of each neuron module, by name.
+
+        Raises:
+            ObservationError: nothing was recorded, or not the same number of whole sequences by
+                every neuron.
+        """
+        expected = max((tally.total for tally in self._tallies.values()), default=0)
+        for name in self._neurons:
+            recorded = self._tallies[name].total if name in self._tallies else 0
+            if recorded == 0 or recorded != expected:
+                mode = "training" if self._train else "eval"
+                raise ObservationError(
+                    f"expected neuron {name!r} to record {expected or 'some'} time steps, got "
+                    f"{recorded}; run the model in {mode} mode while the observer is armed, each "
+                    "neuron equally often"
+                )
+            self._tallies[name].reset()
+        return {name: tally.stats() for name, tally in self._tallies.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as tensors and plain values.
+
+        Raises:
+            ObservationError: in the middle of a sequence.
+        """
+        tallies = {n: t.state_dict() for n, t in self._tallies.items()} if self.armed else {}
+        return {"armed": self.armed, "tallies": tallies}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken: armed or not, with the sums so far."""
+        self.disarm()
+        if state["armed"]:
+            self.arm()
+            for name, tally in self._tallies.items():
+                tally.load_state_dict(state["tallies"][name])
+
+    def __enter__(self) -> Self:
+        self.arm()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.disarm()
+
+    def _filtered(
+        self, neuron: nn.Module, take: Callable[[Tensor], None]
+    ) -> Callable[[Tensor], None]:
+        def sink(x: Tensor) -> None:
+            if neuron.training is self._train:
+                take(x)
+
+        return sink
+
+
+def _curve(adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value: str) -> Curve:
+    if curve != "model":
+        found = named_curve(curve, value)
+    elif value == "primitive":
+        found = model_curve(adapter.primitive(neuron), value)
+    else:
+        found = model_curve(adapter.surrogate(neuron), value)
+    if value == "derivative":
+        try:
+            check_peaked(found)
+        except ConfigError as error:
+            raise ConfigError(f"neuron {name!r}: {error}") from error
+    return found
+
+
+def score_loader(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    time_steps: int,
+    forward: Callable[[Tensor], Any],
+    curve: str = "model",
+    value: str = "derivative",
+    space: str = "max",
+    time: str = "mean",
+) -> dict[str, ChannelStats]:
+    """Score the channels over a loader, in eval mode without gradients.
+
+    Args:
+        model: spiking neurons of one framework; the mode of each module is restored.
+        batches: inputs, or tuples whose first entry is the input.
+        time_steps: T.
+        forward: runs the model on one input over T steps, from a fresh state.
+        curve: as in `Observer`.
+        value: likewise.
+        space: likewise.
+        time: likewise.
+
+    Returns:
+        Score and rate per channel of each neuron module, by name.
+
+    Raises:
+        ObservationError, ConfigError, ModelError: as `Observer`.
+    """
+    observer = Observer(
+        model,
+        time_steps=time_steps,
+        curve=curve,
+        value=value,
+        space=space,
+        time=time,
+        train=False,
+    )
+    device = next((p.device for p in model.parameters()), None)
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        with torch.no_grad(), observer:
+            for batch in batches:
+                x = batch if isinstance(batch, Tensor) else batch[0]
+                forward(x.to(device))
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return observer.compute()
