@@ -1,0 +1,106 @@
+"""The run report: one HTML file that needs nothing but itself.
+
+It reads the run folder only, so a report can be made anew at any time and anywhere.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from spikeprune.lab import account, references
+from spikeprune.lab.chart import Figure, finite
+from spikeprune.lab.figures import figures
+from spikeprune.lab.figures_activity import class_changes
+from spikeprune.lab.paths import RunFolder, write_text
+from spikeprune.lab.record import Record, read_record
+from spikeprune.lab.wording import percent, points
+
+__all__ = ["render", "write_report"]
+
+_SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("training", "Training", ("accuracy", "loss")),
+    ("structure", "What lives", ("density", "cut")),
+    ("return", "What came back", ("regrowth", "survival", "criticality")),
+    ("activity", "Activity", ("firing", "synops")),
+    ("per-class", "Classes", ("classes",)),
+)
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` of a finished run and return its path.
+
+    Reads `metrics.json`, `history.jsonl` and `config.yaml` of the folder, nothing else. The file
+    holds its scripts, styles and figures (about 5 MB, nearly all of it Plotly) and asks the
+    network for nothing. An older report is replaced only when the new one is complete.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        RunError: The folder holds no finished run, broken files or a newer schema.
+    """
+    path = RunFolder(folder).report
+    write_text(path, render(read_record(folder)))
+    return path
+
+
+def render(record: Record) -> str:
+    """Return the report of a run as one HTML document."""
+    import jinja2
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    drawn = figures(record)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("report.html")).render(
+        title=account.title(record),
+        headline=account.headline(record),
+        notes=[str(note) for note in record.metrics.get("notes") or []],
+        cards=account.cards(record),
+        facts=account.facts(record),
+        command=record.metrics.get("command") or "",
+        config=record.config,
+        sections=_sections(drawn),
+        layers=account.layer_table(record),
+        classes=_class_rows(record),
+        cost=account.cost_rows(record),
+        definitions=references.DEFINITIONS,
+        citations=references.citations(record),
+        css=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
+        plotly=Markup(get_plotlyjs()),
+        specs=Markup(_json({figure.key: figure.spec for figure in drawn if figure.spec})),
+    )
+
+
+def _sections(drawn: tuple[Figure, ...]) -> list[dict[str, Any]]:
+    by_key = {figure.key: figure for figure in drawn}
+    return [
+        {"key": key, "title": title, "figures": [by_key[name] for name in names]}
+        for key, title, names in _SECTIONS
+    ]
+
+
+def _class_rows(record: Record) -> list[list[account.Cell]]:
+    return [
+        [
+            account.Cell(name),
+            account.Cell(percent(before), before),
+            account.Cell(percent(after), after),
+            account.Cell(points(after - before), after - before),
+        ]
+        for name, before, after in class_changes(record)
+    ]
+
+
+def _json(value: Any) -> str:
+    """Return JSON that can stand inside a script element whatever names it holds."""
+    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("spikeprune.lab") / "templates" / name).read_text(encoding="utf-8")
