@@ -1,0 +1,251 @@
+"""Which channels live and die together: groups of tied channels, from Torch-Pruning's graph.
+
+Torch-Pruning supplies the dependency graph and nothing else; what is cut is cut by
+`engine.surgery`. Its tracing is exact only with neurons passed through, one step, one slice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.engine.wiring import Wiring
+from spikeprune.errors import ModelError
+
+__all__ = ["ChannelGroup", "Member", "channel_groups"]
+
+# Nodes of the graph that hold no tensors and keep channels apart, and operations that look
+# element-wise to the tracer although they mix channels.
+_PASSIVE = {"ELEMENTWISE", "RESHAPE", "CONCAT", "OUTPUT"}
+_MIXING = ("Mm", "Bmm", "Addmm", "Baddbmm", "Convolution", "Permute", "Transpose", "Softmax")
+_QUIET_STEPS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One dimension of one module that a group's channels run through.
+
+    Attributes:
+        module: Name of the module.
+        role: 'out' (rows of a convolution or linear layer; of a depthwise convolution, rows and
+            inputs at once), 'in' (its columns), 'norm' (a BatchNorm) or 'state' (a neuron).
+        index: int64 `[n, k]`: the positions along that dimension that belong to each of the
+            group's n channels; k > 1 after flattening k pixels.
+        size: Length of that dimension; more than n k where channels of several groups are
+            concatenated.
+    """
+
+    module: str
+    role: str
+    index: Tensor
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Channels that can only be cut together, because additions or element-wise products join them.
+
+    Attributes:
+        name: The first producer, in the model's order.
+        channels: Number of channels n.
+        members: All that is cut with them, by module and role.
+    """
+
+    name: str
+    channels: int
+    members: tuple[Member, ...]
+
+    def of(self, role: str) -> tuple[Member, ...]:
+        """Return the members of one role."""
+        return tuple(member for member in self.members if member.role == role)
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """Names of the layers whose outputs these channels are."""
+        return tuple(member.module for member in self.of("out"))
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Names of the layers that read these channels."""
+        return tuple(member.module for member in self.of("in"))
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Names of the BatchNorms that these channels pass."""
+        return tuple(member.module for member in self.of("norm"))
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Names of the neurons that these channels drive."""
+        return tuple(member.module for member in self.of("state"))
+
+
+def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[ChannelGroup, ...]:
+    """Return the groups of tied channels, in the model's order of layers.
+
+    Channels that reach the output of the model (the classes) are in no group.
+
+    Args:
+        model: The spiking net; left as it was.
+        example: One slice `[B, C, H, W]` (or `[B, F]`) without time; its values do not matter.
+        wiring: The model's wiring, of `trace(model, example)`.
+
+    Raises:
+        ModelError: A layer that the trace does not reach, a grouped convolution that is not
+            depthwise, an operation or parameter whose channels cannot be followed, a norm without
+            scale, a neuron that fires without input, or one whose state per channel cannot be cut.
+    """
+    adapter = adapter_for(model)
+    neurons = spiking_neurons(model)
+    _check_neurons(adapter, neurons, wiring)
+    with adapter.tracing(model):
+        graph = _graph(model, example, neurons)
+        names = {module: name for name, module in model.named_modules()}
+        _check_layers(graph, names, wiring)
+        return tuple(_groups(graph, names, wiring))
+
+
+def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> Any:
+    import torch_pruning
+
+    # Registered by exact class, neurons become nodes of the graph and members of its groups.
+    pruners = {type(module): torch_pruning.ops.CustomizedPruner() for module in neurons.values()}
+    # With an input that needs a gradient the graph is whole even if parameters are frozen.
+    x = example.detach().clone().requires_grad_()
+    graph = torch_pruning.DependencyGraph()
+    return graph.build_dependency(
+        model,
+        example_inputs=x,
+        forward_fn=lambda net, inputs: net(inputs),
+        customized_pruners=pruners,
+        verbose=False,
+    )
+
+
+def _groups(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> Iterator[ChannelGroup]:
+    modules = {name: module for module, name in names.items()}
+    taken: set[str] = set()
+    for root in wiring.layers:
+        if root in taken:
+            continue
+        pruner = graph.get_pruner_of_module(modules[root])
+        channels = pruner.get_out_channels(modules[root])
+        tied = graph.get_pruning_group(
+            modules[root], pruner.prune_out_channels, list(range(channels))
+        )
+        members, is_output = [], False
+        for item in tied:
+            member = _member(graph, item, names=names, channels=channels, wiring=wiring)
+            if member is not None:
+                members.append(member)
+            if member is None or member.role != "in":
+                # What nobody reads is the model's output: its channels are the classes.
+                is_output |= not item.dep.target.outputs
+        group = ChannelGroup(root, channels, tuple(members))
+        taken.update(group.producers)
+        if not is_output:
+            yield group
+
+
+def _member(
+    graph: Any, item: Any, *, names: dict[nn.Module, str], channels: int, wiring: Wiring
+) -> Member | None:
+    """Return the item of a Torch-Pruning group as a member; None for operations without tensors."""
+    node, module = item.dep.target, item.dep.target.module
+    kind, name = node.type.name, names.get(module)
+    if name is None:
+        _check_operation(module, kind)
+        return None
+    if name in wiring.neurons:
+        role, size = "state", wiring.neurons[name]
+    elif isinstance(module, _BatchNorm):
+        _check_norm(module, name)
+        role, size = "norm", module.num_features
+    elif isinstance(module, _ConvNd | nn.Linear):
+        _check_layer(module, name)
+        pruner = graph.get_pruner_of_module(module)
+        out = item.dep.handler == pruner.prune_out_channels or kind == "DEPTHWISE_CONV"
+        role = "out" if out else "in"
+        size = pruner.get_out_channels(module) if out else pruner.get_in_channels(module)
+    else:
+        raise ModelError(
+            f"expected channels to pass convolution, linear, BatchNorm and neuron layers, got "
+            f"{name!r} ({type(module).__name__}), which cannot be cut; prune weights instead"
+        )
+    return Member(name, role, _index(item, channels, name), size)
+
+
+def _index(item: Any, channels: int, name: str) -> Tensor:
+    rows: list[list[int]] = [[] for _ in range(channels)]
+    for position, root in zip(item.idxs, item.root_idxs, strict=True):
+        rows[root].append(position)
+    if not rows[0] or len({len(row) for row in rows}) != 1:
+        raise ModelError(
+            f"expected every channel to own the same number of positions of {name!r}, got "
+            f"{len(item.idxs)} positions for {channels} channels; prune weights instead"
+        )
+    return torch.tensor([sorted(row) for row in rows])
+
+
+def _check_layers(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> None:
+    layers = {n for m, n in names.items() if isinstance(m, _ConvNd | nn.Linear)}
+    traced = {names[m] for m in graph.module2node if names.get(m) in layers}
+    if layers != traced or layers != set(wiring.layers):
+        missing = sorted((layers - traced) | (layers ^ set(wiring.layers)))
+        raise ModelError(
+            "expected every convolution and linear layer in the trace of one time slice, but "
+            f"these are missing: {', '.join(missing)}; a layer outside the forward pass must be "
+            "removed, an operation that breaks the graph rewritten; or prune weights instead"
+        )
+
+
+def _check_operation(operation: object, kind: str) -> None:
+    name = str(getattr(operation, "_grad_fn", kind.lower()))
+    if kind not in _PASSIVE or name.startswith(_MIXING):
+        raise ModelError(
+            f"expected channels to be mixed by layers only, got the operation {name!r}, whose "
+            "channels cannot be followed (attention, functional layers, slices and parameters "
+            "outside of layers); prune weights instead"
+        )
+
+
+def _check_norm(module: _BatchNorm, name: str) -> None:
+    if not module.affine:
+        raise ModelError(
+            f"expected BatchNorms with scale and shift, got {name!r} without (affine=False): "
+            "a dead channel could not be silenced; build it with affine=True"
+        )
+
+
+def _check_layer(module: nn.Module, name: str) -> None:
+    if "weight" not in module._parameters or hasattr(module, "get_weight"):
+        raise ModelError(
+            f"expected layers with a plain weight, got {name!r} ({type(module).__name__}), which "
+            "computes its weight in every forward; replace it by a plain layer"
+        )
+    groups = getattr(module, "groups", 1)
+    if isinstance(module, _ConvNd) and groups > 1:
+        depthwise = groups == module.in_channels == module.out_channels and not module.transposed
+        if not depthwise:
+            raise ModelError(
+                f"expected plain or depthwise convolutions, got {name!r} with {groups} groups for "
+                f"{module.in_channels} -> {module.out_channels} channels: its channels cannot be "
+                "cut one by one; prune weights instead"
+            )
+
+
+def _check_neurons(adapter: Adapter, neurons: dict[str, nn.Module], wiring: Wiring) -> None:
+    for name, module in neurons.items():
+        adapter.channel_state(module)  # refuses state that cannot be cut, before any training
+        reference = next(module.parameters(), torch.zeros(()))
+        silence = reference.new_zeros(wiring.neurons[name])
+        if adapter.simulate(module, silence, _QUIET_STEPS).any():
+            raise ModelError(
+                f"expected neurons that are silent without input, got {name!r}, which fires: "
+                "removing one of its channels would change the net; raise its threshold"
+            )

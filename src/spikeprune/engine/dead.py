@@ -1,0 +1,179 @@
+"""Channels that weight pruning has left without function, found so that cutting changes nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from spikeprune.adapters.base import adapter_for
+from spikeprune.engine.channels import ChannelGroup
+from spikeprune.errors import ModelError
+
+__all__ = ["DeadChannels", "dead_channels"]
+
+
+@dataclass(frozen=True)
+class DeadChannels:
+    """What may be cut from a weight-pruned net.
+
+    Attributes:
+        live: Bool `[n]` by group name: which channels stay; for `plan_for`.
+        kept_though_inputs_dead: Channels that stay although no live weight leads to them, because
+            their shift alone makes them fire (or the layer would vanish):
+            `{"layer": ..., "channel": ...}`.
+    """
+
+    live: dict[str, Tensor]
+    kept_though_inputs_dead: list[dict[str, Any]]
+
+
+def dead_channels(
+    model: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    mask: Mapping[str, Tensor],
+    *,
+    example: Tensor,
+    forward: Callable[[Tensor], Any],
+) -> DeadChannels:
+    """Return which channels of a weight-pruned net can be cut without changing its output.
+
+    A channel is cut if no live weight leads on from it, or if no live weight leads to it and it
+    provably never reaches its readers (method, section 4, "What dead means"). With dead inputs a
+    channel's drive is the norms' constants, whatever the input, and so are its spikes: one run of
+    the real net shows all there is. Every producer of tied channels must be dead, since a shortcut
+    could bring input. Both rules are repeated until nothing changes, as a cut channel takes its
+    weights along.
+
+    The proof holds in eval mode and for the number of steps that `forward` runs.
+
+    Args:
+        model: The pruned net, its dead weights 0.
+        groups: Groups of tied channels.
+        mask: Bool masks by parameter name; layers without one are alive.
+        example: An input that `forward` takes; its values do not matter.
+        forward: Resets the net and runs it over all time steps.
+
+    Raises:
+        ModelError: Weights that the mask calls dead are not 0.
+    """
+    weights = _live_weights(model, groups, mask)
+    reached = _reached(model, groups, example, forward)
+    live = {group.name: torch.ones(group.channels, dtype=torch.bool) for group in groups}
+    idle = {name: torch.zeros_like(alive) for name, alive in live.items()}
+    changed = True
+    while changed:
+        changed = False
+        for group in groups:
+            fed, read = _in_use(model, group, weights)
+            idle[group.name] = ~fed
+            cut = live[group.name] & (~read | (~fed & ~reached[group.name]))
+            if cut.any() and not (live[group.name] & ~cut).any():
+                cut[int(cut.nonzero()[0])] = False  # a layer does not vanish
+            if cut.any():
+                live[group.name] &= ~cut
+                _bury(model, group, weights, cut)
+                changed = True
+    kept = [
+        {"layer": group.name, "channel": channel}
+        for group in groups
+        for channel in (live[group.name] & idle[group.name]).nonzero().flatten().tolist()
+    ]
+    return DeadChannels(live, kept)
+
+
+def _live_weights(
+    model: nn.Module, groups: tuple[ChannelGroup, ...], mask: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return, for every layer of the groups, its live weights as bool `[out, in]`."""
+    weights = {}
+    for layer in {name for group in groups for name in (*group.producers, *group.consumers)}:
+        module = model.get_submodule(layer)
+        weight = module.get_parameter("weight")
+        alive = mask.get(f"{layer}.weight", torch.ones_like(weight, dtype=torch.bool))
+        if weight.detach()[~alive].count_nonzero():
+            raise ModelError(
+                f"expected the dead weights of {layer!r} to be 0, but some are not; "
+                "apply the mask to the model before looking for dead channels"
+            )
+        matrix = alive.flatten(2).any(2) if alive.dim() > 2 else alive.clone()
+        weights[layer] = (matrix.T if getattr(module, "transposed", False) else matrix).cpu()
+    return weights
+
+
+def _in_use(
+    model: nn.Module, group: ChannelGroup, weights: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return (fed, read), bool `[n]`: a live weight leads to the channel, or on from it."""
+    fed = torch.zeros(group.channels, dtype=torch.bool)
+    read = torch.zeros(group.channels, dtype=torch.bool)
+    mixing = [member for member in group.of("out") if not _depthwise(model, member.module)]
+    for member in mixing:
+        fed |= weights[member.module].any(1)[member.index].any(1)
+    if not mixing:  # a depthwise convolution of the image
+        fed[:] = True
+    for member in group.of("in"):
+        read |= weights[member.module].any(0)[member.index].any(1)
+    return fed, read
+
+
+def _bury(
+    model: nn.Module, group: ChannelGroup, weights: Mapping[str, Tensor], cut: Tensor
+) -> None:
+    """Mark the weights that go with the cut channels."""
+    for member in group.of("out"):
+        weights[member.module][member.index[cut].reshape(-1)] = False
+    for member in group.of("in"):
+        weights[member.module][:, member.index[cut].reshape(-1)] = False
+
+
+def _depthwise(model: nn.Module, name: str) -> bool:
+    return int(getattr(model.get_submodule(name), "groups", 1)) > 1
+
+
+def _reached(
+    model: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    example: Tensor,
+    forward: Callable[[Tensor], Any],
+) -> dict[str, Tensor]:
+    """Return, per group, whether a reader got anything but 0 from a channel during one run."""
+    got: dict[str, Tensor] = {}
+
+    def watch(name: str, module: nn.Module) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        axis = -1 - (len(module.kernel_size) if isinstance(module, _ConvNd) else 0)
+
+        def record(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            active = (args[0].movedim(axis, 0).flatten(1) != 0).any(1).cpu()
+            got[name] = got.get(name, torch.zeros_like(active)) | active
+
+        return record
+
+    readers = {name for group in groups for name in group.consumers}
+    with ExitStack() as stack, _evaluating(model), torch.no_grad():
+        for name in readers:
+            module = model.get_submodule(name)
+            handle = module.register_forward_pre_hook(watch(name, module))
+            stack.callback(handle.remove)
+        forward(example)
+    adapter_for(model).reset(model)
+    reached = {}
+    for group in groups:
+        reached[group.name] = torch.zeros(group.channels, dtype=torch.bool)
+        for member in group.of("in"):
+            reached[group.name] |= got[member.module][member.index].any(1)
+    return reached
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

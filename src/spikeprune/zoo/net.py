@@ -1,0 +1,163 @@
+"""The frame that all zoo models share: stem, body, head, and how time enters."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from spikingjelly.activation_based import base, layer
+from torch import Tensor, nn
+
+from spikeprune.errors import ConfigError, DataError, unknown_name
+
+__all__ = ["HEADS", "SpikingNet", "Task", "classifier_head", "conv", "norm", "scaled", "sequence"]
+
+HEADS = ("average", "flatten")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every zoo model is told.
+
+    Attributes:
+        classes: Number of classes K.
+        in_channels: Channels of the input.
+        image_size: (height, width) in pixels.
+        time_steps: T.
+        neuron: Makes one fresh spiking neuron per call.
+        static_stem: Whether a static image passes the first convolution once instead of T times.
+    """
+
+    classes: int
+    in_channels: int
+    image_size: tuple[int, int]
+    time_steps: int
+    neuron: Callable[[], nn.Module]
+    static_stem: bool = True
+
+
+@final
+class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
+    """A spiking classifier: `head(body(stem(x)))`.
+
+    Step mode 'm' takes events `[T, B, C, H, W]` or static images `[B, C, H, W]` and returns logits
+    `[T, B, K]`. With static images the stem (first convolution and its norm) is the same at every
+    step: it runs once and its result is expanded over T, unless `static_stem` is off. Step mode
+    's' takes one slice `[B, C, H, W]` and returns `[B, K]`.
+
+    Args:
+        task: Shapes, T and neuron.
+        parts: (stem, body, head). The stem has no state.
+
+    Raises:
+        DataError: (forward) an input of another shape or another number of time steps.
+    """
+
+    def __init__(self, task: Task, parts: tuple[nn.Module, nn.Module, nn.Module]) -> None:
+        super().__init__()
+        self.step_mode = "s"
+        self.stem, self.body, self.head = parts
+        self.time_steps = task.time_steps
+        self.static_stem = task.static_stem
+        self.input_shape = (task.in_channels, *task.image_size)
+        self.arguments: dict[str, Any] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits `[T, B, K]` (step mode 'm') or `[B, K]` (step mode 's')."""
+        self._check(x)
+        if self.step_mode == "s":
+            slice_logits: Tensor = self.head(self.body(self.stem(x)))
+            return slice_logits
+        if x.dim() == 4:
+            x = x.unsqueeze(0)
+            if not self.static_stem:
+                x = x.expand(self.time_steps, *x.shape[1:])
+        x = self.stem(x)
+        if x.shape[0] != self.time_steps:
+            x = x.expand(self.time_steps, *x.shape[1:])
+        logits: Tensor = self.head(self.body(x))
+        return logits
+
+    def _check(self, x: Tensor) -> None:
+        dims = (4,) if self.step_mode == "s" else (4, 5)
+        if x.dim() not in dims or tuple(x.shape[-3:]) != self.input_shape:
+            layouts = "[B, C, H, W]" if self.step_mode == "s" else "[B, C, H, W] or [T, B, C, H, W]"
+            raise DataError(
+                f"expected an input {layouts} with (C, H, W) = {self.input_shape}, got "
+                f"{tuple(x.shape)}; build the model for this data (in_channels, image_size)"
+            )
+        if x.dim() == 5 and x.shape[0] != self.time_steps:
+            raise DataError(
+                f"expected {self.time_steps} time steps, got an input with {x.shape[0]}; "
+                "build the model with time_steps equal to that of the data"
+            )
+
+
+def conv(in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1) -> nn.Module:
+    """Return a convolution without bias, padded by half its kernel, with Kaiming weights."""
+    module: nn.Conv2d = layer.Conv2d(
+        in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False
+    )
+    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return module
+
+
+def norm(channels: int) -> nn.Module:
+    """Return a BatchNorm over channels, with statistics over time, batch and space."""
+    module: nn.Module = layer.BatchNorm2d(channels)
+    return module
+
+
+def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
+    """Return a sequence whose parts have names."""
+    return nn.Sequential(OrderedDict(parts))
+
+
+def scaled(channels: int, width: float) -> int:
+    """Return a channel count times the width multiplier, at least 1.
+
+    Raises:
+        ConfigError: A multiplier that is not positive.
+    """
+    if width <= 0:
+        raise ConfigError(f"expected a positive width multiplier, got {width}")
+    return max(1, round(channels * width))
+
+
+def classifier_head(
+    task: Task,
+    features: tuple[int, int, int],
+    *,
+    kind: str = "average",
+    hidden: Sequence[int] = (),
+) -> nn.Sequential:
+    """Return pooling or flattening, spiking hidden layers, and the linear classifier.
+
+    Args:
+        task: Classes and neuron.
+        features: (channels, height, width) of what comes in.
+        kind: 'average' (global average pooling) or 'flatten'.
+        hidden: Units of the hidden layers between, each followed by BatchNorm and a neuron.
+
+    Raises:
+        ConfigError: An unknown kind.
+    """
+    if kind not in HEADS:
+        raise unknown_name("head", kind, HEADS)
+    channels, height, width = features
+    parts: list[tuple[str, nn.Module]] = []
+    units = channels * height * width
+    if kind == "average":
+        parts.append(("pool", layer.AdaptiveAvgPool2d((1, 1))))
+        units = channels
+    parts.append(("flatten", layer.Flatten()))
+    for number, size in enumerate(hidden, start=1):
+        # With a BatchNorm the hidden units have a scale to rank them by, as convolutions have.
+        parts += [
+            (f"hidden{number}", layer.Linear(units, size, bias=False)),
+            (f"norm{number}", layer.BatchNorm1d(size)),
+            (f"spike{number}", task.neuron()),
+        ]
+        units = size
+    parts.append(("classifier", layer.Linear(units, task.classes)))
+    return sequence(parts)

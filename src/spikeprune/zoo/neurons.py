@@ -1,0 +1,163 @@
+"""Spiking neurons of the zoo: by kind and reset, or by the name of a paper's setting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from spikingjelly.activation_based import neuron, surrogate
+from torch import Tensor, nn
+
+from spikeprune.errors import ConfigError, unknown_name
+
+__all__ = [
+    "KINDS",
+    "PRESETS",
+    "RESETS",
+    "NeuronSetting",
+    "TanhSurrogate",
+    "neuron_factory",
+]
+
+KINDS = ("if", "lif", "plif")
+RESETS = ("hard", "soft")
+
+
+class _TanhSpike(torch.autograd.Function):
+    """Heaviside forward, 1.5 (1 - tanh(3 u)^2)-shaped gradient backward."""
+
+    @staticmethod
+    def forward(x: Tensor, temperature: float) -> Tensor:
+        return (x >= 0).to(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        x, temperature = inputs
+        ctx.save_for_backward(x)
+        ctx.temperature = temperature
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        slope = 1 - torch.tanh(ctx.temperature * x).square()
+        return 0.5 * ctx.temperature * slope * grad_outputs[0], None
+
+
+@final
+class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
+    """Surrogate with primitive `0.5 (tanh(k u) + 1)` for `u = H - V_th`.
+
+    Its derivative `0.5 k (1 - tanh(k u)^2)` peaks at threshold. The released weight-pruning script
+    clamps the potential to [0, 1] (|u| <= 0.5) before the tanh, so that a neuron further away from
+    threshold gets no gradient; here nothing is clamped: the tail beyond 0.5 (at most 18 % of the
+    peak for k = 3) stays, and the primitive is its exact integral.
+
+    Args:
+        temperature: k > 0; the paper's weight setting is 3.
+        spiking: Emit spikes (True) or the primitive (False).
+    """
+
+    def __init__(self, temperature: float = 3.0, spiking: bool = True) -> None:
+        super().__init__(spiking=spiking, temperature=temperature)
+
+    @staticmethod
+    def spiking_function(x: Tensor, temperature: float) -> Tensor:
+        """Return spikes `x >= 0` that carry the surrogate gradient."""
+        spikes: Tensor = _TanhSpike.apply(x, temperature)  # type: ignore[no-untyped-call]
+        return spikes
+
+    @staticmethod
+    def primitive_function(x: Tensor, temperature: float) -> Tensor:
+        """Return the smooth forward value in [0, 1]."""
+        return 0.5 * (torch.tanh(temperature * x) + 1)
+
+
+@dataclass(frozen=True)
+class NeuronSetting:
+    """Constants of a neuron.
+
+    Attributes:
+        kind: 'if', 'lif' or 'plif' (learnable time constant, starting at `tau`).
+        reset: 'hard' (to 0) or 'soft' (threshold subtracted).
+        tau: Membrane time constant in steps; the potential keeps 1 - 1/tau of itself.
+        decay_input: Whether the input is scaled by 1/tau as well.
+        threshold: V_th.
+        surrogate: 'atan' (alpha 2) or 'tanh' (temperature 3).
+    """
+
+    kind: str = "lif"
+    reset: str = "hard"
+    tau: float = 4 / 3
+    decay_input: bool = True
+    threshold: float = 1.0
+    surrogate: str = "atan"
+
+
+PRESETS = {
+    "paper-weight": NeuronSetting(decay_input=False, threshold=0.5, surrogate="tanh"),
+    "paper-channel": NeuronSetting(),
+}
+"""The two neurons of the paper's two halves (method, sections 3 and 4): both keep a quarter of
+their potential; `paper-weight` adds the input as it is, `paper-channel` adds 3/4 of it."""
+
+
+def neuron_factory(
+    kind: str = "lif", reset: str = "hard", preset: str | None = None
+) -> Callable[[], nn.Module]:
+    """Return a function that makes one fresh neuron per call.
+
+    Each neuron gets a surrogate of its own: SpikingJelly's default is one instance shared by all.
+    The gradient does not flow through the reset (`detach_reset`).
+
+    Args:
+        kind: 'if', 'lif' or 'plif'.
+        reset: 'hard' or 'soft'.
+        preset: Name in `PRESETS`; it fixes every constant. Without one, those of 'paper-channel'.
+
+    Raises:
+        ConfigError: An unknown name, or a kind or reset that contradicts the preset.
+    """
+    setting = _setting(kind, reset, preset)
+
+    def make() -> nn.Module:
+        common: dict[str, Any] = {
+            "v_threshold": setting.threshold,
+            "v_reset": 0.0 if setting.reset == "hard" else None,
+            "surrogate_function": _surrogate(setting.surrogate),
+            "detach_reset": True,
+        }
+        if setting.kind == "if":
+            node = neuron.IFNode(**common)
+        elif setting.kind == "lif":
+            node = neuron.LIFNode(tau=setting.tau, decay_input=setting.decay_input, **common)
+        else:
+            node = neuron.ParametricLIFNode(
+                init_tau=setting.tau, decay_input=setting.decay_input, **common
+            )
+        module: nn.Module = node
+        return module
+
+    return make
+
+
+def _setting(kind: str, reset: str, preset: str | None) -> NeuronSetting:
+    if kind not in KINDS:
+        raise unknown_name("neuron", kind, KINDS)
+    if reset not in RESETS:
+        raise unknown_name("reset", reset, RESETS)
+    if preset is None:
+        return NeuronSetting(kind=kind, reset=reset)
+    if preset not in PRESETS:
+        raise unknown_name("neuron preset", preset, PRESETS)
+    setting = PRESETS[preset]
+    if (kind, reset) != (setting.kind, setting.reset):
+        raise ConfigError(
+            f"preset {preset!r} is a {setting.kind!r} neuron with {setting.reset!r} reset, "
+            f"but {kind!r} with {reset!r} reset was asked for; drop one of the two"
+        )
+    return setting
+
+
+def _surrogate(name: str) -> nn.Module:
+    module: nn.Module = TanhSurrogate(3.0) if name == "tanh" else surrogate.ATan(alpha=2.0)
+    return module

@@ -1,0 +1,128 @@
+"""ResNet19 for 32x32 images, in the two forms that pruning papers use under one name."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from torch import Tensor, nn
+
+from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
+
+__all__ = ["resnet19_post", "resnet19_pre"]
+
+_WIDTHS = (128, 256, 512)
+_BLOCKS = (3, 3, 2)
+
+
+@final
+class _PreBlock(nn.Module):
+    """Norm, neuron, convolution, twice; the sum stays analog.
+
+    The projection of a block that changes shape reads the spikes, not the analog sum, so that
+    every convolution but the first has binary operands.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.norm1, self.spike1 = norm(in_channels), neuron()
+        self.conv1 = conv(in_channels, channels, stride=stride)
+        self.norm2, self.spike2 = norm(channels), neuron()
+        self.conv2 = conv(channels, channels)
+        changes = stride != 1 or in_channels != channels
+        self.shortcut = conv(in_channels, channels, kernel=1, stride=stride) if changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.spike1(self.norm1(x))
+        out: Tensor = self.conv2(self.spike2(self.norm2(self.conv1(spikes))))
+        return out + (x if self.shortcut is None else self.shortcut(spikes))
+
+
+@final
+class _PostBlock(nn.Module):
+    """Convolution and norm, neuron, convolution and norm, shortcut added, neuron."""
+
+    def __init__(
+        self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.conv1 = conv(in_channels, channels, stride=stride)
+        self.norm1, self.spike1 = norm(channels), neuron()
+        self.conv2, self.norm2 = conv(channels, channels), norm(channels)
+        self.shortcut = None
+        if stride != 1 or in_channels != channels:
+            projection = conv(in_channels, channels, kernel=1, stride=stride)
+            self.shortcut = sequence([("conv", projection), ("norm", norm(channels))])
+        self.spike2 = neuron()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.norm2(self.conv2(self.spike1(self.norm1(self.conv1(x)))))
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        spikes: Tensor = self.spike2(out + shortcut)
+        return spikes
+
+
+def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> SpikingNet:
+    """Pre-activation ResNet19, as in the paper: stem of 64, blocks [3, 3, 2] of 128, 256, 512.
+
+    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem is
+    the convolution alone: its norm is the first block's, after the static image is expanded.
+
+    Args:
+        task: Shapes, T and neuron.
+        width: Multiplier of all channels.
+        head: 'average' or 'flatten'.
+    """
+    first = scaled(64, width)
+    stem = sequence([("conv", conv(task.in_channels, first))])
+    widths = [scaled(channels, width) for channels in _WIDTHS]
+    parts = _stages(_PreBlock, task, in_channels=first, widths=widths)
+    parts += [("norm", norm(widths[-1])), ("spike", task.neuron())]
+    return SpikingNet(task, (stem, sequence(parts), _head(task, widths[-1], kind=head)))
+
+
+def resnet19_post(
+    task: Task, *, width: float = 1.0, head: str = "average", hidden: int = 256
+) -> SpikingNet:
+    """Post-activation ResNet19 of the lottery-ticket papers, with a 256-unit hidden layer.
+
+    12.69 M weights in convolutions and linear layers for 10 classes and 3 input channels.
+
+    Args:
+        task: Shapes, T and neuron.
+        width: Multiplier of all channels and of the hidden units.
+        head: 'average' or 'flatten'.
+        hidden: Units of the spiking hidden layer.
+    """
+    widths = [scaled(channels, width) for channels in _WIDTHS]
+    first = widths[0]
+    stem = sequence([("conv", conv(task.in_channels, first)), ("norm", norm(first))])
+    parts: list[tuple[str, nn.Module]] = [("spike", task.neuron())]
+    parts += _stages(_PostBlock, task, in_channels=first, widths=widths)
+    units = [scaled(hidden, width)]
+    return SpikingNet(
+        task, (stem, sequence(parts), _head(task, widths[-1], kind=head, hidden=units))
+    )
+
+
+def _stages(
+    block: type[_PreBlock] | type[_PostBlock],
+    task: Task,
+    *,
+    in_channels: int,
+    widths: Sequence[int],
+) -> list[tuple[str, nn.Module]]:
+    parts: list[tuple[str, nn.Module]] = []
+    for stage, (channels, count) in enumerate(zip(widths, _BLOCKS, strict=True), start=1):
+        blocks = []
+        for index in range(count):
+            stride = 2 if stage > 1 and index == 0 else 1
+            blocks.append(block(in_channels, channels, stride=stride, neuron=task.neuron))
+            in_channels = channels
+        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
+    return parts
+
+
+def _head(task: Task, channels: int, *, kind: str, hidden: Sequence[int] = ()) -> nn.Sequential:
+    height, width = (-(-side // 4) for side in task.image_size)  # two strides of 2, rounded up
+    return classifier_head(task, (channels, height, width), kind=kind, hidden=hidden)

@@ -1,0 +1,98 @@
+"""SEW-ResNet18: residual blocks that join spikes by an element-wise function."""
+
+from collections.abc import Callable
+from typing import final
+
+from spikingjelly.activation_based import layer
+from torch import Tensor, nn
+
+from spikeprune.errors import unknown_name
+from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
+
+__all__ = ["sew_resnet18"]
+
+_WIDTHS = (64, 128, 256, 512)
+_STEMS = ("auto", "small", "imagenet")
+_IMAGENET_PIXELS = 128
+
+_CONNECT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ADD": lambda out, identity: out + identity,
+    "AND": lambda out, identity: out * identity,
+    "IAND": lambda out, identity: (1 - out) * identity,
+}
+
+
+@final
+class _SewBlock(nn.Module):
+    """Two convolutions with norm and neuron; their spikes g join the identity's by `connect`."""
+
+    def __init__(
+        self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.conv1 = conv(in_channels, channels, stride=stride)
+        self.norm1, self.spike1 = norm(channels), neuron()
+        self.conv2 = conv(channels, channels)
+        self.norm2, self.spike2 = norm(channels), neuron()
+        self.shortcut = None
+        if stride != 1 or in_channels != channels:
+            projection = conv(in_channels, channels, kernel=1, stride=stride)
+            parts = [("conv", projection), ("norm", norm(channels)), ("spike", neuron())]
+            self.shortcut = sequence(parts)
+        self.connect = "ADD"
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.spike1(self.norm1(self.conv1(x)))
+        out = self.spike2(self.norm2(self.conv2(spikes)))
+        identity = x if self.shortcut is None else self.shortcut(x)
+        return _CONNECT[self.connect](out, identity)
+
+
+def sew_resnet18(
+    task: Task,
+    *,
+    width: float = 1.0,
+    connect: str = "ADD",
+    stem: str = "auto",
+    head: str = "average",
+) -> SpikingNet:
+    """Spike-element-wise ResNet18 (Fang et al., NeurIPS 2021).
+
+    Args:
+        task: Shapes, T and neuron.
+        width: Multiplier of all channels.
+        connect: 'ADD' (sums of spikes, no longer binary), 'AND' or 'IAND' ((1 - g) * identity).
+        stem: 'small' (3x3, stride 1), 'imagenet' (7x7, stride 2, then a 3x3 max pool of stride 2)
+            or 'auto': imagenet from 128 pixels on.
+        head: 'average' or 'flatten'.
+
+    Raises:
+        ConfigError: An unknown connection, stem or head.
+    """
+    if connect not in _CONNECT:
+        raise unknown_name("connection", connect, _CONNECT)
+    if stem not in _STEMS:
+        raise unknown_name("stem", stem, _STEMS)
+    large = stem == "imagenet" or (stem == "auto" and min(task.image_size) >= _IMAGENET_PIXELS)
+    widths = [scaled(channels, width) for channels in _WIDTHS]
+    channels = widths[0]
+    first = conv(task.in_channels, channels, kernel=7 if large else 3, stride=2 if large else 1)
+    parts: list[tuple[str, nn.Module]] = [("spike", task.neuron())]
+    if large:
+        parts.append(("pool", layer.MaxPool2d(3, stride=2, padding=1)))
+    for stage, out_channels in enumerate(widths, start=1):
+        blocks = []
+        for index in range(2):
+            stride = 2 if stage > 1 and index == 0 else 1
+            block = _SewBlock(channels, out_channels, stride=stride, neuron=task.neuron)
+            block.connect = connect
+            blocks.append(block)
+            channels = out_channels
+        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
+    scale = 32 if large else 8
+    height, breadth = (-(-side // scale) for side in task.image_size)
+    entry = sequence([("conv", first), ("norm", norm(widths[0]))])
+    return SpikingNet(
+        task,
+        (entry, sequence(parts), classifier_head(task, (channels, height, breadth), kind=head)),
+    )
