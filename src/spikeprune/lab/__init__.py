@@ -1,0 +1,1 @@
+"""Runs: configuration, methods by name, run folders, display and report."""

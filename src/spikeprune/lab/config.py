@@ -1,0 +1,277 @@
+"""Everything that one run is told: frozen dataclasses, read from and written to YAML."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from spikeprune.engine.options import (
+    BUDGETS,
+    GRANULARITIES,
+    REGROWTH,
+    ChannelOptions,
+    CriticalityOptions,
+)
+from spikeprune.errors import ConfigError, RunError
+from spikeprune.lab.convert import build, dump_yaml, parse_yaml
+from spikeprune.lab.paths import write_text
+from spikeprune.science.allocation import ALLOCATIONS
+from spikeprune.science.schedule import SCHEDULES
+
+__all__ = ["CHOICES", "Epochs", "Optimizer", "RunConfig", "config_hash", "differences"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "neuron": ("lif", "if", "plif"),
+    "reset": ("hard", "soft"),
+    "preset": ("paper-weight", "paper-channel"),
+    "layout": ("sequence", "step", "batch"),
+    "augment": ("crop", "flip", "cutout"),
+    "binning": ("duration", "count"),
+    "granularity": GRANULARITIES,
+    "regrow": REGROWTH,
+    "allocation": tuple(ALLOCATIONS),
+    "schedule": tuple(SCHEDULES),
+    "initial_value": ("zero", "previous"),
+    "start": ("init", "checkpoint"),
+    "channels.budget": BUDGETS,
+    "optimizer.name": ("sgd", "adamw"),
+    "optimizer.schedule": ("cosine", "step", "onecycle", "constant"),
+    "loss": ("mean-logits", "per-step"),
+    "device": ("cpu", "cuda", "auto"),
+}
+"""Valid values by dotted field name, for the fields whose values are a closed list."""
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """How long each stage trains."""
+
+    prune: int = 10
+    """Epochs of pruning; for channels, of training with the L1 penalty."""
+    finetune: int = 10
+    """Epochs after the final density is reached."""
+    dense: int | None = None
+    """Epochs of the dense run; by default prune + finetune, to be fair."""
+
+    @property
+    def total(self) -> int:
+        """Epochs of the pruned net: pruning and fine-tuning."""
+        return self.prune + self.finetune
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Optimiser and learning-rate schedule."""
+
+    name: str = "sgd"
+    """Optimiser."""
+    lr: float = 0.1
+    """Peak learning rate."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay."""
+    schedule: str = "cosine"
+    """How the learning rate falls over all epochs."""
+    clip_norm: float | None = None
+    """Clip the norm of the gradient to this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run of `spikeprune run`: data, net, method, target and training.
+
+    Only `data` and `model` must be given here; `sparsity` has no default either, but the dense
+    run does without it, so `spikeprune.lab.check.check` asks for it.
+    """
+
+    data: str
+    """Data set by name (see `spikeprune data`), a folder, or module:callable."""
+    data_root: str | None = None
+    """Folder with local copies of the data, looked into first."""
+    limit: int | None = None
+    """Train on at most this many samples."""
+    validation: float = 0.1
+    """Share of the training set held out for validation."""
+    augment: tuple[str, ...] = ()
+    """Augmentations of the training batches."""
+    image_size: int | None = None
+    """Resize images to this height and width."""
+    binning: str = "duration"
+    """Frames of event recordings: equal duration, or equal count of events."""
+    batch_size: int = 128
+    """Samples per optimiser step."""
+
+    model: str
+    """Net by name, such as vgg-small or resnet19-pre; or module:callable."""
+    model_args: dict[str, Any] = field(default_factory=dict)
+    """The net's own arguments, such as --model_args.width 0.5."""
+    weights: str | None = None
+    """Checkpoint to prune: safetensors, or a plain state_dict."""
+    time_steps: int = 4
+    """Time steps T."""
+    neuron: str = "lif"
+    """Neuron, of a net by name."""
+    reset: str = "hard"
+    """Reset of the neuron, of a net by name."""
+    preset: str | None = None
+    """The paper's neuron settings."""
+    layout: str = "sequence"
+    """How a net takes time: [T,B,...] at once, a step a call, or folded into B."""
+
+    method: str = "criticality"
+    """Pruning method; see `spikeprune methods`."""
+    granularity: str = "weight"
+    """What is pruned."""
+    sparsity: float | None = None
+    """Share to remove, between 0 and 1; yours to decide, so it has no default."""
+    regrow: str | None = None
+    """What regrowth goes by, instead of the method's own score."""
+    regrow_fraction: float | None = None
+    """Share of the survivors chosen by regrowth, instead of the method's own."""
+    allocation: str = "global"
+    """How the budget is spread over the layers."""
+    schedule: str = "cubic"
+    """How sparsity grows over the pruning epochs."""
+    every: int = 100
+    """Optimiser steps between two pruning events, for weights."""
+    initial_value: str = "zero"
+    """Where a returned weight starts."""
+    start: str | None = None
+    """From where: checkpoint if weights are given, else init (from scratch)."""
+    include: tuple[str, ...] = ()
+    """Prune only layers that match a pattern, such as '[features.*]'."""
+    exclude: tuple[str, ...] = ()
+    """Leave alone layers that match a pattern."""
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest density by layer pattern."""
+
+    criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
+    """How criticality is measured."""
+    channels: ChannelOptions = field(default_factory=ChannelOptions)
+    """What is particular to channel pruning."""
+
+    epochs: Epochs = field(default_factory=Epochs)
+    """How long each stage trains."""
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    """Optimiser and learning-rate schedule."""
+    loss: str = "mean-logits"
+    """Cross-entropy of the mean over time, or its mean over the steps."""
+    seed: int = 0
+    """Seed of everything that is drawn."""
+
+    out: str | None = None
+    """Run folder; by default one in runs/, named after what is run."""
+    device: str = "cpu"
+    """Where to train; auto takes cuda if there is one."""
+    threads: int | None = None
+    """CPU threads; by default as many as torch takes."""
+    channels_last: bool = True
+    """Memory layout that is usually faster on CPUs."""
+
+    def __post_init__(self) -> None:
+        """Settle `start`: weights given without a word are a checkpoint to prune."""
+        if self.start is None:
+            object.__setattr__(self, "start", "checkpoint" if self.weights else "init")
+
+    @property
+    def dense_epochs(self) -> int:
+        """Epochs of the dense net: `epochs.dense`, else as many as the pruned net's.
+
+        A checkpoint to prune is itself the net before, unless `epochs.dense` trains it further.
+        """
+        if self.epochs.dense is not None:
+            return self.epochs.dense
+        return 0 if self.start == "checkpoint" else self.epochs.total
+
+    @property
+    def folder(self) -> Path:
+        """The run folder: `out`, or a name made of what tells runs apart."""
+        if self.out is not None:
+            return Path(self.out).expanduser()
+        parts = [Path(self.data).name, self.model, self.method, self.granularity]
+        if self.sparsity is not None and self.method != "dense":
+            parts.append(f"{self.sparsity:g}")
+        name = "_".join([*parts, f"seed{self.seed}"])
+        return Path("runs") / name.replace(":", ".").replace("/", ".")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists and scalars, as `from_dict` takes them."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make a configuration from nested plain values; fields left out keep their defaults.
+
+        Raises:
+            ConfigError: An unknown key (the valid ones are listed), a value of the wrong type, or
+                no `data` or `model`.
+        """
+        return build(cls, values)
+
+    def save(self, path: Path) -> None:
+        """Write all fields as YAML."""
+        write_text(path, dump_yaml(self.to_dict()))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a YAML file that `save` or a person wrote.
+
+        Raises:
+            ConfigError: The file is not a valid configuration.
+            RunError: There is no such file.
+        """
+        if not path.is_file():
+            raise RunError(f"expected a configuration, but there is no file {path}")
+        try:
+            return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+_DENSE_FIELDS = (
+    *("data", "limit", "validation", "augment", "image_size", "binning", "batch_size"),
+    *("model", "model_args", "time_steps", "neuron", "reset", "preset", "layout"),
+    *("optimizer", "loss", "seed"),
+)
+
+
+def config_hash(config: RunConfig) -> str:
+    """Return the key of the dense net: 16 hexadecimal digits of what that net depends on.
+
+    Methods, granularities and targets that share data, net, training and total epochs share it
+    (method, section 5). A checkpoint enters with its content. Code behind `module:callable` and
+    the content of a data folder do not enter.
+    """
+    plain = config.to_dict()
+    relevant = {name: plain[name] for name in _DENSE_FIELDS}
+    relevant["epochs"] = config.dense_epochs
+    if config.data_root is not None:  # two copies of one name may differ in size or quality
+        relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
+    if config.start == "checkpoint" and config.weights:
+        content = Path(config.weights).expanduser().read_bytes()
+        relevant["weights"] = hashlib.sha256(content).hexdigest()
+    text = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def differences(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted fields in which two runs differ, as (old, new); `out` does not count."""
+    before, after = _flat(old.to_dict()), _flat(new.to_dict())
+    return {
+        name: (before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if name != "out" and before.get(name) != after.get(name)
+    }

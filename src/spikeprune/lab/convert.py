@@ -1,0 +1,136 @@
+"""Plain values to frozen dataclasses and back: strict about keys and types, with clear errors."""
+
+import re
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import yaml
+
+from spikeprune.errors import ConfigError, unknown_name
+
+__all__ = ["build", "describe", "dump_yaml", "parse_yaml"]
+
+T = TypeVar("T")
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    type(None): "null",
+}
+
+
+def describe(hint: Any) -> str:
+    """Return in words what values a type hint of a configuration field takes."""
+    if _is_union(hint):
+        return " or ".join(describe(part) for part in get_args(hint))
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if get_origin(hint) is tuple:
+        part, more = get_args(hint)
+        return "a list such as [a, b]" if more is ... else "[lowest, highest]"
+    if get_origin(hint) is dict:
+        part = get_args(hint)[1]
+        kind = "value" if part is Any else describe(part)
+        return f"a mapping such as {{name: {kind}}}"
+    return "a mapping of its fields" if is_dataclass(hint) else "any value"
+
+
+def build(cls: type[T], values: Any, where: str = "") -> T:
+    """Make the dataclass `cls` from nested plain values.
+
+    Args:
+        cls: A dataclass whose fields are scalars, optionals, tuples, dicts or dataclasses.
+        values: A mapping; fields left out keep their defaults.
+        where: Dotted name of `values`, for messages.
+
+    Raises:
+        ConfigError: Unknown or missing fields, or values of the wrong type.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
+    prefix = f"{where}." if where else ""
+    hints = get_type_hints(cls)
+    known = fields(cast(Any, cls))
+    names = [f.name for f in known]
+    for name in values:
+        if name not in names:
+            raise unknown_name("field", f"{prefix}{name}", (prefix + n for n in names))
+    for f in known:
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
+            raise ConfigError(f"{prefix}{f.name} is missing and has no default; give it a value")
+    given = {name: _convert(hints[name], v, prefix + name) for name, v in values.items()}
+    return cls(**given)
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if _is_union(hint):
+        if value is None:
+            return None
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return build(cast(type, hint), value, where)
+    if get_origin(hint) is tuple:
+        return _tuple(hint, value, where)
+    if get_origin(hint) is dict and isinstance(value, dict):
+        part = get_args(hint)[1]
+        return {str(name): _convert(part, v, f"{where}.{name}") for name, v in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+
+
+def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+    parts = get_args(hint)
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+    if parts[1] is ...:
+        parts = parts[:1] * len(value)
+    if len(parts) != len(value):
+        raise ConfigError(f"{where}: expected {len(parts)} values, got {value!r}")
+    return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
+
+
+@cache
+def _with_numbers(base: Any) -> Any:
+    # YAML 1.1, which PyYAML follows, takes 1e-4 for text; people mean the number. The dumper must
+    # know as well, so that the text "1e-4" is quoted.
+    extended: Any = type(base.__name__, (base,), {})
+    number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    extended.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return extended
+
+
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return the mapping in a YAML text; an empty text is an empty mapping.
+
+    Raises:
+        ConfigError: Not YAML, or not a mapping; the message names `source`.
+    """
+    try:
+        values = yaml.load(text, Loader=_with_numbers(yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: expected a mapping of fields to values, got {values!r}")
+    return values
+
+
+def dump_yaml(values: dict[str, Any]) -> str:
+    """Return plain values as YAML, in their order."""
+    dumper = _with_numbers(yaml.SafeDumper)
+    text: str = yaml.dump(values, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return text

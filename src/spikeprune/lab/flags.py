@@ -1,0 +1,157 @@
+"""Flags of the command line, made from the fields of `RunConfig` and their docstrings."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+from docstring_parser import parse_from_object
+from jsonargparse import SUPPRESS, ArgumentParser
+
+from spikeprune.lab.config import CHOICES, RunConfig
+from spikeprune.lab.convert import describe
+
+__all__ = ["GROUPS", "add_flags", "explain", "flag_names", "merge"]
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Data": (
+        *(
+            "data",
+            "data_root",
+            "limit",
+            "validation",
+            "augment",
+            "image_size",
+            "binning",
+            "batch_size",
+        ),
+    ),
+    "Net": (
+        *("model", "model_args", "weights", "time_steps", "neuron", "reset", "preset", "layout"),
+    ),
+    "Pruning": (
+        *("method", "granularity", "sparsity", "regrow", "regrow_fraction", "allocation"),
+        *("schedule", "every", "initial_value", "start", "include", "exclude", "limits"),
+    ),
+    "Criticality": ("criticality",),
+    "Channels": ("channels",),
+    "Training": ("epochs", "optimizer", "loss", "seed"),
+    "Output and machine": ("out", "device", "threads", "channels_last"),
+}
+"""Headings of the help; every field of `RunConfig` stands under one."""
+
+
+@cache
+def _docs(cls: type) -> dict[str, str]:
+    parsed = parse_from_object(cls)
+    return {p.arg_name: (p.description or "").replace("`", "") for p in parsed.params}
+
+
+def _leaves(cls: type, names: tuple[str, ...], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield the dotted name, type hint and help of every plain field."""
+    hints, docs = get_type_hints(cls), _docs(cls)
+    for f in fields(cast(Any, cls)):
+        if names and f.name not in names:
+            continue
+        hint = hints[f.name]
+        if is_dataclass(hint):
+            yield from _leaves(cast(type, hint), (), f"{prefix}{f.name}.")
+        else:
+            yield prefix + f.name, hint, _help(prefix + f.name, docs.get(f.name, ""), f)
+
+
+def _help(name: str, doc: str, f: "Field[Any]") -> str:
+    text = " ".join(doc.split()).rstrip(".")
+    notes = []
+    if not all(re.search(rf"\b{one}\b", text) for one in CHOICES.get(name, ())):
+        notes.append(" | ".join(CHOICES[name]))
+    default = f.default_factory() if f.default_factory is not MISSING else f.default
+    if default is not MISSING and default not in (None, (), {}):
+        notes.append(f"default: {str(default).lower() if isinstance(default, bool) else default}")
+    if notes:
+        text += f" ({'; '.join(notes)})"
+    return text.replace("%", "%%")
+
+
+def _parsed_type(hint: Any) -> Any:
+    """Return the hint that jsonargparse parses by: lists for tuples, typed values for Any."""
+    if get_origin(hint) is tuple:
+        return list[get_args(hint)[0]]  # type: ignore[misc]
+    if get_origin(hint) is dict:
+        part = get_args(hint)[1]
+        return dict[str, part if part is Any else _parsed_type(part)]  # type: ignore[misc]
+    return hint
+
+
+def _metavar(name: str, hint: Any) -> str:
+    if name in {"data_root", "weights", "out"}:
+        return "PATH"
+    kind = get_origin(hint)
+    if kind in (tuple, dict):
+        return "[A,B]" if kind is tuple else "{K: V}"
+    words = {int: "N", float: "X", bool: "BOOL"}
+    kinds = get_args(hint) or (hint,)
+    return next((words[one] for one in kinds if one in words), "NAME")
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Add a flag per field, under headings. Flags not given leave nothing in the result.
+
+    Nothing is left so that a recipe can be laid under the flags wherever it stood on the line.
+    """
+    for title, names in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name, hint, text in _leaves(RunConfig, names):
+            group.add_argument(
+                f"--{name}",
+                type=_parsed_type(hint),
+                default=SUPPRESS,
+                metavar=_metavar(name, hint),
+                help=text,
+            )
+
+
+def flag_names() -> dict[str, Any]:
+    """Return the type hint of every flag by dotted name."""
+    return {name: hint for name, hint, _ in _leaves(RunConfig, ())}
+
+
+def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe with the given values laid over it.
+
+    Mappings are merged key by key, so `--epochs.prune 3` leaves the recipe's `epochs.finetune`; an
+    empty mapping replaces the recipe's.
+    """
+    merged = dict(recipe)
+    for name, value in given.items():
+        old = merged.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping) and value
+        merged[name] = merge(cast(Any, old), value) if both else value
+    return merged
+
+
+def explain(message: str) -> str:
+    """Return jsonargparse's message in the words of this command line."""
+    message = message.strip()
+    key = re.search(r'Parser key "([\w.]+)"', message)
+    value = re.findall(r"(?:Got|Given) value: (.*)", message)
+    names = flag_names()
+    if key and value:
+        name = next((n for n in names if key[1] == n or key[1].startswith(f"{n}.")), None)
+        wanted = describe(names[name]) if name else "another value"
+        return f"--{key[1]}: expected {wanted}, got {value[-1]!r}"
+    unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+    if unknown and unknown[1].startswith("-"):
+        flag = unknown[1].split("=")[0]
+        near = difflib.get_close_matches(flag.lstrip("-"), [*names, "recipe"], n=3)
+        hint = f"did you mean {' or '.join('--' + n for n in near)}?" if near else "see --help"
+        return f"unknown option {flag}; {hint}"
+    if unknown:
+        return f"unexpected argument {unknown[1]!r}; options start with --, see --help"
+    choice = re.search(r"argument COMMAND: invalid choice: (\S+) \(choose from (.*)\)", message)
+    if choice:
+        return f"unknown command {choice[1]}; expected one of: {choice[2]}".replace("'", "")
+    required = re.search(r"arguments are required: \w+\.(\w+)", message)
+    return f"{required[1].upper()} is missing; see --help" if required else message

@@ -1,0 +1,48 @@
+"""Recipes: ready configurations that ship with the package, and the user's own YAML files."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.lab.convert import parse_yaml
+
+__all__ = ["read_recipe", "recipe_names", "recipe_summary"]
+
+
+def _folder() -> Any:
+    return files("spikeprune") / "recipes"
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes."""
+    names = (file.name for file in _folder().iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def _text(name: str) -> str:
+    return str((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def recipe_summary(name: str) -> str:
+    """Return the first line of a shipped recipe, a comment that says what it is."""
+    return _text(name).split("\n", 1)[0].removeprefix("#").strip()
+
+
+def read_recipe(recipe: str) -> dict[str, Any]:
+    """Return the fields that a recipe sets: a shipped one by name, or a YAML file.
+
+    Raises:
+        ConfigError: No such recipe (the shipped ones are listed) or file, or not a YAML mapping.
+    """
+    if recipe in recipe_names():
+        return parse_yaml(_text(recipe), f"recipe {recipe}")
+    path = Path(recipe).expanduser()
+    if path.is_file():
+        return parse_yaml(path.read_text(encoding="utf-8"), recipe)
+    if path.suffix in {".yaml", ".yml"}:
+        raise ConfigError(
+            f"expected a recipe, but there is no file {recipe}; "
+            f"the shipped ones are: {', '.join(recipe_names())}"
+        )
+    raise unknown_name("recipe", recipe, recipe_names())

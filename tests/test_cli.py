@@ -1,0 +1,242 @@
+import sys
+import types
+
+import pytest
+
+from spikeprune import __version__
+from spikeprune.cli import main
+from spikeprune.errors import DataError, RunError
+from spikeprune.lab.recipes import recipe_names
+
+BASE = ["--data", "digits", "--model", "vgg-small", "--sparsity", "0.9"]
+COMMANDS = ("run", "plan", "evaluate", "report", "data", "methods", "recipes")
+
+
+def stub(monkeypatch, module, **functions):
+    fake = types.ModuleType(f"spikeprune.lab.{module}")
+    for name, function in functions.items():
+        setattr(fake, name, function)
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Configurations that the stubbed run was called with."""
+    monkeypatch.chdir(tmp_path)
+    configs = []
+
+    def run(config, *, display):
+        configs.append(config)
+        display.message("working")
+        return config.folder / "report.html"
+
+    stub(monkeypatch, "run", run=run)
+    return configs
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "data: digits\nmodel: vgg-small\nsparsity: 0.8\naugment: [crop]\n"
+        "model_args: {head: average, widths: [8, 16]}\n"
+        "epochs: {prune: 5, finetune: 6}\noptimizer: {name: adamw, lr: 1e-3}\n"
+        "criticality: {space: mean, time: max}\nlimits: {conv1: [0.1, 1]}\n"
+    )
+    return str(path)
+
+
+FLAGS = [
+    ["--epochs.prune", "3"],
+    ["--optimizer.lr", "0.1"],
+    ["--criticality.space", "max"],
+    ["--augment", "[flip, cutout]"],
+    ["--model_args.head", "flatten"],
+    ["--model_args.depth", "3"],
+    ["--limits", "{conv2: [0.2, 0.5]}"],
+    ["--sparsity=0.95"],
+]
+
+
+@pytest.mark.parametrize("place", [0, 4, len(FLAGS)])
+def test_flags_win_over_the_recipe_wherever_it_stands(ran, recipe, place):
+    parts = [*FLAGS[:place], ["--recipe", recipe], *FLAGS[place:]]
+    assert main(["run", *(word for part in parts for word in part)]) == 0
+    (config,) = ran
+    assert (config.epochs.prune, config.epochs.finetune) == (3, 6)
+    assert (config.optimizer.name, config.optimizer.lr) == ("adamw", 0.1)
+    assert (config.criticality.space, config.criticality.time) == ("max", "max")
+    assert config.augment == ("flip", "cutout")
+    assert config.model_args == {"head": "flatten", "widths": [8, 16], "depth": 3}
+    assert config.limits == {"conv1": (0.1, 1.0), "conv2": (0.2, 0.5)}
+    assert config.sparsity == 0.95
+
+
+def test_a_shipped_recipe_by_name(ran):
+    assert main(["run", "--seed", "3", "--recipe", "smoke"]) == 0
+    assert (ran[0].data, ran[0].seed) == ("digits", 3)
+
+
+def test_flags_alone(ran, capsys):
+    assert main(["run", *BASE, "--regrow", "random", "--channels_last", "false"]) == 0
+    assert ran[0].regrow == "random"
+    assert ran[0].channels_last is False
+    assert "report: " in capsys.readouterr().out
+
+
+def test_null_takes_a_recipe_s_value_back(ran, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("regrow: random\naugment: [flip]\nlimits: {conv1: [0, 1]}\n")
+    args = ["--recipe", str(path), "--regrow", "null", "--augment", "[]", "--limits", "{}"]
+    assert main(["run", *BASE, *args]) == 0
+    assert (ran[0].regrow, ran[0].augment, ran[0].limits) == (None, (), {})
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["run"], ["--data is missing", "smoke"]),
+        (["run", "--data", "digits"], ["--model is missing", "--recipe"]),
+        (["run", *BASE[:4]], ["sparsity is missing", "--sparsity 0.9"]),
+        (["run", "--recipe", "nope"], ["unknown recipe 'nope'", *recipe_names()]),
+        (["run", *BASE, "--sparsty", "1"], ["--sparsty", "did you mean --sparsity"]),
+        (["run", *BASE, "--spars", "0.5"], ["--spars", "--sparsity"]),
+        (["run", *BASE, "--qqqqqq"], ["--qqqqqq", "--help"]),
+        (["run", *BASE, "--optimizer.rate=1"], ["--optimizer.rate"]),
+        (["run", *BASE, "--epochs.prune", "few"], ["--epochs.prune", "whole number", "'few'"]),
+        (["run", *BASE, "--sparsity", "most"], ["--sparsity", "a number or null", "'most'"]),
+        (["run", *BASE, "--augment", "crop"], ["--augment", "list such as [a, b]", "'crop'"]),
+        (["run", *BASE, "--model_args", "3"], ["--model_args", "mapping"]),
+        (["run", *BASE, "--limits", "{a: 1}"], ["--limits", "[lowest, highest]"]),
+        (["run", *BASE, "--channels_last", "maybe"], ["--channels_last", "true or false"]),
+        (["run", *BASE, "--seed"], ["--seed", "expected one argument"]),
+        (["run", *BASE, "demo"], ["'demo'", "--help"]),
+        (["run", *BASE, "--method", "slimming"], ["'slimming'", "magnitude"]),
+        (["run", *BASE, "--out", "a/file"], []),
+        (["plan", *BASE, "--time_steps", "0"], ["time_steps", "at least 1"]),
+        (["evaluate"], ["FOLDER is missing"]),
+        (["train"], ["unknown command train", "run, plan, evaluate"]),
+    ],
+)
+def test_wrong_usage_is_one_message_and_exit_code_two(ran, capsys, tmp_path, args, words):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_text("x")
+    code = main(args)
+    out, error = capsys.readouterr()
+    assert code == (1 if "a/file" in args else 2)
+    assert out == ""
+    assert error.startswith("spikeprune: error: ")
+    assert "Traceback" not in error
+    assert error.count("\n") == 1
+    assert all(word in error for word in words), error
+    assert ran == []
+
+
+def test_a_recipe_with_an_unknown_field_is_refused_even_if_flags_are_right(ran, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: {prun: 3}\n")
+    assert main(["run", *BASE, "--recipe", str(path)]) == 2
+    assert "epochs.prun'" in capsys.readouterr().err
+
+
+def raising(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+def test_a_failed_run_is_exit_code_one(ran, monkeypatch, capsys):
+    for error in (DataError("no data here"), RunError("the loss is nan")):
+        stub(monkeypatch, "run", run=raising(error))
+        assert main(["run", *BASE]) == 1
+        assert capsys.readouterr().err == f"spikeprune: error: {error}\n"
+
+
+def test_debug_shows_the_traceback(ran, monkeypatch):
+    stub(monkeypatch, "run", run=raising(RunError("broken")))
+    with pytest.raises(RunError):
+        main(["run", *BASE, "--debug"])
+
+
+def test_an_interrupt_says_how_to_go_on(ran, monkeypatch, capsys):
+    stub(monkeypatch, "run", run=raising(KeyboardInterrupt()))
+    assert main(["run", *BASE, "--out", "mine"]) == 130
+    error = capsys.readouterr().err
+    assert "interrupted" in error
+    assert "the same command goes on" in error
+    assert "mine" in error
+    stub(monkeypatch, "plan", plan=raising(KeyboardInterrupt()))
+    assert main(["plan", *BASE]) == 130
+
+
+def test_bugs_are_not_hidden(ran, monkeypatch):
+    stub(monkeypatch, "run", run=raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        main(["run", *BASE])
+
+
+def test_plan_prints_words_or_json(ran, monkeypatch, capsys):
+    stub(monkeypatch, "plan", plan=lambda config: {"parameters": 1234, "data": config.data})
+    assert main(["plan", *BASE]) == 0
+    assert "1,234" in capsys.readouterr().out
+    assert main(["plan", *BASE, "--json"]) == 0
+    assert '"parameters": 1234' in capsys.readouterr().out
+
+
+def test_evaluate_and_report_take_a_folder(monkeypatch, capsys, tmp_path):
+    calls = []
+
+    def evaluate_folder(folder, *, data_root, device):
+        calls.append((folder, data_root, device))
+        return {"dense": {"test_accuracy": 0.9}}
+
+    stub(monkeypatch, "evaluate_run", evaluate_folder=evaluate_folder)
+    stub(monkeypatch, "report", write_report=lambda folder: folder / "report.html")
+    folder = str(tmp_path)
+    assert main(["evaluate", folder, "--data_root", "here", "--device", "auto"]) == 0
+    assert calls == [(tmp_path, "here", "auto")]
+    assert "90.00" in capsys.readouterr().out
+    assert main(["report", folder]) == 0
+    assert capsys.readouterr().out == f"report: {tmp_path / 'report.html'}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "word"), [("methods", "slimming"), ("recipes", "demo"), ("data", "digits")]
+)
+def test_lists(command, word, capsys):
+    assert main([command]) == 0
+    assert word in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_the_terminal(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main([command, "--help"]) == 0
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert out.startswith(f"usage: spikeprune {command}")
+    assert max(map(len, out.splitlines())) <= int(columns)
+
+
+def test_help_tells_defaults_choices_and_recipes(capsys):
+    main(["run", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for text in (
+        *("--epochs.prune", "--criticality.space", "lif | if | plif", "default: 4", "examples:"),
+        *("mean-logits | per-step", *recipe_names()),
+    ):
+        assert text in words, text
+    assert "type:" not in words
+    assert "--augment+" not in words
+
+
+def test_help_and_version_without_a_command(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"spikeprune {__version__}\n"
+    assert main([]) == 2
+    assert "usage: spikeprune" in capsys.readouterr().err
