@@ -1,0 +1,242 @@
+"""Evaluate a net in one pass over its data: accuracy, size, operations, energy, firing, latency."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import Adapter, adapter_for
+from spikeprune.engine.count import Counts, counting
+from spikeprune.engine.fold import fold_batchnorm
+from spikeprune.engine.forward import forward, is_static, predict
+from spikeprune.engine.latency import measure_latency
+from spikeprune.engine.metrics import LayerMetrics, Metrics
+from spikeprune.engine.wiring import Wiring
+from spikeprune.errors import DataError, ModelError, RunError
+from spikeprune.science.cost import dense_macs, energy_nj
+
+__all__ = ["LayerMetrics", "Metrics", "evaluate"]
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    time_steps: int,
+    wiring: Wiring,
+    classes: int,
+    layout: str = "sequence",
+    prunable: int | Mapping[str, int] | None = None,
+    mask: Mapping[str, Tensor] | None = None,
+    latency: bool = True,
+) -> Metrics:
+    """Run `model` over all batches in eval mode, without gradients, and count what it does.
+
+    Args:
+        model: the net: dense, masked or cut. Its modes and hooks are afterwards as before, its
+            state is reset.
+        batches: pairs of input and class index `[B]`; inputs as `engine.forward.forward` takes
+            them, moved to the model's device.
+        time_steps: T.
+        wiring: of this net, or of the one that it was cut from.
+        classes: number of classes K.
+        layout: how the model is called, see `engine.forward.forward`.
+        prunable: prunable weights of the original net, in all or by layer name; by name, layers
+            without an entry take no part in the density. None: all weights of the layers as they
+            are.
+        mask: masks by parameter name. Live is what the mask says; without one, what is not 0.
+        latency: whether to measure latency, on a copy with folded BatchNorms.
+
+    Raises:
+        DataError: no sample, labels that are no classes, or events of another T.
+        ModelError: an output of another shape, an operand that is not what the graph says,
+            weights that are not 0 where the mask is, or more live weights than prunable ones.
+        RunError: logits that are not finite.
+    """
+    adapter = adapter_for(model)
+    options = {"time_steps": time_steps, "layout": layout, "adapter": adapter}
+    live = {name: _live(model, name, mask or {}) for name in wiring.layers}
+    density, densities = _densities(model, live, prunable)
+    with _evaluating(model, adapter), counting(model, wiring) as counts:
+        seen = _run(model, batches, classes, options)
+    rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
+    macs = sum(row.synops for row in rows if row.operand == "analog")
+    acs = sum(row.synops for row in rows if row.operand == "spikes")
+    return Metrics(
+        test_accuracy=float(seen.hits.sum()) / seen.samples,
+        per_class_accuracy=seen.per_class(),
+        parameters=sum(p.numel() for p in model.parameters()),
+        nonzero_parameters=sum(int(p.count_nonzero()) for p in model.parameters()),
+        density=density,
+        dense_macs_per_sample=_dense_macs(counts, seen.samples),
+        effective_macs_per_sample=macs,
+        effective_acs_per_sample=acs,
+        synops_per_sample=macs + acs,
+        energy_nj_per_sample=energy_nj(macs, acs),
+        firing_rate=counts.firing_rate() or 0.0,
+        latency_ms=_latency(model, seen.example, options) if latency else None,
+        latency_threads=torch.get_num_threads(),
+        first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
+        layers=rows,
+    )
+
+
+@contextmanager
+def _evaluating(model: nn.Module, adapter: Adapter) -> Iterator[None]:
+    """Put the model into eval mode while active; every module gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        adapter.reset(model)
+
+
+@dataclass
+class _Seen:
+    """Right answers and samples by class `[K]`, and one batch of inputs."""
+
+    hits: Tensor
+    totals: Tensor
+    example: Tensor
+
+    @property
+    def samples(self) -> int:
+        return int(self.totals.sum())
+
+    def per_class(self) -> tuple[float | None, ...]:
+        pairs = zip(self.hits.tolist(), self.totals.tolist(), strict=True)
+        return tuple(hits / total if total else None for hits, total in pairs)
+
+
+def _run(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    classes: int,
+    options: dict[str, Any],
+) -> _Seen:
+    device = next(model.parameters()).device
+    seen: _Seen | None = None
+    for number, (inputs, labels) in enumerate(batches, start=1):
+        x, y = inputs.to(device), labels.to(device)
+        logits = forward(model, x, **options)
+        _check(logits, y, classes, number)
+        right = y[predict(logits) == y]
+        hits, totals = (torch.bincount(t, minlength=classes) for t in (right, y))
+        if seen is None:
+            seen = _Seen(hits, totals, x)
+        else:
+            seen.hits, seen.totals = seen.hits + hits, seen.totals + totals
+    if seen is None or not seen.samples:
+        raise DataError("expected samples to evaluate, got none; check the split and batch size")
+    return seen
+
+
+def _check(logits: Tensor, y: Tensor, classes: int, number: int) -> None:
+    if logits.shape[-1] != classes:
+        raise ModelError(
+            f"expected logits of {classes} classes, got {logits.shape[-1]}; build the model with "
+            "the classes of the data"
+        )
+    if not bool(logits.isfinite().all()):
+        raise RunError(
+            f"the logits of batch {number} are not finite; the weights or the normalisation are "
+            "broken: take an earlier checkpoint, or train with a lower learning rate"
+        )
+    if y.shape != logits.shape[1:2] or bool(((y < 0) | (y >= classes)).any()):
+        raise DataError(
+            f"expected one label from 0 to {classes - 1} for each of {logits.shape[1]} samples, "
+            f"got shape {tuple(y.shape)} with values {y.flatten()[:8].tolist()}"
+        )
+
+
+def _live(model: nn.Module, layer: str, mask: Mapping[str, Tensor]) -> int:
+    """Return the live weights of a layer, by its mask or else by what is not 0."""
+    weight, name = model.get_submodule(layer).weight, f"{layer}.weight"
+    assert isinstance(weight, Tensor)
+    if name not in mask:
+        return int(weight.count_nonzero())
+    if mask[name].shape != weight.shape:
+        raise ModelError(
+            f"expected a mask of shape {tuple(weight.shape)} for {name!r}, got "
+            f"{tuple(mask[name].shape)}; a cut net needs no mask"
+        )
+    dead = ~mask[name].to(weight.device)
+    if bool(weight[dead].any()):
+        raise ModelError(
+            f"expected {name!r} to be 0 where its mask is, but {int(weight[dead].count_nonzero())} "
+            "weights are not; apply the mask before evaluating"
+        )
+    return int(mask[name].count_nonzero())
+
+
+def _densities(
+    model: nn.Module, live: Mapping[str, int], prunable: int | Mapping[str, int] | None
+) -> tuple[float, dict[str, float]]:
+    """Return the density of the net and of each layer."""
+    sizes = {name: model.get_submodule(name).weight.numel() for name in live}  # type: ignore[operator]
+    if isinstance(prunable, int):
+        counted, total = live, prunable
+    else:
+        named = sizes if prunable is None else dict(prunable)
+        counted, total = {n: live[n] for n in live if n in named}, sum(named.values())
+        sizes |= named
+    alive = sum(counted.values())
+    if not 0 < total >= alive:
+        raise ModelError(
+            f"expected `prunable` weights of the original net, at least the {alive} that are live, "
+            f"got {total}; give the number before the net was pruned"
+        )
+    return alive / total, {name: live[name] / sizes[name] for name in live}
+
+
+def _layers(
+    counts: Counts, wiring: Wiring, *, densities: Mapping[str, float], samples: int
+) -> tuple[LayerMetrics, ...]:
+    rows = []
+    for name, count in counts.layers.items():
+        if count.nonzero is None:
+            raise ModelError(f"the layer {name!r} was not run, so nothing could be counted there")
+        weighted = count.value_weighted()
+        rows.append(
+            LayerMetrics(
+                name=name,
+                shape=tuple(count.weight.shape),
+                density=densities[name],
+                firing_rate=counts.firing_rate(wiring.layers[name].feeds),
+                synops=count.synops() / samples,
+                operand="spikes" if wiring.layers[name].binary else "analog",
+                value_weighted_acs=None if weighted is None else weighted / samples,
+                dead_channels=int((~count.weight.flatten(1).any(1)).sum()),
+            )
+        )
+    return tuple(rows)
+
+
+def _dense_macs(counts: Counts, samples: int) -> int:
+    rows = counts.layers.values()
+    return sum(dense_macs(r.weight.shape, r.output_size) * r.slices // samples for r in rows)
+
+
+def _first_layers(
+    counts: Counts, wiring: Wiring, seen: _Seen, time_steps: int
+) -> dict[str, float | None]:
+    """Return the effective MACs of the layers that read no neuron, run once and at every step."""
+    once = 0.0
+    for name, count in counts.layers.items():
+        if not wiring.layers[name].sources:
+            repeats = time_steps if count.slices >= seen.samples * time_steps else 1
+            once += count.synops() / seen.samples / repeats
+    return {"static": once if is_static(seen.example) else None, "every_step": once * time_steps}
+
+
+def _latency(model: nn.Module, x: Tensor, options: dict[str, Any]) -> dict[str, float]:
+    one_slice = x[:1] if is_static(x) else x[0, :1]
+    folded = fold_batchnorm(model, one_slice)
+    return measure_latency(lambda batch: forward(folded, batch, **options), x)

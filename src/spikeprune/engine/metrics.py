@@ -1,0 +1,85 @@
+"""What an evaluation says about a net: frozen, and the same keys as in metrics.json."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["LayerMetrics", "Metrics"]
+
+
+@dataclass(frozen=True)
+class LayerMetrics:
+    """One convolution or linear layer; operations are per sample over all T.
+
+    Attributes:
+        name: of the module.
+        shape: of its weight, as it is now.
+        density: live / prunable weights of the original layer.
+        firing_rate: spikes per neuron and step of the neurons it feeds; None where it feeds none.
+        synops: synaptic operations: ACs where `operand` is 'spikes', MACs where it is 'analog'.
+        operand: fixed by the graph.
+        value_weighted_acs: for analog operands made of spikes (average pool, additive join), the
+            operations with each operand counted by its size; else None.
+        dead_channels: output channels whose incoming weights are all 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    density: float
+    firing_rate: float | None
+    synops: float
+    operand: str
+    value_weighted_acs: float | None
+    dead_channels: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What `evaluate` found; the fields are the keys of `dense` and `pruned` in metrics.json.
+
+    Accuracies, densities and rates are fractions in [0, 1]; operations and energy are per sample
+    over all T (method, section 6).
+
+    Attributes:
+        test_accuracy: share of the samples that are classified right.
+        per_class_accuracy: the same for each class; None for a class without samples.
+        parameters: all of them, with biases and norms.
+        nonzero_parameters: those that are not 0.
+        density: live / prunable weights of the original net.
+        dense_macs_per_sample: zeros and padding included, layers as often as they were run.
+        effective_macs_per_sample: synaptic operations on analog operands.
+        effective_acs_per_sample: synaptic operations on spikes.
+        synops_per_sample: the two together.
+        energy_nj_per_sample: modelled, see `science.cost.energy_nj`.
+        firing_rate: spikes per neuron and step, over all neurons.
+        latency_ms: of batches of 1 and 32, `{"b1", "b32"}`; None when it was not measured.
+        latency_threads: threads that torch was set to.
+        first_layer_macs_per_sample: effective MACs of the layers ahead of every neuron, if run
+            once (`static`; None for events) and if run at `every_step`. The totals hold what was
+            run.
+        layers: a row each, in the order of the net.
+        validation_accuracy: filled in by the caller (`dataclasses.replace`).
+    """
+
+    test_accuracy: float
+    per_class_accuracy: tuple[float | None, ...]
+    parameters: int
+    nonzero_parameters: int
+    density: float
+    dense_macs_per_sample: int
+    effective_macs_per_sample: float
+    effective_acs_per_sample: float
+    synops_per_sample: float
+    energy_nj_per_sample: float
+    firing_rate: float
+    latency_ms: dict[str, float] | None
+    latency_threads: int
+    first_layer_macs_per_sample: dict[str, float | None]
+    layers: tuple[LayerMetrics, ...]
+    validation_accuracy: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, dicts and numbers, as JSON takes them."""
+        plain = asdict(self)
+        plain["per_class_accuracy"] = list(self.per_class_accuracy)
+        plain["layers"] = [{**row, "shape": list(row["shape"])} for row in plain["layers"]]
+        return plain

@@ -1,0 +1,233 @@
+"""Counting: dense MACs, synaptic operations, modelled energy, training FLOPs (method, section 6).
+
+A synaptic operation is one non-zero weight reading one non-zero operand at one time step; bias
+and padding read nothing (the Effective_ACs and Effective_MACs of NeuroBench). The sum over all
+samples, steps and output positions is split by the weight that reads, because the operands that
+one weight reads do not depend on the other weights: with `reads[c, i, j]` the number of non-zero
+operands of input channel `c` that kernel position (i, j) meets, and `fan_out[c, i, j]` the live
+weights there, `synops = sum(reads * fan_out)`. All in integers; equal to convolving each
+binarised input with the binarised weight and summing up.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import ConfigError, ModelError
+
+__all__ = [
+    "AC_PJ",
+    "MAC_PJ",
+    "conv_fan_out",
+    "conv_reads",
+    "conv_synops",
+    "dense_macs",
+    "energy_nj",
+    "linear_synops",
+    "scoring_flops",
+    "training_flops",
+]
+
+MAC_PJ = 4.6
+"""Energy of a 32-bit floating-point multiply-accumulate at 45 nm, in pJ (Horowitz, ISSCC 2014)."""
+
+AC_PJ = 0.9
+"""Energy of a 32-bit floating-point addition at 45 nm, in pJ (Horowitz, ISSCC 2014)."""
+
+
+def conv_reads(
+    counts: Tensor,
+    kernel_size: Sequence[int],
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    output_size: Sequence[int],
+) -> Tensor:
+    """Return what each kernel position of each input channel reads, summed over all outputs.
+
+    Args:
+        counts: `[C_in, *space]`, a sum over samples and steps per input position: of non-zero
+            operands (integers, for SynOps) or of values (floating point).
+        kernel_size: one length per space axis.
+        stride: of the convolution, one number or one per space axis.
+        padding: zeros before the first position.
+        dilation: of the kernel.
+        output_size: output positions per space axis.
+
+    Returns:
+        `[C_in, *kernel_size]`, in the dtype of `counts`.
+
+    Raises:
+        ModelError: the number of axes does not fit.
+    """
+    axes = len(kernel_size)
+    if counts.ndim != axes + 1 or len(output_size) != axes:
+        raise ModelError(
+            f"expected counts [C, *space] and an output size with {axes} space axes, as the kernel "
+            f"has, got counts {tuple(counts.shape)} and output size {tuple(output_size)}"
+        )
+    steps, pads, gaps = (_per_axis(v, axes) for v in (stride, padding, dilation))
+    reads = counts
+    for axis in range(axes):
+        # Axis 1 is the next space axis; its kernel axis is appended, so the order is kept.
+        taps = [
+            _read(
+                reads,
+                tap * gaps[axis] - pads[axis],
+                stride=steps[axis],
+                outputs=output_size[axis],
+            )
+            for tap in range(kernel_size[axis])
+        ]
+        reads = torch.stack(taps, dim=-1)
+    return reads
+
+
+def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    return (value,) * axes if isinstance(value, int) else tuple(value)
+
+
+def _read(counts: Tensor, offset: int, *, stride: int, outputs: int) -> Tensor:
+    """Sum axis 1 over the positions `offset + stride * output` that lie inside it."""
+    first = max(0, -(offset // stride))
+    last = min(outputs - 1, (counts.shape[1] - 1 - offset) // stride)
+    if last < first:
+        return torch.zeros_like(counts[:, 0])
+    return counts[:, offset + first * stride : offset + last * stride + 1 : stride].sum(1)
+
+
+def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
+    """Return how many live weights stand at each kernel position of each input channel.
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`; live is what is not 0.
+        groups: of the convolution.
+
+    Returns:
+        `[C_in, *kernel]`, int64.
+    """
+    live = weight != 0
+    grouped = live.reshape(groups, -1, *live.shape[1:]).sum(1)
+    return grouped.reshape(-1, *live.shape[2:])
+
+
+def conv_synops(
+    counts: Tensor,
+    weight: Tensor,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    output_size: Sequence[int],
+) -> int:
+    """Return the synaptic operations of a convolution, exactly.
+
+    Args:
+        counts: `[C_in, *space]` integers: non-zero operands per input position, summed over
+            samples and steps.
+        weight: `[C_out, C_in / groups, *kernel]`; zeros are skipped.
+        stride: see `conv_reads`, as for the other geometry.
+        padding: zeros before the first position.
+        dilation: of the kernel.
+        groups: of the convolution.
+        output_size: output positions per space axis.
+
+    Raises:
+        ModelError: counts that are no integers, or shapes that do not fit.
+    """
+    fan_out = conv_fan_out(weight, groups)
+    _check(counts, weight, inputs=len(fan_out))
+    reads = conv_reads(
+        counts,
+        weight.shape[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        output_size=output_size,
+    )
+    return int((reads.long() * fan_out).sum())
+
+
+def linear_synops(counts: Tensor, weight: Tensor) -> int:
+    """Return the synaptic operations of a linear layer, exactly.
+
+    Args:
+        counts: `[F_in]` integers: non-zero operands per feature, summed over samples and steps.
+        weight: `[F_out, F_in]`; zeros are skipped.
+
+    Raises:
+        ModelError: counts that are no integers, or shapes that do not fit.
+    """
+    _check(counts, weight, inputs=weight.shape[1])
+    return int((counts.long() * (weight != 0).sum(0)).sum())
+
+
+def _check(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
+    if counts.is_floating_point() or counts.ndim != weight.ndim - 1 or len(counts) != inputs:
+        raise ModelError(
+            f"expected integer counts with {inputs} channels and {weight.ndim - 1} axes for a "
+            f"weight of shape {tuple(weight.shape)}, got {counts.dtype} {tuple(counts.shape)}"
+        )
+
+
+def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
+    """Return the multiply-accumulates of one slice of one sample: weights x output positions.
+
+    The usual figure: every weight and every operand counts, zeros and padding included.
+
+    Args:
+        weight_shape: `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`.
+        output_size: output positions per space axis; empty for a linear layer.
+    """
+    total = 1
+    for length in (*weight_shape, *output_size):
+        total *= length
+    return total
+
+
+def energy_nj(macs: float, acs: float) -> float:
+    """Return modelled energy in nJ: `MAC_PJ` a MAC and `AC_PJ` an AC, memory left out.
+
+    A model (45 nm, fp32), not a measurement: operations are the result, energy illustrates them.
+    """
+    return (MAC_PJ * macs + AC_PJ * acs) / 1000
+
+
+def training_flops(macs: int, samples: int, *, density: float | None = None) -> float:
+    """Return the FLOPs of training steps that see `samples` samples at one density.
+
+    Dense: 2 x MACs x 3, for forward pass, input gradient and weight gradient. Sparse-aware:
+    forward pass and input gradient scale with the density, the weight gradient stays dense.
+    A training run is the sum over its steps, plus `scoring_flops`.
+
+    Args:
+        macs: dense MACs of one sample over all T steps.
+        samples: batch size x steps.
+        density: None for the dense figure, else live / prunable weights, in [0, 1].
+
+    Raises:
+        ConfigError: a density outside [0, 1].
+
+    Source: method, section 6.
+    """
+    return 2.0 * macs * samples * (2 * _share(density) + 1)
+
+
+def scoring_flops(macs: int, samples: int, *, density: float | None = None) -> float:
+    """Return the FLOPs of forward passes made only to score (see `training_flops`).
+
+    Raises:
+        ConfigError: a density outside [0, 1].
+    """
+    return 2.0 * macs * samples * _share(density)
+
+
+def _share(density: float | None) -> float:
+    if density is None:
+        return 1.0
+    if not 0 <= density <= 1:
+        raise ConfigError(f"expected a density in [0, 1], or None for dense, got {density}")
+    return density

@@ -1,0 +1,214 @@
+import pytest
+import torch
+from spikingjelly.activation_based import layer, neuron
+from torch import nn
+from torch.nn import functional
+
+from spikeprune import zoo
+from spikeprune.engine.count import counting
+from spikeprune.engine.forward import forward
+from spikeprune.engine.wiring import trace
+from spikeprune.errors import ModelError
+
+T, B, K = 3, 4, 5
+TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
+
+
+def tiny(name, **changes):
+    shapes = {"classes": K, "in_channels": 2, "image_size": 32, "time_steps": T}
+    torch.manual_seed(0)
+    return lively(zoo.build(name, **{**shapes, **TINY[name], **changes}))
+
+
+def lively(model, density=0.5):
+    """Random norms, so that all layers fire, and some weights at 0."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.uniform_(0, 1, generator=generator)
+                module.running_mean.uniform_(-0.2, 0.2, generator=generator)
+                module.running_var.uniform_(0.5, 1.5, generator=generator)
+            elif isinstance(module, nn.Conv2d | nn.Linear):
+                module.weight.mul_(torch.rand(module.weight.shape, generator=generator) < density)
+    return model.eval()
+
+
+def images(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Slow:
+    """Keeps every input of every layer and convolves each slice, binarised, on its own."""
+
+    def __init__(self, model, names):
+        self.inputs = {name: [] for name in names}
+        self.modules = {name: model.get_submodule(name) for name in names}
+        self.handles = [
+            module.register_forward_pre_hook(
+                lambda m, args, name=name: self.inputs[name].append(args[0].clone())
+            )
+            for name, module in self.modules.items()
+        ]
+
+    def synops(self, name, transform=lambda x: (x != 0).double()):
+        module, total = self.modules[name], 0.0
+        weight = (module.weight != 0).double()
+        for x in self.inputs[name]:
+            for part in x.reshape(-1, *x.shape[-(weight.ndim - 1) :]):
+                total += float(self.apply(module, transform(part)[None], weight).sum())
+        return total
+
+    @staticmethod
+    def apply(module, x, weight):
+        if isinstance(module, nn.Linear):
+            return functional.linear(x, weight)
+        pad = module._reversed_padding_repeated_twice
+        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+        return functional.conv2d(
+            functional.pad(x, pad, mode=mode), weight, stride=module.stride,
+            dilation=module.dilation, groups=module.groups,
+        )  # fmt: skip
+
+
+def both(model, x, layout="sequence", batches=2):
+    slice_ = x[:1] if x.ndim % 2 == 0 else x[0, :1]
+    wiring = trace(model, slice_)
+    slow = Slow(model, wiring.layers)
+    with torch.no_grad(), counting(model, wiring) as counts:
+        for part in x.chunk(batches, dim=x.ndim % 2):
+            forward(model, part, time_steps=T, layout=layout)
+    return wiring, counts, slow
+
+
+VARIANTS = [(name, {}) for name in zoo.NAMES] + [
+    ("vgg9", {"pool": "average", "image_size": 8}),
+    ("sew-resnet18", {"connect": "AND"}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), VARIANTS)
+def test_zoo_counts_equal_slow_counts(name, arguments):
+    side = arguments.get("image_size", 32)
+    wiring, counts, slow = both(tiny(name, **arguments), images(2, 2, side, side))
+    for layer_name, count in counts.layers.items():
+        assert count.synops() == slow.synops(layer_name)
+        weighted = count.value_weighted()
+        found = wiring.layers[layer_name]
+        if found.binary or not found.sources:
+            assert weighted is None
+        else:
+            assert weighted == pytest.approx(slow.synops(layer_name, lambda x: x.abs().double()))
+    assert sum(count.synops() for count in counts.layers.values()) > 0
+
+
+def test_events_and_images_at_every_step():
+    model = tiny("vgg-small", image_size=12)
+    _, counts, slow = both(model, images(T, B, 2, 12, 12))
+    assert counts.layers["stem.conv"].slices == T * B
+    assert counts.layers["stem.conv"].synops() == slow.synops("stem.conv")
+    _, once, _ = both(model, images(B, 2, 12, 12))
+    assert once.layers["stem.conv"].slices == B
+    every = tiny("vgg-small", image_size=12, static_stem=False)
+    _, each, _ = both(every, images(B, 2, 12, 12))
+    assert each.layers["stem.conv"].synops() == T * once.layers["stem.conv"].synops()
+    for name in ("body.conv2", "body.conv3", "head.classifier"):
+        assert each.layers[name].synops() == once.layers[name].synops()
+
+
+def test_memory_format_does_not_matter():
+    model, x = tiny("vgg-small", image_size=12), images(B, 2, 12, 12)
+    _, plain, _ = both(model, x)
+    last = model.to(memory_format=torch.channels_last)
+    _, other, _ = both(last, x.to(memory_format=torch.channels_last))
+    for name, count in plain.layers.items():
+        assert torch.equal(count.nonzero, other.layers[name].nonzero)
+    assert plain.firing_rate() == other.firing_rate()
+
+
+GEOMETRIES = {
+    "same": {"kernel_size": 4, "padding": "same", "dilation": 2},
+    "valid": {"kernel_size": (3, 2), "padding": "valid", "stride": (2, 1)},
+    "circular": {"kernel_size": 3, "padding": (2, 1), "padding_mode": "circular"},
+    "reflect": {"kernel_size": 3, "padding": 2, "padding_mode": "reflect", "groups": 2},
+    "replicate-same": {"kernel_size": 4, "padding": "same", "padding_mode": "replicate"},
+    "strided": {"kernel_size": 3, "padding": (0, 2), "stride": (3, 2), "groups": 4},
+}
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_every_kind_of_padding(geometry):
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        layer.Conv2d(2, 4, 3, padding=1), neuron.IFNode(v_threshold=0.2),
+        layer.Conv2d(4, 8, **geometry), neuron.IFNode(v_threshold=0.2),
+        layer.AdaptiveAvgPool2d((1, 1)), layer.Flatten(), layer.Linear(8, K),
+    )  # fmt: skip
+    lively(model, density=0.6)
+    _, counts, slow = both(model, images(B, 2, 7, 6), layout="step")
+    assert counts.layers["2"].synops() == slow.synops("2") > 0
+    with torch.no_grad():  # the same layer read as analog, to check the value-weighted reads
+        analog = counts.layers["2"]
+        analog.values = analog.nonzero.double()
+        assert analog.value_weighted() == analog.synops()
+
+
+def test_firing_rates_by_hand():
+    model = nn.Sequential(
+        layer.Linear(2, 2, bias=False), neuron.IFNode(v_threshold=1.0), layer.Linear(2, 3)
+    )
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.4]]))
+    x = torch.ones(B, 2)  # the first neuron fires in each of 3 steps, the second in the last one
+    wiring = trace(model, x[:1])
+    with counting(model, wiring) as counts:
+        forward(model, x, time_steps=T, layout="step")
+    assert counts.firing_rate() == pytest.approx(4 / 6)
+    assert counts.firing_rate(("1",)) == pytest.approx(4 / 6)
+    assert counts.firing_rate(()) is None
+    assert counts.layers["2"].nonzero.tolist() == [3 * B, B]
+    assert counts.layers["0"].slices == T * B
+
+
+@pytest.mark.parametrize("value", [2.0, 0.5, -1.0, float("nan"), float("inf")])
+def test_an_operand_that_is_no_spike_is_refused(value):
+    model, x = tiny("vgg-small", image_size=12), images(B, 2, 12, 12)
+    wiring = trace(model, x[:1])
+
+    def spoil(module, args, output):
+        changed = output.clone()
+        changed.flatten()[7] = value
+        return changed
+
+    model.get_submodule("body.spike1").register_forward_hook(spoil)
+    expected = pytest.raises(ModelError, match=r"expected spikes .* at the input of 'body\.conv2'")
+    with expected, counting(model, wiring):
+        forward(model, x, time_steps=T)
+    assert not any(m._forward_hooks for n, m in model.named_modules() if n != "body.spike1")
+
+
+def test_no_hook_survives_an_exception():
+    model, x = tiny("vgg-small", image_size=12), images(B, 2, 12, 12)
+    with pytest.raises(KeyboardInterrupt), counting(model, trace(model, x[:1])):
+        raise KeyboardInterrupt
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_layer_of_another_kind_is_refused():
+    model, x = tiny("vgg-small", image_size=12), images(B, 2, 12, 12)
+    wiring = trace(model, x[:1])
+    model.body.conv3 = nn.ConvTranspose2d(4, 6, 3)
+    expected = pytest.raises(ModelError, match=r"'body\.conv3', got ConvTranspose2d")
+    with expected, counting(model, wiring):
+        pass
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_nothing_changes_while_counting():
+    model, x = tiny("vgg-small", image_size=12), images(B, 2, 12, 12)
+    with torch.no_grad():
+        before = forward(model, x, time_steps=T)
+        with counting(model, trace(model, x[:1])):
+            assert torch.equal(forward(model, x, time_steps=T), before)

@@ -1,0 +1,167 @@
+import math
+
+import pytest
+import torch
+from spikingjelly.activation_based import layer, neuron
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from spikeprune import zoo
+from spikeprune.engine.forward import LAYOUTS, LOSSES, forward, is_static, loss_by_name, predict
+from spikeprune.errors import ConfigError, DataError, ModelError
+
+T, B, F, K = 3, 2, 5, 4
+
+
+def net(step_mode):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        layer.Linear(F, 6, step_mode=step_mode),
+        neuron.LIFNode(step_mode=step_mode),
+        layer.Linear(6, K, step_mode=step_mode),
+    ).eval()
+
+
+class OwnLoop(nn.Module):
+    """Takes `[B, F]` (or `[B, T, F]`) and loops over time itself."""
+
+    def __init__(self, reduce):
+        super().__init__()
+        self.inner, self.reduce = net("s"), reduce
+
+    def forward(self, x):
+        slices = [x] * T if x.ndim == 2 else x.unbind(1)
+        steps = torch.stack([self.inner(s) for s in slices])
+        return steps.mean(0) if self.reduce else steps
+
+
+@pytest.fixture
+def static():
+    return 3 * torch.rand(B, F, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def events():
+    return 3 * torch.rand(T, B, F, generator=torch.Generator().manual_seed(2))
+
+
+def test_what_is_static():
+    assert [is_static(torch.zeros([1] * axes)) for axes in (2, 3, 4, 5)] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["static", "events"])
+def test_layouts_agree(kind, request):
+    x = request.getfixturevalue(kind)
+    models = {"sequence": net("m"), "step": net("s"), "batch": OwnLoop(reduce=False)}
+    assert tuple(models) == LAYOUTS
+    logits = [forward(m, x, time_steps=T, layout=name) for name, m in models.items()]
+    assert logits[0].shape == (T, B, K)
+    torch.testing.assert_close(logits[1], logits[0])
+    torch.testing.assert_close(logits[2], logits[0])
+    averaged = forward(OwnLoop(reduce=True), x, time_steps=T, layout="batch")
+    torch.testing.assert_close(averaged, logits[0].mean(0, keepdim=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_state_is_reset_before(layout, static):
+    model = {"sequence": net("m"), "step": net("s"), "batch": OwnLoop(reduce=False)}[layout]
+    first = forward(model, static, time_steps=T, layout=layout)
+    assert torch.equal(forward(model, static, time_steps=T, layout=layout), first)
+    assert forward(model, static[:1], time_steps=T, layout=layout).shape == (T, 1, K)
+
+
+def test_gradients_flow(static):
+    model = net("m")
+    forward(model, static, time_steps=T).sum().backward()
+    assert model[0].weight.grad is not None
+
+
+def small_vgg(**arguments):
+    torch.manual_seed(0)
+    return zoo.build(
+        "vgg-small", classes=K, in_channels=1, image_size=8, time_steps=T, widths=(4, 6),
+        strides=(2, 1), **arguments,
+    ).eval()  # fmt: skip
+
+
+def test_a_model_that_accepts_static_gets_the_batch_as_it_is():
+    model = small_vgg()
+    shapes = []
+    model.stem.conv.register_forward_pre_hook(lambda m, args: shapes.append(args[0].shape))
+    x = torch.rand(B, 1, 8, 8)
+    once = forward(model, x, time_steps=T)
+    model.accepts_static = False
+    expanded = forward(model, x, time_steps=T)
+    assert [shape[0] for shape in shapes] == [1, T]
+    torch.testing.assert_close(once, expanded)
+    wrapped = nn.Module()
+    wrapped.module = model
+    wrapped.forward = model.forward
+    model.accepts_static = True
+    torch.testing.assert_close(forward(wrapped, x, time_steps=T), once)
+    assert shapes[-1][0] == 1
+
+
+def test_an_unknown_layout_lists_the_valid_ones(static):
+    with pytest.raises(ConfigError, match="batch, sequence, step"):
+        forward(net("m"), static, time_steps=T, layout="time-first")
+
+
+def test_events_of_another_number_of_steps_are_refused(events):
+    with pytest.raises(DataError, match="expected events of 4 time steps"):
+        forward(net("m"), events, time_steps=4)
+
+
+@pytest.mark.parametrize(
+    ("model", "layout", "advice"),
+    [
+        (OwnLoop(reduce=True), "sequence", "'batch' if it loops"),
+        (OwnLoop(reduce=False), "step", "'sequence' if it takes all"),
+        (nn.Sequential(net("m"), nn.Flatten(0, 1)), "sequence", r"got \(6, 4\)"),
+        (nn.Sequential(net("s"), nn.Unflatten(1, (2, 2))), "step", r"got \(2, 2, 2\)"),
+        (nn.Sequential(net("s"), nn.Flatten(0)), "batch", r"got \(8,\)"),
+    ],
+)
+def test_outputs_of_another_shape_name_the_layout_to_try(model, layout, advice, static):
+    with pytest.raises(ModelError, match=advice):
+        forward(model, static, time_steps=T, layout=layout)
+
+
+def test_an_output_that_is_no_tensor_is_refused(static):
+    model = net("m")
+    model.register_forward_hook(lambda module, args, output: (output, output))
+    with pytest.raises(ModelError, match="got tuple"):
+        forward(model, static, time_steps=T)
+
+
+def test_a_model_with_other_time_steps_is_refused():
+    with pytest.raises(ModelError, match=r"\[4, 2, K\].*got \(3, 2, 4\)"):
+        forward(small_vgg(), torch.rand(B, 1, 8, 8), time_steps=4)
+
+
+def test_a_model_without_neurons_is_refused(static):
+    with pytest.raises(ModelError, match="spiking neurons"):
+        forward(nn.Linear(F, K), static, time_steps=T)
+
+
+def test_losses_by_hand():
+    logits = torch.tensor([[[0.0, 0.0]], [[2.0, 0.0]]])  # T = 2, B = 1, K = 2
+    target = torch.tensor([0])
+    ce = lambda margin: math.log(1 + math.exp(-margin))  # noqa: E731
+    assert float(LOSSES["mean-logits"](logits, target)) == pytest.approx(ce(1) / 2)
+    assert float(LOSSES["per-step"](logits, target)) == pytest.approx((ce(0) + ce(2)) / 2)
+
+
+def test_losses_against_cross_entropy():
+    logits, target = torch.randn(T, B, K), torch.tensor([3, 1])
+    together = cross_entropy(logits.flatten(0, 1), target.repeat(T))
+    torch.testing.assert_close(loss_by_name("per-step")(logits, target), together)
+    mean = cross_entropy(logits.mean(0), target) / T
+    torch.testing.assert_close(loss_by_name("mean-logits")(logits, target), mean)
+    with pytest.raises(ConfigError, match="mean-logits, per-step"):
+        loss_by_name("mse")
+
+
+def test_predict_takes_the_mean_over_time():
+    logits = torch.tensor([[[5.0, 0.0], [0.0, 1.0]], [[0.0, 4.0], [0.0, 1.0]]])
+    assert predict(logits).tolist() == [0, 1]
