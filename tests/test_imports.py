@@ -1,4 +1,4 @@
-"""Imports go one way: cli -> lab -> engine -> science; adapters name frameworks, science only torch."""
+"""Imports go one way: cli -> lab -> engine -> science; science needs torch alone."""
 
 import ast
 import sys

@@ -1,3 +1,30 @@
 """Prune spiking neural networks, bring back what is critical, hand over a smaller net."""
 
 __version__ = "0.1.0"
+
+from spikeprune.engine.compact import Cut, compact, cut
+from spikeprune.engine.evaluate import evaluate
+from spikeprune.engine.metrics import Metrics
+from spikeprune.engine.observe import Observer, score_loader
+from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.wiring import trace
+from spikeprune.errors import SpikePruneError
+from spikeprune.lab.saved import load
+
+__all__ = [
+    "ChannelOptions",
+    "CriticalityOptions",
+    "Cut",
+    "Metrics",
+    "Observer",
+    "PruneOptions",
+    "Pruner",
+    "SpikePruneError",
+    "compact",
+    "cut",
+    "evaluate",
+    "load",
+    "score_loader",
+    "trace",
+]

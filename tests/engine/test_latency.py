@@ -24,8 +24,8 @@ def test_median_after_warm_up(monkeypatch):
         clock[0] += next(durations)
 
     monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
-    measured = measure_latency(run, torch.zeros(2, 1))
-    assert measured == pytest.approx({"b1": 500.0, "b32": 500.0})
+    measured = measure_latency({"net": run}, torch.zeros(2, 1))
+    assert measured["net"] == pytest.approx({"b1": 500.0, "b32": 500.0})
     assert sizes == [1] * 5 + [32] * 5
 
 
@@ -37,5 +37,14 @@ def test_fast_runs_are_repeated_but_not_forever(monkeypatch):
         clock[0] += 1e-3
 
     monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
-    assert measure_latency(run, torch.zeros(2, 1)) == pytest.approx({"b1": 1.0, "b32": 1.0})
+    measured = measure_latency({"net": run}, torch.zeros(2, 1))
+    assert measured["net"] == pytest.approx({"b1": 1.0, "b32": 1.0})
     assert len(calls) == 2 * (2 + 30)
+
+
+def test_runs_take_turns():
+    order = []
+    measure_latency(
+        {"a": lambda x: order.append("a"), "b": lambda x: order.append("b")}, torch.zeros(2, 1)
+    )
+    assert order == ["a", "b"] * (len(order) // 2)

@@ -1,6 +1,6 @@
 """Evaluate a net in one pass over its data: accuracy, size, operations, energy, firing, latency."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.science.cost import dense_macs, energy_nj
 
-__all__ = ["LayerMetrics", "Metrics", "evaluate"]
+__all__ = ["LayerMetrics", "Metrics", "evaluate", "latencies"]
 
 
 @torch.no_grad()
@@ -58,11 +58,11 @@ def evaluate(
         RunError: logits that are not finite.
     """
     adapter = adapter_for(model)
-    options = {"time_steps": time_steps, "layout": layout, "adapter": adapter}
+    how: dict[str, Any] = {"time_steps": time_steps, "layout": layout}
     live = {name: _live(model, name, mask or {}) for name in wiring.layers}
     density, densities = _densities(model, live, prunable)
     with _evaluating(model, adapter), counting(model, wiring) as counts:
-        seen = _run(model, batches, classes, options)
+        seen = _run(model, batches, classes, how | {"adapter": adapter})
     rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
     macs = sum(row.synops for row in rows if row.operand == "analog")
     acs = sum(row.synops for row in rows if row.operand == "spikes")
@@ -78,7 +78,7 @@ def evaluate(
         synops_per_sample=macs + acs,
         energy_nj_per_sample=energy_nj(macs, acs),
         firing_rate=counts.firing_rate() or 0.0,
-        latency_ms=_latency(model, seen.example, options) if latency else None,
+        latency_ms=latencies({"": model}, seen.example, **how)[""] if latency else None,
         latency_threads=torch.get_num_threads(),
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
@@ -236,7 +236,27 @@ def _first_layers(
     return {"static": once if is_static(seen.example) else None, "every_step": once * time_steps}
 
 
-def _latency(model: nn.Module, x: Tensor, options: dict[str, Any]) -> dict[str, float]:
+@torch.no_grad()
+def latencies(
+    models: Mapping[str, nn.Module], x: Tensor, *, time_steps: int, layout: str = "sequence"
+) -> dict[str, dict[str, float]]:
+    """Return the latency of several nets, measured in turns on copies with folded BatchNorms.
+
+    Args:
+        models: nets in eval mode, by name.
+        x: a batch of inputs.
+        time_steps: T.
+        layout: how they are called, see `engine.forward.forward`.
+
+    Returns:
+        Median milliseconds for batches of 1 and 32 by net: `{name: {"b1", "b32"}}`.
+    """
     one_slice = x[:1] if is_static(x) else x[0, :1]
-    folded = fold_batchnorm(model, one_slice)
-    return measure_latency(lambda batch: forward(folded, batch, **options), x)
+
+    def run_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
+        folded, adapter = fold_batchnorm(model, one_slice), adapter_for(model)
+        return lambda batch: forward(
+            folded, batch, time_steps=time_steps, layout=layout, adapter=adapter
+        )
+
+    return measure_latency({name: run_of(model) for name, model in models.items()}, x)

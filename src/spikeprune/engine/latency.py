@@ -1,7 +1,7 @@
 """Latency of a forward pass: warmed up, median, no gradient."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
@@ -14,8 +14,10 @@ __all__ = ["BATCH_SIZES", "measure_latency", "of_size"]
 
 BATCH_SIZES = (1, 32)
 
+Run = Callable[[Tensor], Any]
+
 _WARM_UP = 2
-_RUNS = (3, 30)
+_ROUNDS = (3, 30)
 _SECONDS = 1.0
 
 
@@ -27,31 +29,38 @@ def of_size(x: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def measure_latency(run: Callable[[Tensor], Any], x: Tensor) -> dict[str, float]:
-    """Return the median milliseconds of `run` on batches of 1 and 32, as `{"b1", "b32"}`.
+def measure_latency(runs: Mapping[str, Run], x: Tensor) -> dict[str, dict[str, float]]:
+    """Return the median milliseconds of each run on batches of 1 and 32, as `{"b1", "b32"}`.
 
-    Each is the median of 3 to 30 runs within about a second, after two runs to warm up, with the
+    The runs take turns, so that whatever else the machine does falls on all of them alike. Each
+    is the median of 3 to 30 rounds within about a second, after two rounds to warm up, with the
     threads that torch is set to.
 
     Args:
-        run: one forward pass.
+        runs: forward passes by name.
         x: a batch whose samples are used, static or events (see `engine.forward.is_static`).
     """
-    return {f"b{size}": _median_ms(run, of_size(x, size)) for size in BATCH_SIZES}
+    by_size = {f"b{size}": _medians_ms(runs, of_size(x, size)) for size in BATCH_SIZES}
+    return {name: {size: ms[name] for size, ms in by_size.items()} for name in runs}
 
 
-def _median_ms(run: Callable[[Tensor], Any], x: Tensor) -> float:
+def _medians_ms(runs: Mapping[str, Run], x: Tensor) -> dict[str, float]:
     for _ in range(_WARM_UP):
-        run(x)
-    least, most = _RUNS
-    times: list[float] = []
-    while len(times) < least or (len(times) < most and sum(times) < _SECONDS):
-        _wait(x)
-        start = time.perf_counter()
-        run(x)
-        _wait(x)
-        times.append(time.perf_counter() - start)
-    return 1000 * median(times)
+        for run in runs.values():
+            run(x)
+    least, most = _ROUNDS
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    done, spent = 0, 0.0
+    while done < least or (done < most and spent < _SECONDS * len(runs)):
+        for name, run in runs.items():
+            _wait(x)
+            start = time.perf_counter()
+            run(x)
+            _wait(x)
+            seconds[name].append(time.perf_counter() - start)
+            spent += seconds[name][-1]
+        done += 1
+    return {name: 1000 * median(times) for name, times in seconds.items()}
 
 
 def _wait(x: Tensor) -> None:
