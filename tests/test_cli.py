@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import types
 
@@ -240,3 +241,18 @@ def test_help_and_version_without_a_command(capsys):
     assert capsys.readouterr().out == f"spikeprune {__version__}\n"
     assert main([]) == 2
     assert "usage: spikeprune" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback():
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from spikeprune.cli import main; sys.exit(main())",
+    ]
+    with subprocess.Popen(
+        [*command, "methods"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 1
+    assert "Traceback" not in errors

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import textwrap
@@ -255,6 +256,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = _parser().parse_args(arguments).as_dict()
             command = options["command"]
             _COMMANDS[command].function(options[command])
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:

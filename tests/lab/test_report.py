@@ -218,6 +218,8 @@ def test_the_page_shows_command_configuration_notes_and_constants(fake_run, tmp_
         ("criticality", "schedule: cubic\n", "1710.01878"),
         ("granet", "", "2106.10404"),
         ("rigl", "", "1911.11134"),
+        ("gradient-regrow", "", "1911.11134"),
+        ("random-regrow", "", "1707.04780"),
         ("IMP", "", "2207.01382"),
     ],
 )

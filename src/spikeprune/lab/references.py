@@ -103,6 +103,9 @@ _METHODS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
+_SOURCES = {"gradient-regrow": "rigl", "random-regrow": "set"}
+"""Methods of ours whose score comes from a method of another name."""
+
 _SLIMMING = (
     "Z. Liu et al.: Learning Efficient Convolutional Networks through Network Slimming (L1 on the "
     "scale of batch normalisation). ICCV 2017.",
@@ -138,7 +141,8 @@ _DEPENDENCIES = (
 
 def citations(record: Record) -> list[tuple[str, str]]:
     """Return `(text, address)` of what a run rests on: paper, method, counting, libraries."""
-    words = re.split(r"[^a-z]+", str(record.metrics["method"]).lower())
+    name = str(record.metrics["method"]).lower()
+    words = re.split(r"[^a-z]+", _SOURCES.get(name, name))
     found = [_PAPER]
     found += [entry for word in words for entry in _METHODS.get(word, ())]
     if record.unit == "channels":

@@ -1,0 +1,201 @@
+"""What the documentation shows must work: its Python, its commands, its links, its keys."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import sklearn.datasets
+from sklearn.utils import Bunch
+
+from spikeprune.cli import main
+from spikeprune.lab.recipes import recipe_names
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+COMMANDS = ("run", "plan", "evaluate", "report", "data", "methods", "recipes")
+TINY = "--image_size 28 --limit 200 --epochs.prune 1 --epochs.finetune 1 --epochs.dense 1 --every 2"
+# Below these keys stand names that a run gives: of layers, neurons and arguments.
+NAMED_BY_THE_RUN = {"arguments", "channels_before", "channels_after", "criticality", "forced"}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+
+
+def shell_lines():
+    for page in NAMES:
+        for block in blocks(page, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words:
+                    yield page, words
+
+
+def inline_code(page):
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.M | re.S)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where a weight run lies under runs/demo and a channel run under runs/channels."""
+    base = tmp_path_factory.mktemp("readme")
+    for name, more in (("demo", ""), ("channels", "--granularity channel --sparsity 0.5")):
+        out = str(base / "runs" / name)
+        assert main(["run", "--recipe", "smoke", *TINY.split(), *more.split(), "--out", out]) == 0
+    return base
+
+
+@pytest.fixture(scope="module")
+def flags():
+    """The flags of every command, as its help names them."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        for command in COMMANDS:
+            found[command] = _help(command)
+    return found
+
+
+def _help(command):
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main([command, "--help"]) == 0
+    return set(re.findall(r"--[a-z][\w.]*", out.getvalue()))
+
+
+def known(flag, flags):
+    return flag in flags or any(flag.startswith(f"{mapping}.") for mapping in flags)
+
+
+def few(count):
+    def load_digits():
+        digits = full()
+        return Bunch(images=digits.images[:count], target=digits.target[:count])
+
+    full = sklearn.datasets.load_digits
+    return load_digits
+
+
+def shorter(source, epochs):
+    text, times = re.subn(r"^T, epochs = 4, \d+$", f"T, epochs = 2, {epochs}", source, flags=re.M)
+    assert times == 1, "the page no longer sets T and epochs in one line"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("page", "samples", "epochs"), [("README.md", 400, 6), ("docs/own-training-loop.md", 640, 4)]
+)
+def test_the_training_loops_run(page, samples, epochs, monkeypatch, capsys):
+    monkeypatch.setattr(sklearn.datasets, "load_digits", few(samples))
+    code = [block for block in blocks(page, "python") if "spikeprune.load" not in block]
+    namespace = {"__name__": "page"}
+    exec(compile(shorter("\n".join(code), epochs), page, "exec"), namespace)
+    assert len(namespace["pruner"].events) >= 1
+    assert 0.09 < namespace["pruner"].density < 0.11
+    assert capsys.readouterr().out
+
+
+def test_the_readme_s_three_calls_are_marked():
+    (loop,) = [block for block in blocks("README.md", "python") if "Pruner(" in block]
+    marked = re.findall(r"^.*#  ?(\d)$", loop, re.M)
+    assert marked == ["1", "2", "3"]
+
+
+def test_loading_a_result_runs(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (code,) = [block for block in blocks("README.md", "python") if "spikeprune.load" in block]
+    exec(compile(code, "README.md", "exec"), {"__name__": "page"})
+    assert capsys.readouterr().out.strip() in set("0123456789")
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    named = {words[1] for _, words in shell_lines() if words[0] == "make"}
+    for page in NAMES:
+        named |= {code.split()[1] for code in inline_code(page) if re.match(r"make \w", code)}
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_commands_and_their_flags_exist(flags):
+    seen = set()
+    for page, words in shell_lines():
+        if words[0] != "spikeprune" or words[1].startswith("--"):
+            continue
+        command, rest = words[1], words[2:]
+        assert command in COMMANDS, f"{page}: {words}"
+        seen.add(command)
+        given = [word.split("=")[0] for word in rest if word.startswith("--")]
+        assert all(known(flag, flags[command]) for flag in given), f"{page}: {words}"
+        if "--recipe" in rest:
+            recipe = rest[rest.index("--recipe") + 1]
+            assert recipe in (*recipe_names(), "NAME") or recipe.endswith(".yaml"), (
+                f"{page}: {words}"
+            )
+    assert seen == set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_flags_named_in_the_text_exist(page, flags):
+    every = set().union(*flags.values())
+    for code in inline_code(page):
+        if not code.startswith(("--", "spikeprune ")):
+            continue
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w.]*", code):
+            group = flag.endswith(".") and any(name.startswith(flag) for name in every)
+            assert group or known(flag, every), f"{page}: {code}"
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", text):
+        if not target.startswith("http"):
+            there = (ROOT / page).parent / target
+            assert there.exists(), f"{page} links to {target}, which does not exist"
+
+
+def keys(value):
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield key
+            if key in NAMED_BY_THE_RUN:
+                continue
+            # The layers of an event are a mapping by name; those of a net are rows.
+            by_name = key == "layers" and isinstance(below, dict)
+            yield from keys(list(below.values()) if by_name else below)
+    elif isinstance(value, list):
+        for one in value:
+            yield from keys(one)
+
+
+def test_every_key_of_a_run_is_documented(folder):
+    documented = set(inline_code("docs/run-folder.md"))
+    for name in ("demo", "channels"):
+        run = folder / "runs" / name
+        found = set(keys(json.loads((run / "metrics.json").read_text())))
+        for line in (run / "history.jsonl").read_text().splitlines():
+            found |= set(keys(json.loads(line)))
+        found |= set(json.loads((run / "plan.json").read_text()))
+        assert found - documented == set()
+
+
+def test_every_file_of_a_run_is_documented(folder):
+    documented = set(inline_code("docs/run-folder.md"))
+    for name in ("demo", "channels"):
+        for file in (folder / "runs" / name).iterdir():
+            assert file.name + "/" * file.is_dir() in documented
+    assert {path.name for path in (folder / "runs" / "demo" / "dense").iterdir()} <= documented
+
+
+def test_the_readme_claims_no_number_that_was_not_measured():
+    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "README.md").read_text(), re.M)
+    assert set(rows) >= {"demo", "cifar10-weights", "cifar10-channels"}
+    recipes = [row for row in rows if row not in ("sequence", "step", "batch")]
+    assert set(recipes) <= set(recipe_names())
