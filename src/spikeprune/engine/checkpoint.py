@@ -1,0 +1,150 @@
+"""Save, load and resume without pickle: a tree of tensors and plain values as safetensors + JSON.
+
+Tensors go to `<name>.safetensors` under their path in the tree; all else goes into that file's
+metadata as JSON, so one atomic rename replaces both.
+"""
+
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from spikeprune.errors import ModelError, RunError
+
+__all__ = ["load_model_weights", "load_tree", "save_tensors", "save_tree"]
+
+TENSOR = "__tensor__"
+CHANNELS_LAST = "__channels_last__"
+INTEGER_KEYS = "__integer_keys__"
+
+
+def _split(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """Return `node` with every tensor moved to `tensors` and replaced by a reference."""
+    if isinstance(node, Tensor):
+        tensors[path] = node
+        # An optimiser's step is half as slow again where its state has another format.
+        last = node.dim() == 4 and node.is_contiguous(memory_format=torch.channels_last)
+        return {TENSOR: path, CHANNELS_LAST: True} if last else {TENSOR: path}
+    if isinstance(node, Mapping):
+        integers = bool(node) and all(isinstance(key, int) for key in node)
+        items = {str(k): _split(v, f"{path}/{k}", tensors) for k, v in node.items()}
+        return {INTEGER_KEYS: items} if integers else items
+    if isinstance(node, list | tuple):
+        return [_split(v, f"{path}/{i}", tensors) for i, v in enumerate(node)]
+    return node
+
+
+def _join(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(node, dict):
+        if TENSOR in node:
+            tensor = tensors[node[TENSOR]]
+            last = CHANNELS_LAST in node
+            return tensor.contiguous(memory_format=torch.channels_last) if last else tensor
+        if INTEGER_KEYS in node:
+            return {int(k): _join(v, tensors) for k, v in node[INTEGER_KEYS].items()}
+        return {k: _join(v, tensors) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_join(v, tensors) for v in node]
+    return node
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, atomically: the old file stays whole until the new one is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(path.suffix + ".part")
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    save_file(plain, part, metadata=metadata)
+    os.replace(part, path)
+
+
+def save_tree(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write a tree of dicts, lists, tensors and plain JSON values to one safetensors file."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = _split(tree, "", tensors)
+    save_tensors(path, tensors, {"tree": json.dumps(skeleton)})
+
+
+def load_tree(path: Path) -> dict[str, Any]:
+    """Read what `save_tree` wrote.
+
+    Raises:
+        RunError: the file is truncated or is not such a file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            skeleton = json.loads((file.metadata() or {})["tree"])
+        tree = _join(skeleton, load_file(path))
+    except (OSError, safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise RunError(
+            f"{path} is not a whole checkpoint ({error}); delete it to start its stage again"
+        ) from error
+    assert isinstance(tree, dict)
+    return tree
+
+
+def load_model_weights(model: nn.Module, path: Path) -> None:
+    """Load a safetensors file or a weights-only state_dict into `model`, all keys matching.
+
+    Raises:
+        ModelError: the file cannot be read safely or does not fit the model.
+    """
+    state = _read_state(path)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(
+            f"weights {path} do not fit {type(model).__name__}: {_misfit(model, state)}. Expected "
+            "a state_dict made from the same model and arguments"
+        ) from error
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ModelError(f"weights file {path} does not exist")
+    expected = "Expected a safetensors file, or a state_dict saved with torch.save"
+    try:
+        if path.suffix == ".safetensors":
+            weights: dict[str, Tensor] = load_file(path)
+            return weights
+        with warnings.catch_warnings(action="ignore"):  # about what is refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"weights {path} are refused: they are no plain state_dict but a pickle, which could "
+            f"run any code. {expected}(model.state_dict(), ...)"
+        ) from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).partition("\n")[0][:200]
+        raise ModelError(f"weights {path} cannot be read: {reason}. {expected}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        held = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        raise ModelError(f"weights {path} are no plain state_dict but hold: {held}. {expected}")
+    return dict(state)
+
+
+def _misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Say in a line how a state_dict differs from the model's: counts, and one name of each."""
+    own = {n: v for n, v in model.state_dict().items() if isinstance(v, Tensor)}
+    shapes = [n for n in own if n in state and own[n].shape != state[n].shape]
+    found = {
+        "missing": [n for n in own if n not in state],
+        "unknown": [n for n in state if n not in own],
+        "of another shape": [
+            f"{n}: {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in shapes
+        ],
+    }
+    return "; ".join(
+        f"{len(names)} of {len(own)} tensors {kind} (first {names[0]})"
+        for kind, names in found.items()
+        if names
+    )

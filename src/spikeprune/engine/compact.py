@@ -1,0 +1,174 @@
+"""From a masked net to a smaller one: cut what is dead, and prove that nothing else changed."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import adapter_for
+from spikeprune.engine.channels import ChannelGroup, channel_groups
+from spikeprune.engine.dead import dead_channels
+from spikeprune.engine.forward import forward
+from spikeprune.engine.granularity import Channels
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
+from spikeprune.engine.train import evaluating
+from spikeprune.errors import ModelError
+from spikeprune.science.masks import Mask
+
+__all__ = ["Cut", "compact", "cut"]
+
+TOLERANCE = 1e-5
+"""Largest difference of logits, relative to the largest logit, that cutting may make."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What cutting gave.
+
+    Attributes:
+        model: the net, cut in place.
+        plan: JSON values from which `apply_plan` cuts a net built afresh alike.
+        mask: masks of the cut net's parameters.
+        before: output channels by layer before the cut, of the layers whose channels can be cut.
+        after: the same after it.
+        kept_though_inputs_dead: channels that stay though no live weight leads to them.
+        difference: largest absolute difference of the logits, masked against cut (in double
+            precision where a note says so).
+        notes: what could not be done or proved plainly, in words.
+    """
+
+    model: nn.Module
+    plan: Plan
+    mask: Mask
+    before: dict[str, int]
+    after: dict[str, int]
+    kept_though_inputs_dead: list[dict[str, Any]] = field(default_factory=list)
+    difference: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which channels stay."""
+
+    groups: tuple[ChannelGroup, ...]
+    live: dict[str, Tensor]
+    kept_though_inputs_dead: list[dict[str, Any]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> _Choice:
+    if isinstance(pruner.granularity, Channels):
+        return _Choice(pruner.granularity.groups, pruner.granularity.live)
+    model = pruner.model
+    try:
+        groups = channel_groups(model, pruner.example, pruner.wiring)
+    except ModelError as error:
+        # Weights may be pruned in nets whose channels cannot be followed: masks remain.
+        return _Choice((), {}, notes=(f"no channel was cut: {error}",))
+    found = dead_channels(
+        model, groups, pruner.mask, example=batch, forward=lambda x: run(model, x)
+    )
+    return _Choice(groups, found.live, found.kept_though_inputs_dead)
+
+
+def _difference(
+    model: nn.Module, plan: Plan, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor
+) -> tuple[float, bool]:
+    """Cut `model` in place; return the logits' difference and whether it may be as large."""
+    masked = run(model, batch)
+    difference = float((run(apply_plan(model, plan), batch) - masked).abs().max())
+    return difference, difference <= TOLERANCE * max(1.0, float(masked.abs().max()))
+
+
+def _prove(
+    model: nn.Module, plan: Plan, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor
+) -> tuple[float, tuple[str, ...]]:
+    """Cut copies of `model`; return the difference of the logits and notes on it.
+
+    Sums over fewer channels round differently, which in a large net moves some potential across
+    its threshold now and then: a whole spike. Where single precision finds a difference, double
+    precision tells rounding from a cut that is not exact.
+
+    Raises:
+        ModelError: masked and cut net disagree.
+    """
+    adapter_for(model).reset(model)
+    difference, fine = _difference(copy.deepcopy(model), plan, run, batch)
+    if fine:
+        return difference, ()
+    doubled = copy.deepcopy(model).double()
+    exact, fine = _difference(doubled, plan, run, batch.double())
+    if fine:
+        return exact, (
+            f"cutting is exact (difference of the logits in double precision {exact:.3g}); in the "
+            f"model's own precision rounding moves potentials across thresholds: {difference:.3g}",
+        )
+    raise ModelError(
+        f"the cut net's logits differ from the masked net's by {difference:.3g} ({exact:.3g} in "
+        f"double precision), expected at most {TOLERANCE:g} of the largest: cutting is not exact "
+        "for this net. It was left uncut; use it masked"
+    )
+
+
+def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
+    return {name: model.get_submodule(name).get_parameter("weight").shape[0] for name in layers}
+
+
+@torch.no_grad()
+def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
+    """Close the pruner and cut the dead channels out of its model, in place.
+
+    Channels that were pruned go; after weight pruning, those without function go (method,
+    section 4, "What dead means"). Copies of the model prove before that the cut net's logits are
+    the masked net's. Modes stay as they are; the state of the neurons is reset.
+
+    Args:
+        pruner: its events are over; it is closed.
+        batch: input to compare on; None draws one.
+
+    Raises:
+        ModelError: masked and cut net disagree; the model is left masked and uncut.
+    """
+    pruner.close()
+    model = pruner.model
+    if batch is None:
+        noise = torch.Generator().manual_seed(0)
+        shape = (4, *pruner.example.shape[1:])
+        batch = torch.randn(shape, generator=noise).to(pruner.example)
+
+    def run(net: nn.Module, x: Tensor) -> Tensor:
+        return forward(net, x, time_steps=pruner.time_steps, layout=pruner.layout)
+
+    with evaluating(model):
+        chosen = _choose(pruner, run, batch)
+        plan = plan_for(chosen.groups, chosen.live)
+        difference, notes = _prove(model, plan, run, batch)
+    layers = [name for group in chosen.groups for name in group.producers]
+    before, mask = _widths(model, layers), cut_mask(model, pruner.mask, plan)
+    apply_plan(model, plan)
+    return Cut(
+        model=model,
+        plan=plan,
+        mask=mask,
+        before=before,
+        after=_widths(model, layers),
+        kept_though_inputs_dead=chosen.kept_though_inputs_dead,
+        difference=difference,
+        notes=(*chosen.notes, *notes),
+    )
+
+
+def compact(pruner: Pruner) -> nn.Module:
+    """Cut what is dead out of the pruner's model, in place, and return it (see `cut`).
+
+    The optimiser's parameters are replaced: make a new optimiser to fine-tune further.
+
+    Raises:
+        ModelError: masked and cut net disagree; the model is left masked and uncut.
+    """
+    return cut(pruner).model

@@ -1,0 +1,211 @@
+"""What a `Pruner` is told: frozen option sets, checked when they are made."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Any, Self
+
+from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.science.allocation import ALLOCATIONS
+from spikeprune.science.schedule import SCHEDULES
+from spikeprune.science.surrogate import CURVES
+
+__all__ = [
+    "BUDGETS",
+    "GRANULARITIES",
+    "REGROWTH",
+    "SALIENCIES",
+    "ChannelOptions",
+    "CriticalityOptions",
+    "PruneOptions",
+    "floor_share",
+    "matching",
+]
+
+GRANULARITIES = ("weight", "channel")
+REGROWTH = ("criticality", "random", "gradient", "none")
+SALIENCIES = ("magnitude", "batchnorm-scale", "random")
+BUDGETS = ("channels", "parameters", "macs", "synops")
+
+
+def _one_of(kind: str, value: str, valid: Iterable[str]) -> None:
+    if value not in valid:
+        raise unknown_name(kind, value, valid)
+
+
+def floor_share(fraction: float, count: int) -> int:
+    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
+    return int(Fraction(fraction).limit_denominator(10**9) * count)
+
+
+def matching(
+    names: Iterable[str], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the names that match a pattern of `include` (empty: all) and none of `exclude`.
+
+    Patterns are shell-style (`features.*`). A pattern that matches no name is an error, since a
+    misspelt layer would otherwise be pruned, or spared, in silence.
+
+    Raises:
+        ConfigError: a pattern matches nothing, or nothing is left.
+    """
+    names = tuple(names)
+    for pattern in (*include, *exclude):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"the layer pattern {pattern!r} matches none of the layers: {', '.join(names)}"
+            )
+    chosen = [
+        name
+        for name in names
+        if (not tuple(include) or any(fnmatchcase(name, p) for p in include))
+        and not any(fnmatchcase(name, p) for p in exclude)
+    ]
+    if not chosen:
+        raise ConfigError("include and exclude patterns leave no layer to prune")
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class CriticalityOptions:
+    """How criticality is measured (method, section 2); the defaults are the paper's."""
+
+    curve: str = "model"
+    """Score curve: the model's own surrogate (`model`) or a named family."""
+    value: str = "derivative"
+    """`derivative` of the surrogate, or its `primitive` (forward) value."""
+    space: str = "max"
+    """Reduction over positions: `max` or `mean`."""
+    time: str = "mean"
+    """Reduction over time steps: `mean` or `max`."""
+    normalise: str = "none"
+    """`none`, `layer` (rank within the layer) or `synops` (per added synaptic operation)."""
+    weight: str = "post"
+    """Score of one weight: `post`, `post*pre` (presynaptic rate) or `post*grad`."""
+    batches: int = 1
+    """Training batches just before an event that are scored."""
+    score_on: str = "train-batch"
+    """`train-batch` (the batches just before the event) or `train-set` (a loader, eval mode)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist."""
+        _one_of("criticality curve", self.curve, ("model", *CURVES))
+        _one_of("criticality value", self.value, ("derivative", "primitive"))
+        _one_of("criticality space", self.space, ("max", "mean"))
+        _one_of("criticality time", self.time, ("mean", "max"))
+        _one_of("criticality normalise", self.normalise, ("none", "layer", "synops"))
+        _one_of("criticality weight", self.weight, ("post", "post*pre", "post*grad"))
+        _one_of("criticality score_on", self.score_on, ("train-batch", "train-set"))
+        if self.batches < 1:
+            raise ConfigError(f"criticality.batches must be at least 1, got {self.batches}")
+
+
+@dataclass(frozen=True)
+class ChannelOptions:
+    """What is particular to channel pruning (method, section 4)."""
+
+    budget: str = "channels"
+    """What `sparsity` is a share of: `channels`, `parameters`, `macs` or `synops`."""
+    floor: int = 1
+    """Channels that every layer keeps."""
+    round_to: int = 1
+    """Channel counts are multiples of this where the hardware wants it."""
+    l1: float = 1e-4
+    """L1 penalty on the BatchNorm scales before the event."""
+    reducer: str = "mean"
+    """How tied channels and several neurons share one score: `mean` or `max`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist."""
+        _one_of("channel budget", self.budget, BUDGETS)
+        _one_of("channel reducer", self.reducer, ("mean", "max"))
+        if self.floor < 1 or self.round_to < 1 or self.l1 < 0:
+            raise ConfigError(
+                "channels.floor and channels.round_to must be at least 1 and channels.l1 at least "
+                f"0, got floor={self.floor}, round_to={self.round_to}, l1={self.l1}"
+            )
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """What to prune, how far, and what to bring back."""
+
+    sparsity: float
+    """Share of the prunable weights (or of the channel budget) to remove, in (0, 1)."""
+    granularity: str = "weight"
+    saliency: str = "magnitude"
+    """What is dropped first: `magnitude` (|w|; of channels |gamma|), `batchnorm-scale` (channels
+    only, the same) or `random`."""
+    regrow: str = "criticality"
+    regrow_fraction: float = 0.2
+    """Share r of the live weights or channels that regrowth chooses, in [0, 1)."""
+    allocation: str = "global"
+    schedule: str = "cubic"
+    every: int = 100
+    """Optimiser steps between two events (weights)."""
+    initial_value: str = "zero"
+    """Where a returned weight starts: `zero` (paper) or `previous`, its value before the event."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest density by layer pattern; the highest is reached at the last event."""
+    criticality: CriticalityOptions = CriticalityOptions()
+    channels: ChannelOptions = ChannelOptions()
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist or cannot work."""
+        _one_of("granularity", self.granularity, GRANULARITIES)
+        _one_of("saliency", self.saliency, SALIENCIES)
+        _one_of("regrowth", self.regrow, REGROWTH)
+        _one_of("allocation", self.allocation, ALLOCATIONS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("initial value", self.initial_value, ("zero", "previous"))
+        if not 0 < self.sparsity < 1:
+            raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
+        if not 0 <= self.regrow_fraction < 1:
+            raise ConfigError(f"regrow_fraction must lie in [0, 1), got {self.regrow_fraction}")
+        for name in ("include", "exclude"):
+            if isinstance(getattr(self, name), str):
+                raise ConfigError(
+                    f"expected {name} as a list of patterns, got the text {getattr(self, name)!r}; "
+                    "put it in brackets"
+                )
+        if self.granularity == "channel":
+            self._check_channels()
+        elif self.saliency == "batchnorm-scale":
+            raise ConfigError(
+                "saliency 'batchnorm-scale' ranks channels; for weights choose one of: "
+                "magnitude, random"
+            )
+
+    def _check_channels(self) -> None:
+        """Refuse what is defined for weights only: it would be ignored in silence."""
+        if self.regrow == "gradient":
+            raise ConfigError(
+                "gradient regrowth is defined for weights; for channels choose one of: "
+                "criticality, random, none"
+            )
+        if self.limits or self.allocation != "global":
+            raise ConfigError(
+                "density limits and allocations are defined for weights; for channels set "
+                "channels.floor, or exclude layers"
+            )
+        c = self.criticality
+        if self.regrow == "criticality" and (c.normalise == "synops" or c.weight != "post"):
+            raise ConfigError(
+                f"criticality.normalise={c.normalise!r} with criticality.weight={c.weight!r} is "
+                "defined for weights; for channels choose normalise none or layer and weight post, "
+                "or a budget of synops"
+            )
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Make options from keywords; an unknown one is refused and the valid ones are listed."""
+        valid = {f.name for f in fields(cls)}
+        for name in options:
+            if name not in valid:
+                raise unknown_name("Pruner option", name, valid)
+        if "sparsity" not in options:
+            raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
+        return cls(**options)

@@ -1,0 +1,113 @@
+"""What is observed for an event, and when: training batches just before it, or a loader."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from spikeprune.adapters.base import adapter_for
+from spikeprune.engine.forward import forward
+from spikeprune.engine.observe import ChannelStats, Observer, score_loader
+from spikeprune.engine.options import PruneOptions
+from spikeprune.errors import ConfigError
+
+__all__ = ["Scorer"]
+
+
+class Scorer:
+    """Arms an observer for the steps before an event, or scores a loader at the event.
+
+    Args:
+        model: the net.
+        options: what is observed, and whether anything is.
+        event_steps: after which optimiser steps events happen.
+        time_steps: T of every forward.
+        batches: for `score_on="train-set"`, inputs or pairs of input and target.
+        layout: how the model is called on them.
+
+    Raises:
+        ConfigError: a window of batches longer than the gap between events, or no loader where
+            one is needed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        options: PruneOptions,
+        event_steps: tuple[int, ...],
+        *,
+        time_steps: int,
+        batches: Iterable[Any] | None,
+        layout: str,
+    ) -> None:
+        c = options.criticality
+        self._model, self._batches, self._window = model, batches, c.batches
+        self._layout, self._time_steps = layout, time_steps
+        self._how: dict[str, Any] = {
+            "time_steps": time_steps,
+            "curve": c.curve,
+            "value": c.value,
+            "space": c.space,
+            "time": c.time,
+        }
+        # A SynOps budget for channels needs the firing rates, whatever regrows.
+        channels = options.granularity == "channel"
+        rates = channels and options.channels.budget == "synops"
+        self.active = options.regrow == "criticality" or rates
+        self.on_training = self.active and c.score_on == "train-batch"
+        self._arming = frozenset(step - self._window for step in event_steps)
+        self._check(event_steps)
+        # Made even where a loader is scored, to refuse curves that cannot serve before training.
+        self._observer = Observer(model, train=True, **self._how) if self.active else None
+
+    def _check(self, event_steps: tuple[int, ...]) -> None:
+        gap = min(b - a for a, b in zip((0, *event_steps), event_steps, strict=False))
+        if self.on_training and self._window > gap:
+            raise ConfigError(
+                f"criticality.batches = {self._window} does not fit between events that are {gap} "
+                "steps apart; use fewer batches or a larger `every`"
+            )
+        if self.active and not self.on_training and self._batches is None:
+            raise ConfigError(
+                "criticality.score_on='train-set' needs score_batches, a loader of clean training "
+                "data; pass it to Pruner, or use score_on='train-batch'"
+            )
+
+    def arm_if_due(self, steps: int) -> None:
+        """Start to observe if the next event is as many steps away as batches are scored."""
+        if self.on_training and steps in self._arming:
+            assert self._observer is not None
+            self._observer.arm()
+
+    def disarm(self) -> None:
+        """Stop observing and let go of every neuron."""
+        if self._observer is not None:
+            self._observer.disarm()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums of a window of batches that is under way."""
+        return {} if self._observer is None else self._observer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        if self._observer is not None:
+            self._observer.load_state_dict(state)
+
+    def score(self) -> dict[str, ChannelStats] | None:
+        """Return criticality and firing rate per neuron for the event that is due, and disarm."""
+        if self._observer is None:
+            return None
+        if self.on_training:
+            self._observer.disarm()
+            return self._observer.compute()
+        assert self._batches is not None
+        stats = score_loader(
+            self._model,
+            self._batches,
+            forward=lambda x: forward(
+                self._model, x, time_steps=self._time_steps, layout=self._layout
+            ),
+            **self._how,
+        )
+        adapter_for(self._model).reset(self._model)  # the next training batch starts from rest
+        return stats

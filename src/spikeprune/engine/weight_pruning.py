@@ -1,0 +1,294 @@
+"""One event of weight pruning with regrowth: Algorithm 1 (method, section 3) on named tensors."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from spikeprune.engine.observe import ChannelStats
+from spikeprune.engine.options import CriticalityOptions, PruneOptions, floor_share
+from spikeprune.engine.wiring import Wiring
+from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.science import regrowth, saliency
+from spikeprune.science.allocation import kept_counts
+from spikeprune.science.criticality import rank_in_layer
+from spikeprune.science.select import keep_and_regrow
+
+__all__ = [
+    "Pool",
+    "WeightEvent",
+    "check_target",
+    "growth_scores",
+    "make_pools",
+    "prune_weights",
+]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Layers ranked together: of their weights `keep` stay by saliency, `grow` by regrowth."""
+
+    layers: tuple[str, ...]
+    keep: int
+    grow: int
+
+
+@dataclass(frozen=True)
+class WeightEvent:
+    """Outcome of an event, one boolean tensor per layer: what stays and what comes back."""
+
+    kept: dict[str, Tensor]
+    regrown: dict[str, Tensor]
+
+    @property
+    def live(self) -> dict[str, Tensor]:
+        """Kept or regrown."""
+        return {name: kept | self.regrown[name] for name, kept in self.kept.items()}
+
+
+def _limits(names: Collection[str], options: PruneOptions) -> dict[str, tuple[float, float]]:
+    limits: dict[str, tuple[float, float]] = {}
+    for pattern, (low, high) in options.limits.items():
+        hits = [name for name in names if fnmatchcase(name, pattern)]
+        if not hits:
+            raise ConfigError(f"the density limit {pattern!r} matches none of: {', '.join(names)}")
+        limits |= dict.fromkeys(hits, (low, high))
+    return limits
+
+
+def _paced(
+    limits: Mapping[str, tuple[float, float]],
+    live: Mapping[str, Tensor],
+    density: float,
+    final: float,
+) -> dict[str, tuple[float, float]]:
+    """Return the limits of this event: a highest density is reached at the last event.
+
+    Of what a layer has in excess of it, as large a share goes as this event takes of all that is
+    still to go. So the limits never ask for more than an event removes, and no other layer has to
+    grow for a limited one to shrink.
+    """
+    count = {name: int(mask.count_nonzero()) for name, mask in live.items()}
+    size = {name: mask.numel() for name, mask in live.items()}
+    total, alive = sum(size.values()), sum(count.values())
+    drop, left = alive - round(density * total), alive - round(final * total)
+    excess = {n: max(0, count[n] - floor_share(high, size[n])) for n, (_, high) in limits.items()}
+    paced, before, gone = {}, 0, 0
+    for name, (low, high) in limits.items():
+        before += excess[name]
+        until = -(-before * drop // left) if left else 0  # of all layers up to this one
+        ceiling = (count[name] - (until - gone)) / size[name] if excess[name] else high
+        paced[name], gone = (min(low, ceiling), ceiling), until
+    return paced
+
+
+def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
+    """Refuse, before any training, a final density that the options do not allow.
+
+    Raises:
+        BudgetError: limits that cannot be met, a layer that uniform or ERK allocation would empty,
+            or not a single live weight.
+        ConfigError: limits outside [0, 1], or for layers that do not exist.
+    """
+    density = 1 - options.sparsity
+    total = sum(weight.numel() for weight in weights.values())
+    if round(density * total) < 1:
+        raise BudgetError(
+            f"no weight would be left: {total} prunable weights at density {density:.3g}; lower "
+            "the sparsity"
+        )
+    if options.allocation == "global" and not options.limits:
+        return
+    counts = kept_counts(
+        {name: weight.shape for name, weight in weights.items()},
+        density,
+        allocation=options.allocation,
+        saliency=rank_weights(weights, "magnitude"),
+        limits=_limits(weights, options),
+    )
+    empty = [name for name, count in counts.items() if count == 0]
+    if empty and options.allocation != "global":
+        raise BudgetError(
+            f"{options.allocation} allocation at density {density:.3g} would leave no weight in: "
+            f"{', '.join(empty)}; lower the sparsity, exclude these layers, or give them a lowest "
+            f"density, as limits={{{empty[0]!r}: (0.1, 1.0)}}"
+        )
+
+
+def make_pools(
+    ranking: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    density: float,
+    options: PruneOptions,
+    *,
+    growing: Collection[str],
+) -> tuple[Pool, ...]:
+    """Divide K = round(density N) live weights over pools of layers (section 3, steps 1 and 2).
+
+    Under `global` allocation the layers of `growing` (those with a regrowth score) form one pool;
+    a layer outside it, or with a density limit, is a pool of its own with the share that the
+    global rank gives it. Under `uniform` and `erk` every layer is a pool of its own.
+
+    Args:
+        ranking: saliency by layer name; dead weights rank below all live ones.
+        live: what lives now.
+        density: live share after the event.
+        options: allocation, limits, regrowth and its fraction.
+        growing: layers that take part in regrowth; the others cannot get more than they have.
+
+    Raises:
+        BudgetError: the limits cannot be met.
+    """
+    limits = _paced(_limits(ranking, options), live, density, 1 - options.sparsity)
+    shared: tuple[str, ...] = ()
+    if options.allocation == "global":
+        shared = tuple(name for name in ranking if name in growing and name not in limits)
+    else:
+        # Largest-remainder rounding may give a layer one weight more although the total falls.
+        for name in ranking.keys() - set(growing):
+            low, high = limits.get(name, (0.0, 1.0))
+            ceiling = int(live[name].count_nonzero()) / live[name].numel()
+            limits[name] = (min(low, ceiling), min(high, ceiling))
+    counts = kept_counts(
+        {name: values.shape for name, values in ranking.items()},
+        density,
+        allocation=options.allocation,
+        saliency=ranking,
+        limits=limits,
+    )
+    groups = [shared] if shared else []
+    groups += [(name,) for name in ranking if name not in shared]
+    pools = []
+    for group in groups:
+        count = sum(counts[name] for name in group)
+        grow = floor_share(options.regrow_fraction, count) if set(group) <= set(growing) else 0
+        pools.append(Pool(group, count - grow, grow))
+    return tuple(pools)
+
+
+def _criticality_growth(
+    name: str,
+    weight: Tensor,
+    gradient: Tensor | None,
+    *,
+    stats: Mapping[str, ChannelStats],
+    wiring: Wiring,
+    options: CriticalityOptions,
+    time_steps: int,
+) -> Tensor:
+    feeds = wiring.layers[name].feeds
+    score = wiring.spread(name, {neuron: stats[neuron].score for neuron in feeds})
+    if options.normalise == "layer":
+        score = rank_in_layer(score)
+    rates = wiring.source_rates(name, {neuron: s.rate for neuron, s in stats.items()})
+    match options.weight:
+        case "post*pre":
+            growth = regrowth.criticality_rate(weight, score, rates)
+        case "post*grad":
+            assert gradient is not None
+            growth = regrowth.criticality_gradient(weight, score, gradient)
+        case _:
+            growth = regrowth.criticality(weight, score)
+    if options.normalise == "synops":
+        # One more weight reads its presynaptic channel at every output position and time step.
+        positions = math.prod(wiring.layers[name].output_shape[1:])
+        added = regrowth.criticality_rate(
+            weight, torch.ones_like(score), rates * positions * time_steps
+        )
+        growth = regrowth.synops_normalised(growth, added, stats[feeds[0]].samples)
+    return growth
+
+
+def growth_scores(
+    weights: Mapping[str, Tensor],
+    options: PruneOptions,
+    *,
+    wiring: Wiring,
+    stats: Mapping[str, ChannelStats] | None,
+    gradients: Mapping[str, Tensor],
+    generator: torch.Generator,
+    time_steps: int,
+) -> dict[str, Tensor]:
+    """Return per layer what to bring back first, broadcastable to the weight (section 3, step 4).
+
+    Args:
+        weights: prunable weights by layer name.
+        options: which score; `regrow="none"` gives an empty mapping.
+        wiring: which weights feed which neurons.
+        stats: criticality and firing rate per neuron, for `regrow="criticality"`.
+        gradients: dense gradients of the last batch, for the scores that need them.
+        generator: for `regrow="random"`.
+        time_steps: T, for the SynOps that a weight would add.
+    """
+    growth: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if not wiring.layers[name].feeds:
+            continue
+        match options.regrow:
+            case "random":
+                growth[name] = regrowth.random(weight, generator)
+            case "gradient":
+                growth[name] = regrowth.gradient(weight, gradients[name])
+            case "criticality":
+                assert stats is not None
+                growth[name] = _criticality_growth(
+                    name,
+                    weight,
+                    gradients.get(name),
+                    stats=stats,
+                    wiring=wiring,
+                    options=options.criticality,
+                    time_steps=time_steps,
+                )
+    return growth
+
+
+def rank_weights(
+    weights: Mapping[str, Tensor], kind: str, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """Return the saliency of every weight: `magnitude`, or `random` by the generator."""
+    if kind == "magnitude":
+        return {name: saliency.magnitude(weight) for name, weight in weights.items()}
+    assert generator is not None
+    return {name: saliency.random(weight, generator) for name, weight in weights.items()}
+
+
+def prune_weights(
+    weights: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    growth: Mapping[str, Tensor],
+    *,
+    density: float,
+    options: PruneOptions,
+    generator: torch.Generator,
+) -> WeightEvent:
+    """Choose what is live after the event: exactly round(density N) weights (section 3, 1-5).
+
+    Args:
+        weights: prunable weights by layer name, just before the event.
+        live: boolean tensors alike, what is live now.
+        growth: regrowth scores of the layers that take part in regrowth.
+        density: live share after the event, of all weights given.
+        options: allocation, limits, regrowth and its fraction.
+        generator: for random saliency.
+    """
+    ranking = rank_weights(weights, options.saliency, generator)
+    for name, values in ranking.items():
+        values.masked_fill_(~live[name], -1.0)  # a live weight of 0 ranks above the dead ones
+    kept: dict[str, Tensor] = {}
+    regrown: dict[str, Tensor] = {}
+    for pool in make_pools(ranking, live, density, options, growing=growth.keys()):
+        chosen = keep_and_regrow(
+            [ranking[name] for name in pool.layers],
+            [live[name] for name in pool.layers],
+            [growth[n] for n in pool.layers] if growth.keys() >= set(pool.layers) else None,
+            keep=pool.keep,
+            grow=pool.grow,
+            tie=[weights[name].abs() for name in pool.layers],
+        )
+        kept |= dict(zip(pool.layers, chosen.kept, strict=True))
+        regrown |= dict(zip(pool.layers, chosen.regrown, strict=True))
+    return WeightEvent({n: kept[n] for n in weights}, {n: regrown[n] for n in weights})

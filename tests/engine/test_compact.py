@@ -1,0 +1,202 @@
+"""From the masked to the cut net: the same logits, the user's classes and names, or an error."""
+
+import copy
+import json
+
+import pytest
+import torch
+from spikingjelly.activation_based import functional, layer, neuron
+from torch import nn
+
+from spikeprune import zoo
+from spikeprune.engine import compact as module
+from spikeprune.engine.compact import compact, cut
+from spikeprune.engine.forward import forward, loss_by_name
+from spikeprune.engine.options import ChannelOptions
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.surgery import apply_plan
+from spikeprune.errors import ModelError
+
+T = 3
+LOSS = loss_by_name("mean-logits")
+NETS = {
+    "vgg-small": {"widths": (8, 8, 8), "strides": (2, 1, 1)},
+    "sew-resnet18": {"width": 1 / 16},
+    "resnet19-post": {"width": 1 / 32},
+}
+
+
+def build(name, **changes):
+    torch.manual_seed(0)
+    shapes = {"classes": 3, "in_channels": 2, "image_size": 8, "time_steps": T}
+    return zoo.build(name, **{**shapes, **NETS[name], **changes})
+
+
+def images(seed, size=4):
+    return torch.randn(size, 2, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def trained(model, *, steps=3, layout="sequence", shape=(1, 2, 8, 8), **options):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    options = {"total_steps": steps, "every": 1} | options
+    pruner = Pruner(*(model, optimizer, torch.zeros(shape)), time_steps=T, layout=layout, **options)
+    for step in range(steps):
+        optimizer.zero_grad()
+        x = images(step) if len(shape) == 4 else torch.randn(8, *shape[1:])
+        logits = forward(model, x, time_steps=T, layout=layout)
+        LOSS(logits, torch.arange(len(x)) % 3).backward()
+        optimizer.step()
+        pruner.step()
+    return pruner
+
+
+@torch.no_grad()
+def logits(model, x=None):
+    return forward(model, images(50) if x is None else x, time_steps=T)
+
+
+def size(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("reset", ["hard", "soft"])
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sparsity": 0.96, "regrow": "none"},
+        {"sparsity": 0.97, "regrow_fraction": 0.2},
+        {"sparsity": 0.5, "granularity": "channel", "regrow_fraction": 0.1},
+    ],
+)
+def test_the_cut_net_computes_what_the_masked_net_computes(options, name, reset):
+    pruner = trained(build(name, reset=reset), **options)
+    model, kind, keys = pruner.model, type(pruner.model), list(pruner.model.state_dict())
+    functional.reset_net(model)
+    masked = copy.deepcopy(model.eval())
+    model.train()
+    result = cut(pruner, images(9))
+    assert result.model is model
+    assert model.training
+    assert result.difference <= 1e-5 * max(1.0, float(logits(masked).abs().max()))
+    assert result.notes == ()
+    torch.testing.assert_close(logits(model.eval()), logits(masked), atol=1e-5, rtol=1e-5)
+    assert type(model) is kind
+    assert list(model.state_dict()) == keys
+    assert size(model) < size(masked)
+    named = dict(model.named_parameters())
+    assert all(mask.shape == named[n].shape for n, mask in result.mask.items())
+    assert all(not named[n].detach()[~mask].any() for n, mask in result.mask.items())
+    widths = {n: len(model.get_submodule(n).weight) for n in result.after}
+    assert result.after == widths
+    assert result.before == {n: len(masked.get_submodule(n).weight) for n in widths}
+    assert sum(result.after.values()) < sum(result.before.values())
+
+
+def test_the_plan_rebuilds_the_cut_net_without_the_pruner():
+    pruner = trained(build("vgg-small"), sparsity=0.96)
+    result = cut(pruner)
+    again = apply_plan(build("vgg-small"), json.loads(json.dumps(result.plan)))
+    again.load_state_dict(result.model.state_dict())
+    assert torch.equal(logits(again.eval()), logits(result.model.eval()))
+
+
+def test_compact_returns_the_user_s_model_ready_to_be_trained():
+    pruner = trained(build("vgg-small"), sparsity=0.5, granularity="channel")
+    model = pruner.model
+    assert compact(pruner) is model
+    assert not any(m._forward_pre_hooks for m in model.modules())
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = size(model)
+    for step in range(2):
+        optimizer.zero_grad()
+        LOSS(forward(model, images(step, 7), time_steps=T), torch.arange(7) % 3).backward()
+        optimizer.step()
+    assert size(model) == before
+
+
+def test_every_mode_and_the_rest_of_the_neurons_stay():
+    pruner = trained(build("vgg-small"), sparsity=0.96)
+    model = pruner.model
+    model.stem.norm.eval()  # a frozen norm
+    modes = [m.training for m in model.modules()]
+    cut(pruner)
+    assert [m.training for m in model.modules()] == modes
+    assert all(m.v == 0.0 for m in model.modules() if isinstance(m, neuron.BaseNode))
+
+
+def test_a_net_in_single_step_mode():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(layer.Conv2d(2, 6, 3, padding=1), layer.BatchNorm2d(6), neuron.IFNode()),
+        *(layer.Flatten(), layer.Linear(6 * 64, 3)),
+    )
+    pruner = trained(net, sparsity=0.5, granularity="channel", layout="step")
+    result = cut(pruner)
+    assert result.after == {"0": 3}
+    assert result.difference <= 1e-5
+    functional.reset_net(net)
+    assert net(images(0)).shape == (4, 3)
+
+
+class Grouped(nn.Module):
+    """Channels of a grouped convolution cannot be cut one by one; weights can be pruned."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layer.Conv2d(2, 4, 3, padding=1, groups=2)
+        self.spike, self.flatten = neuron.IFNode(), layer.Flatten()
+        self.head = layer.Linear(4 * 64, 3)
+        functional.set_step_mode(self, "m")
+
+    def forward(self, x):
+        return self.head(self.flatten(self.spike(self.conv(x))))
+
+
+def test_a_net_whose_channels_cannot_be_followed_stays_masked():
+    pruner = trained(Grouped(), sparsity=0.9)
+    before = {n: p.detach().clone() for n, p in pruner.model.named_parameters()}
+    result = cut(pruner)
+    assert "no channel was cut: expected plain or depthwise convolutions" in result.notes[0]
+    assert result.before == result.after == {}
+    assert result.plan["modules"] == {}
+    assert result.difference == 0.0
+    assert result.mask == pruner.mask
+    assert all(torch.equal(p, before[n]) for n, p in result.model.named_parameters())
+
+
+def test_a_cut_that_is_not_exact_is_refused_and_the_net_left_masked():
+    pruner = trained(build("vgg-small"), sparsity=0.5, granularity="channel")
+    dead = ~pruner.granularity.live["body.conv2"]
+    pruner.model.body.norm2.bias.data[dead] = 3.0  # it fires again: no longer the masked net
+    before = {n: v.clone() for n, v in pruner.model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"cutting is not exact.*left uncut; use it masked"):
+        cut(pruner, images(0))
+    assert all(torch.equal(v, before[n]) for n, v in pruner.model.state_dict().items())
+    assert pruner.model.training
+
+
+def test_weights_that_the_mask_calls_dead_must_be_zero():
+    pruner = trained(build("vgg-small"), sparsity=0.96)
+    pruner.model.body.conv2.weight.data.fill_(1.0)
+    with pytest.raises(ModelError, match="apply the mask"):
+        cut(pruner)
+
+
+def test_rounding_is_told_from_a_cut_that_is_not_exact(monkeypatch):
+    options = {"sparsity": 0.5, "granularity": "channel", "channels": ChannelOptions(floor=2)}
+    pruner = trained(build("vgg-small", head="flatten"), **options)
+    single, doubles = module._difference, []
+
+    def noisy(model, plan, run, batch):
+        difference, fine = single(model, plan, run, batch)
+        doubles.append(batch.dtype == torch.float64)
+        return (difference, fine) if doubles[-1] else (0.5, False)
+
+    monkeypatch.setattr(module, "_difference", noisy)
+    result = cut(pruner)
+    assert doubles == [False, True]
+    assert result.difference < 1e-12
+    assert "in the model's own precision rounding moves potentials" in result.notes[0]
+    assert result.notes[0].endswith("0.5")
