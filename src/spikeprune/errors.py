@@ -32,11 +32,11 @@ class BudgetError(ConfigError):
 
 
 class ModelError(SpikePruneError, ValueError):
-    """A model that cannot be pruned as asked: no neurons, unmapped layers, weights that do not fit."""
+    """A model that cannot be pruned as asked: no neurons, weights that do not fit."""
 
 
 class ObservationError(SpikePruneError, RuntimeError):
-    """Membrane potentials were not recorded as they must be (none, or a wrong count of time steps)."""
+    """Potentials were not recorded as they must be: none, or a wrong count of time steps."""
 
 
 class DataError(SpikePruneError, ValueError):

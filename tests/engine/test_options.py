@@ -89,9 +89,10 @@ def test_bad_channel_options_are_refused(options, message):
 
 def test_the_defaults_are_the_paper_s():
     options = PruneOptions.of(sparsity=0.9)
-    assert (options.saliency, options.regrow, options.regrow_fraction) == (
+    assert (options.saliency, options.regrow, options.fraction) == (
         *("magnitude", "criticality", 0.2),
     )
+    assert PruneOptions.of(sparsity=0.5, granularity="channel").fraction == 0.05
     assert (options.allocation, options.schedule, options.initial_value) == (
         *("global", "cubic", "zero"),
     )

@@ -2,10 +2,10 @@ from itertools import pairwise
 
 import pytest
 
-from spikeprune.engine.options import GRANULARITIES, REGROWTH, SALIENCIES
+from spikeprune.engine.options import GRANULARITIES, PAPER_FRACTION, REGROWTH, SALIENCIES
 from spikeprune.errors import ConfigError
 from spikeprune.lab.config import RunConfig
-from spikeprune.lab.methods import DEFAULT_FRACTION, METHODS, find, prune_options, resolve
+from spikeprune.lab.methods import METHODS, find, prune_options, resolve
 
 ROWS = [(m.name, granularity) for m in METHODS for granularity in m.granularities]
 
@@ -34,8 +34,8 @@ def test_every_row_is_sound(name, granularity):
 
 
 def test_the_paper_s_shares():
-    assert find("criticality", "weight").regrow_fraction == DEFAULT_FRACTION["weight"] == 0.2
-    assert find("criticality", "channel").regrow_fraction == DEFAULT_FRACTION["channel"] == 0.05
+    assert find("criticality", "weight").regrow_fraction == PAPER_FRACTION["weight"] == 0.2
+    assert find("criticality", "channel").regrow_fraction == PAPER_FRACTION["channel"] == 0.05
 
 
 def test_dense_is_for_both_and_prunes_nothing():

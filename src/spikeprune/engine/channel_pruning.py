@@ -268,7 +268,7 @@ def prune_channels(
     Raises:
         BudgetError: floors alone exceed the budget.
     """
-    chooser = _Chooser(ranking, growth, options.regrow_fraction)
+    chooser = _Chooser(ranking, growth, options.fraction)
     total = cost({name: torch.ones_like(r, dtype=torch.bool) for name, r in ranking.items()})
     budget = (1 - options.sparsity) * total * (1 + 1e-9)
 

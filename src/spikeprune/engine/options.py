@@ -14,6 +14,7 @@ from spikeprune.science.surrogate import CURVES
 __all__ = [
     "BUDGETS",
     "GRANULARITIES",
+    "PAPER_FRACTION",
     "REGROWTH",
     "SALIENCIES",
     "ChannelOptions",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 GRANULARITIES = ("weight", "channel")
+PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
+"""The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
 REGROWTH = ("criticality", "random", "gradient", "none")
 SALIENCIES = ("magnitude", "batchnorm-scale", "random")
 BUDGETS = ("channels", "parameters", "macs", "synops")
@@ -138,8 +141,9 @@ class PruneOptions:
     """What is dropped first: `magnitude` (|w|; of channels |gamma|), `batchnorm-scale` (channels
     only, the same) or `random`."""
     regrow: str = "criticality"
-    regrow_fraction: float = 0.2
-    """Share r of the live weights or channels that regrowth chooses, in [0, 1)."""
+    regrow_fraction: float | None = None
+    """Share r of what lives that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
+    weights or 0.05 of the channels."""
     allocation: str = "global"
     schedule: str = "cubic"
     every: int = 100
@@ -163,8 +167,8 @@ class PruneOptions:
         _one_of("initial value", self.initial_value, ("zero", "previous"))
         if not 0 < self.sparsity < 1:
             raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
-        if not 0 <= self.regrow_fraction < 1:
-            raise ConfigError(f"regrow_fraction must lie in [0, 1), got {self.regrow_fraction}")
+        if not 0 <= self.fraction < 1:
+            raise ConfigError(f"regrow_fraction must lie in [0, 1), got {self.fraction}")
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
                 raise ConfigError(
@@ -198,6 +202,13 @@ class PruneOptions:
                 "defined for weights; for channels choose normalise none or layer and weight post, "
                 "or a budget of synops"
             )
+
+    @property
+    def fraction(self) -> float:
+        """The share r that holds: the one given, or the paper's for this granularity."""
+        if self.regrow_fraction is None:
+            return PAPER_FRACTION[self.granularity]
+        return self.regrow_fraction
 
     @classmethod
     def of(cls, **options: Any) -> Self:

@@ -164,7 +164,7 @@ def make_pools(
     pools = []
     for group in groups:
         count = sum(counts[name] for name in group)
-        grow = floor_share(options.regrow_fraction, count) if set(group) <= set(growing) else 0
+        grow = floor_share(options.fraction, count) if set(group) <= set(growing) else 0
         pools.append(Pool(group, count - grow, grow))
     return tuple(pools)
 

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from spikeprune.engine.options import REGROWTH, PruneOptions
+from spikeprune.engine.options import PAPER_FRACTION, REGROWTH, PruneOptions
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.config import RunConfig
 
-__all__ = ["DEFAULT_FRACTION", "METHODS", "Method", "find", "prune_options", "resolve"]
-
-DEFAULT_FRACTION = {"weight": 0.2, "channel": 0.05}
-"""The paper's share of the survivors that regrowth chooses (method, sections 3 and 4)."""
+__all__ = ["METHODS", "Method", "find", "prune_options", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def resolve(config: RunConfig) -> Method:
         if config.regrow not in REGROWTH:
             raise unknown_name("regrow", config.regrow, REGROWTH)
         own = config.regrow != "none" and not method.regrow_fraction
-        fraction = DEFAULT_FRACTION[config.granularity] if own else method.regrow_fraction
+        fraction = PAPER_FRACTION[config.granularity] if own else method.regrow_fraction
         method = replace(method, regrow=config.regrow, regrow_fraction=fraction)
     if config.regrow_fraction is not None:
         if config.regrow_fraction > 0 and method.regrow == "none":
