@@ -11,6 +11,7 @@ that is how a neuron whose whole step is one fused kernel is observed.
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
@@ -21,12 +22,16 @@ from spikeprune.errors import ModelError
 
 __all__ = [
     "Adapter",
+    "FuseReport",
+    "Fusing",
     "SelfObserving",
     "Sink",
     "adapter_for",
     "adapters",
+    "fuse",
     "register",
     "spiking_neurons",
+    "unfuse",
 ]
 
 Sink = Callable[[Tensor], None]
@@ -125,6 +130,36 @@ class Adapter(Protocol):
         ...
 
 
+@runtime_checkable
+class Fusing(Protocol):
+    """An adapter that can give neurons of its framework a faster forward and backward."""
+
+    def fuse(self, module: nn.Module) -> str | None:
+        """Fuse one neuron; return None, or the reason why it stays as it is."""
+        ...
+
+    def unfuse(self, module: nn.Module) -> bool:
+        """Undo `fuse`; return whether the neuron was fused."""
+        ...
+
+
+@dataclass(frozen=True)
+class FuseReport:
+    """What `fuse` did.
+
+    Attributes:
+        fused: names of the neurons that are fused now.
+        left: reason by name, of the neurons that stay as they are.
+    """
+
+    fused: tuple[str, ...]
+    left: Mapping[str, str]
+
+    def __str__(self) -> str:
+        head = f"{len(self.fused)} of {len(self.fused) + len(self.left)} spiking neurons fused"
+        return "; ".join([head, *(f"{name!r} is not: {why}" for name, why in self.left.items())])
+
+
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {"spikingjelly": "spikeprune.adapters.spikingjelly"}  # framework -> module with ADAPTER
 )
@@ -167,6 +202,43 @@ def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
     """
     _, neurons = _scan(model)
     return neurons
+
+
+def fuse(model: nn.Module) -> FuseReport:
+    """Give spiking neurons a faster multi-step forward and backward, where there is one.
+
+    A fused neuron stays the same object, an instance of its class, with its parameters, state and
+    state_dict; where the faster step does not serve a forward (single-step mode, another device
+    than the CPU, potentials to be stored, tracing and compilation), its framework's own runs. In
+    float32 the spikes are the same bit for bit and gradients agree up to rounding; with inputs in
+    half precision the potentials are kept in float32. There are no second derivatives.
+
+    Args:
+        model: any; neurons that are fused already count as fused.
+    """
+    fused: list[str] = []
+    left: dict[str, str] = {}
+    for name, module in model.named_modules():
+        for adapter in adapters():
+            if not (adapter.matches(module) or adapter.opaque(module)):
+                continue
+            unknown = f"neurons of {adapter.framework} have no fused form"
+            reason = adapter.fuse(module) if isinstance(adapter, Fusing) else unknown
+            if reason is None:
+                fused.append(name)
+            else:
+                left[name] = reason
+    return FuseReport(tuple(fused), left)
+
+
+def unfuse(model: nn.Module) -> tuple[str, ...]:
+    """Undo `fuse`; return the names of the neurons that were fused."""
+    fusing = [adapter for adapter in adapters() if isinstance(adapter, Fusing)]
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if any(adapter.unfuse(module) for adapter in fusing)
+    )
 
 
 def _scan(model: nn.Module) -> tuple[Adapter, dict[str, nn.Module]]:

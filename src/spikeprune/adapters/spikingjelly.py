@@ -1,10 +1,9 @@
 """SpikingJelly 2.x: how its neurons are observed, traced, reset and simulated.
 
 Its production neurons have no hooks between charge and reset, and compute in fused kernels where
-they can. Before each forward, a twin of the neuron (shared parameters, copied state) runs the same
-input without gradients, with a surrogate of a class that SpikingJelly does not know. That makes
-the twin take the reference path, which calls the surrogate once per step with `H - V_th`. The
-neuron itself is not touched: its spikes and gradients stay what they are, bit for bit.
+they can. Before each forward, a twin of the neuron runs the same input, see `twin`. The neuron
+itself is not touched: its spikes and gradients stay what they are, bit for bit. Neurons that were
+fused, see `fused`, hand out their potentials themselves.
 """
 
 import copy
@@ -17,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spikeprune.adapters import fused
 from spikeprune.adapters import instruments as tools
 from spikeprune.adapters.base import SelfObserving, Sink
 from spikeprune.adapters.instruments import PassThrough, shadowed
+from spikeprune.adapters.twin import replay, twin_of
 from spikeprune.errors import ModelError
 
 __all__ = ["ADAPTER", "SpikingJelly"]
@@ -155,7 +156,7 @@ class SpikingJelly:
     @torch.no_grad()
     def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
         """Return the spikes `[T, C]` under a constant drive `[C]`, in eval mode, from rest."""
-        twin = _twin(module)
+        twin = twin_of(module)
         twin.training = False
         if hasattr(twin, "reset"):
             twin.reset()
@@ -165,6 +166,14 @@ class SpikingJelly:
         else:
             spikes = torch.stack([twin.forward(x) for _ in range(time_steps)])
         return cast(Tensor, spikes.reshape(time_steps, -1))
+
+    def fuse(self, module: nn.Module) -> str | None:
+        """Fuse one neuron; see `adapters.base.Fusing`."""
+        return fused.attach(module)
+
+    def unfuse(self, module: nn.Module) -> bool:
+        """Give a fused neuron its own class back; see `adapters.base.Fusing`."""
+        return fused.detach(module)
 
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:
         """Return what stands in for the module's forward in a trace of one slice, if anything."""
@@ -226,40 +235,14 @@ def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[],
     return both
 
 
-@functools.cache
-def _spy_class() -> type[Any]:
-    from spikingjelly.activation_based.surrogate import SurrogateFunctionBase
-
-    @final
-    class Spy(SurrogateFunctionBase):  # type: ignore[misc]
-        """Gives its argument to `take` and returns what the surrogate that it stands for returns.
-
-        `spiking=False`: some neurons use a bare Heaviside in eval mode unless it is off.
-        """
-
-        def __init__(self, spied: Callable[[Tensor], Tensor], take: Sink) -> None:
-            super().__init__(spiking=False)
-            self.spied, self.take = spied, take
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.take(x)
-            return self.spied(x)
-
-    return Spy
-
-
 @contextmanager
 def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
-    """Record, before each forward of `module`, what a twin with a spy in it is about to do."""
+    """Record, before each forward of `module`, what a twin is about to do."""
     recorder = tools.Recorder(type(module).__name__, sink)
-    spy = _spy_class()(cast(Any, module).surrogate_function, recorder.take)
 
-    @torch.no_grad()
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        twin = _twin(module)
-        twin.surrogate_function = spy
         recorder.begin(_sequence_shape(module, tools.first_input(args, kwargs)))
-        twin.forward(*args, **kwargs)
+        replay(module, recorder.take, args, kwargs)
         recorder.end()
 
     handle = module.register_forward_pre_hook(before, with_kwargs=True)
@@ -267,21 +250,6 @@ def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _twin(module: nn.Module) -> Any:
-    """Return a copy of a neuron that shares its parameters; all else that changes is its own."""
-    twin = copy.copy(module)
-    own = twin.__dict__
-    own.update({name: _own(value) for name, value in own.items() if isinstance(value, Tensor)})
-    for store in ("_buffers", "_memories"):
-        own[store] = {name: _own(value) for name, value in own.get(store, {}).items()}
-    own["_modules"] = {name: m and _twin(m) for name, m in module._modules.items()}
-    return twin
-
-
-def _own(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
 def _single_step(module: nn.Module, stack: ExitStack) -> None:

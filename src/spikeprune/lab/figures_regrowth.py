@@ -54,7 +54,7 @@ def _regrowth(record: Record) -> Figure:
 def _survival(record: Record) -> Figure:
     head = ("survival", "What became of the regrown")
     caption = (
-        f"Above: share of the {record.unit} regrown at the event before that this event keeps on "
+        f"Above: share of the {record.unit} regrown at this event that the next event keeps on "
         "their own merit. Below: who came back, dropped in this very event or dead before it."
     )
     if reason := _no_regrowth(record):
