@@ -22,7 +22,8 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """Return a random order of the samples of which every stretch is stratified.
 
     Each class is shuffled and spread evenly over the order, so that any prefix holds every class
-    in proportion, to within one sample.
+    in proportion, to within `(1 + K n / N) / 2` samples for n of N samples in one of K classes:
+    one sample where the classes are equally large.
 
     Args:
         labels: int64 `[N]`.
