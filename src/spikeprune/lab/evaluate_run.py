@@ -1,0 +1,117 @@
+"""Measure the nets of a run: at its end, and again by `spikeprune evaluate FOLDER`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikeprune.engine.checkpoint import load_model_weights
+from spikeprune.engine.evaluate import evaluate, latencies
+from spikeprune.engine.metrics import Metrics
+from spikeprune.engine.surgery import cut_mask
+from spikeprune.engine.train import accuracy
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.paths import RunFolder, read_json
+from spikeprune.lab.saved import load, load_masks
+from spikeprune.lab.session import Session
+from spikeprune.science.masks import Mask
+
+__all__ = ["evaluate_folder", "latencies_of", "measure", "saved_dense"]
+
+
+def measure(
+    session: Session,
+    model: nn.Module,
+    *,
+    pruned: Mask | None,
+    cut: Mask | None,
+    latency: bool = False,
+) -> Metrics:
+    """Measure a net on the test set, and its accuracy on the validation set.
+
+    Args:
+        session: the run.
+        model: dense, or cut.
+        pruned: masks of the full net, by parameter name; None for the dense net. The density is
+            that of the layers whose weights they name.
+        cut: the same masks after the cut, as `model` has them.
+        latency: whether to measure latency, too.
+    """
+    validation, held_out = None, session.data.validation
+    if held_out.samples:
+        validation = accuracy(model, session.moved(held_out), forward=session.forward(model))
+    counts = session.weight_counts
+    weights = {f"{name}.weight" for name in counts}
+    metrics = evaluate(
+        model,
+        session.moved(session.data.test),
+        time_steps=session.config.time_steps,
+        wiring=session.wiring,
+        classes=len(session.data.info.classes),
+        layout=session.config.layout,
+        prunable=counts if pruned is None else _prunable(session, pruned),
+        mask=None if cut is None else {n: m for n, m in cut.items() if n in weights},
+        latency=latency,
+    )
+    return replace(metrics, validation_accuracy=validation)
+
+
+def _prunable(session: Session, pruned: Mask) -> dict[str, int]:
+    """Return the weights of the original net by layer, of the layers that the density is about.
+
+    Cutting channels takes weights from every layer, so there it is about all of them.
+    """
+    channels = session.config.granularity == "channel"
+    return {n: c for n, c in session.weight_counts.items() if channels or f"{n}.weight" in pruned}
+
+
+def latencies_of(session: Session, **nets: nn.Module) -> dict[str, dict[str, float]]:
+    """Return the latency of several nets by name, measured in turns: so they compare."""
+    return latencies(
+        {name: net.eval() for name, net in nets.items()},
+        session.test_inputs,
+        time_steps=session.config.time_steps,
+        layout=session.config.layout,
+    )
+
+
+def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
+    """Return the dense net of a run from its file."""
+    model = session.fresh()
+    load_model_weights(model, folder.dense.model)
+    return model
+
+
+def evaluate_folder(
+    folder: Path, *, data_root: str | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Return the measurements of the dense and the pruned net, taken anew from the saved files.
+
+    Args:
+        folder: of a finished run.
+        data_root: where the data lie now; None: where the run found them.
+        device: where to compute.
+
+    Raises:
+        RunError: the run is not finished.
+        ModelError: its files do not fit together.
+    """
+    files = RunFolder.existing(folder)
+    config = RunConfig.load(files.config)
+    session = Session(replace(config, data_root=data_root or config.data_root, device=device))
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    net, masks = session.placed(load(files.path).net), load_masks(files.path)
+    full = saved_dense(session, files)
+    cut = cut_mask(full, masks, read_json(files.plan)["cut"])
+    dense = measure(session, full, pruned=None, cut=None).to_dict()
+    pruned = measure(session, net, pruned=masks, cut=cut).to_dict()
+    times = latencies_of(session, dense=full, pruned=net)
+    return {
+        "folder": str(files.path),
+        "data": session.data.info.label,
+        "dense": dense | {"latency_ms": times["dense"]},
+        "pruned": pruned | {"latency_ms": times["pruned"]},
+    }

@@ -1,0 +1,269 @@
+"""One training stage of a run: epochs with checkpoints, history and events; it can be resumed."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.engine.checkpoint import load_tree, save_tree
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.train import accuracy, lr_factor, train_epoch
+from spikeprune.errors import RunError
+from spikeprune.lab.session import Session
+from spikeprune.lab.tracking import Tracker
+from spikeprune.science.cost import scoring_flops, training_flops
+
+__all__ = ["Phase", "Spent", "fit"]
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of epochs."""
+
+    name: str
+    epochs: int
+
+
+@dataclass
+class Spent:
+    """What training has cost so far."""
+
+    flops: float = 0.0
+    flops_sparse: float = 0.0
+    seconds: float = 0.0
+
+    def plus(self, other: "Spent") -> "Spent":
+        """Return the cost of both."""
+        return Spent(
+            self.flops + other.flops,
+            self.flops_sparse + other.flops_sparse,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass
+class _Fit:
+    """The state that a checkpoint holds."""
+
+    session: Session
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    pruner: Pruner | None
+    tracker: Tracker
+    checkpoint: Path
+    macs_share: float
+    density: float
+    first_epoch: int
+    spent: Spent = field(default_factory=Spent)
+    epoch: int = 0
+
+    def save(self) -> None:
+        """Write the state between two epochs; it replaces the one before atomically."""
+        save_tree(
+            self.checkpoint,
+            {
+                "epoch": self.epoch,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "pruner": None if self.pruner is None else self.pruner.state_dict(),
+                "rng": _rng_states(self.session.device),
+                "rows": self.tracker.rows,
+                "spent": vars(self.spent),
+            },
+        )
+
+    def begin(self, phases: Sequence[Phase]) -> None:
+        """Go on from the checkpoint; write the first one if there is none.
+
+        A first epoch that fails then leaves a good state as well.
+        """
+        torch.manual_seed(self.session.config.seed)
+        if not self.checkpoint.is_file():
+            self.tracker.rewind(self.tracker.rows_before({phase.name for phase in phases}))
+            self.save()
+            return
+        state = load_tree(self.checkpoint)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.pruner is not None:
+            self.pruner.load_state_dict(state["pruner"])
+        _set_rng_states(state["rng"], self.session.device)
+        self.epoch, self.spent = state["epoch"], Spent(**state["spent"])
+        if self.epoch < sum(phase.epochs for phase in phases):
+            self.tracker.rewind(state["rows"])  # else: rows behind are those of later stages
+
+    def train_one(self, phase: Phase, total: int) -> None:
+        """Train the next epoch, of `total` in this stage, and record it."""
+        started = time.monotonic()
+        loss = self._train(phase, total)
+        self._check_finite()
+        self.epoch += 1
+        seconds = time.monotonic() - started
+        self.spent.seconds += seconds
+        self.tracker.epoch(
+            {
+                "kind": "epoch",
+                "stage": phase.name,
+                "epoch": self.first_epoch + self.epoch,
+                "epochs": self.first_epoch + total,
+                "loss": loss,
+                "validation_accuracy": self._validate(),
+                "density": self.density if self.pruner is None else self.pruner.density,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "seconds": seconds,
+            }
+        )
+
+    def _train(self, phase: Phase, total: int) -> float:
+        """Pass once over the training data and return the mean loss."""
+        config, session = self.session.config.optimizer, self.session
+        past, steps, done = self.first_epoch + self.epoch, session.steps_per_epoch, 0
+        session.data.train.set_epoch(past)
+
+        def before_step() -> None:
+            progress = (self.epoch * steps + done) / (total * steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = config.lr * lr_factor(config.schedule, progress)
+
+        def after_step(loss: float) -> None:
+            nonlocal done
+            done += 1
+            self._note_event(phase, past + done / steps)
+            self.tracker.step(
+                done, steps, epoch=past + 1, epochs=self.first_epoch + total, loss=loss
+            )
+
+        return train_epoch(
+            self.model,
+            self._counted(),
+            self.optimizer,
+            pruner=self.pruner,
+            forward=session.forward(self.model),
+            loss=session.loss,
+            before_step=before_step,
+            after_step=after_step,
+            clip_norm=config.clip_norm,
+        )
+
+    def _validate(self) -> float | None:
+        if self.session.data.validation.samples == 0:  # the user's own loaders may have none
+            return None
+        batches = self.session.moved(self.session.data.validation)
+        return accuracy(self.model, batches, forward=self.session.forward(self.model))
+
+    def _check_finite(self) -> None:
+        """Refuse a net that the last step broke: spikes hide NaN, so the loss may not show it."""
+        statistics = ((n, b) for n, b in self.model.named_buffers() if n.endswith(_STATISTICS))
+        for name, tensor in (*self.model.named_parameters(), *statistics):
+            if not bool(tensor.isfinite().all()):
+                raise RunError(
+                    f"{name} holds values that are not finite after epoch {self.epoch + 1}; lower "
+                    "the learning rate or set optimizer.clip_norm"
+                )
+
+    def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the training batches; count what a step on each costs at the density of then."""
+        for x, y in self.session.moved(self.session.data.train):
+            self._count(len(y))
+            yield x, y
+
+    def _count(self, samples: int) -> None:
+        macs = round(self.session.macs_per_sample * self.macs_share)
+        density = 1.0 if self.pruner is None else self.pruner.macs_density
+        self.spent.flops += training_flops(macs, samples)
+        self.spent.flops_sparse += training_flops(macs, samples, density=density)
+        if self.pruner is None or self.pruner.steps + 1 not in self.pruner.event_steps:
+            return
+        if self.pruner.scores_loader:
+            scored = self.session.data.score.samples
+            self.spent.flops += scoring_flops(macs, scored)
+            self.spent.flops_sparse += scoring_flops(macs, scored, density=density)
+
+    def _note_event(self, phase: Phase, epoch: float) -> None:
+        if self.pruner is None or not self.pruner.events:
+            return
+        event = self.pruner.events[-1]
+        if event.step == self.pruner.steps:
+            row: dict[str, Any] = vars(event) | {"epoch": epoch}
+            self.tracker.event({"kind": "event", "stage": phase.name, **row})
+
+
+def _rng_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_rng_states(states: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def fit(
+    session: Session,
+    model: nn.Module,
+    phases: Sequence[Phase],
+    *,
+    optimizer: torch.optim.Optimizer,
+    pruner: Pruner | None,
+    tracker: Tracker,
+    checkpoint: Path,
+    macs_share: float = 1.0,
+    density: float = 1.0,
+    first_epoch: int = 0,
+) -> Spent:
+    """Train `model` through all phases under one learning-rate schedule and return the cost.
+
+    The whole state is saved to `checkpoint` at the start and after every epoch; a later call goes
+    on from there and gives the same result as a run without interruption. Torch's generators are
+    seeded with the run's seed.
+
+    Args:
+        session: data, loss and settings.
+        model: trained in place.
+        phases: stretches of epochs, for names in the history.
+        optimizer: of the model's parameters.
+        pruner: steps with it; None trains without.
+        tracker: is told of every epoch and event.
+        checkpoint: file of the resumable state.
+        macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
+        density: live share of the original net's weights, where no pruner tells.
+        first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
+
+    Raises:
+        RunError: a loss or weights that are not finite; the state of the last good epoch is on
+            disk, where the message says.
+    """
+    state = _Fit(
+        session,
+        model,
+        optimizer,
+        pruner,
+        tracker,
+        checkpoint,
+        macs_share=macs_share,
+        density=density,
+        first_epoch=first_epoch,
+    )
+    state.begin(phases)
+    total = sum(phase.epochs for phase in phases)
+    before = 0
+    for phase in phases:
+        if before <= state.epoch < before + phase.epochs:
+            tracker.stage(phase.name, f"{phase.epochs} epochs of {session.steps_per_epoch} steps")
+        while state.epoch < before + phase.epochs:
+            try:
+                state.train_one(phase, total)
+            except RunError as error:
+                raise RunError(f"{error}. Saved state: {checkpoint}") from error
+            state.save()
+        before += phase.epochs
+    return state.spent

@@ -1,0 +1,25 @@
+"""One process at a time: two runs that write the same files would ruin them."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["held"]
+
+
+@contextmanager
+def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a file while active; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        path: an existing file that nobody replaces meanwhile.
+        busy: called when another process holds it; raises, or returns to wait for it.
+    """
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

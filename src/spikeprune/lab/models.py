@@ -1,0 +1,88 @@
+"""The net of a run: built from the zoo or by the user's callable, from what a run folder keeps."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from torch import nn
+
+from spikeprune import zoo
+from spikeprune.data import Data
+from spikeprune.errors import ConfigError, ModelError, SpikePruneError
+from spikeprune.lab.config import RunConfig
+
+__all__ = ["build_model", "describe_model", "said"]
+
+_OFFERED = ("classes", "in_channels", "image_size", "time_steps")
+
+
+def describe_model(config: RunConfig, data: Data) -> dict[str, Any]:
+    """Return what rebuilds the model without training code: its name and arguments."""
+    channels, height, width = data.info.shape
+    task: dict[str, Any] = {
+        "classes": len(data.info.classes),
+        "in_channels": channels,
+        "image_size": height if height == width else [height, width],
+        "time_steps": config.time_steps,
+    }
+    if ":" not in config.model:
+        task |= {"neuron": config.neuron, "reset": config.reset, "preset": config.preset}
+    return {"name": config.model, "arguments": {**task, **config.model_args}}
+
+
+def build_model(name: str, arguments: dict[str, Any]) -> nn.Module:
+    """Build a zoo model, or call the user's `module:callable` with those arguments it takes.
+
+    Of classes, in_channels, image_size and time_steps, a user's callable gets those that it has
+    parameters for; all other arguments are passed as they are.
+
+    Raises:
+        ConfigError: an unknown name, or a module or callable that does not exist.
+        ModelError: the callable fails, or returns no module.
+    """
+    function = _imported(name) if ":" in name else partial(zoo.build, name)
+    try:
+        parameters = inspect.signature(function).parameters
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        given = {
+            k: v for k, v in arguments.items() if k in parameters or open_ended or k not in _OFFERED
+        }
+        model = function(**given)
+    except SpikePruneError:
+        raise
+    except Exception as error:  # whatever the user's code raises, or arguments of a wrong type
+        raise ModelError(
+            f"model {name!r} could not be built with {arguments}: {said(error)}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model {name!r} returned {type(model).__name__}, expected an nn.Module")
+    return model
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """Return the user's callable from `module:callable`, found beside the user as well."""
+    module_name, _, attribute = name.partition(":")
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ConfigError(
+            f"model {name!r} cannot be imported ({said(error)}); expected module:callable, found "
+            "from the current folder or PYTHONPATH"
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    if not callable(function):
+        raise ConfigError(f"model {name!r} is a {type(function).__name__}, expected a callable")
+    return cast(Callable[..., Any], function)
+
+
+def said(error: Exception) -> str:
+    """Return what an error of somebody else's code says, in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,233 @@
+"""`spikeprune run`: dense, prune and regrow, fine-tune, cut, evaluate, report.
+
+Each stage asks for its own output first, so the same command goes on where a run was stopped.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeprune.engine.checkpoint import save_tensors
+from spikeprune.engine.compact import cut
+from spikeprune.engine.surgery import plan_for
+from spikeprune.errors import RunError
+from spikeprune.lab.check import check
+from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.display import Display, Silent
+from spikeprune.lab.evaluate_run import latencies_of, measure, saved_dense
+from spikeprune.lab.fit import Phase, fit
+from spikeprune.lab.locks import held
+from spikeprune.lab.methods import resolve
+from spikeprune.lab.metrics import Pruned, assemble
+from spikeprune.lab.paths import (
+    DenseFolder,
+    RunFolder,
+    dense_folder,
+    read_json,
+    read_rows,
+    write_json,
+)
+from spikeprune.lab.report import write_report
+from spikeprune.lab.saved import save_net
+from spikeprune.lab.session import Session
+from spikeprune.lab.tracking import Tracker, mirror
+from spikeprune.science.masks import Mask
+
+__all__ = ["run"]
+
+
+def run(config: RunConfig, *, display: Display | None = None) -> Path:
+    """Run, or go on with, all stages of `config` and return the path of the report.
+
+    Args:
+        config: what to run; `sparsity` must be set unless the method is `dense`.
+        display: is told of progress; None shows nothing.
+
+    Raises:
+        SpikePruneError: the run cannot start (nothing is written then) or go on.
+    """
+    display = display or Silent()
+    check(config)
+    session, folder = Session(config), RunFolder(config.folder)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if not folder.metrics.is_file():
+        display.stage(
+            "prepare", f"{session.data.info.label}, {config.model}, T {config.time_steps}"
+        )
+        check(config, steps_per_epoch=session.steps_per_epoch)
+        session.preflight()
+        _claim(session, folder)
+        with held(folder.config, lambda: _refuse_second(folder)):
+            dense = _dense(session, folder, display)
+            if resolve(config).prunes:
+                _prune_and_measure(session, folder, dense, display)
+            else:
+                _finish_dense(session, folder, dense)
+    display.stage("report")
+    return write_report(folder.path)
+
+
+def _shared(session: Session, folder: RunFolder) -> DenseFolder:
+    """Return where the dense net is trained, for all runs beside this one that need the same."""
+    return dense_folder(folder, config_hash(session.config))
+
+
+def _claim(session: Session, folder: RunFolder) -> None:
+    """Write the configuration: from now on the folder belongs to this run.
+
+    Raises:
+        RunError: it cannot be written there.
+    """
+    shared = _shared(session, folder)
+    try:
+        for path in (folder.config, shared.config):
+            if not path.is_file():
+                session.config.save(path)
+    except OSError as error:
+        raise RunError(
+            f"expected to write to {folder.path} and {shared.path.parent}, got: {error}; give a "
+            "folder that can be written as --out"
+        ) from error
+
+
+def _refuse_second(folder: RunFolder) -> None:
+    raise RunError(f"another process is at work on the run in {folder.path}; let it finish")
+
+
+def _dense(session: Session, folder: RunFolder, display: Display) -> dict[str, Any]:
+    """Return the measurements of the dense net; train it if no run beside this one has."""
+    if not folder.dense.metrics.is_file():
+        shared = _shared(session, folder)
+        with held(shared.config, lambda: display.message("dense      waits for another run's")):
+            if not shared.metrics.is_file():
+                _train_dense(session, shared, display)
+            else:
+                display.message(f"dense      taken from {shared.path}")
+        _copy_dense(session, shared, folder)
+    dense: dict[str, Any] = read_json(folder.dense.metrics)
+    return dense
+
+
+def _copy_dense(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
+    folder.dense.path.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shared.model, folder.dense.model)
+    if shared.history.is_file():  # a checkpoint that is not trained further has none
+        shutil.copyfile(shared.history, folder.dense.history)
+    board, steps = folder.tensorboard / "dense", session.steps_per_epoch
+    mirror(read_rows(shared.history), board, steps_per_epoch=steps)
+    # Last and whole: it says that the others are there.
+    write_json(folder.dense.metrics, read_json(shared.metrics))
+
+
+def _train_dense(session: Session, shared: DenseFolder, display: Display) -> None:
+    model = session.model()
+    checkpoint = shared.checkpoints / "dense.safetensors"
+    spent = fit(
+        session,
+        model,
+        [Phase("dense", session.config.dense_epochs)],
+        optimizer=session.optimizer(model),
+        pruner=None,
+        tracker=Tracker(shared.history, None, display, steps_per_epoch=session.steps_per_epoch),
+        checkpoint=checkpoint,
+    )
+    display.stage("evaluate", "dense")
+    metrics = measure(session, model, pruned=None, cut=None, latency=True)
+    save_tensors(shared.model, model.state_dict())
+    cost = {"total_epochs": session.config.dense_epochs, **vars(spent)}
+    write_json(shared.metrics, {"metrics": metrics.to_dict(), "cost": cost})
+    checkpoint.unlink(missing_ok=True)
+
+
+def _prune_and_measure(
+    session: Session, folder: RunFolder, dense: dict[str, Any], display: Display
+) -> None:
+    tracker = Tracker(
+        folder.history, folder.tensorboard, display, steps_per_epoch=session.steps_per_epoch
+    )
+    try:
+        trained = _prune_weights if session.config.granularity == "weight" else _prune_channels
+        pruned = trained(session, folder, tracker, display)
+    finally:
+        tracker.close()
+    display.stage("evaluate", "pruned")
+    net, mask = pruned.cut.model, pruned.full_mask
+    measured = measure(session, net, pruned=mask, cut=pruned.cut.mask).to_dict()
+    # Measured anew and in turns: times of different hours do not compare.
+    times = latencies_of(session, dense=saved_dense(session, folder), pruned=net)
+    before = dense["metrics"] | {"latency_ms": times["dense"]}
+    measured["latency_ms"] = times["pruned"]
+    save_net(folder, net, session, plan=pruned.cut.plan, mask=mask)
+    write_json(folder.metrics, assemble(session, dense | {"metrics": before}, measured, pruned))
+
+
+def _finish_dense(session: Session, folder: RunFolder, dense: dict[str, Any]) -> None:
+    """A run of the method `dense`: the net before is the net after, everything lives."""
+    model = saved_dense(session, folder)
+    weights = {f"{name}.weight" for name in session.weight_counts}
+    live = {
+        n: torch.ones_like(p, dtype=torch.bool) for n, p in model.named_parameters() if n in weights
+    }
+    save_net(folder, model, session, plan=plan_for((), {}), mask=Mask(live))
+    if folder.dense.history.is_file():
+        shutil.copyfile(folder.dense.history, folder.history)
+    write_json(folder.metrics, assemble(session, dense, dense["metrics"], None))
+
+
+def _prune_weights(
+    session: Session, folder: RunFolder, tracker: Tracker, display: Display
+) -> Pruned:
+    """Prune while training, fine-tune, then cut what the masks left without function."""
+    epochs, model = session.config.epochs, session.model()
+    optimizer = session.optimizer(model)
+    pruner = session.pruner(model, optimizer)
+    spent = fit(
+        session,
+        model,
+        [Phase("prune", epochs.prune), Phase("finetune", epochs.finetune)],
+        optimizer=optimizer,
+        pruner=pruner,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "train.safetensors",
+    )
+    display.stage("cut")
+    full_mask = pruner.mask
+    return Pruned(cut(pruner, session.test_inputs), pruner, full_mask, spent)
+
+
+def _prune_channels(
+    session: Session, folder: RunFolder, tracker: Tracker, display: Display
+) -> Pruned:
+    """Train with the penalty, prune and cut channels, then fine-tune the smaller net."""
+    epochs, model = session.config.epochs, session.model()
+    optimizer = session.optimizer(model)
+    pruner = session.pruner(model, optimizer)
+    first = fit(
+        session,
+        model,
+        [Phase("prune", epochs.prune)],
+        optimizer=optimizer,
+        pruner=pruner,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "prune.safetensors",
+    )
+    display.stage("cut")
+    full_mask = pruner.mask
+    smaller = cut(pruner, session.test_inputs)
+    session.placed(smaller.model)
+    second = fit(
+        session,
+        smaller.model,
+        [Phase("finetune", epochs.finetune)],
+        optimizer=session.optimizer(smaller.model),
+        pruner=None,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "finetune.safetensors",
+        macs_share=pruner.macs_density,
+        density=pruner.density,
+        first_epoch=epochs.prune,
+    )
+    return Pruned(smaller, pruner, full_mask, first.plus(second))

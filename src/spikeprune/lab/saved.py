@@ -1,0 +1,131 @@
+"""The finished net on disk, and back: `model.safetensors` and `plan.json` rebuild it."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from spikeprune.engine.checkpoint import load_model_weights, save_tensors
+from spikeprune.engine.forward import forward
+from spikeprune.engine.surgery import Plan, apply_plan
+from spikeprune.errors import RunError
+from spikeprune.lab.models import build_model
+from spikeprune.lab.paths import RunFolder, read_json, write_json
+from spikeprune.lab.session import Session
+from spikeprune.science.masks import Mask, pack, unpack
+
+__all__ = ["Predictor", "load", "load_masks", "save_net", "versions"]
+
+_SCHEMA = 1
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def save_net(
+    folder: RunFolder, model: nn.Module, session: Session, *, plan: Plan, mask: Mask
+) -> None:
+    """Write the cut net's tensors, the plan that rebuilds its shapes, and the masks (bits packed).
+
+    Args:
+        folder: of the run.
+        model: the cut net.
+        session: tells how the full net is built and called.
+        plan: what was cut from it.
+        mask: masks of the full net's parameters.
+    """
+    info = session.data.info
+    # In one entry: the order of several in the file differs from run to run.
+    shapes = json.dumps({name: list(tensor.shape) for name, tensor in mask.items()})
+    save_tensors(folder.masks, pack(mask), {"shapes": shapes})
+    save_tensors(folder.model, model.state_dict())
+    write_json(
+        folder.plan,
+        {
+            "schema": _SCHEMA,
+            "model": session.description,
+            "time_steps": session.config.time_steps,
+            "layout": session.config.layout,
+            "classes": list(info.classes),
+            "input": {"shape": list(info.shape), "mean": list(info.mean), "std": list(info.std)},
+            "cut": plan,
+        },
+    )
+
+
+class Predictor(nn.Module):
+    """A finished net, ready to predict: each call starts from rest and averages over T.
+
+    Attributes:
+        net: the cut net itself.
+        time_steps: T.
+        layout: how the net is called (see `engine.forward`).
+        classes: names of the classes.
+        mean: per input channel; inputs are `(pixel in [0, 1] - mean) / std`.
+        std: per input channel.
+    """
+
+    def __init__(self, net: nn.Module, facts: dict[str, Any]) -> None:
+        super().__init__()
+        self.net = net
+        self.time_steps: int = facts["time_steps"]
+        self.layout: str = facts["layout"]
+        self.classes: tuple[str, ...] = tuple(facts["classes"])
+        self.mean: tuple[float, ...] = tuple(facts["input"]["mean"])
+        self.std: tuple[float, ...] = tuple(facts["input"]["std"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits `[B, K]` of normalised images `[B, C, H, W]` or events `[T, B, ...]`."""
+        return forward(self.net, x, time_steps=self.time_steps, layout=self.layout).mean(0)
+
+
+def load(folder: str | Path) -> Predictor:
+    """Return the cut net of a finished run, in eval mode, ready to predict.
+
+    Args:
+        folder: a run folder; of it only `plan.json` and `model.safetensors` are needed. They hold
+            no code, but a model named `module:callable` is imported and called: load such a
+            folder only from people you trust.
+
+    Raises:
+        RunError: files are missing, or were written by a newer version.
+        ModelError: weights that do not fit the plan.
+    """
+    files = RunFolder(Path(folder).expanduser())
+    facts = read_json(files.plan)
+    schema = facts.get("schema") if isinstance(facts, dict) else None
+    if schema != _SCHEMA:
+        raise RunError(
+            f"{files.plan} has schema {schema}, this spikeprune reads {_SCHEMA}; "
+            "update with: pip install --upgrade spikeprune"
+        )
+    with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
+        net = apply_plan(build_model(**facts["model"]), facts["cut"])
+    load_model_weights(net, files.model)
+    return Predictor(net, facts).eval()
+
+
+def load_masks(folder: str | Path) -> Mask:
+    """Return the masks of a finished run: which parameters of the full net live, by name.
+
+    Raises:
+        RunError: the file is missing, damaged, or holds no masks.
+    """
+    path = RunFolder(Path(folder).expanduser()).masks
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            shapes = json.loads((file.metadata() or {}).get("shapes", "{}"))
+        return unpack(load_file(path), shapes)
+    except (OSError, safetensors.SafetensorError, ValueError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); remove metrics.json and run again"
+        ) from error

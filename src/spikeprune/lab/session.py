@@ -1,0 +1,228 @@
+"""What a run works on: data, device, fresh models, loss, all as its configuration says."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune import data as datasets
+from spikeprune.data import Batches, Data
+from spikeprune.engine.checkpoint import load_model_weights
+from spikeprune.engine.evaluate import evaluate
+from spikeprune.engine.forward import LAYOUTS, forward, loss_by_name
+from spikeprune.engine.observe import Observer
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.train import make_optimizer
+from spikeprune.engine.wiring import Wiring, trace
+from spikeprune.errors import ConfigError, DataError, ModelError, SpikePruneError, unknown_name
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.methods import prune_options, resolve
+from spikeprune.lab.models import build_model, describe_model, said
+
+__all__ = ["Session", "choose_device"]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; `auto` is cuda where there is one.
+
+    Raises:
+        ConfigError: another name than cpu, cuda or auto, or cuda where there is none.
+    """
+    if name not in ("cpu", "cuda", "auto"):
+        raise unknown_name("device", name, ("cpu", "cuda", "auto"))
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Batches on the device, images in the memory layout of the run."""
+
+    batches: Batches
+    device: torch.device
+    channels_last: bool
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in self.batches:
+            x, y = x.to(self.device), y.to(self.device)
+            if self.channels_last and x.dim() == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            yield x, y
+
+
+@dataclass(frozen=True)
+class Session:
+    """A configuration made concrete. Data are read when first asked for."""
+
+    config: RunConfig
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the run computes."""
+        return choose_device(self.config.device)
+
+    @cached_property
+    def data(self) -> Data:
+        """The data set, split."""
+        c = self.config
+        names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
+        options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
+        try:
+            return datasets.load(c.data, root=c.data_root, **options)
+        except SpikePruneError:
+            raise
+        except Exception as error:
+            if ":" not in c.data:
+                raise
+            raise DataError(f"data {c.data!r} failed: {said(error)}") from error
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch."""
+        return len(self.data.train)
+
+    @cached_property
+    def example(self) -> Tensor:
+        """One slice of input, `[1, C, H, W]`, zeros."""
+        return torch.zeros(1, *self.data.info.shape, device=self.device)
+
+    @property
+    def test_inputs(self) -> Tensor:
+        """At most 32 inputs of the test set, to compare nets on."""
+        x, _ = next(iter(self.moved(self.data.test)))
+        return x[:, :32] if x.dim() == 5 else x[:32]
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Which weights feed which neurons in the uncut net."""
+        return trace(self.fresh(), self.example)
+
+    @cached_property
+    def macs_per_sample(self) -> int:
+        """Dense multiply-accumulates of one sample over all T; the first layer counts T times."""
+        return sum(layer.macs for layer in self.wiring.layers.values()) * self.config.time_steps
+
+    @cached_property
+    def weight_counts(self) -> dict[str, int]:
+        """Weights of every convolution and linear layer of the uncut net, by layer."""
+        model = self.fresh()
+        return {
+            n: model.get_submodule(n).get_parameter("weight").numel() for n in self.wiring.layers
+        }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name and arguments of the model."""
+        return describe_model(self.config, self.data)
+
+    def fresh(self) -> nn.Module:
+        """Return the net initialised from the seed; torch's own generators stay as they were."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed)
+            return self.placed(build_model(**self.description))
+
+    def model(self) -> nn.Module:
+        """Return the net at its start: initialised from the seed, or the checkpoint's weights."""
+        model = self.fresh()
+        if self.config.weights is not None:
+            load_model_weights(model, Path(self.config.weights).expanduser())
+        return model
+
+    def placed(self, model: nn.Module) -> nn.Module:
+        """Return `model` on the run's device and in its memory layout."""
+        model = model.to(self.device)
+        if self.config.channels_last:
+            for parameter in model.parameters():
+                if parameter.dim() == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return model
+
+    def moved(self, batches: Batches) -> _Moved:
+        """Return batches on the run's device and in its memory layout."""
+        return _Moved(batches, self.device, self.config.channels_last)
+
+    def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Return input -> logits [T, B, K] of `model`."""
+        steps, layout = self.config.time_steps, self.config.layout
+        return lambda x: forward(model, x, time_steps=steps, layout=layout)
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss by name."""
+        return loss_by_name(self.config.loss)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return a fresh optimiser for `model`."""
+        o = self.config.optimizer
+        return make_optimizer(
+            model, o.name, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay
+        )
+
+    def pruner(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Pruner:
+        """Return the run's pruner, attached to `model`."""
+        options = prune_options(self.config)
+        score: Iterable[Any] | None = self.moved(self.data.score)
+        return Pruner(
+            model,
+            optimizer,
+            self.example,
+            time_steps=self.config.time_steps,
+            total_steps=self.config.epochs.prune * self.steps_per_epoch,
+            score_batches=score,
+            layout=self.config.layout,
+            seed=self.config.seed,
+            **{name: getattr(options, name) for name in options.__dataclass_fields__},
+        )
+
+    def preflight(self) -> None:
+        """Refuse, before any training, all that building and pruning the net would refuse later.
+
+        One batch is evaluated and one training step is made, on a net that is thrown away, so that
+        layout, shapes and classes are known to fit and every layer can be counted.
+
+        Raises:
+            SpikePruneError: whatever is wrong, with the way out.
+        """
+        model = self.model()
+        if resolve(self.config).prunes:
+            self.pruner(model, self.optimizer(model)).close()
+        x, y = next(iter(self.moved(self.data.train)))
+        try:
+            self._try(model, x, y)
+        except SpikePruneError:
+            raise
+        except Exception as error:  # whatever the user's code raises
+            raise ModelError(
+                f"model {self.config.model!r} fails on a batch {list(x.shape)} in layout "
+                f"{self.config.layout!r}: {said(error)}. Check --layout "
+                f"({', '.join(LAYOUTS)}) and what the model is built for"
+            ) from error
+
+    def _try(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        if not bool(x.isfinite().all()):  # spikes would hide it
+            raise DataError("the first training batch holds values that are not finite")
+        evaluate(
+            model,
+            [(x, y)],
+            time_steps=self.config.time_steps,
+            wiring=self.wiring,
+            classes=len(self.data.info.classes),
+            layout=self.config.layout,
+            latency=False,
+        )
+        # The named curve fits every neuron: what counts here is that each is seen for T steps.
+        with Observer(model, time_steps=self.config.time_steps, curve="atan", train=True) as seen:
+            loss = self.loss(self.forward(model.train())(x), y)
+        seen.compute()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not math.isfinite(loss.item()):
+            raise ModelError(
+                f"the untrained net has a loss of {loss.item()}; check weights and data"
+            )

@@ -1,0 +1,125 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+import spikeprune
+from spikeprune.errors import ModelError, RunError
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.paths import RunFolder, read_json
+from spikeprune.lab.run import run
+from spikeprune.lab.saved import load, load_masks, versions
+from spikeprune.lab.session import Session
+
+
+@pytest.fixture(scope="module", params=["weight", "channel"])
+def finished(request, tmp_path_factory):
+    """A finished run: its configuration and folder."""
+    config = RunConfig.from_dict(
+        {
+            **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
+            **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
+            **{"time_steps": 3, "epochs": {"prune": 1, "finetune": 1}, "threads": 1},
+            **{"out": str(tmp_path_factory.mktemp("runs") / "x"), "granularity": request.param},
+            "optimizer": {"name": "adamw", "lr": 0.02},
+        }
+    )
+    run(config)
+    return config, RunFolder(config.folder)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished run's folder, to be harmed."""
+    shutil.copytree(finished[1].path, tmp_path / "copy")
+    return RunFolder(tmp_path / "copy")
+
+
+def test_two_files_are_enough_and_what_comes_back_is_ready(finished, tmp_path):
+    config, folder = finished
+    for path in (folder.plan, folder.model):
+        shutil.copy(path, tmp_path)
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    net = load(str(tmp_path))
+    assert torch.equal(torch.rand(2), expected)  # drawn from nothing of the user's
+    assert not any(module.training for module in net.modules())
+    x = Session(config).test_inputs
+    with torch.no_grad():
+        first = net(x)
+        assert torch.equal(first, net(x))
+        assert torch.equal(first[:1], net(x[:1]))
+    assert first.shape == (20, 10)
+    assert net.time_steps == 3
+    assert net.layout == "sequence"
+    assert net.classes == tuple("0123456789")
+    info = Session(config).data.info
+    assert (net.mean, net.std) == (info.mean, info.std)
+
+
+def test_the_full_net_with_the_masks_is_the_dense_net_in_shape(finished):
+    config, folder = finished
+    masks, full = load_masks(folder.path), Session(config).fresh()
+    shapes = {name: p.shape for name, p in full.named_parameters()}
+    assert {name: mask.shape for name, mask in masks.items()} == {n: shapes[n] for n in masks}
+    weights = {f"{name}.weight" for name in Session(config).weight_counts}
+    metrics = read_json(folder.metrics)
+    if config.granularity == "weight":
+        assert masks.keys() == weights
+        assert masks.live == metrics["regrowth"]["events"][-1]["live"]
+    else:
+        live = {
+            n.removesuffix(".weight"): int(m.any(1).sum())
+            for n, m in masks.items()
+            if n in ("stem.conv.weight", "body.conv2.weight")
+            for m in [m.flatten(1)]
+        }
+        assert live == metrics["cut"]["channels_after"]
+
+
+def test_the_plan_says_how_the_net_is_built_and_called(finished):
+    config, folder = finished
+    plan = read_json(folder.plan)
+    assert plan.keys() == {"schema", "model", "time_steps", "layout", "classes", "input", "cut"}
+    assert plan["model"] == Session(config).description
+    assert plan["input"].keys() == {"shape", "mean", "std"}
+
+
+def test_a_newer_or_foreign_plan_is_refused(copy):
+    plan = read_json(copy.plan)
+    for value in ({**plan, "schema": 2}, [plan], {}):
+        copy.plan.write_text(json.dumps(value))
+        with pytest.raises(RunError, match=r"plan\.json has schema .*pip install"):
+            spikeprune.load(copy.path)
+    copy.plan.unlink()
+    with pytest.raises(RunError, match=r"plan\.json, which does not exist"):
+        spikeprune.load(copy.path)
+
+
+def test_tensors_that_do_not_fit_the_plan_are_refused(copy):
+    shutil.copy(copy.dense.model, copy.model)
+    with pytest.raises(ModelError, match=r"do not fit .* of another shape"):
+        spikeprune.load(copy.path)
+    copy.model.unlink()
+    with pytest.raises(ModelError, match="does not exist"):
+        spikeprune.load(copy.path)
+
+
+def test_masks_that_are_missing_or_damaged_are_refused(copy):
+    whole = copy.masks.read_bytes()
+    copy.masks.write_bytes(whole[:-5])
+    with pytest.raises(RunError, match=r"masks\.safetensors cannot be read"):
+        load_masks(copy.path)
+    shutil.copy(copy.model, copy.masks)  # tensors, but no masks
+    with pytest.raises(RunError, match="packed masks"):
+        load_masks(copy.path)
+    copy.masks.unlink()
+    with pytest.raises(RunError, match="run again"):
+        load_masks(copy.path)
+
+
+def test_versions_are_those_that_a_result_depends_on():
+    assert versions().keys() == {"python", "torch", "spikingjelly", "torch-pruning", "spikeprune"}
+    assert versions()["torch"] == torch.__version__
