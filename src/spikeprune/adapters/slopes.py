@@ -1,0 +1,109 @@
+"""Derivatives of surrogate spike functions, computed in place: what a fused backward multiplies by.
+
+`u = H - V_th` is the charged potential relative to threshold. A `Slope` turns `u` into `f(u)`,
+and the derivative is `f(u)` or `1 / f(u)`: where the closed form is a quotient, dividing the
+gradient by `f` saves one pass over memory.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["CLOSED_FORMS", "Slope", "autograd_slope"]
+
+
+class Slope(NamedTuple):
+    """Derivative of a surrogate.
+
+    Attributes:
+        apply_: overwrites `u` by `f(u)`, elementwise, any shape, float32 or float64.
+        inverse: whether the derivative is `1 / f` instead of `f`.
+    """
+
+    apply_: Callable[[Tensor], Tensor]
+    inverse: bool = False
+
+
+def _sigmoid(a: float) -> Slope:
+    def apply_(u: Tensor) -> Tensor:
+        u.mul_(a).sigmoid_()
+        return u.addcmul_(u, u, value=-1).mul_(a)
+
+    return Slope(apply_)
+
+
+def _atan(a: float) -> Slope:
+    half = a / 2
+
+    def apply_(u: Tensor) -> Tensor:
+        constant = torch.tensor(1 / half, dtype=u.dtype, device=u.device)
+        return torch.addcmul(constant, u, u, value=math.pi**2 * half, out=u)
+
+    return Slope(apply_, inverse=True)
+
+
+def _piecewise_quadratic(a: float) -> Slope:
+    return Slope(lambda u: u.abs_().mul_(-a * a).add_(a).clamp_min_(0))
+
+
+def _piecewise_exp(a: float) -> Slope:
+    return Slope(lambda u: u.abs_().mul_(-a).exp_().mul_(a / 2))
+
+
+def _soft_sign(a: float) -> Slope:
+    return Slope(lambda u: u.abs_().add_(1 / a).square_().mul_(2 * a), inverse=True)
+
+
+def _super_spike(a: float) -> Slope:
+    return Slope(lambda u: u.abs_().add_(1).square_().mul_(1 / a), inverse=True)
+
+
+def _erf(a: float) -> Slope:
+    return Slope(lambda u: u.square_().mul_(-a * a).exp_().mul_(a / math.sqrt(math.pi)))
+
+
+def _tanh(a: float) -> Slope:
+    return Slope(lambda u: u.mul_(a).tanh_().square_().mul_(-a / 2).add_(a / 2))
+
+
+CLOSED_FORMS: Mapping[str, Callable[[float], Slope]] = MappingProxyType(
+    {
+        "sigmoid": _sigmoid,
+        "atan": _atan,
+        "piecewise-quadratic": _piecewise_quadratic,
+        "piecewise-exp": _piecewise_exp,
+        "soft-sign": _soft_sign,
+        "super-spike": _super_spike,
+        "erf": _erf,
+        "tanh": _tanh,
+    }
+)
+"""Derivatives with one parameter a > 0, by family; s is the logistic function.
+
+`sigmoid` a s(au) (1 - s(au)); `atan` (a/2) / (1 + (pi a u / 2)^2); `piecewise-quadratic`
+max(0, a - a^2 |u|); `piecewise-exp` (a/2) exp(-a |u|); `soft-sign` 1 / (2a (1/a + |u|)^2);
+`super-spike` a / (1 + |u|)^2; `erf` (a / sqrt(pi)) exp(-(au)^2); `tanh` (a/2) (1 - tanh(au)^2).
+Source: the surrogates of SpikingJelly; `tanh` is that of the paper's weight-pruning script.
+"""
+
+
+def autograd_slope(surrogate: Callable[[Tensor], Tensor]) -> Slope:
+    """Return the derivative that autograd gives for a surrogate.
+
+    Args:
+        surrogate: from `u` to spikes with a surrogate gradient. It must be elementwise and
+            deterministic and have no parameters; then one call with a gradient of ones is exact.
+    """
+
+    def apply_(u: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf = u.clone().requires_grad_()
+            spikes = surrogate(leaf)
+            (slope,) = torch.autograd.grad(spikes, leaf, torch.ones_like(spikes))
+        return u.copy_(slope)
+
+    return Slope(apply_)
