@@ -723,7 +723,6 @@ def test_a_copy_of_the_model_is_free():
     assert same(loop.run(9).state(), Loop(every=4).run(9).state())
 
 
-@pytest.mark.xfail(reason="the adapter's spies are copied along and act on the original")
 def test_a_copy_of_an_armed_model_is_free():
     loop = Loop(every=1).run(2)
     functional.reset_net(loop.model)

@@ -399,9 +399,29 @@ def test_a_model_that_needs_a_time_axis_is_refused():
     assert model.training
 
 
-def test_a_time_loop_inside_of_the_model_is_refused():
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_time_loop_inside_of_the_model_is_one_slice_repeated(steps):
+    modules = {"a": conv(3, 4), "spike": neuron.IFNode(), "b": conv(4, 2)}
+    looping = Net(lambda n, x: sum(n.b(n.spike(n.a(x))) for _ in range(steps)), **modules)
+    assert trace(looping, IMAGE) == trace(Net(lambda n, x: n.b(n.spike(n.a(x))), **modules), IMAGE)
+
+
+def test_a_time_loop_with_feedback_is_refused():
+    def forward(n, x):
+        spikes = 0
+        for _ in range(3):
+            spikes = n.spike(n.a(x) + spikes)
+        return spikes
+
+    model = Net(forward, a=conv(3, 4), spike=neuron.IFNode())
+    with pytest.raises(ModelError, match="from an earlier step to 'spike'"):
+        trace(model, IMAGE)
+
+
+def test_a_time_loop_over_a_part_of_the_model_is_refused():
     model = Net(
-        lambda n, x: sum(n.spike(n.a(x)) for _ in range(4)), a=conv(3, 4), spike=neuron.IFNode()
+        lambda n, x: n.b(sum(n.spike(n.a(x)) for _ in range(4))),
+        **{"a": conv(3, 4), "spike": neuron.IFNode(), "b": conv(4, 2)},
     )
     with pytest.raises(ModelError, match="got 4 calls of 'a'"):
         trace(model, IMAGE)

@@ -35,6 +35,15 @@ def test_it_is_held_while_active_and_let_go_after_an_exception(file):
         assert file.read_text() == "data: digits"
 
 
+def test_a_file_system_without_locks_is_no_reason_to_stop(file, monkeypatch):
+    def flock(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with held(file, refuse):
+        pass
+
+
 def test_another_process_is_waited_for_and_its_death_lets_go(file):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(file)],

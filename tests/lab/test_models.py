@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import spikeprune
 from spikeprune.cli import main
-from spikeprune.errors import ConfigError, ModelError
+from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.lab.evaluate_run import evaluate_folder
 from spikeprune.lab.models import build_model
 
@@ -125,7 +125,7 @@ def command(model, *more, data="digits", out="x"):
 
 
 @pytest.mark.parametrize("granularity", ["weight", "channel"])
-@pytest.mark.parametrize("layout", ["sequence", "step"])
+@pytest.mark.parametrize("layout", ["sequence", "step", "batch"])
 def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granularity):
     net = build_model(f"mine:{layout}", {"in_channels": 1, "classes": 10, "time_steps": 2})
     torch.save(net.state_dict(), "ckpt.pt")
@@ -145,7 +145,9 @@ def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granula
     dense = load_file("x/dense/model.safetensors")
     assert all(torch.equal(dense[n], t) for n, t in net.state_dict().items())
     # Names stay the user's.
-    predictor = spikeprune.load("x")
+    with pytest.raises(RunError, match="user_code=True"):
+        spikeprune.load("x")
+    predictor = spikeprune.load("x", user_code=True)
     assert predictor.net.state_dict().keys() == net.state_dict().keys()
     assert predictor(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
     found = evaluate_folder(tmp_path / "x")["pruned"]
@@ -153,7 +155,7 @@ def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granula
 
 
 @pytest.mark.parametrize("name", ["images", "recordings"])
-@pytest.mark.parametrize("layout", ["sequence", "step"])
+@pytest.mark.parametrize("layout", ["sequence", "step", "batch"])
 def test_data_of_the_users_own(tmp_path, layout, name):
     line = command(layout, "--layout", layout, "--data_root", "here", data=f"mine:{name}")
     assert main(line) == 0
@@ -168,7 +170,7 @@ def test_data_of_the_users_own(tmp_path, layout, name):
     side = metrics["pruned"]
     assert (side["validation_accuracy"] is None) == (name == "images")
     assert (side["first_layer_macs_per_sample"]["static"] is None) == (kind == "events")
-    predictor = spikeprune.load("x")
+    predictor = spikeprune.load("x", user_code=True)
     shape = (3, 1, 8, 8) if kind == "static" else (2, 3, 2, 8, 8)
     assert predictor(torch.zeros(shape)).shape == (3, 2)
     if kind == "static":
@@ -182,7 +184,7 @@ def test_data_of_the_users_own(tmp_path, layout, name):
 
 def test_arguments_of_the_users_own_reach_the_net(tmp_path):
     assert main(command("anything", "--model_args.width", "5", out="x")) == 0
-    assert spikeprune.load("x").net.eye.weight.shape[0] <= 5
+    assert spikeprune.load("x", user_code=True).net.eye.weight.shape[0] <= 5
     assert load_file("x/dense/model.safetensors")["eye.weight"].shape[0] == 5
 
 

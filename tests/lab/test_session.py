@@ -258,6 +258,15 @@ def test_truncated_recordings_are_refused(tmp_path, capsys):
     assert snapshot(tmp_path) == before
 
 
+def test_an_error_of_our_own_readers_is_not_dressed_up(monkeypatch):
+    def load(name, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("spikeprune.data.load", load)
+    with pytest.raises(ZeroDivisionError):
+        _ = Session(config()).data
+
+
 def test_devices_by_name():
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -52,6 +52,13 @@ def detach(module: nn.Module) -> bool:
     return fused
 
 
+class _Sinks(list[Sink]):
+    """Who is told of one neuron's potentials; a copy of the neuron tells nobody."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Sinks":
+        return _Sinks()
+
+
 class _Fused:
     """What a fused class has before its SpikingJelly class."""
 
@@ -74,12 +81,14 @@ class _Fused:
         """Give the potentials to `sink`, see `SelfObserving`; a twin helps where it steps aside."""
         node = cast(Any, self)
 
-        def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if called is not node:  # a copy that was made meanwhile took the hook along
+                return
             if node.step_mode != "m" or _dynamics(node, args, kwargs) is None:
                 replay(node, sink, args, kwargs)
 
         handle = node.register_forward_pre_hook(before, with_kwargs=True)
-        sinks = vars(node).setdefault(_SINKS, [])
+        sinks = vars(node).setdefault(_SINKS, _Sinks())
         sinks.append(sink)
         try:
             yield

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import SelfObserving, Sink
 from spikeprune.errors import ObservationError
 
-__all__ = ["PassThrough", "Recorder", "first_input", "self_recording", "shadowed"]
+__all__ = ["FollowedBy", "PassThrough", "Recorder", "first_input", "self_recording", "shadowed"]
 
 
 @final
@@ -81,13 +81,19 @@ def self_recording(
     """
     recorder = Recorder(type(module).__name__, sink)
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        recorder.begin(shape(first_input(args, kwargs)))
+    # A copy that is made meanwhile takes the hooks along: they answer for this neuron alone.
+    def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if called is module:
+            recorder.begin(shape(first_input(args, kwargs)))
+
+    def after(called: nn.Module, *_: Any) -> None:
+        if called is module:
+            recorder.end()
 
     with ExitStack() as stack:
         before_handle = module.register_forward_pre_hook(before, with_kwargs=True)
         stack.callback(before_handle.remove)
-        after_handle = module.register_forward_hook(lambda *_: recorder.end())
+        after_handle = module.register_forward_hook(after)
         stack.callback(after_handle.remove)
         stack.enter_context(cast(SelfObserving, module).observe_potential(recorder.take))
         yield
@@ -114,6 +120,25 @@ class PassThrough(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """Return the gradient as it is."""
         return gradients[0]
+
+
+@final
+class FollowedBy:
+    """A neuron's own method followed by a callback; on a copy of the neuron, the method alone."""
+
+    def __init__(self, module: nn.Module, name: str, then: Callable[[], None]) -> None:
+        self._module, self._name, self._then = module, name, then
+        self._own: Callable[[], None] = getattr(module, name)
+
+    def __call__(self) -> None:
+        """Run both."""
+        self._own()
+        self._then()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[[], None]:
+        """Bind to the copy of the neuron that is being made."""
+        copied = memo[id(self._module)]
+        return cast(Callable[[], None], getattr(type(copied), self._name).__get__(copied))
 
 
 @contextmanager

@@ -79,9 +79,9 @@ class SpikingJelly:
                 stack.enter_context(tools.self_recording(module, sink, shape))
             else:
                 stack.enter_context(_twin_recording(module, sink))
-            reset = getattr(module, "reset", None)
-            if callable(reset):
-                stack.enter_context(shadowed(module, "reset", _then(reset, on_reset)))
+            if callable(getattr(module, "reset", None)):
+                both = tools.FollowedBy(module, "reset", on_reset)
+                stack.enter_context(shadowed(module, "reset", both))
             yield
 
     def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -227,20 +227,14 @@ def _halved(x: Tensor, *_: object, **__: object) -> Tensor:
     return 0.5 * _pass_through(x)
 
 
-def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    def both() -> None:
-        first()
-        second()
-
-    return both
-
-
 @contextmanager
 def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
     """Record, before each forward of `module`, what a twin is about to do."""
     recorder = tools.Recorder(type(module).__name__, sink)
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if called is not module:  # a copy that was made meanwhile took the hook along
+            return
         recorder.begin(_sequence_shape(module, tools.first_input(args, kwargs)))
         replay(module, recorder.take, args, kwargs)
         recorder.end()

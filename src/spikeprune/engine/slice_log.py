@@ -65,6 +65,7 @@ class SliceLog:
         self.binary: dict[str, bool] = {}
         self._parts = parts
         self._calls: Counter[str] = Counter()
+        self._recurrent = dict.fromkeys(parts, False)
         self._generator = torch.Generator().manual_seed(0)
 
     def run(self, model: nn.Module, example: Tensor) -> None:
@@ -93,6 +94,9 @@ class SliceLog:
     def _note(self, name: str, _: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
         x: Tensor = args[0] if args else next(iter(kwargs.values()))
         self._calls[name] += 1
+        if self._calls[name] > 1:  # a later step of a model that loops over time itself
+            self._recurrent[name] |= self._reaches_first_step(x.grad_fn)
+            return output
         self.before[name] = x.grad_fn
         self.shapes[name] = x.shape[1:], output.shape[1:]
         self.binary[name] = bool(((x == 0) | (x == 1)).all())
@@ -103,19 +107,41 @@ class SliceLog:
         self.after[name] = output.grad_fn
         return output
 
+    def _reaches_first_step(self, start: Node | None) -> bool:
+        """Whether what a later step reads depends on a layer, norm or neuron of the first."""
+        first, seen, nodes = set(self.after.values()), set[Node](), [start]
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in seen:
+                continue
+            if node in first:
+                return True
+            seen.add(node)
+            nodes.extend(n for n, _ in node.next_functions)
+        return False
+
     def check(self) -> None:
         """Refuse what was not called exactly once, or does not compute with its own weight.
+
+        In a model that loops over time itself all are called once per step; the first one counts.
 
         Raises:
             ModelError: naming the module.
         """
+        steps = max(1, min(self._calls[name] for name in self._parts))
         for name, module in self._parts.items():
             kind = f"{name!r} ({type(module).__name__})"
-            if self._calls[name] != 1:
+            if self._calls[name] != steps:
                 raise ModelError(
                     f"expected every layer, norm and neuron to be called exactly once per time "
                     f"slice, got {self._calls[name]} calls of {kind}; remove what is not used, and "
                     "give each use a module of its own"
+                )
+            if self._recurrent[name]:
+                raise ModelError(
+                    "expected the steps of a model that loops over time to be joined by the "
+                    f"neurons' state alone, got a connection from an earlier step to {kind}; "
+                    "recurrent connections are not supported"
                 )
             if self.after[name] is None:
                 raise ModelError(

@@ -103,7 +103,7 @@ def evaluate_folder(
     session = Session(replace(config, data_root=data_root or config.data_root, device=device))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    net, masks = session.placed(load(files.path).net), load_masks(files.path)
+    net, masks = session.placed(load(files.path, user_code=True).net), load_masks(files.path)
     full = saved_dense(session, files)
     cut = cut_mask(full, masks, read_json(files.plan)["cut"])
     dense = measure(session, full, pruned=None, cut=None).to_dict()

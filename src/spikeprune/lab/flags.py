@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Criticality": ("criticality",),
     "Channels": ("channels",),
     "Training": ("epochs", "optimizer", "loss", "seed"),
-    "Output and machine": ("out", "device", "threads", "channels_last"),
+    "Output and machine": ("out", "device", "threads", "channels_last", "fuse"),
 }
 """Headings of the help; every field of `RunConfig` stands under one."""
 

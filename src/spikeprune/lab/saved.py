@@ -88,16 +88,17 @@ class Predictor(nn.Module):
         return forward(self.net, x, time_steps=self.time_steps, layout=self.layout).mean(0)
 
 
-def load(folder: str | Path) -> Predictor:
+def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
     """Return the cut net of a finished run, in eval mode, ready to predict.
 
     Args:
-        folder: a run folder; of it only `plan.json` and `model.safetensors` are needed. They hold
-            no code, but a model named `module:callable` is imported and called: load such a
-            folder only from people you trust.
+        folder: a run folder; of it only `plan.json` and `model.safetensors` are needed.
+        user_code: whether a plan may name `module:callable`, which is imported and called. The
+            files hold no code, but such a name can call anything that is installed.
 
     Raises:
-        RunError: files are missing, or were written by a newer version.
+        RunError: files are missing, were written by a newer version, or name code that was not
+            allowed.
         ModelError: weights that do not fit the plan.
     """
     files = RunFolder(Path(folder).expanduser())
@@ -107,6 +108,11 @@ def load(folder: str | Path) -> Predictor:
         raise RunError(
             f"{files.plan} has schema {schema}, this spikeprune reads {_SCHEMA}; "
             "update with: pip install --upgrade spikeprune"
+        )
+    if ":" in facts["model"]["name"] and not user_code:
+        raise RunError(
+            f"{files.plan} names the code {facts['model']['name']!r} to build its net; if you trust "
+            "this folder, allow it by load(folder, user_code=True)"
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
         net = apply_plan(build_model(**facts["model"]), facts["cut"])

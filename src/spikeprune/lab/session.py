@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune import data as datasets
+from spikeprune.adapters.base import fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate
@@ -136,13 +137,21 @@ class Session:
         return model
 
     def placed(self, model: nn.Module) -> nn.Module:
-        """Return `model` on the run's device and in its memory layout."""
+        """Return `model` on the run's device, in its memory layout, neurons fused if asked for."""
         model = model.to(self.device)
+        if self.config.fuse:
+            fuse(model)
         if self.config.channels_last:
             for parameter in model.parameters():
                 if parameter.dim() == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return model
+
+    @property
+    def unfused(self) -> str:
+        """Which neurons the fused kernels do not serve and why; empty if all are served."""
+        report = fuse(self.fresh())
+        return str(report) if self.config.fuse and report.left else ""
 
     def moved(self, batches: Batches) -> _Moved:
         """Return batches on the run's device and in its memory layout."""
