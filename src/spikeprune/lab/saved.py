@@ -111,8 +111,8 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
         )
     if ":" in facts["model"]["name"] and not user_code:
         raise RunError(
-            f"{files.plan} names the code {facts['model']['name']!r} to build its net; if you trust "
-            "this folder, allow it by load(folder, user_code=True)"
+            f"{files.plan} names the code {facts['model']['name']!r} to build its net; if you "
+            "trust this folder, allow it by load(folder, user_code=True)"
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
         net = apply_plan(build_model(**facts["model"]), facts["cut"])
