@@ -10,7 +10,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.pruning import all_rows
+from benchmarks.neurons import neuron_rows
+from benchmarks.pruning import pruning_rows
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny nets: only to see that it runs")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
-    rows = list(all_rows(quick=options.quick))
+    rows = [*pruning_rows(quick=options.quick), *neuron_rows(quick=options.quick)]
     machine = {
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

@@ -7,6 +7,7 @@ from torch import nn
 
 from benchmarks.timing import Row, compare
 from spikeprune import Pruner, compact, zoo
+from spikeprune.adapters.base import fuse
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import PruneOptions
@@ -84,14 +85,11 @@ def ordinary_step(width, size, rounds):
         optimizers[1],
         x[:1],
         time_steps=TIME_STEPS,
-        total_steps=10**6,
-        every=2,
+        total_steps=1,
+        every=1,
         sparsity=0.9,
-        schedule="linear",
     )
-    for _ in range(3):  # past an event, so that masks are in force
-        training_step(pruned, optimizers[1], x, y, pruner)
-    pruner.event_steps = (10**6,)  # from here on only ordinary steps
+    training_step(pruned, optimizers[1], x, y, pruner)  # the event: masks are in force after it
     times = compare(
         {
             "ours": lambda: training_step(pruned, optimizers[1], x, y, pruner),
@@ -104,9 +102,11 @@ def ordinary_step(width, size, rounds):
     return Row(what, "with pruner", times["ours"], "SpikingJelly step alone", times["plain"])
 
 
-def scoring(width, size, rounds):
+def scoring(width, size, rounds, *, fused):
     x, _ = batch(size)
     model = net(width).eval()
+    if fused:
+        fuse(model)
 
     def run(inputs):
         with torch.no_grad():
@@ -119,7 +119,8 @@ def scoring(width, size, rounds):
         },
         rounds=rounds,
     )
-    what = f"scoring criticality, batch {size}"
+    neurons = "fused" if fused else "SpikingJelly's"
+    what = f"scoring criticality, {neurons} neurons, batch {size}"
     return Row(what, "observed inference", times["ours"], "plain inference", times["plain"])
 
 
@@ -151,10 +152,11 @@ def cut_net(width, sparsity, size, rounds):
     return Row(what, "cut net", times["ours"], "dense net", times["dense"])
 
 
-def all_rows(*, quick: bool):
+def pruning_rows(*, quick: bool):
     width, size, rounds = (0.125, 2, 1) if quick else (1.0, 16, 7)
     yield event(width, rounds)
     yield ordinary_step(width, size, rounds)
-    yield scoring(width, size, rounds)
+    for fused in (True, False):
+        yield scoring(width, size, rounds, fused=fused)
     for sparsity in (0.5, 0.8):
         yield cut_net(width, sparsity, size, rounds)
