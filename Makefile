@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 FASHION := /usr/share/datasets/fashion-mnist
 DATA ?= fashion-mnist
 OUT ?= runs/demo
+# Digits are few and small: they have a recipe of their own.
+RECIPE := $(if $(filter digits,$(DATA)),smoke,demo)
 
 .PHONY: demo test lint types unit install data clean benchmark
 
@@ -25,7 +27,7 @@ data:
 	  || echo 'dataset-fashion-mnist could not be installed; the loader looks elsewhere'; fi
 
 demo: install data
-	$(BIN)/spikeprune run --recipe demo --data $(DATA) --out $(OUT)
+	$(BIN)/spikeprune run --recipe $(RECIPE) --data $(DATA) --out $(OUT)
 
 test: lint types unit
 

@@ -87,6 +87,13 @@ def test_bad_channel_options_are_refused(options, message):
         ChannelOptions(**options)
 
 
+@pytest.mark.parametrize(
+    ("every", "steps", "interval"), [(7, 100, 7), (None, 842, 56), (None, 9, 1)]
+)
+def test_without_an_interval_there_are_about_fifteen_events(every, steps, interval):
+    assert PruneOptions.of(sparsity=0.5, every=every).interval(steps) == interval
+
+
 def test_the_defaults_are_the_paper_s():
     options = PruneOptions.of(sparsity=0.9)
     assert (options.saliency, options.regrow, options.fraction) == (

@@ -6,6 +6,7 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.check import check, check_events
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.recipes import read_recipe, recipe_names, recipe_summary
+from spikeprune.lab.session import Session
 
 SHAPES = {"digits": (10, 1, 8), "fashion-mnist": (10, 1, 28), "cifar10": (10, 3, 32)}
 SHAPES |= {"cifar100": (100, 3, 32), "nmnist": (10, 2, 34)}
@@ -76,3 +77,8 @@ def test_unknown_recipes_list_the_shipped_ones(tmp_path):
     for name in ("demmo", str(tmp_path / "nowhere.yaml")):
         with pytest.raises(ConfigError, match=r"cifar10-weights, demo, nmnist"):
             read_recipe(name)
+
+
+def test_the_demo_runs_on_digits_too():
+    demo = RunConfig.from_dict(read_recipe("demo") | {"data": "digits"})
+    check(demo, steps_per_epoch=Session(demo).steps_per_epoch, folder=False)

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from spikeprune import zoo
 from spikeprune.cli import main
 from spikeprune.data import places
 from spikeprune.errors import ConfigError
@@ -189,7 +190,10 @@ REFUSED = [
     ({"data": "own:broken", "model": "nets:net"}, ["training batch", "not finite"]),
     ({"batch_size": 500}, ["batch of 500", "smaller batch_size"]),
     ({"model": "vgg17"}, ["vgg17", "vgg16", "module:callable"]),
-    ({"model": "vgg16", "model_args": {}}, ["image_size of at least", "got 8x8"]),
+    (
+        {"model": "vgg16", "model_args": {}, "image_size": 16},
+        ["image_size of at least", "got 16x16"],
+    ),
     ({"model_args": {"widths": 4}}, ["vgg-small", "could not be built"]),
     ({"model_args": {"depth": 4}}, ["depth", "widths"]),
     ({"model": "nets:nowhere"}, ["nets:nowhere", "cannot be imported"]),
@@ -319,3 +323,21 @@ def test_event_options_reach_the_data(monkeypatch):
     _ = Session(config(binning="count", image_size=16, augment=["flip"])).data
     assert (seen["binning"], seen["image_size"], seen["limit"]) == ("count", 16, 100)
     assert (seen["time_steps"], seen["batch_size"], seen["augment"]) == (2, 20, ("flip",))
+
+
+@pytest.mark.parametrize(("model", "side"), [("vgg-small", 8), ("vgg9", 8), ("vgg16", 32)])
+def test_digits_are_resized_for_nets_that_pool_too_often(model, side):
+    session = Session(RunConfig(data="digits", model=model, limit=64, batch_size=8))
+    assert session.data.info.shape == (1, side, side)
+
+
+@pytest.mark.parametrize("name", sorted(zoo.NAMES))
+def test_every_net_takes_its_smallest_image(name):
+    side = max(2, zoo.smallest_image(name))
+    width = {"widths": (2, 2), "strides": (2, 1)} if name == "vgg-small" else {"width": 0.05}
+    options = {"classes": 2, "in_channels": 1, "time_steps": 1, **width}
+    net = zoo.build(name, image_size=side, **options).eval()
+    assert net(torch.zeros(1, 1, side, side)).shape == (1, 1, 2)
+    if zoo.smallest_image(name) > 1:
+        with pytest.raises(ConfigError, match="image_size of at least"):
+            zoo.build(name, image_size=side - 1, **options)

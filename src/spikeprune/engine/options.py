@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 GRANULARITIES = ("weight", "channel")
+EVENTS = 15
+"""Events of a pruning phase where nothing else is asked for."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
 """The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
 REGROWTH = ("criticality", "random", "gradient", "none")
@@ -146,8 +148,8 @@ class PruneOptions:
     weights or 0.05 of the channels."""
     allocation: str = "global"
     schedule: str = "cubic"
-    every: int = 100
-    """Optimiser steps between two events (weights)."""
+    every: int | None = None
+    """Optimiser steps between two events (weights); None: such that there are about 15."""
     initial_value: str = "zero"
     """Where a returned weight starts: `zero` (paper) or `previous`, its value before the event."""
     include: tuple[str, ...] = ()
@@ -202,6 +204,10 @@ class PruneOptions:
                 "defined for weights; for channels choose normalise none or layer and weight post, "
                 "or a budget of synops"
             )
+
+    def interval(self, total_steps: int) -> int:
+        """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
+        return self.every if self.every is not None else max(1, total_steps // EVENTS)
 
     @property
     def fraction(self) -> float:

@@ -76,7 +76,7 @@ class Pruner:
         self.granularity = kind(
             model, example, wiring=self.wiring, options=self.options, time_steps=time_steps
         )
-        every = self.options.every if kind is Weights else total_steps
+        every = self.options.interval(total_steps) if kind is Weights else total_steps
         self.event_steps = event_steps(total_steps, every, schedule=self.options.schedule)
         self._densities = {
             step: density_at(

@@ -123,7 +123,7 @@ def check_events(config: RunConfig, steps_per_epoch: int) -> None:
     if config.granularity == "channel" or not resolve(config).prunes:
         return
     steps = steps_per_epoch * config.epochs.prune
-    if config.schedule != "one-shot" and steps < config.every:
+    if config.every is not None and config.schedule != "one-shot" and steps < config.every:
         raise ConfigError(
             f"the schedule has no pruning event: {config.epochs.prune} epochs of {steps_per_epoch} "
             f"steps make {steps} steps, and an event comes every {config.every}; use --every "

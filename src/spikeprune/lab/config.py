@@ -134,8 +134,8 @@ class RunConfig:
     """How the budget is spread over the layers."""
     schedule: str = "cubic"
     """How sparsity grows over the pruning epochs."""
-    every: int = 100
-    """Optimiser steps between two pruning events, for weights."""
+    every: int | None = None
+    """Optimiser steps between two pruning events (weights); by default about 15 events."""
     initial_value: str = "zero"
     """Where a returned weight starts."""
     start: str | None = None

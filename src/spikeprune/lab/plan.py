@@ -95,7 +95,7 @@ def _weight_plan(pruner: Pruner, config: RunConfig) -> dict[str, Any]:
         "live_at_the_end": live,
         "regrown_per_event_at_most": math.floor(pruner.options.fraction * total),
         "events": len(pruner.event_steps),
-        "event_every_steps": config.every,
+        "event_every_steps": pruner.event_steps[0],
         "pruned_layers": [name.removesuffix(".weight") for name in pruner.mask],
     }
 

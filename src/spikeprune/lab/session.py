@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune import data as datasets
+from spikeprune import zoo
 from spikeprune.adapters.base import fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
@@ -26,6 +27,8 @@ from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.models import build_model, describe_model, said
 
 __all__ = ["Session", "choose_device"]
+
+_DIGITS = 8  # pixels a side
 
 
 def choose_device(name: str) -> torch.device:
@@ -75,6 +78,8 @@ class Session:
         c = self.config
         names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
         options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
+        if c.data == "digits" and c.image_size is None and zoo.smallest_image(c.model) > _DIGITS:
+            options["image_size"] = zoo.smallest_image(c.model)  # the stand-in fits every net
         try:
             return datasets.load(c.data, root=c.data_root, **options)
         except SpikePruneError:

@@ -10,7 +10,7 @@ from spikeprune.errors import ConfigError, unknown_name
 if TYPE_CHECKING:
     from spikeprune.zoo.net import SpikingNet
 
-__all__ = ["NAMES", "build"]
+__all__ = ["NAMES", "build", "smallest_image"]
 
 # Adding a model: a function (task, *, its arguments) -> SpikingNet in a file here, and one row.
 _ROWS = {
@@ -23,6 +23,12 @@ _ROWS = {
     "vgg9": ("vgg", "vgg9"),
 }
 NAMES = tuple(_ROWS)
+_SMALLEST = {"vgg9": 8, "vgg11": 32, "vgg16": 32}
+
+
+def smallest_image(name: str) -> int:
+    """Return the smallest side in pixels that a model takes; 1 where strides round up."""
+    return _SMALLEST.get(name, 1)
 
 
 def build(
