@@ -13,9 +13,9 @@ from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.dead import dead_channels
 from spikeprune.engine.forward import forward
 from spikeprune.engine.granularity import Channels
+from spikeprune.engine.modes import evaluating
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
-from spikeprune.engine.train import evaluating
 from spikeprune.errors import ModelError
 from spikeprune.science.masks import Mask
 

@@ -1,7 +1,7 @@
 """Channels that weight pruning has left without function, found so that cutting changes nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.channels import ChannelGroup
+from spikeprune.engine.modes import evaluating
 from spikeprune.errors import ModelError
 
 __all__ = ["DeadChannels", "dead_channels"]
@@ -153,7 +154,7 @@ def _reached(
         return record
 
     readers = {name for group in groups for name in group.consumers}
-    with ExitStack() as stack, _evaluating(model), torch.no_grad():
+    with ExitStack() as stack, evaluating(model), torch.no_grad():
         for name in readers:
             module = model.get_submodule(name)
             handle = module.register_forward_pre_hook(watch(name, module))
@@ -166,14 +167,3 @@ def _reached(
         for member in group.of("in"):
             reached[group.name] |= got[member.module][member.index].any(1)
     return reached
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

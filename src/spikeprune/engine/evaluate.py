@@ -1,19 +1,19 @@
 """Evaluate a net in one pass over its data: accuracy, size, operations, energy, firing, latency."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, adapter_for
+from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.count import Counts, counting
 from spikeprune.engine.fold import fold_batchnorm
 from spikeprune.engine.forward import forward, is_static, predict
 from spikeprune.engine.latency import measure_latency
 from spikeprune.engine.metrics import LayerMetrics, Metrics
+from spikeprune.engine.modes import evaluating
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.science.cost import dense_macs, energy_nj
@@ -61,8 +61,11 @@ def evaluate(
     how: dict[str, Any] = {"time_steps": time_steps, "layout": layout}
     live = {name: _live(model, name, mask or {}) for name in wiring.layers}
     density, densities = _densities(model, live, prunable)
-    with _evaluating(model, adapter), counting(model, wiring) as counts:
-        seen = _run(model, batches, classes, how | {"adapter": adapter})
+    try:
+        with evaluating(model), counting(model, wiring) as counts:
+            seen = _run(model, batches, classes, how | {"adapter": adapter})
+    finally:
+        adapter.reset(model)
     rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
     macs = sum(row.synops for row in rows if row.operand == "analog")
     acs = sum(row.synops for row in rows if row.operand == "spikes")
@@ -83,19 +86,6 @@ def evaluate(
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
     )
-
-
-@contextmanager
-def _evaluating(model: nn.Module, adapter: Adapter) -> Iterator[None]:
-    """Put the model into eval mode while active; every module gets its own mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        adapter.reset(model)
 
 
 @dataclass

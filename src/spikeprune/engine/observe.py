@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.engine.modes import evaluating
 from spikeprune.engine.tally import ChannelStats, Tally
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.science.criticality import REDUCTIONS
@@ -199,14 +200,8 @@ def score_loader(
         train=False,
     )
     device = next((p.device for p in model.parameters()), None)
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        with torch.no_grad(), observer:
-            for batch in batches:
-                x = batch if isinstance(batch, Tensor) else batch[0]
-                forward(x.to(device))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(model), torch.no_grad(), observer:
+        for batch in batches:
+            x = batch if isinstance(batch, Tensor) else batch[0]
+            forward(x.to(device))
     return observer.compute()

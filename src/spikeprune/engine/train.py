@@ -1,21 +1,20 @@
 """One training loop in plain sight: forward, backward, optimiser, pruner; the rest is callbacks."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.engine.forward import predict
+from spikeprune.engine.modes import evaluating
 from spikeprune.errors import DataError, RunError, unknown_name
 
 __all__ = [
     "LR_SCHEDULES",
     "Steps",
     "accuracy",
-    "evaluating",
     "lr_factor",
     "make_optimizer",
     "train_epoch",
@@ -124,18 +123,6 @@ def train_epoch(
     if count == 0:
         raise DataError("expected at least one training batch, got none; lower the batch size")
     return total / count
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into eval mode while active; every module gets its own mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @torch.no_grad()
