@@ -14,10 +14,11 @@ from spikeprune.engine.channel_pruning import (
 )
 from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.event import Outcome
+from spikeprune.engine.growth import Evidence, growth_scores
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.surgery import channel_masks
-from spikeprune.engine.weight_pruning import check_target, growth_scores, prune_weights
+from spikeprune.engine.weight_pruning import check_target, prune_weights
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.science.masks import Mask
@@ -144,15 +145,15 @@ class Weights:
     ) -> Outcome:
         """Run Algorithm 1 once (method, section 3)."""
         weights = self._detached()
-        growth = growth_scores(
-            weights,
-            self._options,
-            wiring=self._wiring,
-            stats=stats,
+        given = Evidence(
+            stats=stats or {},
             gradients={n.removesuffix(".weight"): g for n, g in gradients.items()},
-            generator=generator,
+            wiring=self._wiring,
+            criticality=self._options.criticality,
             time_steps=self._time_steps,
+            generator=generator,
         )
+        growth = growth_scores(weights, self._options.regrow, given)
         chosen = prune_weights(
             weights,
             self.live,

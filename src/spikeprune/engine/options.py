@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, Self
 
+from spikeprune.engine.growth import GROWTH
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import SCHEDULES
@@ -29,7 +30,8 @@ EVENTS = 15
 """Events of a pruning phase where nothing else is asked for."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
 """The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
-REGROWTH = ("criticality", "random", "gradient", "none")
+REGROWTH = (*GROWTH, "none")
+CHANNEL_REGROWTH = ("criticality", "random", "none")
 SALIENCIES = ("magnitude", "batchnorm-scale", "random")
 BUDGETS = ("channels", "parameters", "macs", "synops")
 
@@ -187,10 +189,10 @@ class PruneOptions:
 
     def _check_channels(self) -> None:
         """Refuse what is defined for weights only: it would be ignored in silence."""
-        if self.regrow == "gradient":
+        if self.regrow not in CHANNEL_REGROWTH:
             raise ConfigError(
-                "gradient regrowth is defined for weights; for channels choose one of: "
-                "criticality, random, none"
+                f"{self.regrow} regrowth is defined for weights; for channels choose one of: "
+                f"{', '.join(CHANNEL_REGROWTH)}"
             )
         if self.limits or self.allocation != "global":
             raise ConfigError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.engine.event import Event, Outcome, record_event
 from spikeprune.engine.granularity import Channels, Weights
+from spikeprune.engine.growth import needs_gradient
 from spikeprune.engine.optimizer_state import reset_state
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.scoring import Scorer
@@ -99,9 +100,7 @@ class Pruner:
             layout=layout,
         )
         self._dense: dict[str, Tensor] = {}  # gradients, between the optimiser's step and ours
-        self._needs_gradient = self.options.regrow == "gradient" or (
-            self.options.regrow == "criticality" and self.options.criticality.weight == "post*grad"
-        )
+        self._needs_gradient = needs_gradient(self.options)
         self._set_mask()
         self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
         self._handles = [

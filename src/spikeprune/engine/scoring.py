@@ -7,6 +7,7 @@ from torch import nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.forward import forward
+from spikeprune.engine.growth import needs_potentials
 from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.errors import ConfigError
@@ -53,7 +54,7 @@ class Scorer:
         # A SynOps budget for channels needs the firing rates, whatever regrows.
         channels = options.granularity == "channel"
         rates = channels and options.channels.budget == "synops"
-        self.active = options.regrow == "criticality" or rates
+        self.active = needs_potentials(options) or rates
         self.on_training = self.active and c.score_on == "train-batch"
         self._arming = frozenset(step - self._window for step in event_steps)
         self._check(event_steps)

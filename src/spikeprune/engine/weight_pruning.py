@@ -1,6 +1,5 @@
 """One event of weight pruning with regrowth: Algorithm 1 (method, section 3) on named tensors."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -8,20 +7,16 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from spikeprune.engine.observe import ChannelStats
-from spikeprune.engine.options import CriticalityOptions, PruneOptions, floor_share
-from spikeprune.engine.wiring import Wiring
+from spikeprune.engine.options import PruneOptions, floor_share
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science import regrowth, saliency
+from spikeprune.science import saliency
 from spikeprune.science.allocation import kept_counts
-from spikeprune.science.criticality import rank_in_layer
 from spikeprune.science.select import keep_and_regrow
 
 __all__ = [
     "Pool",
     "WeightEvent",
     "check_target",
-    "growth_scores",
     "make_pools",
     "prune_weights",
 ]
@@ -167,83 +162,6 @@ def make_pools(
         grow = floor_share(options.fraction, count) if set(group) <= set(growing) else 0
         pools.append(Pool(group, count - grow, grow))
     return tuple(pools)
-
-
-def _criticality_growth(
-    name: str,
-    weight: Tensor,
-    gradient: Tensor | None,
-    *,
-    stats: Mapping[str, ChannelStats],
-    wiring: Wiring,
-    options: CriticalityOptions,
-    time_steps: int,
-) -> Tensor:
-    feeds = wiring.layers[name].feeds
-    score = wiring.spread(name, {neuron: stats[neuron].score for neuron in feeds})
-    if options.normalise == "layer":
-        score = rank_in_layer(score)
-    rates = wiring.source_rates(name, {neuron: s.rate for neuron, s in stats.items()})
-    match options.weight:
-        case "post*pre":
-            growth = regrowth.criticality_rate(weight, score, rates)
-        case "post*grad":
-            assert gradient is not None
-            growth = regrowth.criticality_gradient(weight, score, gradient)
-        case _:
-            growth = regrowth.criticality(weight, score)
-    if options.normalise == "synops":
-        # One more weight reads its presynaptic channel at every output position and time step.
-        positions = math.prod(wiring.layers[name].output_shape[1:])
-        added = regrowth.criticality_rate(
-            weight, torch.ones_like(score), rates * positions * time_steps
-        )
-        growth = regrowth.synops_normalised(growth, added, stats[feeds[0]].samples)
-    return growth
-
-
-def growth_scores(
-    weights: Mapping[str, Tensor],
-    options: PruneOptions,
-    *,
-    wiring: Wiring,
-    stats: Mapping[str, ChannelStats] | None,
-    gradients: Mapping[str, Tensor],
-    generator: torch.Generator,
-    time_steps: int,
-) -> dict[str, Tensor]:
-    """Return per layer what to bring back first, broadcastable to the weight (section 3, step 4).
-
-    Args:
-        weights: prunable weights by layer name.
-        options: which score; `regrow="none"` gives an empty mapping.
-        wiring: which weights feed which neurons.
-        stats: criticality and firing rate per neuron, for `regrow="criticality"`.
-        gradients: dense gradients of the last batch, for the scores that need them.
-        generator: for `regrow="random"`.
-        time_steps: T, for the SynOps that a weight would add.
-    """
-    growth: dict[str, Tensor] = {}
-    for name, weight in weights.items():
-        if not wiring.layers[name].feeds:
-            continue
-        match options.regrow:
-            case "random":
-                growth[name] = regrowth.random(weight, generator)
-            case "gradient":
-                growth[name] = regrowth.gradient(weight, gradients[name])
-            case "criticality":
-                assert stats is not None
-                growth[name] = _criticality_growth(
-                    name,
-                    weight,
-                    gradients.get(name),
-                    stats=stats,
-                    wiring=wiring,
-                    options=options.criticality,
-                    time_steps=time_steps,
-                )
-    return growth
 
 
 def rank_weights(
