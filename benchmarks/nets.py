@@ -1,4 +1,4 @@
-"""The nets that are timed, written as a user of SpikingJelly writes them, and ways to train them."""
+"""The nets that are timed, written as a user of SpikingJelly writes them; ways to train them."""
 
 import contextlib
 import copy

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Goal", "Row", "compare", "at_most", "faster"]
+__all__ = ["Goal", "Row", "at_most", "compare", "faster"]
 
 
 @dataclass(frozen=True)
