@@ -6,11 +6,11 @@ import pytest
 
 from spikeprune import __version__
 from spikeprune.cli import main
+from spikeprune.commands import COMMANDS
 from spikeprune.errors import DataError, RunError
 from spikeprune.lab.recipes import recipe_names
 
 BASE = ["--data", "digits", "--model", "vgg-small", "--sparsity", "0.9"]
-COMMANDS = ("run", "plan", "evaluate", "report", "data", "methods", "recipes")
 
 
 def stub(monkeypatch, module, **functions):
@@ -116,6 +116,7 @@ def test_null_takes_a_recipe_s_value_back(ran, tmp_path):
         (["run", *BASE, "--out", "a/file"], []),
         (["plan", *BASE, "--time_steps", "0"], ["time_steps", "at least 1"]),
         (["evaluate"], ["FOLDER is missing"]),
+        (["evaluate", "x", "--devise", "cpu"], ["--devise", "did you mean", "--device"]),
         (["train"], ["unknown command train", "run, plan, evaluate"]),
     ],
 )

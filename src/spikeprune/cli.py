@@ -1,30 +1,23 @@
-"""The command line: one function a command, errors as one message and an exit code."""
+"""The command line: finds the command, and turns errors into one message and an exit code."""
 
 import argparse
-import json
 import logging
 import os
 import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from jsonargparse import SUPPRESS, ArgumentError, ArgumentParser
-from rich.console import Console
+from jsonargparse import ArgumentError, ArgumentParser
 
 from spikeprune import __version__
+from spikeprune.commands import COMMANDS
+from spikeprune.commands.base import Argument, Command
 from spikeprune.errors import ConfigError, SpikePruneError
-from spikeprune.lab.check import check
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.display import make_display
-from spikeprune.lab.flags import add_flags, explain, merge
-from spikeprune.lab.recipes import read_recipe, recipe_names
-from spikeprune.lab.tables import methods_table, print_data, print_values, recipes_table
+from spikeprune.lab.flags import add_flags, explain
+from spikeprune.lab.recipes import recipe_names
 
 __all__ = ["main"]
 
@@ -34,37 +27,14 @@ _DESCRIPTION = """\
 Prune spiking neural networks, bring back what is critical, hand over a
 smaller net with an honest account."""
 
-_RUN = """\
-Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
-into one folder. Every stage looks for its own output first: the same command
-again goes on where a run stopped.
-
-Start from a recipe, or give at least --data, --model and --sparsity. Flags win
-over the recipe, wherever they stand. Values are YAML: --augment '[crop, flip]',
---model_args.width 0.5, --limits '{conv1: [0.5, 1]}', and null for nothing."""
-
-_PLAN = """\
-Say before any training what a run would prune: parameters, MACs, memory, time
-per epoch. Takes the options of `spikeprune run` and writes nothing."""
-
-_EXAMPLES = """\
-examples:
-  spikeprune run --recipe smoke
-  spikeprune run --recipe demo --method magnitude --epochs.prune 4 --seed 1
-  spikeprune run --data cifar10 --data_root ~/data --model vgg16 --sparsity 0.9
-  spikeprune run --data my_data:loaders --model my_nets:build \\
-                 --weights net.safetensors --granularity channel \\
-                 --sparsity 0.5 --out runs/mine
-
-recipes (`spikeprune recipes` says what they run):
-RECIPES"""
-
 _EPILOG = """\
 `spikeprune COMMAND --help` tells the options of a command.
 
 first steps:
   spikeprune run --recipe smoke     some seconds, no data needed
   spikeprune run --recipe demo      Fashion-MNIST, some minutes"""
+
+_DEBUG = Argument("--debug", {"action": "store_true", "help": "show the traceback of an error"})
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -78,144 +48,37 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return re.sub(r", --\S+\+ .*", "", super()._format_action_invocation(action))
 
 
-@dataclass(frozen=True)
-class _Command:
-    """A subcommand: its function, its arguments (keys of `_ARGUMENTS`) and its words."""
-
-    function: Callable[[Mapping[str, Any]], None]
-    arguments: tuple[str, ...]
-    summary: str
-    usage: str = "[options]"
-    description: str = ""
-    epilog: str = ""
-    configures: bool = False
-
-
-_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "folder": {"type": str, "metavar": "FOLDER", "help": "folder of the run"},
-    "--recipe": {
-        **{"type": str, "default": SUPPRESS, "metavar": "NAME|FILE"},
-        "help": "ready configuration by name, or a YAML file of yours; flags win over it",
-    },
-    "--data_root": {
-        **{"type": str, "default": None, "metavar": "PATH"},
-        "help": "folder with local copies of the data",
-    },
-    "--device": {
-        **{"type": str, "default": "cpu", "metavar": "NAME"},
-        "help": "where to compute: cpu, cuda or auto (default: cpu)",
-    },
-    "--json": {"action": "store_true", "help": "print JSON"},
-    "--debug": {"action": "store_true", "help": "show the traceback of an error"},
-}
+_COMMON = {"exit_on_error": False, "allow_abbrev": False, "formatter_class": _Help}
 
 
 def _parser() -> ArgumentParser:
-    common = {"exit_on_error": False, "allow_abbrev": False, "formatter_class": _Help}
     parser = ArgumentParser(
         prog="spikeprune",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         version=__version__,
         usage="spikeprune COMMAND [options]",
-        **common,
+        **_COMMON,
     )
     commands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
-    names = textwrap.fill(", ".join(recipe_names()), 76, break_on_hyphens=False)
-    for name, command in _COMMANDS.items():
-        sub = ArgumentParser(
-            usage=f"spikeprune {name} {command.usage}",
-            description=command.description or command.summary,
-            epilog=command.epilog.replace("RECIPES", textwrap.indent(names, "  ")),
-            **common,
-        )
-        for argument in (*command.arguments, "--debug"):
-            sub.add_argument(argument, **_ARGUMENTS[argument])
-        if command.configures:
-            add_flags(sub)
-        commands.add_subcommand(name, sub, help=command.summary)
+    for name, command in COMMANDS.items():
+        commands.add_subcommand(name, _subparser(command), help=command.summary)
     return parser
 
 
-def _config(options: Mapping[str, Any]) -> RunConfig:
-    given = {n: v for n, v in options.items() if n not in {"recipe", "json", "debug"}}
-    recipe = read_recipe(options["recipe"]) if "recipe" in options else {}
-    values = merge(recipe, given)
-    for name in ("data", "model"):
-        if values.get(name) is None:
-            raise ConfigError(
-                f"--{name} is missing; give it, or start from a recipe by --recipe "
-                f"({', '.join(recipe_names())})"
-            )
-    return RunConfig.from_dict(values)
-
-
-def _run(options: Mapping[str, Any]) -> None:
-    config = _config(options)
-    check(config)
-    from spikeprune.lab.run import run
-
-    try:
-        with make_display() as display:
-            display.done(run(config, display=display))
-    except KeyboardInterrupt:
-        folder = config.folder
-        raise KeyboardInterrupt(f"the same command goes on with the run in {folder}") from None
-
-
-def _plan(options: Mapping[str, Any]) -> None:
-    config = _config(options)
-    check(config, folder=False)
-    from spikeprune.lab.plan import plan
-
-    _show(plan(config), options)
-
-
-def _evaluate(options: Mapping[str, Any]) -> None:
-    from spikeprune.lab.evaluate_run import evaluate_folder
-
-    folder = Path(options["folder"]).expanduser()
-    _show(
-        evaluate_folder(folder, data_root=options["data_root"], device=options["device"]), options
+def _subparser(command: Command) -> ArgumentParser:
+    names = textwrap.fill(", ".join(recipe_names()), 76, break_on_hyphens=False)
+    parser = ArgumentParser(
+        usage=f"spikeprune {command.name} {command.usage}",
+        description=command.description or command.summary,
+        epilog=command.epilog.replace("RECIPES", textwrap.indent(names, "  ")),
+        **_COMMON,
     )
-
-
-def _report(options: Mapping[str, Any]) -> None:
-    from spikeprune.lab.report import write_report
-
-    print(f"report: {write_report(Path(options['folder']).expanduser())}")
-
-
-def _show(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    if options["json"]:
-        print(json.dumps(values, indent=2))
-    else:
-        print_values(Console(), values)
-
-
-_CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
-_COMMANDS = {
-    "run": _Command(
-        *(_run, ("--recipe",), "the whole job", _CONFIGURE, _RUN, _EXAMPLES), configures=True
-    ),
-    "plan": _Command(
-        *(_plan, ("--recipe", "--json"), "what a run would do", _CONFIGURE, _PLAN),
-        configures=True,
-    ),
-    "evaluate": _Command(
-        *(_evaluate, ("folder", "--data_root", "--device", "--json")),
-        *("measure a finished run again, from its saved nets", "FOLDER [options]"),
-    ),
-    "report": _Command(
-        *(_report, ("folder",), "write report.html of a finished run again", "FOLDER [options]")
-    ),
-    "data": _Command(
-        lambda options: print_data(Console(), options["data_root"]),
-        *(("--data_root",), "list the data sets and where they are found"),
-    ),
-    "methods": _Command(lambda _: Console().print(methods_table()), (), "list the pruning methods"),
-    "recipes": _Command(lambda _: Console().print(recipes_table()), (), "list the shipped recipes"),
-}
+    for argument in (*command.arguments, _DEBUG):
+        parser.add_argument(argument.name, **argument.options)
+    if command.configures:
+        add_flags(parser)
+    return parser
 
 
 @contextmanager
@@ -238,6 +101,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+def _own_flags(name: str) -> dict[str, object]:
+    """Return the type of every flag that is a command's own, for messages."""
+    arguments = COMMANDS[name].arguments if name in COMMANDS else ()
+    flags = (one for one in arguments if one.name.startswith("--"))
+    return {one.name.lstrip("-"): one.options.get("type", bool) for one in flags}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -255,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _quiet():
             options = _parser().parse_args(arguments).as_dict()
             command = options["command"]
-            _COMMANDS[command].function(options[command])
+            COMMANDS[command].function(options[command])
             sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -265,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _fail(f"interrupted; {stop or 'nothing is lost'}", INTERRUPTED)
     except ArgumentError as error:
-        return _fail(f"error: {explain(str(error))}", USAGE)
+        return _fail(f"error: {explain(str(error), _own_flags(arguments[0]))}", USAGE)
     except SpikePruneError as error:
         if "--debug" in arguments:
             raise

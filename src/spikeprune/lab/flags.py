@@ -132,12 +132,17 @@ def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def explain(message: str) -> str:
-    """Return jsonargparse's message in the words of this command line."""
+def explain(message: str, own: Mapping[str, Any] | None = None) -> str:
+    """Return jsonargparse's message in the words of this command line.
+
+    Args:
+        message: of jsonargparse.
+        own: type hints of the flags that the command has beside those of `RunConfig`, by name.
+    """
     message = message.strip()
     key = re.search(r'Parser key "([\w.]+)"', message)
     value = re.findall(r"(?:Got|Given) value: (.*)", message)
-    names = flag_names()
+    names = {**(own or {}), **flag_names()}
     if key and value:
         name = next((n for n in names if key[1] == n or key[1].startswith(f"{n}.")), None)
         wanted = describe(names[name]) if name else "another value"
@@ -145,7 +150,7 @@ def explain(message: str) -> str:
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown and unknown[1].startswith("-"):
         flag = unknown[1].split("=")[0]
-        near = difflib.get_close_matches(flag.lstrip("-"), [*names, "recipe"], n=3)
+        near = difflib.get_close_matches(flag.lstrip("-"), names, n=3)
         hint = f"did you mean {' or '.join('--' + n for n in near)}?" if near else "see --help"
         return f"unknown option {flag}; {hint}"
     if unknown:

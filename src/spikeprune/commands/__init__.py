@@ -1,0 +1,22 @@
+"""The subcommands of the command line: a file and a row each."""
+
+from spikeprune.commands.base import Command
+from spikeprune.commands.folders import EVALUATE, REPORT
+from spikeprune.commands.lists import DATA, METHODS, RECIPES
+from spikeprune.commands.plan import PLAN
+from spikeprune.commands.run import RUN
+
+__all__ = ["COMMANDS"]
+
+_ROWS: tuple[Command, ...] = (
+    RUN,
+    PLAN,
+    EVALUATE,
+    REPORT,
+    DATA,
+    METHODS,
+    RECIPES,
+)
+
+COMMANDS: dict[str, Command] = {command.name: command for command in _ROWS}
+"""Every command by name, in the order of the help."""

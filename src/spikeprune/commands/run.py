@@ -1,0 +1,53 @@
+"""`spikeprune run`: the whole job."""
+
+from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
+from spikeprune.lab.check import check
+from spikeprune.lab.display import make_display
+
+__all__ = ["RUN"]
+
+_DESCRIPTION = """\
+Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
+into one folder. Every stage looks for its own output first: the same command
+again goes on where a run stopped.
+
+Start from a recipe, or give at least --data, --model and --sparsity. Flags win
+over the recipe, wherever they stand. Values are YAML: --augment '[crop, flip]',
+--model_args.width 0.5, --limits '{conv1: [0.5, 1]}', and null for nothing."""
+
+_EXAMPLES = """\
+examples:
+  spikeprune run --recipe smoke
+  spikeprune run --recipe demo --method magnitude --epochs.prune 4 --seed 1
+  spikeprune run --data cifar10 --data_root ~/data --model vgg16 --sparsity 0.9
+  spikeprune run --data my_data:loaders --model my_nets:build \\
+                 --weights net.safetensors --granularity channel \\
+                 --sparsity 0.5 --out runs/mine
+
+recipes (`spikeprune recipes` says what they run):
+RECIPES"""
+
+
+def _run(options: Options) -> None:
+    config = configuration(options)
+    check(config)
+    from spikeprune.lab.run import run
+
+    try:
+        with make_display() as display:
+            display.done(run(config, display=display))
+    except KeyboardInterrupt:
+        folder = config.folder
+        raise KeyboardInterrupt(f"the same command goes on with the run in {folder}") from None
+
+
+RUN = Command(
+    "run",
+    _run,
+    "the whole job",
+    CONFIGURE,
+    (RECIPE,),
+    configures=True,
+    description=_DESCRIPTION,
+    epilog=_EXAMPLES,
+)
