@@ -10,8 +10,9 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from spikeprune.adapters.base import fuse
 from spikeprune.engine.forward import forward
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.placement import channels_last, place
 
 __all__ = ["CASES", "QUICK", "Case", "Trainer", "ours", "spikingjelly", "spikingjelly_bf16"]
 
@@ -150,9 +151,10 @@ def ours(
 ) -> Trainer:
     """Return the net as a run trains it: fused, compiled, channels_last, static first layer."""
     model, x, y = _placed(case, net, size, device)
-    fuse(model)
-    model = model.to(memory_format=torch.channels_last)
-    x = x.contiguous(memory_format=torch.channels_last)
+    precision = "bf16" if bf16 else "fp32"
+    config = RunConfig(data="", model="", time_steps=case.time_steps, precision=precision)
+    place(model, config, hoisted=True)
+    x = channels_last(x)
 
     def run(model: nn.Module, images: Tensor) -> Tensor:
         return forward(model, images, time_steps=case.time_steps)

@@ -1,5 +1,6 @@
 """Benchmarks run; nothing is asserted on time."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -19,3 +20,20 @@ def test_quick_benchmarks_print_ratios_and_write_json(tmp_path):
         assert row["ours_cost"] > 0
         assert row["ratio"] == row["ours_cost"] / row["against_cost"]
         assert row["against"] in done.stdout
+
+
+def test_precision_is_compared_seed_by_seed_and_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    options = ["--recipe", "smoke", "--limit", "60", "--epochs", "1", "--seeds", "2"]
+    paths = ["--out", str(tmp_path / "runs"), "--json", str(tmp_path / "found.json")]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.precision", *options, *paths])
+    compare, results = importlib.import_module("benchmarks.precision"), []
+    for _ in range(2):
+        compare.main()
+        assert "difference, points" in capsys.readouterr().out
+        results.append(json.loads((tmp_path / "found.json").read_text()))
+    found = results[0]
+    assert results[1]["rows"] == found["rows"]  # seconds too: nothing was trained again
+    gaps = [row["bf16"]["dense"] - row["fp32"]["dense"] for row in found["rows"]]
+    assert found["totals"]["dense"]["differences"] == gaps
+    assert found["totals"]["dense"]["mean"] == sum(gaps) / 2

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from spikeprune import zoo
+from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.count import counting
 from spikeprune.engine.forward import forward
 from spikeprune.engine.wiring import trace
@@ -105,12 +106,13 @@ def test_zoo_counts_equal_slow_counts(name, arguments):
 
 def test_events_and_images_at_every_step():
     model = tiny("vgg-small", image_size=12)
+    hoist(model)
     _, counts, slow = both(model, images(T, B, 2, 12, 12))
     assert counts.layers["stem.conv"].slices == T * B
     assert counts.layers["stem.conv"].synops() == slow.synops("stem.conv")
     _, once, _ = both(model, images(B, 2, 12, 12))
     assert once.layers["stem.conv"].slices == B
-    every = tiny("vgg-small", image_size=12, static_stem=False)
+    every = tiny("vgg-small", image_size=12)
     _, each, _ = both(every, images(B, 2, 12, 12))
     assert each.layers["stem.conv"].synops() == T * once.layers["stem.conv"].synops()
     for name in ("body.conv2", "body.conv3", "head.classifier"):

@@ -7,6 +7,7 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
+from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.evaluate import evaluate
 from spikeprune.engine.forward import forward
 from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
@@ -147,7 +148,9 @@ def test_the_dictionary_is_what_metrics_json_holds():
 
 
 def test_the_first_layer_both_ways():
-    once, every, events = run(vgg()), run(vgg(static_stem=False)), run(vgg(), batches(events=True))
+    hoisted = vgg()
+    hoist(hoisted)
+    once, every, events = run(hoisted), run(vgg()), run(hoisted, batches(events=True))
     first = once.first_layer_macs_per_sample
     assert first == every.first_layer_macs_per_sample
     assert once.layers[0].synops == first["static"]

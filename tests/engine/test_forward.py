@@ -62,6 +62,16 @@ def test_layouts_agree(kind, request):
     torch.testing.assert_close(averaged, logits[0].mean(0, keepdim=True))
 
 
+def test_half_precision_becomes_the_model_s_and_logits_are_float32(static):
+    model = net("m")
+    expected = forward(model, static.bfloat16().float(), time_steps=T)
+    assert torch.equal(forward(model, static.bfloat16(), time_steps=T), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model[0](static).dtype == torch.bfloat16
+        assert forward(model, static, time_steps=T).dtype == torch.float32
+    assert forward(model.double(), static, time_steps=T).dtype == torch.float64
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_state_is_reset_before(layout, static):
     model = {"sequence": net("m"), "step": net("s"), "batch": OwnLoop(reduce=False)}[layout]
@@ -87,19 +97,19 @@ def small_vgg(**arguments):
 def test_a_model_that_accepts_static_gets_the_batch_as_it_is():
     model = small_vgg()
     shapes = []
-    model.stem.conv.register_forward_pre_hook(lambda m, args: shapes.append(args[0].shape))
+    model.register_forward_pre_hook(lambda m, args: shapes.append(tuple(args[0].shape)))
     x = torch.rand(B, 1, 8, 8)
     once = forward(model, x, time_steps=T)
     model.accepts_static = False
     expanded = forward(model, x, time_steps=T)
-    assert [shape[0] for shape in shapes] == [1, T]
+    assert shapes == [(B, 1, 8, 8), (T, B, 1, 8, 8)]
     torch.testing.assert_close(once, expanded)
     wrapped = nn.Module()
     wrapped.module = model
-    wrapped.forward = model.forward
+    wrapped.forward = lambda x: model(x)
     model.accepts_static = True
     torch.testing.assert_close(forward(wrapped, x, time_steps=T), once)
-    assert shapes[-1][0] == 1
+    assert shapes[-1] == (B, 1, 8, 8)
 
 
 def test_an_unknown_layout_lists_the_valid_ones(static):

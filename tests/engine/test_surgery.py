@@ -131,7 +131,7 @@ def test_masked_net_equals_cut_net(name, arguments, kind, reset):
 
 @pytest.mark.parametrize("name", ["vgg-small", "resnet19-pre", "sew-resnet18"])
 def test_paper_weight_neuron_events_and_single_channels(name):
-    model = tiny(name, preset="paper-weight", static_stem=False)
+    model = tiny(name, preset="paper-weight")
     x = torch.randn(3, 2, 2, 32, 32)
     groups = groups_of(model, x[0])
     assert difference(model, groups, draw_live(groups, 3, share=0.0), x) < 1e-5

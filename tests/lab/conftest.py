@@ -96,6 +96,7 @@ class FakeRun:
             "seed": self.seed,
             "device": "cpu",
             "threads": 2,
+            "precision": "bf16",
             "versions": {"python": "3.11", "torch": "2.13", "spikingjelly": "2.0.0"},
             "target": {"sparsity": 0.9, "budget": f"{self.granularity}s"},
             "static_first_layer": True,

@@ -92,7 +92,7 @@ def test_cuda_must_be_there(config, monkeypatch):
         check(config(device="cuda"))
     check(config(device="auto"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    check(config(device="cuda"))
+    check(config(device="cuda", precision="fp32"))
 
 
 def test_a_schedule_needs_an_event(config):

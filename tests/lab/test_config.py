@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 from docstring_parser import parse_from_object
 
+from spikeprune.engine import precision
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.config import (
     CHOICES,
@@ -24,7 +25,7 @@ def config(**values):
 FULL = {
     "limit": 100,
     "augment": ["crop", "flip"],
-    "model_args": {"widths": [8, 16], "head": "average", "static_stem": True},
+    "model_args": {"widths": [8, 16], "head": "average"},
     "sparsity": 0.9,
     "regrow_fraction": 0.1,
     "include": ["conv*"],
@@ -126,11 +127,12 @@ def test_folder_tells_runs_apart_and_has_no_separators_of_names():
 
 def test_dense_hash_is_pinned():
     """A changed value makes every cached dense net of every user useless: only on purpose."""
-    assert config_hash(config()) == "03e7592870fcfe80"
+    assert config_hash(config(precision="fp32")) == "f4f4176e3c96f76c"
 
 
 DENSE = {
     "fuse": False,
+    "static_first_layer": False,
     "data": "mnist",
     "data_root": "/x",
     "limit": 10,
@@ -173,13 +175,25 @@ NOT_DENSE = {
 }
 
 
+def test_auto_precision_is_settled_by_the_device_and_kept(monkeypatch, tmp_path):
+    for there, settled in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(precision, "has_bf16", lambda device, there=there: there)
+        assert config().precision == settled
+        config().save(tmp_path / f"{settled}.yaml")
+        assert config_hash(config()) == config_hash(config(precision=settled))
+    moved = RunConfig.load(tmp_path / "bf16.yaml")  # to a machine that would choose fp32
+    assert differences(moved, config()) == {"precision": ("bf16", "fp32")}
+    assert config_hash(moved) != config_hash(config())
+
+
 def test_dense_hash_depends_on_what_the_dense_net_depends_on():
-    base = config_hash(config())
+    base = config_hash(config(precision="bf16"))
+    assert base != config_hash(config(precision="fp32"))
     for name, value in DENSE.items():
-        assert config_hash(config(**{name: value})) != base, name
+        assert config_hash(config(precision="bf16", **{name: value})) != base, name
     for name, value in NOT_DENSE.items():
-        assert config_hash(config(**{name: value})) == base, name
-    covered = {*DENSE, *NOT_DENSE, "weights", "start"}
+        assert config_hash(config(precision="bf16", **{name: value})) == base, name
+    covered = {*DENSE, *NOT_DENSE, "weights", "start", "precision"}
     assert covered == {f.name for f in fields(RunConfig)}
 
 

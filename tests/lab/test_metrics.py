@@ -40,12 +40,11 @@ def test_the_command_can_be_pasted_whatever_the_folder_is_called():
 
 
 @pytest.mark.parametrize(
-    ("stem", "kind", "once"),
+    ("asked", "kind", "once"),
     [(True, "static", True), (False, "static", False), (True, "events", False)],
 )
-def test_the_first_layer_runs_once_for_static_images_alone(stem, kind, once):
-    arguments = {"widths": [4], "strides": [2], "static_stem": stem}
-    one = session(model_args=arguments)
+def test_the_first_layer_runs_once_for_static_images_alone(asked, kind, once):
+    one = session(static_first_layer=asked)
     data = one.data
     one.__dict__["data"] = replace(data, info=replace(data.info, kind=kind))
     assert assemble(one, DENSE, DENSE["metrics"], None)["static_first_layer"] is once

@@ -140,7 +140,7 @@ def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granula
         "arguments": {"classes": 10, "in_channels": 1, "image_size": 8, "time_steps": 2},
     }
     assert [row["name"] for row in metrics["pruned"]["layers"]] == ["eye", "mid", "out"]
-    assert metrics["static_first_layer"] is False
+    assert metrics["static_first_layer"] is (layout == "sequence")
     assert metrics["start"] == "checkpoint"
     dense = load_file("x/dense/model.safetensors")
     assert all(torch.equal(dense[n], t) for n, t in net.state_dict().items())

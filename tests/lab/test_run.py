@@ -42,6 +42,7 @@ COST = {
 TOP = {
     *("schema", "spikeprune", "method", "granularity", "command", "data", "model", "start"),
     *("time_steps", "seed", "device", "threads", "versions", "target", "static_first_layer"),
+    *("precision",),
     *("dense", "pruned", "cost", "regrowth", "criticality", "cut", "notes"),
 }
 EVENT = {
@@ -472,7 +473,8 @@ def test_the_memory_layout_is_a_matter_of_speed(tmp_path, granularity):
     """On this net both layouts give the same masks; sums may differ in the last digits."""
     masks = []
     for name, value in (("a", True), ("b", False)):
-        config = make(tmp_path / name, channels_last=value, granularity=granularity, device="auto")
+        same = {"granularity": granularity, "device": "auto", "precision": "fp32"}
+        config = make(tmp_path / name, channels_last=value, **same)
         run(config)
         masks.append(spikeprune.lab.saved.load_masks(config.folder))
     assert masks[0] == masks[1]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeprune.adapters import fused
+from spikeprune.adapters import fused, static
 from spikeprune.adapters import instruments as tools
 from spikeprune.adapters.base import SelfObserving, Sink
 from spikeprune.adapters.instruments import PassThrough, shadowed
@@ -174,6 +174,14 @@ class SpikingJelly:
     def unfuse(self, module: nn.Module) -> bool:
         """Give a fused neuron its own class back; see `adapters.base.Fusing`."""
         return fused.detach(module)
+
+    def hoist(self, module: nn.Module) -> bool:
+        """Let a stateless layer compute equal steps once; see `adapters.hoist.Hoisting`."""
+        return static.attach(module)
+
+    def unhoist(self, module: nn.Module) -> bool:
+        """Give a hoisted layer its own class back; see `adapters.hoist.Hoisting`."""
+        return static.detach(module)
 
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:
         """Return what stands in for the module's forward in a trace of one slice, if anything."""

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.engine.precision import exact, like_parameters
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ModelError
 
@@ -103,7 +104,7 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
     adapter = adapter_for(model)
     neurons = spiking_neurons(model)
     _check_neurons(adapter, neurons, wiring)
-    with adapter.tracing(model):
+    with exact(example.device), adapter.tracing(model):
         graph = _graph(model, example, neurons)
         names = {module: name for name, module in model.named_modules()}
         _check_layers(graph, names, wiring)
@@ -116,7 +117,7 @@ def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> 
     # Registered by exact class, neurons become nodes of the graph and members of its groups.
     pruners = {type(module): torch_pruning.ops.CustomizedPruner() for module in neurons.values()}
     # With an input that needs a gradient the graph is whole even if parameters are frozen.
-    x = example.detach().clone().requires_grad_()
+    x = like_parameters(model, example.detach()).clone().requires_grad_()
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(
         model,

@@ -14,6 +14,7 @@ from spikeprune.engine.dead import dead_channels
 from spikeprune.engine.forward import forward
 from spikeprune.engine.granularity import Channels
 from spikeprune.engine.modes import evaluating
+from spikeprune.engine.precision import exact
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.errors import ModelError
@@ -144,7 +145,7 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
     def run(net: nn.Module, x: Tensor) -> Tensor:
         return forward(net, x, time_steps=pruner.time_steps, layout=pruner.layout)
 
-    with evaluating(model):
+    with exact(batch.device), evaluating(model):
         chosen = _choose(pruner, run, batch)
         plan = plan_for(chosen.groups, chosen.live)
         difference, notes = _prove(model, plan, run, batch)

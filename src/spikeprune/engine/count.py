@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
+from spikeprune.adapters.hoist import computed
 from spikeprune.engine.wiring import Layer, Wiring
 from spikeprune.errors import ModelError
 from spikeprune.science.cost import conv_fan_out, conv_reads, conv_synops, linear_synops
@@ -28,7 +29,7 @@ class LayerCount:
         nonzero: `[C_in, *space]` int64, non-zero operands per input position.
         values: `[C_in, *space]` float64, sum of absolute operands; None where operands are
             spikes, or no neuron's.
-        slices: inputs seen, samples x steps (where the same input serves every step: x 1).
+        slices: inputs seen, samples x steps (x 1 where a hoisted layer computes one step).
         output_size: output positions per space axis.
     """
 
@@ -145,7 +146,7 @@ def _layer_hook(count: LayerCount, layer: Layer) -> Callable[..., None]:
     axes = count.weight.ndim - 1
 
     def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        x = args[0].detach()
+        x = computed(module, args[0]).detach()
         if layer.binary:
             nonzero = _spikes(x, axes, layer.name).long()
         else:

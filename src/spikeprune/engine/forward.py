@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikeprune.adapters.base import Adapter, adapter_for
+from spikeprune.engine.precision import like_parameters
 from spikeprune.errors import DataError, ModelError, unknown_name
 
 __all__ = ["LAYOUTS", "LOSSES", "forward", "is_static", "loss_by_name", "predict"]
@@ -36,20 +37,21 @@ def forward(
     Layouts, by what the model takes:
 
     - `sequence`: `[T, B, ...]`, giving `[T, B, K]`. A static batch goes in as it is when the model
-      has an attribute `accepts_static` that is true (or is a net of the zoo), else expanded to T.
+      has an attribute `accepts_static` that is true, else expanded to T (see `adapters.hoist`).
     - `step`: one slice `[B, ...]`, giving `[B, K]`; called T times.
     - `batch`: `[B, ...]`, with a time loop of its own; events go in as `[B, T, ...]`. It gives
       `[T, B, K]`, or `[B, K]`, which is returned as `[1, B, K]`.
 
     Args:
         model: the net.
-        x: static `[B, F]` or `[B, C, H, W]`; events `[T, B, F]` or `[T, B, C, H, W]`.
+        x: static `[B, F]` or `[B, C, H, W]`; events `[T, B, F]` or `[T, B, C, H, W]`. Another
+            floating type than that of the model's parameters is cast.
         time_steps: T.
         layout: one of `LAYOUTS`.
         adapter: the model's adapter, found when it is not given.
 
     Returns:
-        Logits `[T, B, K]`.
+        Logits `[T, B, K]`, at least float32: a softmax of bfloat16 logits would be unsound.
 
     Raises:
         ConfigError: an unknown layout.
@@ -65,7 +67,8 @@ def forward(
         )
     (adapter or adapter_for(model)).reset(model)
     run = {"sequence": _sequence, "step": _step, "batch": _batch}[layout]
-    return run(model, x, time_steps)
+    logits = run(model, like_parameters(model, x), time_steps)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _sequence(model: nn.Module, x: Tensor, time_steps: int) -> Tensor:
@@ -77,7 +80,7 @@ def _sequence(model: nn.Module, x: Tensor, time_steps: int) -> Tensor:
 
 def _accepts_static(model: nn.Module) -> bool:
     inner = getattr(model, "module", model)  # DistributedDataParallel hides attributes
-    return bool(getattr(inner, "accepts_static", hasattr(inner, "static_stem")))
+    return bool(getattr(inner, "accepts_static", False))
 
 
 def _step(model: nn.Module, x: Tensor, time_steps: int) -> Tensor:

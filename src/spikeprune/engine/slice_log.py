@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd
 
+from spikeprune.engine.precision import exact, like_parameters
 from spikeprune.errors import ModelError
 
 __all__ = ["LAYERS", "SliceLog", "operation"]
@@ -74,8 +75,10 @@ class SliceLog:
         Raises:
             ModelError: the model cannot run on one slice.
         """
-        x = example.detach()[:1].expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
+        x = like_parameters(model, example.detach()[:1])
+        x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
         with ExitStack() as stack:
+            stack.enter_context(exact(x.device))  # casts would part a weight from its layer
             stack.enter_context(_all_trainable(model))
             for name, module in self._parts.items():
                 hook = functools.partial(self._note, name)

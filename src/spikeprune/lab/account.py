@@ -22,6 +22,7 @@ __all__ = ["Card", "Cell", "cards", "cost_rows", "facts", "headline", "layer_tab
 
 _BYTES_PER_WEIGHT = 4
 _LATENCY_NOISE = 0.05
+_PRECISIONS = {"bf16": "bf16 in training steps (autocast), fp32 in all else", "fp32": "fp32"}
 _OPERANDS = {"spikes": "spikes", "analog": "analogue"}
 _LAYER_COLUMNS = (
     "layer",
@@ -118,6 +119,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("First layer", _first_layer(record)),
         ("Seed", str(run.get("seed", ""))),
         ("Device", f"{run.get('device', '')}{threads}"),
+        ("Precision", _PRECISIONS.get(str(run.get("precision")), "")),
         ("Versions", versions),
         ("Report", f"metrics schema {run.get('schema')}, spikeprune {run.get('spikeprune', '')}"),
     ]

@@ -13,6 +13,7 @@ from spikeprune.engine.options import (
     ChannelOptions,
     CriticalityOptions,
 )
+from spikeprune.engine.precision import PRECISIONS, resolve
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.convert import build, dump_yaml, parse_yaml
 from spikeprune.lab.paths import write_text
@@ -39,6 +40,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer.schedule": ("cosine", "step", "onecycle", "constant"),
     "loss": ("mean-logits", "per-step"),
     "device": ("cpu", "cuda", "auto"),
+    "precision": PRECISIONS,
 }
 """Valid values by dotted field name, for the fields whose values are a closed list."""
 
@@ -171,11 +173,20 @@ class RunConfig:
     """Memory layout that is usually faster on CPUs."""
     fuse: bool = True
     """Fused IF, LIF and PLIF neurons where they fit: same spikes, less time."""
+    precision: str = "auto"
+    """Of training; auto is bf16 where device has instructions for it, else fp32."""
+    static_first_layer: bool = True
+    """Run layers ahead of the neurons once per static image, not T times: same results."""
 
     def __post_init__(self) -> None:
-        """Settle `start`: weights given without a word are a checkpoint to prune."""
+        """Settle `start` and `precision`.
+
+        Weights given without a word are a checkpoint to prune. What `auto` came to is kept: the
+        run goes on in it, and is repeated in it, wherever that is.
+        """
         if self.start is None:
             object.__setattr__(self, "start", "checkpoint" if self.weights else "init")
+        object.__setattr__(self, "precision", resolve(self.precision, self.device))
 
     @property
     def dense_epochs(self) -> int:
@@ -236,7 +247,7 @@ class RunConfig:
 _DENSE_FIELDS = (
     *("data", "limit", "validation", "augment", "image_size", "binning", "batch_size"),
     *("model", "model_args", "time_steps", "neuron", "reset", "preset", "layout"),
-    *("optimizer", "loss", "seed", "fuse"),
+    *("optimizer", "loss", "seed", "fuse", "precision", "static_first_layer"),
 )
 
 

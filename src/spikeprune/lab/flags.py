@@ -38,7 +38,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Criticality": ("criticality",),
     "Channels": ("channels",),
     "Training": ("epochs", "optimizer", "loss", "seed"),
-    "Output and machine": ("out", "device", "threads", "channels_last", "fuse"),
+    "Output and machine": (
+        *("out", "device", "threads", "channels_last", "fuse", "precision", "static_first_layer"),
+    ),
 }
 """Headings of the help; every field of `RunConfig` stands under one."""
 

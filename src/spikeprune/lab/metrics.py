@@ -80,24 +80,19 @@ def assemble(
         "seed": config.seed,
         "device": str(session.device),
         "threads": torch.get_num_threads(),
+        "precision": config.precision,
         "versions": versions(),
         "target": {
             "sparsity": config.sparsity,
             "budget": config.channels.budget if config.granularity == "channel" else "weights",
         },
-        "static_first_layer": _runs_once(session),
+        "static_first_layer": session.runs_first_layer_once,
         "dense": dense["metrics"],
         "pruned": pruned,
     }
     return metrics | (
         _nothing_pruned(session, dense) if result is None else _pruning(session, dense, result)
     )
-
-
-def _runs_once(session: Session) -> bool:
-    """Whether the first layer runs once per image instead of T times."""
-    static = session.data.info.kind == "static"
-    return static and bool(getattr(session.fresh(), "static_stem", False))
 
 
 def _cost(session: Session, spent: Spent, dense: dict[str, Any]) -> dict[str, Any]:

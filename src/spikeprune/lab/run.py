@@ -59,8 +59,9 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         )
         check(config, steps_per_epoch=session.steps_per_epoch)
         session.preflight()
-        if session.unfused:
-            display.message(session.unfused)
+        for message in (session.unfused, session.slow_precision, session.static_obstacle):
+            if message:
+                display.message(message)
         _claim(session, folder)
         with held(folder.config, lambda: _refuse_second(folder)):
             dense = _dense(session, folder, display)

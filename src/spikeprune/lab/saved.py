@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.checkpoint import load_model_weights, save_tensors
 from spikeprune.engine.forward import forward
 from spikeprune.engine.surgery import Plan, apply_plan
@@ -117,6 +118,8 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
         net = apply_plan(build_model(**facts["model"]), facts["cut"])
     load_model_weights(net, files.model)
+    if ":" not in facts["model"]["name"]:  # code of a user's own may not stand an expanded output
+        hoist(net)
     return Predictor(net, facts).eval()
 
 

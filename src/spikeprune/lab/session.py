@@ -18,6 +18,7 @@ from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate
 from spikeprune.engine.forward import LAYOUTS, forward, loss_by_name
 from spikeprune.engine.observe import Observer
+from spikeprune.engine.precision import autocast, has_bf16
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.train import make_optimizer
 from spikeprune.engine.wiring import Wiring, trace
@@ -25,6 +26,12 @@ from spikeprune.errors import ConfigError, DataError, ModelError, SpikePruneErro
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.models import build_model, describe_model, said
+from spikeprune.lab.placement import (
+    channels_last,
+    first_layers_run_once,
+    place,
+    static_obstacle,
+)
 
 __all__ = ["Session", "choose_device"]
 
@@ -56,9 +63,7 @@ class _Moved:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for x, y in self.batches:
             x, y = x.to(self.device), y.to(self.device)
-            if self.channels_last and x.dim() == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            yield x, y
+            yield channels_last(x) if self.channels_last else x, y
 
 
 @dataclass(frozen=True)
@@ -142,15 +147,9 @@ class Session:
         return model
 
     def placed(self, model: nn.Module) -> nn.Module:
-        """Return `model` on the run's device, in its memory layout, neurons fused if asked for."""
-        model = model.to(self.device)
-        if self.config.fuse:
-            fuse(model)
-        if self.config.channels_last:
-            for parameter in model.parameters():
-                if parameter.dim() == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        return model
+        """Return `model` on the run's device, made to compute as the configuration says."""
+        hoisted = self.config.static_first_layer and not self.static_obstacle
+        return place(model.to(self.device), self.config, hoisted=hoisted)
 
     @property
     def unfused(self) -> str:
@@ -158,14 +157,51 @@ class Session:
         report = fuse(self.fresh())
         return str(report) if self.config.fuse and report.left else ""
 
+    @property
+    def slow_precision(self) -> str:
+        """Why the precision asked for is slow here; empty if it is not."""
+        if self.config.precision != "bf16" or has_bf16(self.device):
+            return ""
+        return (
+            f"precision bf16 without instructions for it on this device ({self.device.type}): the "
+            "same results, but slower than --precision fp32"
+        )
+
+    @cached_property
+    def static_obstacle(self) -> str:
+        """Why the net's first layers cannot be run once; empty if they can, or need not."""
+        c = self.config
+        if not c.static_first_layer or ":" not in c.model or self.data.info.kind != "static":
+            return ""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            model = build_model(**self.description).to(self.device)
+        # Two samples: of one alone a view across time steps would be possible.
+        return static_obstacle(model, self._run, torch.cat([self.example] * 2))
+
+    @cached_property
+    def runs_first_layer_once(self) -> bool:
+        """Whether the layers that read the image run once per image, not T times."""
+        static = self.data.info.kind == "static"
+        return static and first_layers_run_once(self.fresh(), self.wiring, self._run, self.example)
+
     def moved(self, batches: Batches) -> _Moved:
         """Return batches on the run's device and in its memory layout."""
         return _Moved(batches, self.device, self.config.channels_last)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Return input -> logits [T, B, K] of `model`."""
-        steps, layout = self.config.time_steps, self.config.layout
-        return lambda x: forward(model, x, time_steps=steps, layout=layout)
+        """Return input -> logits [T, B, K] of `model`: in the run's precision while it trains.
+
+        What is measured, in eval mode, is float32.
+        """
+
+        def run(x: Tensor) -> Tensor:
+            with autocast(self.config.precision if model.training else "fp32", self.device):
+                return self._run(model, x)
+
+        return run
+
+    def _run(self, model: nn.Module, x: Tensor) -> Tensor:
+        return forward(model, x, time_steps=self.config.time_steps, layout=self.config.layout)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:

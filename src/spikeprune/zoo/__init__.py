@@ -41,7 +41,6 @@ def build(
     neuron: str = "lif",
     reset: str = "hard",
     preset: str | None = None,
-    static_stem: bool = True,
     **arguments: Any,
 ) -> "SpikingNet":
     """Return a freshly initialised spiking model in step mode 'm'.
@@ -59,7 +58,6 @@ def build(
         reset: 'hard' (to 0) or 'soft' (threshold subtracted).
         preset: 'paper-weight' or 'paper-channel', which fix every constant of the neuron; without
             one the constants of 'paper-channel' hold.
-        static_stem: Run the first convolution once, not T times, when the image is static.
         **arguments: The model's own, such as `width` (see the functions of this package).
 
     Raises:
@@ -78,7 +76,6 @@ def build(
         **numbers,
         image_size=image_size,
         neuron=import_module("spikeprune.zoo.neurons").neuron_factory(neuron, reset, preset),
-        static_stem=static_stem,
     )
     model = function(task, **arguments)
     import_module("spikingjelly.activation_based.functional").set_step_mode(model, "m")
@@ -89,7 +86,6 @@ def build(
         "neuron": neuron,
         "reset": reset,
         "preset": preset,
-        "static_stem": static_stem,
         **{key: list(v) if isinstance(v, tuple) else v for key, v in arguments.items()},
     }
     return model

@@ -25,7 +25,6 @@ class Task:
         image_size: (height, width) in pixels.
         time_steps: T.
         neuron: Makes one fresh spiking neuron per call.
-        static_stem: Whether a static image passes the first convolution once instead of T times.
     """
 
     classes: int
@@ -33,7 +32,6 @@ class Task:
     image_size: tuple[int, int]
     time_steps: int
     neuron: Callable[[], nn.Module]
-    static_stem: bool = True
 
 
 @final
@@ -41,13 +39,12 @@ class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
     """A spiking classifier: `head(body(stem(x)))`.
 
     Step mode 'm' takes events `[T, B, C, H, W]` or static images `[B, C, H, W]` and returns logits
-    `[T, B, K]`. With static images the stem (first convolution and its norm) is the same at every
-    step: it runs once and its result is expanded over T, unless `static_stem` is off. Step mode
-    's' takes one slice `[B, C, H, W]` and returns `[B, K]`.
+    `[T, B, K]`; static images are expanded over T. Step mode 's' takes one slice `[B, C, H, W]` and
+    returns `[B, K]`.
 
     Args:
         task: Shapes, T and neuron.
-        parts: (stem, body, head). The stem has no state.
+        parts: (stem, body, head).
 
     Raises:
         DataError: (forward) an input of another shape or another number of time steps.
@@ -58,24 +55,16 @@ class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
         self.step_mode = "s"
         self.stem, self.body, self.head = parts
         self.time_steps = task.time_steps
-        self.static_stem = task.static_stem
+        self.accepts_static = True
         self.input_shape = (task.in_channels, *task.image_size)
         self.arguments: dict[str, Any] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[T, B, K]` (step mode 'm') or `[B, K]` (step mode 's')."""
         self._check(x)
-        if self.step_mode == "s":
-            slice_logits: Tensor = self.head(self.body(self.stem(x)))
-            return slice_logits
-        if x.dim() == 4:
-            x = x.unsqueeze(0)
-            if not self.static_stem:
-                x = x.expand(self.time_steps, *x.shape[1:])
-        x = self.stem(x)
-        if x.shape[0] != self.time_steps:
-            x = x.expand(self.time_steps, *x.shape[1:])
-        logits: Tensor = self.head(self.body(x))
+        if self.step_mode == "m" and x.dim() == 4:
+            x = x.expand(self.time_steps, *x.shape)
+        logits: Tensor = self.head(self.body(self.stem(x)))
         return logits
 
     def _check(self, x: Tensor) -> None:

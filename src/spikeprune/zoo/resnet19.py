@@ -66,7 +66,7 @@ def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> Sp
     """Pre-activation ResNet19, as in the paper: stem of 64, blocks [3, 3, 2] of 128, 256, 512.
 
     12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem is
-    the convolution alone: its norm is the first block's, after the static image is expanded.
+    the convolution alone: its norm is the first block's.
 
     Args:
         task: Shapes, T and neuron.

@@ -1,0 +1,136 @@
+"""SpikingJelly's stateless layers, computing equal time steps once; see `adapters.hoist`.
+
+As with fused neurons, a hoisted layer is the same object; only its class is a subclass of its own
+one, which survives copies and everything that walks over modules. Whether the steps are equal is
+asked in every forward.
+"""
+
+import functools
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = ["attach", "detach"]
+
+_PLAIN = "_plain_layer"
+_STATELESS = (
+    *("Conv1d", "Conv2d", "Conv3d", "WSConv2d", "Linear", "WSLinear"),
+    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm"),
+    *("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d"),
+    *("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "Flatten", "Upsample"),
+)
+
+
+def attach(module: nn.Module) -> bool:
+    """Hoist a layer, once or again; return whether it is hoisted now."""
+    if _PLAIN not in vars(type(module)):
+        if type(module) not in _kinds():  # a derived class may compute something else
+            return False
+        module.__class__ = _hoisted_class(cast(Any, type(module)))
+    return True
+
+
+def detach(module: nn.Module) -> bool:
+    """Give a layer its own class back; return whether it was hoisted."""
+    plain = vars(type(module)).get(_PLAIN)
+    if plain is not None:
+        module.__class__ = plain
+    return plain is not None
+
+
+class _Hoisted:
+    """What a hoisted class has before its SpikingJelly class."""
+
+    def hoists(self, x: Tensor) -> bool:
+        """Return whether one step of `x` is computed; see `adapters.hoist.Hoisted`."""
+        layer = cast(Any, self)
+        return (
+            layer.step_mode == "m"
+            and type(x) in (Tensor, nn.Parameter)  # no fake, distributed or wrapped tensor
+            and x.ndim > 2
+            and len(x) > 1
+            and x.stride(0) == 0
+            and x.numel() > 0
+            and not getattr(layer, "return_indices", False)
+            and not (_uses_batch(layer) and _samples(layer, x[0]) == 1)  # PyTorch refuses those
+            and "forward" not in vars(layer)
+            and not torch.compiler.is_compiling()
+            and not cast(Any, torch.jit).is_tracing()
+        )
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        run = cast(Any, super()).forward
+        if args or kwargs or not self.hoists(x):
+            return run(x, *args, **kwargs)
+        layer, step = cast(Any, self), _first(x)
+        counts = layer.training and getattr(layer, "running_var", None) is not None
+        before = layer.running_var.clone() if counts else None
+        y: Tensor = run(step.unsqueeze(0))
+        if before is not None:
+            _repeat_samples(layer, before, _samples(layer, step), len(x))
+        return y.expand(len(x), *y.shape[1:])
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # A class that is made at run time cannot be found by its name, for example by a worker.
+        plain = vars(type(self))[_PLAIN]
+        return _rebuilt, (plain,), cast(Any, super().__reduce_ex__(2))[2]
+
+
+@functools.cache
+def _kinds() -> frozenset[type]:
+    from spikingjelly.activation_based import layer
+
+    # A release without one of the classes simply has no such layer.
+    return frozenset(c for name in _STATELESS if (c := getattr(layer, name, None)))
+
+
+@functools.cache
+def _hoisted_class(plain: Any) -> Any:
+    members = {"__doc__": plain.__doc__, "__module__": plain.__module__, _PLAIN: plain}
+    return type(plain.__name__, (_Hoisted, plain), members)
+
+
+def _rebuilt(plain: Any) -> Any:
+    hoisted = _hoisted_class(plain)
+    return hoisted.__new__(hoisted)
+
+
+def _first(x: Tensor) -> Tensor:
+    """Return the first step of an expanded sequence.
+
+    Where nothing listens in between, it is the tensor that was expanded: the gradient of `x[0]`
+    would be T steps of which all but one are zeros.
+    """
+    base, step = x._base, x[0]
+    expanded = x.grad_fn is None or x.grad_fn.name() == "ExpandBackward0"
+    heard = x.requires_grad and (x.retains_grad or bool(x._backward_hooks))
+    if base is None or not expanded or heard or base.requires_grad != x.requires_grad:
+        return step
+    here = step.shape, step.stride(), step.storage_offset()
+    return base if here == (base.shape, base.stride(), base.storage_offset()) else step
+
+
+def _uses_batch(layer: Any) -> bool:
+    return isinstance(layer, _BatchNorm) and (layer.training or layer.running_var is None)
+
+
+def _samples(layer: Any, step: Tensor) -> int:
+    """Return over how many values of each channel of one step a BatchNorm takes its statistics."""
+    return step.numel() // step.shape[1]
+
+
+@torch.no_grad()
+def _repeat_samples(layer: Any, before: Tensor, samples: int, repeats: int) -> None:
+    """Correct a running variance updated with n samples to what n T samples give, all T times.
+
+    The update is (1 - f) before + f n / (n - 1) s, with the biased variance s, the same for n and
+    for n T samples. So the second term changes by the factor c = T (n - 1) / (T n - 1).
+    """
+    f = layer.momentum
+    if f is None:  # cumulative average; the count is that of this forward already
+        f = 1.0 / float(layer.num_batches_tracked)
+    c = repeats * (samples - 1) / (repeats * samples - 1)
+    # By `data`: as PyTorch's own update, it must not spoil the backward of an earlier forward.
+    layer.running_var.data.mul_(c).add_(before, alpha=(1 - c) * (1 - f))

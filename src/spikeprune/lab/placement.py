@@ -1,0 +1,101 @@
+"""How the nets of a run compute: device, memory layout, fused neurons, precision, first layers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import fuse, spiking_neurons
+from spikeprune.adapters.hoist import hoist, unhoist
+from spikeprune.engine.count import counting
+from spikeprune.engine.modes import evaluating
+from spikeprune.engine.precision import widen
+from spikeprune.engine.wiring import Wiring
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.models import said
+
+__all__ = ["channels_last", "first_layers_run_once", "place", "static_obstacle"]
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Return images `[B, C, H, W]` or events `[T, B, C, H, W]` with their channels last in memory.
+
+    SpikingJelly folds time into the batch, so each frame is laid out by itself. Other inputs are
+    returned as they are.
+    """
+    if x.dim() < 4:
+        return x
+    frames = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
+    return frames.view(*x.shape[:-3], *frames.shape[1:])
+
+
+def _weight_last(weight: Tensor) -> Tensor:
+    """Return the weight of a 2-d convolution with its channels last in memory.
+
+    Of an image with one channel PyTorch cannot tell the layout, so the weight decides that of the
+    output. With one channel the bytes are the same in both layouts; the strides say which it is.
+    """
+    _, channels, height, width = weight.shape
+    if channels == 1:
+        strides = (height * width, 1, width, 1)
+        return weight.contiguous().as_strided(weight.shape, strides)
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
+def place(model: nn.Module, config: RunConfig, *, hoisted: bool) -> nn.Module:
+    """Return `model`, changed in place, as `config` wants its nets to compute.
+
+    Args:
+        model: on the run's device.
+        config: of the run.
+        hoisted: whether its layers compute equal time steps once.
+    """
+    left = set(fuse(model).left if config.fuse else spiking_neurons(model))
+    if config.precision == "bf16":
+        # Fused neurons keep their potentials in float32 themselves; they step aside off the CPU.
+        on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+        widen(m for n, m in spiking_neurons(model).items() if n in left or not on_cpu)
+    (hoist if hoisted else unhoist)(model)
+    if config.channels_last:
+        for parameter in model.parameters():
+            if parameter.dim() == 4:
+                parameter.data = _weight_last(parameter.data)
+    return model
+
+
+@torch.no_grad()
+def static_obstacle(
+    model: nn.Module, run: Callable[[nn.Module, Tensor], Tensor], example: Tensor
+) -> str:
+    """Return why a net that works fails with its layers hoisted; empty if it does not.
+
+    Args:
+        model: a net of its own for this question; its layers are hoisted if they can be.
+        run: of a model and a static batch to logits.
+        example: such a batch.
+    """
+    with evaluating(model):
+        hoist(model)
+        try:
+            run(model, example)
+        except Exception as error:  # whatever the user's code raises
+            unhoist(model)
+            try:
+                run(model, example)
+            except Exception:  # not for this reason: the run says why when it uses the net
+                return ""
+            return (
+                f"the first layers run at every time step; this net cannot share one: {said(error)}"
+            )
+    return ""
+
+
+@torch.no_grad()
+def first_layers_run_once(
+    model: nn.Module, wiring: Wiring, run: Callable[[nn.Module, Tensor], Tensor], example: Tensor
+) -> bool:
+    """Return whether all layers that read the image compute one time step of a static batch."""
+    with evaluating(model), counting(model, wiring) as counts:
+        run(model, example)
+    ahead = [counts.layers[name] for name, layer in wiring.layers.items() if not layer.sources]
+    return all(count.slices == len(example) for count in ahead)
