@@ -6,7 +6,7 @@ asked in every forward.
 """
 
 import functools
-from typing import Any, cast
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -70,12 +70,32 @@ class _Hoisted:
         y: Tensor = run(step.unsqueeze(0))
         if before is not None:
             _repeat_samples(layer, before, _samples(layer, step), len(x))
-        return y.expand(len(x), *y.shape[1:])
+        return cast(Tensor, cast(Any, _Repeat).apply(y, len(x)))
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # A class that is made at run time cannot be found by its name, for example by a worker.
         plain = vars(type(self))[_PLAIN]
         return _rebuilt, (plain,), cast(Any, super().__reduce_ex__(2))[2]
+
+
+@final
+class _Repeat(torch.autograd.Function):
+    """Expands one step over time; the gradient keeps its memory format, which `expand` loses."""
+
+    @staticmethod
+    def forward(ctx: Any, step: Tensor, repeats: int) -> Tensor:
+        return step.expand(repeats, *step.shape[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        first, *others = gradients[0]
+        total = first.to(torch.promote_types(first.dtype, torch.float32), copy=True)
+        for other in others:
+            total += other
+        return total.to(first.dtype).unsqueeze(0), None
+
+
+_EXPANDING = ("ExpandBackward0", "_RepeatBackward")
 
 
 @functools.cache
@@ -104,7 +124,7 @@ def _first(x: Tensor) -> Tensor:
     would be T steps of which all but one are zeros.
     """
     base, step = x._base, x[0]
-    expanded = x.grad_fn is None or x.grad_fn.name() == "ExpandBackward0"
+    expanded = x.grad_fn is None or x.grad_fn.name() in _EXPANDING
     heard = x.requires_grad and (x.retains_grad or bool(x._backward_hooks))
     if base is None or not expanded or heard or base.requires_grad != x.requires_grad:
         return step
