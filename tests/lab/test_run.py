@@ -480,6 +480,21 @@ def test_the_memory_layout_is_a_matter_of_speed(tmp_path, granularity):
     assert masks[0] == masks[1]
 
 
+def test_slow_precision_is_said_once(tmp_path, monkeypatch):
+    class Heard(Silent):
+        messages = ()
+
+        def message(self, text):
+            self.messages += (text,)
+
+    monkeypatch.setattr("spikeprune.lab.session.has_bf16", lambda device: False)
+    display = Heard()
+    values = {"method": "dense", "sparsity": None, "epochs": {"dense": 1}, "precision": "bf16"}
+    run(make(tmp_path / "x", **values), display=display)
+    assert sum("without instructions" in text for text in display.messages) == 1
+    assert read_json(tmp_path / "x" / "metrics.json")["precision"] == "bf16"
+
+
 def test_run_needs_no_display(tmp_path, capsys):
     run(make(tmp_path / "x", epochs={"prune": 1, "finetune": 0}))
     assert capsys.readouterr().out == ""
