@@ -198,7 +198,7 @@ def test_the_command_line_goes_on_with_a_run_that_was_interrupted(
     config = make(tmp_path / "x", granularity=granularity)
     config.save(tmp_path / "mine.yaml")
     display = Stops({("epoch", "prune", 2)}, KeyboardInterrupt)
-    monkeypatch.setattr("spikeprune.cli.make_display", lambda: display)
+    monkeypatch.setattr("spikeprune.commands.run.make_display", lambda: display)
     assert main(["run", "--recipe", str(tmp_path / "mine.yaml")]) == 130
     assert "the same command goes on with the run" in capsys.readouterr().err
     assert main(["run", "--recipe", str(tmp_path / "mine.yaml")]) == 0
