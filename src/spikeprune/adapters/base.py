@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -24,11 +24,14 @@ __all__ = [
     "Adapter",
     "FuseReport",
     "Fusing",
+    "Inference",
+    "Inferring",
     "SelfObserving",
     "Sink",
     "adapter_for",
     "adapters",
     "fuse",
+    "infer_by",
     "register",
     "spiking_neurons",
     "unfuse",
@@ -37,6 +40,10 @@ __all__ = [
 Sink = Callable[[Tensor], None]
 """Takes potentials relative to threshold, `x = H - V_th`, charged and before reset, detached, as
 `[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""
+
+Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
+"""Runs a neuron without gradients: input `[T, B, *]`, V_0, `adapters.membrane.Dynamics` -> spikes
+`[T, B, *]` and V_T, or None for what it does not know."""
 
 
 @runtime_checkable
@@ -143,6 +150,15 @@ class Fusing(Protocol):
         ...
 
 
+@runtime_checkable
+class Inferring(Protocol):
+    """An adapter whose fused neurons can run by a body that is given to them."""
+
+    def infer_by(self, module: nn.Module, body: Inference) -> bool:
+        """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
+        ...
+
+
 @dataclass(frozen=True)
 class FuseReport:
     """What `fuse` did.
@@ -229,6 +245,19 @@ def fuse(model: nn.Module) -> FuseReport:
             else:
                 left[name] = reason
     return FuseReport(tuple(fused), left)
+
+
+def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
+    """Let fused neurons run by `body` where no gradient is asked for; return their names.
+
+    `body` must give the same spikes as the neuron, bit for bit; `unfuse` takes it away again.
+    """
+    inferring = [adapter for adapter in adapters() if isinstance(adapter, Inferring)]
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if any(adapter.infer_by(module, body) for adapter in inferring)
+    )
 
 
 def unfuse(model: nn.Module) -> tuple[str, ...]:

@@ -14,18 +14,19 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Sink
+from spikeprune.adapters.base import Inference, Sink
 from spikeprune.adapters.describe import describe
 from spikeprune.adapters.instruments import first_input
 from spikeprune.adapters.membrane import Dynamics
 from spikeprune.adapters.multistep import run
 from spikeprune.adapters.twin import replay
 
-__all__ = ["attach", "detach"]
+__all__ = ["attach", "detach", "infer_by"]
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SINKS = "_potential_sinks"
 _PLAIN = "_plain_class"
+_INFERENCE = "_inference"
 
 
 def attach(module: nn.Module) -> str | None:
@@ -49,6 +50,15 @@ def detach(module: nn.Module) -> bool:
     fused = _PLAIN in vars(type(module))
     if fused:
         module.__class__ = _plain_class(module)
+        vars(module).pop(_INFERENCE, None)
+    return fused
+
+
+def infer_by(module: nn.Module, body: Inference) -> bool:
+    """Let a fused neuron run by `body` without gradients; return whether it is fused."""
+    fused = _PLAIN in vars(type(module))
+    if fused:
+        vars(module)[_INFERENCE] = body
     return fused
 
 
@@ -67,12 +77,19 @@ class _Fused:
         dynamics = _dynamics(node, (x_seq, *args), kwargs)
         if dynamics is None:
             return cast(Any, super()).multi_step_forward(x_seq, *args, **kwargs)
+        state, sinks = _state(node, x_seq), vars(node).get(_SINKS, ())
+        body = vars(node).get(_INFERENCE)
+        if body is not None and not sinks and not torch.is_grad_enabled():
+            inferred = body(x_seq, state, dynamics)
+            if inferred is not None:
+                spikes, node._memories["v"] = inferred
+                return spikes
         spikes, node._memories["v"] = run(
             x_seq,
-            _state(node, x_seq),
+            state,
             dynamics,
             weight=getattr(node, "w", None),
-            sinks=vars(node).get(_SINKS, ()),
+            sinks=sinks,
         )
         return spikes
 

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters import fused, static
 from spikeprune.adapters import instruments as tools
-from spikeprune.adapters.base import SelfObserving, Sink
+from spikeprune.adapters.base import Inference, SelfObserving, Sink
 from spikeprune.adapters.instruments import PassThrough, shadowed
 from spikeprune.adapters.twin import replay, twin_of
 from spikeprune.errors import ModelError
@@ -182,6 +182,10 @@ class SpikingJelly:
     def unhoist(self, module: nn.Module) -> bool:
         """Give a hoisted layer its own class back; see `adapters.hoist.Hoisting`."""
         return static.detach(module)
+
+    def infer_by(self, module: nn.Module, body: Inference) -> bool:
+        """Let a fused neuron run by `body`; see `adapters.base.Inferring`."""
+        return fused.infer_by(module, body)
 
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:
         """Return what stands in for the module's forward in a trace of one slice, if anything."""

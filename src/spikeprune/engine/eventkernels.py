@@ -1,0 +1,219 @@
+"""The loops of the event-driven runtime, compiled by numba: plain arrays in, arrays filled.
+
+Imported only where numba is installed. All arrays are contiguous; every kernel works on a range of
+output channels or planes, releases the interpreter's lock and starts no thread of its own, so that
+nothing competes with the threads of PyTorch. Sums may be fused (a * b + c rounded once) but are
+never reordered; the neuron's arithmetic is not even fused.
+"""
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+__all__ = ["collect", "fire", "lanes", "max_pool", "scatter", "unfold"]
+
+
+def _jit(**options: Any) -> Any:
+    """Return the decorator: compiled code is kept on disk where some folder can be written."""
+
+    def decorate(function: Any) -> Any:
+        common = {"nogil": True, "error_model": "numpy", **options}
+        try:
+            return nb.njit(cache=True, **common)(function)
+        except RuntimeError:  # no folder to keep it in: compiled anew by every process
+            return nb.njit(**common)(function)
+
+    return decorate
+
+
+_fused = _jit(fastmath={"contract"})
+_exact = _jit()
+
+
+@_fused
+def unfold(x: Any, where: Any, padded: Any, first: int, last: int) -> None:
+    """Copy channels first..last of `x` `[N, C, H, W]` into `padded`, whose margins are 0.
+
+    `where` is (pad_y, pad_x, stride_y, stride_x, H', W'): what lies `stride` apart becomes
+    adjacent, `padded` is `[C, stride_y, stride_x, H', N, W']`, and so every weight reads one run.
+    """
+    pad_y, pad_x, stride_y, stride_x, height, width = where
+    rows = x.shape[0]
+    plane = height * rows * width
+    for c in range(first, last):
+        for n in range(rows):
+            for y in range(x.shape[2]):
+                q = y + pad_y
+                phase = (c * stride_y + q % stride_y) * stride_x
+                start = phase * plane + (q // stride_y * rows + n) * width
+                given = x[n, c, y]
+                if stride_x == 1:
+                    taken = padded[start + pad_x :][: len(given)]
+                    for i in range(len(given)):
+                        taken[i] = given[i]
+                else:
+                    for i in range(len(given)):
+                        p = i + pad_x
+                        padded[start + p % stride_x * plane + p // stride_x] = given[i]
+
+
+@_fused
+def lanes(padded: Any, table: Any, bias: Any, out: Any, width: int, first: int, last: int) -> None:
+    """Write output channels first..last: every live weight times a run of inputs, eight at a time.
+
+    `table` is (starts per output channel, offset and value of each live weight); `out` is
+    `[N, C, H, W]`, `width` that of a row of `padded`.
+    """
+    starts, offsets, values = table
+    rows, _, height, breadth = out.shape
+    size = height * rows * width - (width - breadth)
+    run = np.empty(size, out.dtype)
+    for c in range(first, last):
+        run[:] = bias[c]
+        i, end = starts[c], starts[c + 1]
+        while i + 8 <= end:
+            a, w = offsets[i : i + 8], values[i : i + 8]
+            w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+            p0, p1, p2 = padded[a[0] :][:size], padded[a[1] :][:size], padded[a[2] :][:size]
+            p3, p4, p5 = padded[a[3] :][:size], padded[a[4] :][:size], padded[a[5] :][:size]
+            p6, p7 = padded[a[6] :][:size], padded[a[7] :][:size]
+            for k in range(size):
+                low = w0 * p0[k] + w1 * p1[k] + w2 * p2[k] + w3 * p3[k]
+                high = w4 * p4[k] + w5 * p5[k] + w6 * p6[k] + w7 * p7[k]
+                run[k] += low + high
+            i += 8
+        for j in range(i, end):
+            weight, p = values[j], padded[offsets[j] :][:size]
+            for k in range(size):
+                run[k] += weight * p[k]
+        for y in range(height):
+            for n in range(rows):
+                start = (y * rows + n) * width
+                for i in range(breadth):
+                    out[n, c, y, i] = run[start + i]
+
+
+@_fused
+def collect(x: Any, where: Any, breadth: int, events: Any, counts: Any) -> None:
+    """List what is not 0 in `x` `[N, C, H, W]`: events `[N, C H W]` and how many per n.
+
+    `events` is (row of the weight table, place in the accumulator, value); `where` as in `unfold`,
+    `breadth` is that of the accumulator.
+    """
+    pad_y, pad_x, stride_y, stride_x, _, _ = where
+    table_rows, places, values = events
+    for n in range(x.shape[0]):
+        count = 0
+        for c in range(x.shape[1]):
+            for y in range(x.shape[2]):
+                q = y + pad_y
+                phase = (c * stride_y + q % stride_y) * stride_x
+                place = q // stride_y * breadth
+                for i in range(x.shape[3]):
+                    # Written always, kept only if it is not 0: there is no branch to mispredict.
+                    p = i + pad_x
+                    table_rows[n, count] = phase + p % stride_x
+                    places[n, count] = place + p // stride_x
+                    values[n, count] = x[n, c, y, i]
+                    count += x[n, c, y, i] != 0
+        counts[n] = count
+
+
+@_fused
+def scatter(
+    events: Any, counts: Any, table: Any, bias: Any, sums: Any, margin: Any, out: Any, part: Any
+) -> None:
+    """Add to output channels of some parts: every event times the live weights of its channel.
+
+    `table` is (starts `[rows, parts + 1]`, offset and value of each live weight, first channel of
+    every part); `sums` is the accumulator `[C, H', W']` of one n, which has a `margin` (y, x), so
+    nothing is checked per weight.
+    """
+    rows, places, spikes = events
+    starts, offsets, values, channels = table
+    first, last = part
+    flat = sums.reshape(-1)
+    for n in range(len(counts)):
+        for c in range(channels[first], channels[last]):
+            sums[c] = bias[c]
+        for e in range(counts[n]):
+            row, place, spike = rows[n, e], np.uint64(places[n, e]), spikes[n, e]
+            for i in range(starts[row, first], starts[row, last]):
+                flat[place + np.uint64(offsets[i])] += spike * values[i]
+        for c in range(channels[first], channels[last]):
+            for y in range(out.shape[2]):
+                for i in range(out.shape[3]):
+                    out[n, c, y, i] = sums[c, y + margin[0], i + margin[1]]
+
+
+@_exact
+def _charge(x: Any, v: Any, h: Any, kind: Any) -> None:
+    """Write the potentials before the reset; `kind` as in `fire`."""
+    _, reset, leak, leaks, divides, decay_input, _ = kind
+    # One loop for each case: a choice inside it would keep it from using vector instructions.
+    if not leaks:
+        for i in range(len(h)):
+            h[i] = v[i] + x[i]
+    elif decay_input and divides:
+        for i in range(len(h)):
+            h[i] = (x[i] - (v[i] - reset)) / leak + v[i]
+    elif decay_input:
+        for i in range(len(h)):
+            h[i] = (x[i] - (v[i] - reset)) * leak + v[i]
+    elif divides:
+        for i in range(len(h)):
+            h[i] = v[i] - (v[i] - reset) / leak + x[i]
+    else:
+        for i in range(len(h)):
+            h[i] = v[i] - (v[i] - reset) * leak + x[i]
+
+
+@_exact
+def fire(x: Any, v: Any, kind: Any, spikes: Any, first: int, last: int) -> None:
+    """Run neurons first..last of `x` `[T, n]` through time; `v` `[n]` goes from V_0 to V_T.
+
+    `kind` is (threshold, reset, leak, leaks, divides, decay_input, soft), see
+    `adapters.membrane`: the operations and their order are the same.
+    """
+    threshold, reset, _, _, _, _, soft = kind
+    h, state = np.empty(last - first, x.dtype), v[first:last]
+    for t in range(x.shape[0]):
+        taken = spikes[t, first:last]
+        _charge(x[t, first:last], state, h, kind)
+        for i in range(len(h)):
+            taken[i] = h[i] >= threshold
+        if soft:
+            for i in range(len(h)):
+                state[i] = h[i] - taken[i] * threshold
+        else:
+            for i in range(len(h)):
+                state[i] = (h[i] - taken[i] * h[i]) + taken[i] * reset
+
+
+@_exact
+def max_pool(x: Any, window: Any, out: Any, first: int, last: int) -> None:
+    """Write planes first..last of the max pool of `x` `[n, H, W]`.
+
+    `window` is (size_y, size_x, stride_y, stride_x, pad_y, pad_x).
+    """
+    size_y, size_x, stride_y, stride_x, pad_y, pad_x = window
+    height, width = x.shape[1], x.shape[2]
+    # One row at a time: down the window first, then along it, between margins of -inf.
+    row = np.full(width + 2 * pad_x, -np.inf, x.dtype)
+    inner = row[pad_x : pad_x + width]
+    for n in range(first, last):
+        for y in range(out.shape[1]):
+            top = y * stride_y - pad_y
+            inner[:] = x[n, max(top, 0)]
+            for a in range(max(top, 0) + 1, min(top + size_y, height)):
+                given = x[n, a]
+                for i in range(width):
+                    inner[i] = given[i] if given[i] > inner[i] else inner[i]
+            best = out[n, y]
+            for i in range(len(best)):
+                best[i] = row[i * stride_x]
+            for b in range(1, size_x):
+                for i in range(len(best)):
+                    other = row[i * stride_x + b]
+                    best[i] = other if other > best[i] else best[i]

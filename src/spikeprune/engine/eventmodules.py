@@ -1,0 +1,240 @@
+"""Modules of the event-driven runtime, in place of layers, pools and the body of neurons."""
+
+import functools
+import importlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeprune.engine.eventtables import (
+    PARTS,
+    Geometry,
+    geometry_of,
+    lane_table,
+    scatter_table,
+)
+
+__all__ = ["KERNELS", "EventLayer", "EventPool", "fire"]
+
+KERNELS = ("events", "lanes")
+_MOST_ROWS = 16
+_GRAIN = 2**16  # neurons and steps below which a thread of its own does not pay
+
+Task = Callable[[int, int], None]
+
+
+@functools.cache
+def _kernels() -> Any:
+    """Return the compiled loops; numba, an optional package, is imported where they are used."""
+    return importlib.import_module("spikeprune.engine.eventkernels")
+
+
+@final
+class EventLayer(nn.Module):
+    """A linear layer or convolution of which only live weights cost.
+
+    By the kernel `events` a live weight costs once for every non-zero input, which it multiplies;
+    by the kernel `lanes` once for every output position, eight or sixteen of which share an
+    instruction. Inputs other than float32 on the CPU pass through the dense layer. There are no
+    gradients.
+
+    Args:
+        layer: the layer, in whose place this one stands; it is kept for other inputs.
+        kernel: one of `KERNELS`.
+        parts: threads that share the output channels, at most those that torch is set to.
+    """
+
+    def __init__(self, layer: nn.Module, kernel: str, parts: int = 1) -> None:
+        super().__init__()
+        self.dense, self.kernel, self.parts = layer, kernel, parts
+        self._plans: dict[tuple[int, ...], _Lanes | _Events] = {}
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output for any leading axes."""
+        layer: Any = self.dense
+        if not _plain(x):
+            outside: Tensor = layer(x)
+            return outside
+        space = layer.weight.ndim - 2
+        lead, size = x.shape[: x.ndim - space - 1], tuple(x.shape[x.ndim - space :])
+        count = lead.numel()
+        rows = next((r for r in range(min(count, _MOST_ROWS), 0, -1) if count % r == 0), 1)
+        plan = self._plan(rows, size)
+        g = plan.geometry
+        flat = x.detach().reshape(count, g.channels, *g.size).contiguous().numpy()
+        out = torch.empty(count, g.out_channels, *g.out_size)
+        for first in range(0, count, rows):
+            part = slice(first, first + rows)
+            plan.run(flat[part], out.numpy()[part], min(self.parts, torch.get_num_threads()))
+        return out.reshape(*lead, g.out_channels, *g.out_size[2 - space :])
+
+    def _plan(self, rows: int, size: tuple[int, ...]) -> "_Lanes | _Events":
+        key = (rows, *size)
+        if key not in self._plans:
+            kind: Any = _Lanes if self.kernel == "lanes" else _Events
+            self._plans[key] = kind(self.dense, geometry_of(self.dense, rows, size))
+        return self._plans[key]
+
+    def extra_repr(self) -> str:
+        """Say how it is computed."""
+        return f"kernel={self.kernel!r}, parts={self.parts}"
+
+
+class _Lanes:
+    """Tables and workspace of one layer for one shape of input."""
+
+    def __init__(self, layer: Any, geometry: Geometry) -> None:
+        self.geometry, self.where, self.width = geometry, geometry.where, geometry.unfolded[1]
+        self.bias = _bias(layer, geometry)
+        self.table = lane_table(layer.weight, getattr(layer, "groups", 1), geometry)
+        self.padded = np.zeros(geometry.padded_length, np.float32)
+
+    def run(self, x: Any, out: Any, parts: int) -> None:
+        g = self.geometry
+        spread(lambda a, b: _kernels().unfold(x, self.where, self.padded, a, b), g.channels, parts)
+
+        def task(first: int, last: int) -> None:
+            _kernels().lanes(self.padded, self.table, self.bias, out, self.width, first, last)
+
+        spread(task, g.out_channels, parts)
+
+
+class _Events:
+    """The same for the other kernel."""
+
+    def __init__(self, layer: Any, geometry: Geometry) -> None:
+        g = self.geometry = geometry
+        self.where, self.margin, self.width = g.where, g.margin, g.summed[1]
+        self.bias = _bias(layer, g)
+        self.table = scatter_table(layer.weight, getattr(layer, "groups", 1), g)
+        self.sums = np.empty((g.out_channels, *g.summed), np.float32)
+        shape = (g.rows, g.channels * g.size[0] * g.size[1])
+        self.events = (
+            *(np.empty(shape, np.uint32), np.empty(shape, np.uint32)),
+            np.empty(shape, np.float32),
+        )
+        self.counts = np.empty(g.rows, np.int64)
+
+    def run(self, x: Any, out: Any, parts: int) -> None:
+        events, counts = self.events, self.counts
+        _kernels().collect(x, self.where, self.width, events, counts)
+
+        def task(first: int, last: int) -> None:
+            part = (first, last)
+            _kernels().scatter(
+                events, counts, self.table, self.bias, self.sums, self.margin, out, part
+            )
+
+        spread(task, PARTS, parts)
+
+
+@final
+class EventPool(nn.Module):
+    """A max pool over two axes, without the indices that PyTorch computes along.
+
+    Args:
+        pool: the pool in whose place this one stands; it is kept for other inputs.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.dense = pool
+        size, stride, pad = (_two(v) for v in (pool.kernel_size, pool.stride, pool.padding))
+        self.window = (*size, *stride, *pad)
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Whether a module is such a pool."""
+        return (
+            isinstance(module, nn.MaxPool2d)
+            and _two(module.dilation) == (1, 1)
+            and not module.ceil_mode
+            and not module.return_indices
+        )
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the pooled `[*, C, H', W']`."""
+        if not _plain(x):
+            outside: Tensor = self.dense(x)
+            return outside
+        size, stride, pad = self.window[:2], self.window[2:4], self.window[4:]
+        ends = zip(x.shape[-2:], pad, size, stride, strict=True)
+        planes = x.detach().reshape(-1, *x.shape[-2:]).contiguous()
+        out = torch.empty(len(planes), *((n + 2 * p - k) // s + 1 for n, p, k, s in ends))
+        given, taken = planes.numpy(), out.numpy()
+
+        def task(first: int, last: int) -> None:
+            _kernels().max_pool(given, self.window, taken, first, last)
+
+        spread(task, len(planes), _parts(x))
+        return out.reshape(*x.shape[:-2], *out.shape[1:])
+
+
+def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] | None:
+    """Run a neuron over all time steps, as `adapters.multistep.run` does, spikes bit for bit.
+
+    Args:
+        x: input `[T, B, *]`.
+        v: V_0 as `[B, *]` or one number for all.
+        dynamics: `adapters.membrane.Dynamics`.
+
+    Returns:
+        Spikes and V_T, or None for an input that is not float32 on the CPU.
+    """
+    if not _plain(x) or (isinstance(v, Tensor) and not _plain(v)):
+        return None
+    steps = x.detach().contiguous()
+    spikes = torch.empty_like(steps)
+    last = torch.empty(x.shape[1:])
+    last.copy_(v) if isinstance(v, Tensor) else last.fill_(v)
+    d, one = dynamics, np.float32
+    kind = (
+        *(one(d.threshold), one(d.reset or 0.0), one(1.0 if d.leak is None else d.leak)),
+        *(d.leak is not None, d.divides, d.decay_input, d.reset is None),
+    )
+    given, state, taken = (a.numpy() for a in (steps.flatten(1), last.flatten(), spikes.flatten(1)))
+    spread(lambda a, b: _kernels().fire(given, state, kind, taken, a, b), len(state), _parts(x))
+    return spikes, last
+
+
+def _plain(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu" and x.layout == torch.strided
+
+
+def _bias(layer: Any, geometry: Geometry) -> Any:
+    if layer.bias is None:
+        return np.zeros(geometry.out_channels, np.float32)
+    return layer.bias.detach().numpy()
+
+
+def _two(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _parts(x: Tensor) -> int:
+    return min(torch.get_num_threads(), max(1, x.numel() // _GRAIN))
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
+
+
+def spread(task: Task, count: int, parts: int) -> None:
+    """Run `task(first, last)` over 0..count in `parts` ranges at once, the last one here."""
+    if parts <= 1:
+        task(0, count)
+        return
+    if parts not in _pools:
+        _pools[parts] = ThreadPoolExecutor(parts - 1, "spikeprune-event")
+    bounds = [count * i // parts for i in range(parts + 1)]
+    others = [_pools[parts].submit(task, *bounds[i : i + 2]) for i in range(parts - 1)]
+    task(*bounds[-2:])
+    for other in others:
+        other.result()

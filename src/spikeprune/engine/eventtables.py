@@ -1,0 +1,193 @@
+"""The live weights of one layer, laid out for `eventkernels`: geometry and tables, no loops.
+
+A linear layer is a 1x1 convolution of a 1x1 image, a convolution over one axis has height 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+__all__ = ["PARTS", "Geometry", "geometry_of", "lane_table", "obstacle", "scatter_table"]
+
+PARTS = 8
+"""Parts of the output channels of a scatter table: at most as many threads share a layer."""
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a layer's weights reach, for inputs `[N, C, H, W]`; pairs are (y, x).
+
+    Attributes:
+        rows: N, slices that are computed together.
+        channels, size: C and (H, W) of the input.
+        out_channels, out_size: of the output.
+        kernel, stride, dilation: of the convolution.
+        padding: zeros before the first row and column.
+    """
+
+    rows: int
+    channels: int
+    size: Pair
+    out_channels: int
+    out_size: Pair
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Pair
+
+    @property
+    def margin(self) -> Pair:
+        """Rows and columns of outputs that a weight can reach before the input's own."""
+        return self._each(lambda a: (self.kernel[a] - 1) * self.dilation[a] // self.stride[a])
+
+    @property
+    def _strided(self) -> Pair:
+        return self._each(lambda a: (self.size[a] - 1 + self.padding[a]) // self.stride[a] + 1)
+
+    @property
+    def unfolded(self) -> Pair:
+        """Rows and columns of an unfolded plane."""
+        need = self._each(lambda a: self.out_size[a] + self.margin[a])
+        # The zeros before a row serve as those behind the row before it.
+        shared = self.padding[1] // self.stride[1]
+        return max(self._strided[0], need[0]), max(self._strided[1], need[1] - shared)
+
+    @property
+    def summed(self) -> Pair:
+        """Rows and columns of the accumulator of `scatter`."""
+        return self._each(lambda a: max(self._strided[a], self.out_size[a]) + self.margin[a])
+
+    def _each(self, of_axis: Callable[[int], int]) -> Pair:
+        return of_axis(0), of_axis(1)
+
+    @property
+    def where(self) -> tuple[int, ...]:
+        """What `unfold` and `collect` are told."""
+        return (*self.padding, *self.stride, *self.unfolded)
+
+    @property
+    def phases(self) -> int:
+        """Inputs a stride apart form a plane of their own: so many planes per channel."""
+        return self.stride[0] * self.stride[1]
+
+    @property
+    def plane(self) -> int:
+        """Elements of such a plane."""
+        return self.unfolded[0] * self.rows * self.unfolded[1]
+
+    @property
+    def padded_length(self) -> int:
+        """Elements of the unfolded input, and the zeros that the last row reads behind it."""
+        beyond = self.out_size[1] + self.margin[1]
+        return self.channels * self.phases * self.plane + beyond
+
+
+def obstacle(module: nn.Module) -> str | None:
+    """Return why a layer cannot be event-driven, or None."""
+    if isinstance(module, nn.Linear):
+        return None
+    if not isinstance(module, _ConvNd) or module.transposed:
+        return f"{type(module).__name__} is no linear layer or convolution"
+    if len(module.kernel_size) > 2:
+        return "convolutions over three axes have no event-driven form"
+    if module.padding_mode != "zeros":
+        return f"its padding is {module.padding_mode!r}, not zeros"
+    return None
+
+
+def geometry_of(module: Any, rows: int, size: tuple[int, ...]) -> Geometry:
+    """Return the geometry of a linear layer or convolution for inputs of spatial `size`."""
+    if isinstance(module, nn.Linear):
+        one = (1, 1)
+        inputs, outputs = module.in_features, module.out_features
+        return Geometry(rows, inputs, one, outputs, one, one, one, one, padding=(0, 0))
+    span = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+    if module.padding == "same":
+        before, total = [s // 2 for s in span], span
+    else:
+        before = [0] * len(span) if module.padding == "valid" else list(module.padding)
+        total = [2 * p for p in before]
+    out = [
+        (n + p - s - 1) // step + 1
+        for n, p, s, step in zip(size, total, span, module.stride, strict=True)
+    ]
+    return Geometry(
+        rows=rows,
+        channels=module.in_channels,
+        out_channels=module.out_channels,
+        size=_pair(size, 1),
+        out_size=_pair(out, 1),
+        kernel=_pair(module.kernel_size, 1),
+        stride=_pair(module.stride, 1),
+        dilation=_pair(module.dilation, 1),
+        padding=_pair(before, 0),
+    )
+
+
+def _pair(values: Any, filling: int) -> Pair:
+    return cast(Pair, ((filling,) * (2 - len(values)) + tuple(values))[-2:])
+
+
+@dataclass(frozen=True)
+class _Live:
+    """Every live weight: channels, phase of the input plane, and how far it reaches back."""
+
+    inputs: Any
+    outputs: Any
+    phase: Any
+    back: Any
+    values: Any
+
+
+def _live(weight: Tensor, groups: int, g: Geometry) -> _Live:
+    shape = (g.out_channels, -1, *g.kernel)
+    dense = weight.detach().reshape(shape).numpy()
+    outputs, inputs, ky, kx = np.nonzero(dense)
+    at = (ky * g.dilation[0], kx * g.dilation[1])
+    return _Live(
+        inputs=inputs + outputs // (g.out_channels // groups) * dense.shape[1],
+        outputs=outputs,
+        phase=at[0] % g.stride[0] * g.stride[1] + at[1] % g.stride[1],
+        back=(at[0] // g.stride[0], at[1] // g.stride[1]),
+        values=dense[outputs, inputs, ky, kx],
+    )
+
+
+def lane_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
+    """Return (starts per output channel, offset into the unfolded input, value) of live weights."""
+    live = _live(weight, groups, g)
+    down = live.back[0] * g.rows * g.unfolded[1] + live.back[1]
+    offsets = (live.inputs * g.phases + live.phase) * g.plane + down
+    return _starts(live.outputs, g.out_channels), offsets.astype(np.int64), live.values
+
+
+def scatter_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
+    """Return (starts `[rows, parts + 1]`, offset into the sums, value, first channel of a part).
+
+    A row is an input channel and phase. Weights of a row lie in the order of the output channel,
+    and so do its parts.
+    """
+    live = _live(weight, groups, g)
+    channels = np.arange(PARTS + 1) * g.out_channels // PARTS
+    part = np.searchsorted(channels, live.outputs, side="right") - 1
+    row = live.inputs * g.phases + live.phase
+    plane = g.summed[0] * g.summed[1]
+    place = (g.margin[0] - live.back[0]) * g.summed[1] + g.margin[1] - live.back[1]
+    offsets = live.outputs * plane + place
+    order = np.lexsort((offsets, row))
+    rows = g.channels * g.phases
+    flat = _starts((row * PARTS + part)[order], rows * PARTS)
+    starts = np.empty((rows, PARTS + 1), np.int64)
+    starts[:, :PARTS] = flat[:-1].reshape(rows, PARTS)
+    starts[:, PARTS] = flat[PARTS::PARTS]
+    return starts, offsets[order].astype(np.uint32), live.values[order], channels
+
+
+def _starts(keys: Any, count: int) -> Any:
+    return np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=count))]).astype(np.int64)
