@@ -22,6 +22,7 @@ GROUPS = {
     "memory": "memory:memory_rows",
     "pruning": "pruning:pruning_rows",
     "neurons": "neurons:neuron_rows",
+    "eventdriven": "eventdriven:event_rows",
 }
 """Name -> module:function(quick=...) of this package, which gives the rows."""
 

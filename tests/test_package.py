@@ -83,11 +83,15 @@ def test_pre_commit_hooks_need_nothing_from_elsewhere():
         assert any(re.match(rf"{command}\b", requirement) for requirement in dev)
 
 
+def _kept(path):
+    return "__pycache__" not in path.parts  # compiled code, also numba's
+
+
 def text_files():
     yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".coverage")
     for folder in ("src", "tests", "docs", "benchmarks", ".ci"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix not in {".pyc", ".png"} and path.is_file():
+            if path.suffix not in {".pyc", ".png"} and path.is_file() and _kept(path):
                 yield path
 
 

@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from spikeprune.engine.compact import Cut, compact, cut
 from spikeprune.engine.evaluate import evaluate
+from spikeprune.engine.eventdriven import event_driven
 from spikeprune.engine.metrics import Metrics
 from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
@@ -24,6 +25,7 @@ __all__ = [
     "compact",
     "cut",
     "evaluate",
+    "event_driven",
     "load",
     "score_loader",
     "trace",

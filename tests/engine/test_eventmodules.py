@@ -130,7 +130,12 @@ def test_strided_inputs_and_other_dtypes():
 
 @pytest.mark.parametrize(
     "pool",
-    [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.MaxPool2d((2, 3), (1, 2), (1, 0)), layer.MaxPool2d(2)],
+    [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d((2, 3), (1, 2), (1, 0)),
+        layer.MaxPool2d(2),
+    ],
     ids=str,
 )
 def test_max_pools(pool):

@@ -6,7 +6,9 @@ from safetensors.torch import load_file
 
 from spikeprune.cli import main
 from spikeprune.engine.checkpoint import save_tensors
+from spikeprune.engine.eventdriven import numba_installed
 from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.lab import evaluate_run
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.evaluate_run import evaluate_folder
 from spikeprune.lab.paths import RunFolder, read_json
@@ -48,6 +50,33 @@ def test_what_the_run_said_is_found_again_in_its_files(tmp_path, values):
         assert found[side]["latency_ms"].keys() == {"b1", "b32"}
     assert found["folder"] == str(folder.path)
     assert found["data"] == "scikit-learn digits"
+
+
+@pytest.mark.skipif(not numba_installed(), reason="numba is not installed")
+def test_a_weight_sparse_net_is_measured_event_driven_too(tmp_path):
+    folder = finish(tmp_path / "x")
+    for found in (read_json(folder.metrics), evaluate_folder(folder.path)):
+        event = found["event_driven"]
+        assert event["latency_ms"].keys() == {"b1", "b32"}
+        assert all(value > 0 for value in event["latency_ms"].values())
+        assert event["latency_threads"] == 1
+        assert event["layers"].keys() == {"dense", "events", "lanes"}
+        assert sum(event["layers"].values()) == 3
+        assert found["notes"] == []
+
+
+@pytest.mark.parametrize("values", [{"sparsity": 0.3}, {"granularity": "channel"}], ids=str)
+def test_a_net_without_many_zeros_is_not(tmp_path, values):
+    found = evaluate_folder(finish(tmp_path / "x", **values).path)
+    assert (found["event_driven"], found["notes"]) == (None, [])
+
+
+def test_without_numba_the_row_is_left_out_and_a_note_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_run, "numba_installed", lambda: False)
+    folder = finish(tmp_path / "x")
+    for found in (read_json(folder.metrics), evaluate_folder(folder.path)):
+        assert found["event_driven"] is None
+        assert "spikeprune[eventdriven]" in found["notes"][-1]
 
 
 def test_a_live_weight_of_0_is_live(tmp_path):

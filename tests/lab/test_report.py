@@ -148,6 +148,15 @@ def test_numbers_that_json_cannot_hold_become_gaps(plain):
 # --- the account ----------------------------------------------------------------------------
 
 
+def test_the_latency_of_the_event_driven_net_stands_beside(fake_run, tmp_path):
+    record = read_record(fake_run().write(tmp_path))
+    (card,) = (c for c in account.cards(record) if c.label == "Latency")
+    assert "event-driven" not in card.note
+    record.metrics["event_driven"] = {"latency_ms": {"b1": 1.25, "b32": 40.0}}
+    (card,) = (c for c in account.cards(record) if c.label == "Latency")
+    assert "event-driven, batch of 1: 1.25 ms" in card.note
+
+
 def test_the_headline_tells_what_got_worse(fake_run, tmp_path):
     record = read_record(fake_run(synops_factor=1.31).write(tmp_path))
     cards = {card.label: card for card in account.cards(record)}

@@ -84,7 +84,7 @@ class Stops(Silent):
         self._pass("event", row["event"])
 
 
-TIMES = {"latency_ms", "wall_seconds", "peak_rss_bytes", "seconds", "command"}
+TIMES = {"latency_ms", "event_driven", "wall_seconds", "peak_rss_bytes", "seconds", "command"}
 
 
 def timeless(value):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import spikeprune
+from spikeprune.engine.eventdriven import event_report, numba_installed
 from spikeprune.errors import ModelError, RunError
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
@@ -96,6 +97,18 @@ def test_a_newer_or_foreign_plan_is_refused(copy):
     copy.plan.unlink()
     with pytest.raises(RunError, match=r"plan\.json, which does not exist"):
         spikeprune.load(copy.path)
+
+
+@pytest.mark.skipif(not numba_installed(), reason="numba is not installed")
+def test_a_loaded_net_can_be_made_event_driven(copy):
+    net = spikeprune.load(copy.path)
+    x = torch.rand(3, 1, 8, 8)
+    faster = net.event_driven(x, choice="lanes")
+    with torch.no_grad():
+        torch.testing.assert_close(faster(x), net(x), rtol=0, atol=1e-5)
+    assert {row.choice for row in event_report(faster).values()} == {"lanes"}
+    assert not event_report(net)
+    assert faster.classes == net.classes
 
 
 def test_tensors_that_do_not_fit_the_plan_are_refused(copy):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -228,7 +229,12 @@ def _first_layers(
 
 @torch.no_grad()
 def latencies(
-    models: Mapping[str, nn.Module], x: Tensor, *, time_steps: int, layout: str = "sequence"
+    models: Mapping[str, nn.Module],
+    x: Tensor,
+    *,
+    time_steps: int,
+    layout: str = "sequence",
+    ready: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
     """Return the latency of several nets, measured in turns on copies with folded BatchNorms.
 
@@ -237,16 +243,18 @@ def latencies(
         x: a batch of inputs.
         time_steps: T.
         layout: how they are called, see `engine.forward.forward`.
+        ready: further nets that are run as they are, such as those of `event_driven`.
 
     Returns:
         Median milliseconds for batches of 1 and 32 by net: `{name: {"b1", "b32"}}`.
     """
     one_slice = x[:1] if is_static(x) else x[0, :1]
+    nets = {name: fold_batchnorm(model, one_slice) for name, model in models.items()} | dict(ready)
 
-    def run_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
-        folded, adapter = fold_batchnorm(model, one_slice), adapter_for(model)
+    def run_of(net: nn.Module) -> Callable[[Tensor], Tensor]:
+        adapter = adapter_for(net)
         return lambda batch: forward(
-            folded, batch, time_steps=time_steps, layout=layout, adapter=adapter
+            net, batch, time_steps=time_steps, layout=layout, adapter=adapter
         )
 
-    return measure_latency({name: run_of(model) for name, model in models.items()}, x)
+    return measure_latency({name: run_of(net) for name, net in nets.items()}, x)

@@ -232,6 +232,8 @@ def _latency(record: Record) -> Card:
     threads = record.pruned.get("latency_threads")
     note = f"batch of 1; batch of 32: {many[0]} → {many[1]}"
     note += f"; {record.metrics.get('device', '')}, threads: {threads}" if threads else ""
+    event = ((record.metrics.get("event_driven") or {}).get("latency_ms") or {}).get("b1")
+    note += f"; event-driven, batch of 1: {_milliseconds(event)}" if is_number(event) else ""
     delta = change(one[0], one[1], "more", "less")
     verdict = _verdict(one[0], one[1], _LATENCY_NOISE)
     return Card("Latency", _milliseconds(one[0]), _milliseconds(one[1]), delta, verdict, note)

@@ -1,6 +1,7 @@
 """Measure the nets of a run: at its end, and again by `spikeprune evaluate FOLDER`."""
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate, latencies
+from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.engine.metrics import Metrics
 from spikeprune.engine.surgery import cut_mask
 from spikeprune.engine.train import accuracy
@@ -18,7 +20,13 @@ from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.session import Session
 from spikeprune.science.masks import Mask
 
-__all__ = ["evaluate_folder", "latencies_of", "measure", "saved_dense"]
+__all__ = ["Latencies", "evaluate_folder", "latencies_of", "measure", "saved_dense"]
+
+_WORTHWHILE = 0.5  # share of zeros from which an event-driven net is tried
+_WITHOUT_NUMBA = (
+    "the latency of the event-driven net was not measured, for numba is not installed: "
+    "pip install 'spikeprune[eventdriven]', then `spikeprune evaluate` with this folder"
+)
 
 
 def measure(
@@ -67,14 +75,56 @@ def _prunable(session: Session, pruned: Mask) -> dict[str, int]:
     return {n: c for n, c in session.weight_counts.items() if channels or f"{n}.weight" in pruned}
 
 
-def latencies_of(session: Session, **nets: nn.Module) -> dict[str, dict[str, float]]:
-    """Return the latency of several nets by name, measured in turns: so they compare."""
-    return latencies(
-        {name: net.eval() for name, net in nets.items()},
-        session.test_inputs,
-        time_steps=session.config.time_steps,
-        layout=session.config.layout,
+@dataclass(frozen=True)
+class Latencies:
+    """Latency of the nets of a run, measured in turns: so they compare.
+
+    Attributes:
+        dense: of the dense net, `{"b1", "b32"}` in ms.
+        pruned: of the pruned net.
+        event_driven: what `metrics.json` has under this key; None where it was not measured.
+        notes: why not, if a package is all that is missing.
+    """
+
+    dense: dict[str, float]
+    pruned: dict[str, float]
+    event_driven: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+
+def latencies_of(session: Session, *, dense: nn.Module, pruned: nn.Module) -> Latencies:
+    """Measure both nets, and the pruned one event-driven where many of its weights are 0."""
+    how: dict[str, Any] = {
+        "time_steps": session.config.time_steps,
+        "layout": session.config.layout,
+    }
+    nets = {"dense": dense.eval(), "pruned": pruned.eval()}
+    worthwhile = session.device.type == "cpu" and _zeros(pruned) >= _WORTHWHILE
+    ready = {}
+    if worthwhile and numba_installed():
+        ready["event-driven"] = event_driven(pruned, session.test_inputs, **how)
+    times = latencies(nets, session.test_inputs, ready=ready, **how)
+    return Latencies(
+        dense=times["dense"],
+        pruned=times["pruned"],
+        event_driven=_event_driven(ready["event-driven"], times["event-driven"]) if ready else None,
+        notes=(_WITHOUT_NUMBA,) if worthwhile and not ready else (),
     )
+
+
+def _zeros(net: nn.Module) -> float:
+    """Return the share of the weights of convolutions and linear layers that are 0."""
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    return 1 - sum(int(p.count_nonzero()) for p in weights) / sum(p.numel() for p in weights)
+
+
+def _event_driven(net: nn.Module, times: dict[str, float]) -> dict[str, Any]:
+    choices = Counter(row.choice for row in event_report(net).values())
+    return {
+        "latency_ms": times,
+        "latency_threads": torch.get_num_threads(),
+        "layers": {choice: choices[choice] for choice in CHOICES},
+    }
 
 
 def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
@@ -112,6 +162,8 @@ def evaluate_folder(
     return {
         "folder": str(files.path),
         "data": session.data.info.label,
-        "dense": dense | {"latency_ms": times["dense"]},
-        "pruned": pruned | {"latency_ms": times["pruned"]},
+        "dense": dense | {"latency_ms": times.dense},
+        "pruned": pruned | {"latency_ms": times.pruned},
+        "event_driven": times.event_driven,
+        "notes": list(times.notes),
     }

@@ -89,6 +89,7 @@ def assemble(
         "static_first_layer": session.runs_first_layer_once,
         "dense": dense["metrics"],
         "pruned": pruned,
+        "event_driven": None,
     }
     return metrics | (
         _nothing_pruned(session, dense) if result is None else _pruning(session, dense, result)

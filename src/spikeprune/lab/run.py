@@ -161,10 +161,13 @@ def _prune_and_measure(
     measured = measure(session, net, pruned=mask, cut=pruned.cut.mask).to_dict()
     # Measured anew and in turns: times of different hours do not compare.
     times = latencies_of(session, dense=saved_dense(session, folder), pruned=net)
-    before = dense["metrics"] | {"latency_ms": times["dense"]}
-    measured["latency_ms"] = times["pruned"]
+    before = dense["metrics"] | {"latency_ms": times.dense}
+    measured["latency_ms"] = times.pruned
     save_net(folder, net, session, plan=pruned.cut.plan, mask=mask)
-    write_json(folder.metrics, assemble(session, dense | {"metrics": before}, measured, pruned))
+    metrics = assemble(session, dense | {"metrics": before}, measured, pruned)
+    metrics["event_driven"] = times.event_driven
+    metrics["notes"] += times.notes
+    write_json(folder.metrics, metrics)
 
 
 def _finish_dense(session: Session, folder: RunFolder, dense: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """The finished net on disk, and back: `model.safetensors` and `plan.json` rebuild it."""
 
+import copy
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.checkpoint import load_model_weights, save_tensors
+from spikeprune.engine.eventdriven import event_driven
 from spikeprune.engine.forward import forward
 from spikeprune.engine.surgery import Plan, apply_plan
 from spikeprune.errors import RunError
@@ -87,6 +90,24 @@ class Predictor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[B, K]` of normalised images `[B, C, H, W]` or events `[T, B, ...]`."""
         return forward(self.net, x, time_steps=self.time_steps, layout=self.layout).mean(0)
+
+    def event_driven(
+        self, example: Tensor, *, choice: str | Mapping[str, str] | None = None
+    ) -> "Predictor":
+        """Return a copy whose net skips dead weights; see `engine.eventdriven.event_driven`.
+
+        Args:
+            example: normalised inputs, as `forward` takes them.
+            choice: how layers are computed; None: the fastest by measurement.
+
+        Raises:
+            ConfigError: numba is not installed, or an unknown choice.
+            ModelError: weights that are not float32 on the CPU.
+        """
+        how: dict[str, Any] = {"time_steps": self.time_steps, "layout": self.layout}
+        faster = copy.copy(self)
+        faster._modules = {"net": event_driven(self.net, example, choice=choice, **how)}
+        return faster
 
 
 def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
