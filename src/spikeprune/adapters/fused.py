@@ -77,19 +77,16 @@ class _Fused:
         dynamics = _dynamics(node, (x_seq, *args), kwargs)
         if dynamics is None:
             return cast(Any, super()).multi_step_forward(x_seq, *args, **kwargs)
-        state, sinks = _state(node, x_seq), vars(node).get(_SINKS, ())
-        body = vars(node).get(_INFERENCE)
-        if body is not None and not sinks and not torch.is_grad_enabled():
-            inferred = body(x_seq, state, dynamics)
-            if inferred is not None:
-                spikes, node._memories["v"] = inferred
-                return spikes
+        inferred = _inferred(node, x_seq, dynamics)
+        if inferred is not None:
+            spikes, node._memories["v"] = inferred
+            return spikes
         spikes, node._memories["v"] = run(
             x_seq,
-            state,
+            _state(node, x_seq),
             dynamics,
             weight=getattr(node, "w", None),
-            sinks=sinks,
+            sinks=vars(node).get(_SINKS, ()),
         )
         return spikes
 
@@ -146,6 +143,15 @@ def _dynamics(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dynam
     if isinstance(described, str) or not isinstance(node._memories["v"], Tensor | float):
         return None
     return described
+
+
+def _inferred(node: Any, x: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor] | None:
+    """Return spikes and V_T by the body that was given for inference, if it serves here."""
+    body = vars(node).get(_INFERENCE)
+    if body is None or torch.is_grad_enabled() or vars(node).get(_SINKS):
+        return None
+    inferred: tuple[Tensor, Tensor] | None = body(x, _state(node, x), dynamics)
+    return inferred
 
 
 def _plain_input(x: Any) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for, fuse, infer_by
-from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire
+from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, warm_up
 from spikeprune.engine.eventtables import obstacle
 from spikeprune.engine.fold import fold_batchnorm
 from spikeprune.engine.forward import forward, is_static
@@ -66,15 +66,15 @@ def event_driven(
     layout: str = "sequence",
     choice: str | Mapping[str, str] | None = None,
 ) -> nn.Module:
-    """Return a copy of a net for inference that skips dead weights and, where it pays, no-spikes.
+    """Return a copy of a net for inference that skips dead weights and, where it pays, silence.
 
     The copy has folded BatchNorms and is called like the net; it has no gradients, and weights that
     are set afterwards have no effect. Which way each layer is computed is measured on a batch of 1,
     with the threads that torch is set to; `event_report` tells the outcome. Larger batches give
     the same outputs, sample by sample. What has no event-driven form (convolutions over three
     axes, transposed ones, padding with other than zeros, inputs that are not float32) stays
-    PyTorch's. The first call in a new environment compiles, which takes some seconds and is kept
-    on disk.
+    PyTorch's. The first call on a machine compiles, which takes some seconds and is kept on disk
+    where that is possible; the logger `spikeprune` says how long it took.
 
     Args:
         model: the net; its state is reset, all else is left as it was.
@@ -93,6 +93,7 @@ def event_driven(
         raise missing_extra("numba", "eventdriven", "the event-driven runtime")
     _check_model(model)
     one = of_size(example, 1)
+    warm_up()
     net = fold_batchnorm(model, one if is_static(one) else one[0]).requires_grad_(False)
     fixed = _fixed(net, choice)
     fuse(net)

@@ -2,9 +2,12 @@
 
 import functools
 import importlib
+import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, final
 
 import numpy as np
@@ -19,11 +22,12 @@ from spikeprune.engine.eventtables import (
     scatter_table,
 )
 
-__all__ = ["KERNELS", "EventLayer", "EventPool", "fire"]
+__all__ = ["KERNELS", "EventLayer", "EventPool", "fire", "spread", "warm_up"]
 
 KERNELS = ("events", "lanes")
+_log = logging.getLogger("spikeprune")
 _MOST_ROWS = 16
-_GRAIN = 2**16  # neurons and steps below which a thread of its own does not pay
+_GRAIN = 2**17  # neurons and steps below which a thread of its own does not pay
 
 Task = Callable[[int, int], None]
 
@@ -32,6 +36,18 @@ Task = Callable[[int, int], None]
 def _kernels() -> Any:
     """Return the compiled loops; numba, an optional package, is imported where they are used."""
     return importlib.import_module("spikeprune.engine.eventkernels")
+
+
+@functools.cache
+def warm_up() -> None:
+    """Compile all loops, or read them from disk, once per process; the time is logged."""
+    started = time.perf_counter()
+    x = torch.zeros(1, 1, 2, 2)
+    for kernel in KERNELS:
+        EventLayer(nn.Conv2d(1, 1, 1), kernel)(x)
+    EventPool(nn.MaxPool2d(2))(x)
+    fire(x, 0.0, SimpleNamespace(threshold=1, reset=0, leak=None, divides=False, decay_input=False))
+    _log.info("loops of the event-driven runtime ready after %.1f s", time.perf_counter() - started)
 
 
 @final
