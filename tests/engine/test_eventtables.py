@@ -26,7 +26,7 @@ def test_margins_and_sizes_of_a_padded_strided_convolution():
 def test_neighbouring_rows_share_their_padding():
     g = geometry_of(nn.Conv2d(1, 1, 3, padding=1), 2, (4, 4))
     assert g.unfolded == (6, 5)  # not 6: the zero before a row is also the one behind the last
-    assert g.padded_length == 6 * 2 * 5 + 6
+    assert g.padded_length == 6 * 2 * 5 + 6 + 16
 
 
 def test_a_linear_layer_is_a_convolution_of_one_pixel():

@@ -67,7 +67,8 @@ def lanes(padded: Any, table: Any, bias: Any, out: Any, width: int, first: int, 
     """
     starts, offsets, values = table
     rows, _, height, breadth = out.shape
-    size = height * rows * width - (width - breadth)
+    # Whole vectors, for a rest would be computed one by one; `padded` is long enough.
+    size = (height * rows * width - (width - breadth) + 15) // 16 * 16
     run = np.empty(size, out.dtype)
     for c in range(first, last):
         run[:] = bias[c]

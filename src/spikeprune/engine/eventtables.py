@@ -16,6 +16,8 @@ __all__ = ["PARTS", "Geometry", "geometry_of", "lane_table", "obstacle", "scatte
 PARTS = 8
 """Parts of the output channels of a scatter table: at most as many threads share a layer."""
 
+_VECTOR = 16  # `lanes` computes whole vectors
+
 Pair = tuple[int, int]
 
 
@@ -83,8 +85,8 @@ class Geometry:
 
     @property
     def padded_length(self) -> int:
-        """Elements of the unfolded input, and the zeros that the last row reads behind it."""
-        beyond = self.out_size[1] + self.margin[1]
+        """Elements of the unfolded input, and of what the last row reads behind it."""
+        beyond = self.out_size[1] + self.margin[1] + _VECTOR
         return self.channels * self.phases * self.plane + beyond
 
 
