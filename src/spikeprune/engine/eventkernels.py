@@ -32,8 +32,8 @@ _exact = _jit()
 
 
 @_fused
-def unfold(x: Any, where: Any, padded: Any, first: int, last: int) -> None:
-    """Copy channels first..last of `x` `[N, C, H, W]` into `padded`, whose margins are 0.
+def unfold(x: Any, where: Any, padded: Any, part: Any) -> None:
+    """Copy a part of the channels of `x` `[N, C, H, W]` into `padded`, whose margins are 0.
 
     `where` is (pad_y, pad_x, stride_y, stride_x, H', W'): what lies `stride` apart becomes
     adjacent, `padded` is `[C, stride_y, stride_x, H', N, W']`, and so every weight reads one run.
@@ -41,7 +41,7 @@ def unfold(x: Any, where: Any, padded: Any, first: int, last: int) -> None:
     pad_y, pad_x, stride_y, stride_x, height, width = where
     rows = x.shape[0]
     plane = height * rows * width
-    for c in range(first, last):
+    for c in range(part[0], part[1]):
         for n in range(rows):
             for y in range(x.shape[2]):
                 q = y + pad_y
@@ -59,51 +59,51 @@ def unfold(x: Any, where: Any, padded: Any, first: int, last: int) -> None:
 
 
 @_fused
-def lanes(padded: Any, table: Any, bias: Any, out: Any, width: int, first: int, last: int) -> None:
-    """Write output channels first..last: every live weight times a run of inputs, eight at a time.
+def lanes(padded: Any, table: Any, out: Any, part: Any) -> None:
+    """Write a part of the output channels: every live weight times a run of inputs, by eights.
 
-    `table` is (starts per output channel, offset and value of each live weight); `out` is
-    `[N, C, H, W]`, `width` that of a row of `padded`.
+    `table` is (starts per output channel, offset and value of each live weight, bias, width of a
+    row of `padded`); `out` is `[N, C, H, W]`.
     """
-    starts, offsets, values = table
+    starts, offsets, values, bias, width = table
     rows, _, height, breadth = out.shape
     # Whole vectors, for a rest would be computed one by one; `padded` is long enough.
-    size = (height * rows * width - (width - breadth) + 15) // 16 * 16
+    size = np.uint64((height * rows * width - (width - breadth) + 15) // 16 * 16)
     run = np.empty(size, out.dtype)
-    for c in range(first, last):
+    for c in range(part[0], part[1]):
         run[:] = bias[c]
         i, end = starts[c], starts[c + 1]
         while i + 8 <= end:
             a, w = offsets[i : i + 8], values[i : i + 8]
+            a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
             w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-            p0, p1, p2 = padded[a[0] :][:size], padded[a[1] :][:size], padded[a[2] :][:size]
-            p3, p4, p5 = padded[a[3] :][:size], padded[a[4] :][:size], padded[a[5] :][:size]
-            p6, p7 = padded[a[6] :][:size], padded[a[7] :][:size]
             for k in range(size):
-                low = w0 * p0[k] + w1 * p1[k] + w2 * p2[k] + w3 * p3[k]
-                high = w4 * p4[k] + w5 * p5[k] + w6 * p6[k] + w7 * p7[k]
+                low = w0 * padded[a0 + k] + w1 * padded[a1 + k]
+                low += w2 * padded[a2 + k] + w3 * padded[a3 + k]
+                high = w4 * padded[a4 + k] + w5 * padded[a5 + k]
+                high += w6 * padded[a6 + k] + w7 * padded[a7 + k]
                 run[k] += low + high
             i += 8
         for j in range(i, end):
-            weight, p = values[j], padded[offsets[j] :][:size]
+            weight, start = values[j], offsets[j]
             for k in range(size):
-                run[k] += weight * p[k]
+                run[k] += weight * padded[start + k]
         for y in range(height):
             for n in range(rows):
-                start = (y * rows + n) * width
+                given, taken = run[(y * rows + n) * width :], out[n, c, y]
                 for i in range(breadth):
-                    out[n, c, y, i] = run[start + i]
+                    taken[i] = given[i]
 
 
 @_fused
-def collect(x: Any, where: Any, breadth: int, events: Any, counts: Any) -> None:
-    """List what is not 0 in `x` `[N, C, H, W]`: events `[N, C H W]` and how many per n.
+def collect(x: Any, where: Any, breadth: int, events: Any) -> None:
+    """List what is not 0 in `x` `[N, C, H, W]`.
 
-    `events` is (row of the weight table, place in the accumulator, value); `where` as in `unfold`,
-    `breadth` is that of the accumulator.
+    `events` is (row of the weight table, place in the accumulator, value, each `[N, C H W]`, and
+    how many there are `[N]`); `where` as in `unfold`, `breadth` is that of the accumulator.
     """
     pad_y, pad_x, stride_y, stride_x, _, _ = where
-    table_rows, places, values = events
+    table_rows, places, values, counts = events
     for n in range(x.shape[0]):
         count = 0
         for c in range(x.shape[1]):
@@ -122,17 +122,16 @@ def collect(x: Any, where: Any, breadth: int, events: Any, counts: Any) -> None:
 
 
 @_fused
-def scatter(
-    events: Any, counts: Any, table: Any, bias: Any, sums: Any, margin: Any, out: Any, part: Any
-) -> None:
-    """Add to output channels of some parts: every event times the live weights of its channel.
+def scatter(events: Any, table: Any, out: Any, part: Any) -> None:
+    """Write the output channels of some parts: every event times the live weights of its channel.
 
     `table` is (starts `[rows, parts + 1]`, offset and value of each live weight, first channel of
-    every part); `sums` is the accumulator `[C, H', W']` of one n, which has a `margin` (y, x), so
-    nothing is checked per weight.
+    every part, bias, accumulator). The accumulator is (sums `[C, H', W']` of one n, margins of y
+    and x); for the margins' sake nothing is checked per weight.
     """
-    rows, places, spikes = events
-    starts, offsets, values, channels = table
+    rows, places, spikes, counts = events
+    starts, offsets, values, channels, bias, accumulator = table
+    sums, margin_y, margin_x = accumulator
     first, last = part
     flat = sums.reshape(-1)
     for n in range(len(counts)):
@@ -144,8 +143,9 @@ def scatter(
                 flat[place + np.uint64(offsets[i])] += spike * values[i]
         for c in range(channels[first], channels[last]):
             for y in range(out.shape[2]):
+                given, taken = sums[c, y + margin_y, margin_x:], out[n, c, y]
                 for i in range(out.shape[3]):
-                    out[n, c, y, i] = sums[c, y + margin[0], i + margin[1]]
+                    taken[i] = given[i]
 
 
 @_exact
@@ -171,13 +171,15 @@ def _charge(x: Any, v: Any, h: Any, kind: Any) -> None:
 
 
 @_exact
-def fire(x: Any, v: Any, kind: Any, spikes: Any, first: int, last: int) -> None:
-    """Run neurons first..last of `x` `[T, n]` through time; `v` `[n]` goes from V_0 to V_T.
+def fire(sequences: Any, v: Any, kind: Any, part: Any) -> None:
+    """Run a part of the neurons through time; `v` `[n]` goes from V_0 to V_T.
 
-    `kind` is (threshold, reset, leak, leaks, divides, decay_input, soft), see
-    `adapters.membrane`: the operations and their order are the same.
+    `sequences` is (input, spikes), each `[T, n]`; `kind` is (threshold, reset, leak, leaks,
+    divides, decay_input, soft), see `adapters.membrane`: operations and order are the same.
     """
     threshold, reset, _, _, _, _, soft = kind
+    x, spikes = sequences
+    first, last = part
     h, state = np.empty(last - first, x.dtype), v[first:last]
     for t in range(x.shape[0]):
         taken = spikes[t, first:last]
@@ -193,8 +195,8 @@ def fire(x: Any, v: Any, kind: Any, spikes: Any, first: int, last: int) -> None:
 
 
 @_exact
-def max_pool(x: Any, window: Any, out: Any, first: int, last: int) -> None:
-    """Write planes first..last of the max pool of `x` `[n, H, W]`.
+def max_pool(x: Any, window: Any, out: Any, part: Any) -> None:
+    """Write a part of the planes of the max pool of `x` `[n, H, W]`.
 
     `window` is (size_y, size_x, stride_y, stride_x, pad_y, pad_x).
     """
@@ -203,7 +205,7 @@ def max_pool(x: Any, window: Any, out: Any, first: int, last: int) -> None:
     # One row at a time: down the window first, then along it, between margins of -inf.
     row = np.full(width + 2 * pad_x, -np.inf, x.dtype)
     inner = row[pad_x : pad_x + width]
-    for n in range(first, last):
+    for n in range(part[0], part[1]):
         for y in range(out.shape[1]):
             top = y * stride_y - pad_y
             inner[:] = x[n, max(top, 0)]

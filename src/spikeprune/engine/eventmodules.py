@@ -106,19 +106,21 @@ class _Lanes:
     """Tables and workspace of one layer for one shape of input."""
 
     def __init__(self, layer: Any, geometry: Geometry) -> None:
-        self.geometry, self.where, self.width = geometry, geometry.where, geometry.unfolded[1]
-        self.bias = _bias(layer, geometry)
-        self.table = lane_table(layer.weight, getattr(layer, "groups", 1), geometry)
-        self.padded = np.zeros(geometry.padded_length, np.float32)
+        g = self.geometry = geometry
+        self.where = g.where
+        table = lane_table(layer.weight, getattr(layer, "groups", 1), g)
+        self.table = (*table, _bias(layer, g), g.unfolded[1])
+        self.padded = np.zeros(g.padded_length, np.float32)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        g = self.geometry
-        spread(lambda a, b: _kernels().unfold(x, self.where, self.padded, a, b), g.channels, parts)
+        def unfold(first: int, last: int) -> None:
+            _kernels().unfold(x, self.where, self.padded, (first, last))
 
-        def task(first: int, last: int) -> None:
-            _kernels().lanes(self.padded, self.table, self.bias, out, self.width, first, last)
+        def lanes(first: int, last: int) -> None:
+            _kernels().lanes(self.padded, self.table, out, (first, last))
 
-        spread(task, g.out_channels, parts)
+        spread(unfold, self.geometry.channels, parts)
+        spread(lanes, self.geometry.out_channels, parts)
 
 
 class _Events:
@@ -126,28 +128,21 @@ class _Events:
 
     def __init__(self, layer: Any, geometry: Geometry) -> None:
         g = self.geometry = geometry
-        self.where, self.margin, self.width = g.where, g.margin, g.summed[1]
-        self.bias = _bias(layer, g)
-        self.table = scatter_table(layer.weight, getattr(layer, "groups", 1), g)
-        self.sums = np.empty((g.out_channels, *g.summed), np.float32)
+        self.where, self.breadth = g.where, g.summed[1]
+        table = scatter_table(layer.weight, getattr(layer, "groups", 1), g)
+        sums = np.empty((g.out_channels, *g.summed), np.float32)
+        self.table = (*table, _bias(layer, g), (sums, *g.margin))
         shape = (g.rows, g.channels * g.size[0] * g.size[1])
-        self.events = (
-            *(np.empty(shape, np.uint32), np.empty(shape, np.uint32)),
-            np.empty(shape, np.float32),
-        )
-        self.counts = np.empty(g.rows, np.int64)
+        rows, places = np.empty(shape, np.uint32), np.empty(shape, np.uint32)
+        self.events = rows, places, np.empty(shape, np.float32), np.empty(g.rows, np.int64)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        events, counts = self.events, self.counts
-        _kernels().collect(x, self.where, self.width, events, counts)
+        _kernels().collect(x, self.where, self.breadth, self.events)
 
-        def task(first: int, last: int) -> None:
-            part = (first, last)
-            _kernels().scatter(
-                events, counts, self.table, self.bias, self.sums, self.margin, out, part
-            )
+        def scatter(first: int, last: int) -> None:
+            _kernels().scatter(self.events, self.table, out, (first, last))
 
-        spread(task, PARTS, parts)
+        spread(scatter, PARTS, parts)
 
 
 @final
@@ -187,7 +182,7 @@ class EventPool(nn.Module):
         given, taken = planes.numpy(), out.numpy()
 
         def task(first: int, last: int) -> None:
-            _kernels().max_pool(given, self.window, taken, first, last)
+            _kernels().max_pool(given, self.window, taken, (first, last))
 
         spread(task, len(planes), _parts(x))
         return out.reshape(*x.shape[:-2], *out.shape[1:])
@@ -215,8 +210,9 @@ def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] |
         *(one(d.threshold), one(d.reset or 0.0), one(1.0 if d.leak is None else d.leak)),
         *(d.leak is not None, d.divides, d.decay_input, d.reset is None),
     )
-    given, state, taken = (a.numpy() for a in (steps.flatten(1), last.flatten(), spikes.flatten(1)))
-    spread(lambda a, b: _kernels().fire(given, state, kind, taken, a, b), len(state), _parts(x))
+    sequences = steps.flatten(1).numpy(), spikes.flatten(1).numpy()
+    state = last.flatten().numpy()
+    spread(lambda a, b: _kernels().fire(sequences, state, kind, (a, b)), len(state), _parts(x))
     return spikes, last
 
 

@@ -106,9 +106,16 @@ def obstacle(module: nn.Module) -> str | None:
 def geometry_of(module: Any, rows: int, size: tuple[int, ...]) -> Geometry:
     """Return the geometry of a linear layer or convolution for inputs of spatial `size`."""
     if isinstance(module, nn.Linear):
-        one = (1, 1)
-        inputs, outputs = module.in_features, module.out_features
-        return Geometry(rows, inputs, one, outputs, one, one, one, one, padding=(0, 0))
+        one_pixel: dict[str, Any] = dict.fromkeys(
+            ("size", "out_size", "kernel", "stride", "dilation"), (1, 1)
+        )
+        return Geometry(
+            rows=rows,
+            channels=module.in_features,
+            out_channels=module.out_features,
+            padding=(0, 0),
+            **one_pixel,
+        )
     span = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
     if module.padding == "same":
         before, total = [s // 2 for s in span], span
@@ -166,7 +173,7 @@ def lane_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
     live = _live(weight, groups, g)
     down = live.back[0] * g.rows * g.unfolded[1] + live.back[1]
     offsets = (live.inputs * g.phases + live.phase) * g.plane + down
-    return _starts(live.outputs, g.out_channels), offsets.astype(np.int64), live.values
+    return _starts(live.outputs, g.out_channels), offsets.astype(np.uint64), live.values
 
 
 def scatter_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
