@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import DataError, ModelError
-from spikeprune.science.masks import Mask, apply_, overlap, pack, returned, survival, unpack
+from spikeprune.science.masks import (
+    Mask,
+    apply_,
+    expected_overlap,
+    overlap,
+    pack,
+    returned,
+    survival,
+    unpack,
+)
 from spikeprune.science.select import keep_and_regrow
 
 SHAPES = {"conv.weight": (3, 2, 3, 3), "fc.weight": (4, 5)}
@@ -76,7 +85,7 @@ def test_masks_that_do_not_fit_are_refused():
         apply_({"conv.weight": torch.ones(SHAPES["conv.weight"])}, mask(0))
     with pytest.raises(ModelError, match="expected shape"):
         apply_({n: torch.ones(1) for n in SHAPES}, mask(0))
-    for compare in (overlap, survival, returned):
+    for compare in (overlap, expected_overlap, survival, returned):
         with pytest.raises(ModelError, match="same parameters"):
             compare(mask(0, share=2.0), Mask({}))
 
@@ -89,6 +98,27 @@ def test_overlap_is_the_jaccard_index(first, second, share):
     both, either = int((flat[0] & flat[1]).sum()), int((flat[0] | flat[1]).sum())
     assert overlap(a, b) == overlap(b, a) == (both / either if either else 1.0)
     assert overlap(a, a) == 1.0
+
+
+def test_expected_overlap_by_hand():
+    a = Mask({"x": torch.tensor([1, 1, 0, 0]).bool(), "y": torch.tensor([1, 0, 0]).bool()})
+    b = Mask({"x": torch.tensor([0, 1, 1, 0]).bool(), "y": torch.ones(3).bool()})
+    # Common: 2 x 2 / 4 + 1 x 3 / 3 = 2 of 3 + 5.
+    assert expected_overlap(a, b) == pytest.approx(2 / (3 + 5 - 2))
+    nothing = Mask({"x": torch.zeros(4).bool()})
+    assert expected_overlap(nothing, nothing) == 1.0
+
+
+def test_expected_overlap_is_what_chance_gives():
+    generator = torch.Generator().manual_seed(0)
+    densities = {"x": (0.3, 0.6), "y": (0.1, 0.2)}
+
+    def drawn(side):
+        draw = {n: torch.rand(40_000, generator=generator) < d[side] for n, d in densities.items()}
+        return Mask(draw)
+
+    a, b = drawn(0), drawn(1)
+    assert overlap(a, b) == pytest.approx(expected_overlap(a, b), abs=0.01)
 
 
 def event(live, seed, keep, grow):

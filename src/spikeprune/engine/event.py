@@ -1,14 +1,14 @@
 """The record of one pruning event: what stayed, what came back and from where."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
-from spikeprune.science.masks import Mask, returned
+from spikeprune.science.masks import Mask, returned, survival
 
-__all__ = ["Event", "Outcome", "record_event"]
+__all__ = ["Event", "Outcome", "record_event", "survived"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Event:
     """What one event did; counts are weights, or channels when channels are pruned.
 
     `survival` is the share of what this event regrew that the next event kept: None until that
-    one has happened (so also for the last), or if nothing was regrown. `layers` has live, total
-    and regrown by layer (or group).
+    one has happened (so also for the last), or if nothing was regrown. `layers` has live, total,
+    regrown and survived (of the regrown, as in `survival`) by layer (or group).
     """
 
     event: int
@@ -38,7 +38,7 @@ class Event:
     regrown: int
     dropped_and_returned: int
     dead_and_returned: int
-    layers: dict[str, dict[str, int]]
+    layers: dict[str, dict[str, int | None]]
     survival: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -62,10 +62,10 @@ def record_event(
     """
     kept, regrown = Mask(outcome.kept), Mask(outcome.regrown)
     back = returned(Mask(before), regrown)
-    layers = {}
+    layers: dict[str, dict[str, int | None]] = {}
     for name, (stayed, total) in kept.per_tensor().items():
         came = int(regrown[name].count_nonzero())
-        layers[name] = {"live": stayed + came, "total": total, "regrown": came}
+        layers[name] = {"live": stayed + came, "total": total, "regrown": came, "survived": None}
     return Event(
         event=number[0],
         events=number[1],
@@ -79,3 +79,18 @@ def record_event(
         layers=layers,
         details=outcome.details,
     )
+
+
+def survived(event: Event, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> Event:
+    """Return an event with what became of its regrowth at the next one, in all and by layer.
+
+    Args:
+        event: as it was recorded.
+        regrown: what it brought back, bool by name.
+        kept: what the next event kept, bool by name.
+    """
+    layers = {
+        name: row | {"survived": int((regrown[name] & kept[name]).count_nonzero())}
+        for name, row in event.layers.items()
+    }
+    return replace(event, survival=survival(Mask(regrown), Mask(kept)), layers=layers)

@@ -1,14 +1,14 @@
 """The one stateful object: `Pruner` keeps masks, counts steps, arms itself and runs the events."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.event import Event, Outcome, record_event
+from spikeprune.engine.event import Event, Outcome, record_event, survived
 from spikeprune.engine.granularity import Channels, Weights
 from spikeprune.engine.growth import needs_gradient
 from spikeprune.engine.optimizer_state import reset_state
@@ -16,7 +16,7 @@ from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError, RunError
-from spikeprune.science.masks import Mask, apply_, survival
+from spikeprune.science.masks import apply_
 from spikeprune.science.schedule import density_at, event_steps
 
 __all__ = ["Pruner"]
@@ -264,8 +264,7 @@ class Pruner:
         self._dense = {}
         self._apply(outcome)
         if self.events:
-            survived = survival(Mask(self._regrown), Mask(outcome.kept))
-            self.events[-1] = replace(self.events[-1], survival=survived)
+            self.events[-1] = survived(self.events[-1], self._regrown, outcome.kept)
         self._regrown = outcome.regrown
         number = (len(self.events) + 1, len(self.event_steps))
         event = record_event(number, self.steps, self.density, before=before, outcome=outcome)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ObservationError, RunError, unknown_name
+from spikeprune.science.correlation import average_ranks
 from spikeprune.science.surrogate import Curve
 
 __all__ = [
@@ -197,10 +198,4 @@ def rank_in_layer(scores: Tensor) -> Tensor:
     """
     if bool(scores.isnan().any()):
         raise RunError("a channel score is not a number; the potentials have diverged")
-    unique: tuple[Tensor, Tensor, Tensor] = torch.unique(
-        scores, return_inverse=True, return_counts=True
-    )
-    _, where, counts = unique
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    ranks = counts.cumsum(0).to(dtype) - (counts - 1) / 2
-    return ranks[where] / max(scores.numel(), 1)
+    return average_ranks(scores) / max(scores.numel(), 1)

@@ -1,14 +1,22 @@
 """What channels and classes look like from outside: spike entropy, spread and angle of features."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
 from spikeprune.errors import DataError
 
-__all__ = ["class_mean_cosine", "intra_cluster_variance", "min_max", "spike_entropy"]
+__all__ = [
+    "ClassSums",
+    "class_mean_cosine",
+    "class_sums",
+    "intra_cluster_variance",
+    "merge_classes",
+    "min_max",
+    "spike_entropy",
+]
 
 
 def spike_entropy(rate: Tensor) -> Tensor:
@@ -38,61 +46,32 @@ def min_max(features: Tensor) -> Tensor:
     return (features - low) / torch.where(spread > 0, spread, 1)
 
 
-def intra_cluster_variance(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return each class's mean squared distance of its samples to their mean.
+class ClassSums(NamedTuple):
+    """The samples of every class so far: their number, mean and spread. Constant in memory.
 
-    `V_k = mean_{n in k} |f_n - mean_{m in k} f_m|^2`, on features as they come: apply `min_max`
-    to spike counts first, as the figure does.
+    Attributes:
+        counts: `[K]` int64.
+        means: `[K, F]` float64, mean feature of each class; 0 for a class without samples.
+        squares: `[K]` float64, sum of the squared distances of a class's samples to its mean.
+    """
+
+    counts: Tensor
+    means: Tensor
+    squares: Tensor
+
+
+def class_sums(features: Tensor, labels: Tensor, classes: int) -> ClassSums:
+    """Return the sums of a batch.
 
     Args:
-        features: `[N, F]`, for example spike counts of the last layer.
+        features: `[N, F]`, for example spike counts of the last layer, as they come: apply
+            `min_max` to spike counts first, as the figure does.
         labels: `[N]` class indices.
         classes: number of classes K.
 
-    Returns:
-        `[K]`; NaN for a class without samples.
-
     Raises:
         DataError: shapes or labels that do not fit.
-
-    Source: method, section 7, figures 4 and 5.
     """
-    means = _class_means(features, labels, classes)
-    squares = (features - means[labels]).square().sum(1)
-    return _class_means(squares[:, None], labels, classes)[:, 0]
-
-
-def class_mean_cosine(
-    features: Tensor, labels: Tensor, other: Tensor, other_labels: Tensor, *, classes: int
-) -> Tensor:
-    """Return each class's cosine between its mean feature in two sets (training against test).
-
-    Args:
-        features: `[N, F]`.
-        labels: `[N]` class indices.
-        other: `[M, F]`, the second set.
-        other_labels: `[M]` class indices.
-        classes: number of classes K.
-
-    Returns:
-        `[K]` in [-1, 1]; NaN for a class that one of the sets lacks.
-
-    Raises:
-        DataError: shapes or labels that do not fit.
-
-    Source: method, section 7, figures 4 and 5.
-    """
-    first = _class_means(features, labels, classes)
-    second = _class_means(other, other_labels, classes)
-    if first.shape != second.shape:
-        raise DataError(
-            f"expected two sets with as many features, got {first.shape[1]} and {second.shape[1]}"
-        )
-    return cosine_similarity(first, second, dim=1)
-
-
-def _class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return the mean feature of each class, `[K, F]`; NaN for a class without samples."""
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise DataError(
             "expected features [N, F] and one label for each sample, got shapes "
@@ -103,5 +82,66 @@ def _class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
             f"expected labels from 0 to {classes - 1}, got {int(labels.min())} to "
             f"{int(labels.max())}"
         )
-    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
-    return sums / torch.bincount(labels, minlength=classes)[:, None]
+    wide = features.double()
+    counts = torch.bincount(labels, minlength=classes)
+    means = wide.new_zeros(classes, wide.shape[1]).index_add_(0, labels, wide)
+    means /= counts.clamp_min(1)[:, None]
+    distances = (wide - means[labels]).square().sum(1)
+    return ClassSums(counts, means, wide.new_zeros(classes).index_add_(0, labels, distances))
+
+
+def merge_classes(a: ClassSums, b: ClassSums) -> ClassSums:
+    """Join the sums of two sets of samples, without the cancellation of sums of squares.
+
+    Raises:
+        DataError: other classes or features.
+
+    Source: Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample
+    variances, 1979.
+    """
+    if a.means.shape != b.means.shape:
+        raise DataError(
+            "expected two sets of the same classes and features [K, F], got "
+            f"{tuple(a.means.shape)} and {tuple(b.means.shape)}"
+        )
+    counts = a.counts + b.counts
+    share = (b.counts / counts.clamp_min(1)).double()
+    gap = b.means - a.means
+    between = gap.square().sum(1) * a.counts * share
+    return ClassSums(counts, a.means + gap * share[:, None], a.squares + b.squares + between)
+
+
+def intra_cluster_variance(sums: ClassSums) -> Tensor:
+    """Return each class's mean squared distance of its samples to their mean.
+
+    `V_k = mean_{n in k} |f_n - mean_{m in k} f_m|^2`, a sum over the F features: divide by F to
+    compare nets of different width.
+
+    Returns:
+        `[K]`; NaN for a class without samples.
+
+    Source: method, section 7, figures 4 and 5.
+    """
+    return torch.where(sums.counts > 0, sums.squares / sums.counts.clamp_min(1), math.nan)
+
+
+def class_mean_cosine(a: ClassSums, b: ClassSums) -> Tensor:
+    """Return each class's cosine between its mean feature in two sets (training against test).
+
+    Returns:
+        `[K]` in [-1, 1]; NaN for a class that one of the sets lacks, or whose mean is 0 in one of
+        them and so has no direction.
+
+    Raises:
+        DataError: other classes or features.
+
+    Source: method, section 7, figures 4 and 5.
+    """
+    if a.means.shape != b.means.shape:
+        raise DataError(
+            "expected two sets with as many classes and features [K, F], got "
+            f"{tuple(a.means.shape)} and {tuple(b.means.shape)}"
+        )
+    lengths = a.means.norm(dim=1) * b.means.norm(dim=1)
+    cosine: Tensor = (a.means * b.means).sum(1) / lengths  # 0 / 0 is NaN
+    return cosine.clamp(-1, 1)

@@ -8,7 +8,17 @@ from torch import Tensor
 
 from spikeprune.errors import DataError, ModelError
 
-__all__ = ["Mask", "Returned", "apply_", "overlap", "pack", "returned", "survival", "unpack"]
+__all__ = [
+    "Mask",
+    "Returned",
+    "apply_",
+    "expected_overlap",
+    "overlap",
+    "pack",
+    "returned",
+    "survival",
+    "unpack",
+]
 
 
 @final
@@ -131,6 +141,24 @@ def overlap(a: Mask, b: Mask) -> float:
         ModelError: The masks are of different parameters.
     """
     common = _common(a, b)
+    union = a.live + b.live - common
+    return common / union if union else 1.0
+
+
+def expected_overlap(a: Mask, b: Mask) -> float:
+    """Return the overlap that chance alone gives masks which live as densely in every tensor.
+
+    Of two independent masks with a and b live of n entries, a b / n are expected to be common. The
+    result is the Jaccard index of the expected counts, summed over the tensors; 1 if both are
+    empty.
+
+    Raises:
+        ModelError: The masks are of different parameters.
+    """
+    common = sum(
+        int(x.count_nonzero()) * int(y.count_nonzero()) / max(x.numel(), 1)
+        for x, y in _paired(a, b)
+    )
     union = a.live + b.live - common
     return common / union if union else 1.0
 

@@ -1,0 +1,190 @@
+"""What the neurons of a net do over a data set: criticality, firing by position, spike counts."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.engine.modes import evaluating
+from spikeprune.engine.observe import Observer
+from spikeprune.engine.wiring import Wiring
+from spikeprune.errors import DataError, ModelError
+from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
+
+__all__ = ["Activity", "calibrate_norms", "last_neurons", "neuron_activity", "spike_features"]
+
+Forward = Callable[[Tensor], Any]
+"""Runs the model on one batch over all T, from a fresh state."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What one neuron module did.
+
+    Attributes:
+        score: criticality `S_i`, `[C]` (method, section 2).
+        rates: firing rate `[C, *space]` in [0, 1], float64: over time and samples, by position.
+        samples: number of samples observed.
+    """
+
+    score: Tensor
+    rates: Tensor
+    samples: int
+
+    @property
+    def rate(self) -> Tensor:
+        """Firing rate `[C]` over time, samples and positions."""
+        return self.rates.flatten(1).mean(1) if self.rates.ndim > 1 else self.rates
+
+
+class _Fired:
+    """Spikes by channel and position, summed over time and samples as they come."""
+
+    def __init__(self) -> None:
+        self.spikes: Tensor | None = None
+        self.seen = 0  # samples x steps
+
+    def take(self, x: Tensor) -> None:
+        spikes = (x >= 0).sum((0, 1))
+        self.spikes = spikes if self.spikes is None else self.spikes + spikes
+        self.seen += x.shape[0] * x.shape[1]
+
+
+class _Counted:
+    """Spikes of every neuron over the time steps of one forward, `[B, F]`."""
+
+    def __init__(self) -> None:
+        self.spikes: Tensor | None = None
+
+    def take(self, x: Tensor) -> None:
+        spikes = (x >= 0).sum(0).flatten(1)
+        self.spikes = spikes if self.spikes is None else self.spikes + spikes
+
+    def collect(self) -> Tensor:
+        assert self.spikes is not None
+        spikes, self.spikes = self.spikes, None
+        return spikes
+
+
+def neuron_activity(
+    model: nn.Module, batches: Iterable[Any], *, time_steps: int, forward: Forward, **how: Any
+) -> dict[str, Activity]:
+    """Return criticality and firing of all neurons over a loader, in eval mode, in one pass.
+
+    Args:
+        model: spiking neurons of one framework; modes and hooks are afterwards as before.
+        batches: inputs, or tuples whose first entry is the input; all of one image size.
+        time_steps: T.
+        forward: runs the model on one input.
+        how: `curve`, `value`, `space`, `time` of the score, as in `Observer`.
+
+    Raises:
+        ObservationError, ConfigError, ModelError: as `Observer`.
+    """
+    observer = Observer(model, time_steps=time_steps, train=False, **how)
+    fired = {name: _Fired() for name in spiking_neurons(model)}
+    with _watching(model, {name: one.take for name, one in fired.items()}), observer:
+        for batch in batches:
+            forward(batch if isinstance(batch, Tensor) else batch[0])
+    found = {}
+    for name, stats in observer.compute().items():
+        spikes = fired[name].spikes
+        assert spikes is not None
+        found[name] = Activity(stats.score, spikes.double() / fired[name].seen, stats.samples)
+    return found
+
+
+def last_neurons(wiring: Wiring) -> tuple[str, ...]:
+    """Return the names of the last spiking layer: the neurons whose spikes the classifier reads.
+
+    Where every layer feeds a neuron, it is the last neuron.
+
+    Raises:
+        ModelError: a classifier that reads no spikes.
+    """
+    outputs = [layer for layer in wiring.layers.values() if not layer.feeds]
+    names = tuple(dict.fromkeys(name for layer in outputs for name in layer.sources))
+    if outputs and not names:
+        raise ModelError(
+            f"expected a classifier that reads spikes, got {outputs[0].name!r}, which reads none"
+        )
+    return names or (list(wiring.neurons)[-1],)
+
+
+def spike_features(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    neurons: tuple[str, ...],
+    *,
+    forward: Forward,
+    classes: int,
+) -> ClassSums:
+    """Return, by class, the spike counts of some neurons over T, min-max scaled per sample.
+
+    Args:
+        model: the net; modes and hooks are afterwards as before.
+        batches: pairs of input and class index.
+        neurons: names of neuron modules, such as `last_neurons`; their counts stand side by side.
+        forward: runs the model on one input.
+        classes: number of classes K.
+
+    Raises:
+        DataError: no batch, or labels that are no classes.
+        ObservationError: as `Observer`.
+    """
+    counted = {name: _Counted() for name in neurons}
+    sums: ClassSums | None = None
+    with _watching(model, {name: one.take for name, one in counted.items()}):
+        for x, y in batches:
+            forward(x)
+            counts = torch.cat([counted[name].collect() for name in neurons], 1)
+            new = class_sums(min_max(counts.double()), y, classes)
+            sums = new if sums is None else merge_classes(sums, new)
+    if sums is None:
+        raise DataError("expected at least one batch to take features from, got none")
+    return sums
+
+
+@torch.no_grad()
+def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forward) -> None:
+    """Give every BatchNorm the statistics of the data, averaged over the batches, in place.
+
+    In an untrained net the running statistics are still 0 and 1, which no training step ever
+    uses. Weights, modes and momentum stay.
+
+    Raises:
+        DataError: no batch.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    with evaluating(model):  # for the modes that it restores
+        model.train()
+        try:
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain average
+            count = 0
+            for batch in batches:
+                forward(batch if isinstance(batch, Tensor) else batch[0])
+                count += 1
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+    adapter_for(model).reset(model)
+    if not count:
+        raise DataError("expected at least one batch to calibrate BatchNorms on, got none")
+
+
+@contextmanager
+def _watching(model: nn.Module, sinks: dict[str, Callable[[Tensor], None]]) -> Iterator[None]:
+    """Give the potentials of the named neurons to their sinks, in eval mode without gradients."""
+    adapter, neurons = adapter_for(model), spiking_neurons(model)
+    with evaluating(model), torch.no_grad(), ExitStack() as stack:
+        for name, sink in sinks.items():
+            stack.enter_context(adapter.observe(neurons[name], sink, lambda: None))
+        yield

@@ -1,0 +1,91 @@
+"""Rank correlation, and what is left of it when a third quantity is held fixed."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import DataError
+
+__all__ = ["average_ranks", "partial_spearman", "spearman"]
+
+_ALIKE = 1e-12  # 1 - r^2 below it: two of the rankings are one, up to rounding
+
+
+def average_ranks(values: Tensor) -> Tensor:
+    """Return the rank of each value, 1 for the smallest; equal values get their mean rank.
+
+    Args:
+        values: `[n]`.
+
+    Returns:
+        `[n]`, at least float32.
+
+    Raises:
+        DataError: not one dimension, or a value that is not a number.
+    """
+    if values.ndim != 1 or bool(values.isnan().any()):
+        raise DataError(
+            f"expected values [n] to rank, all numbers, got shape {tuple(values.shape)} with "
+            f"{int(values.isnan().sum())} that are none"
+        )
+    unique: tuple[Tensor, Tensor, Tensor] = torch.unique(
+        values, return_inverse=True, return_counts=True
+    )
+    _, where, counts = unique
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    ranks = counts.cumsum(0).to(dtype) - (counts - 1) / 2
+    return ranks[where]
+
+
+def spearman(x: Tensor, y: Tensor) -> float:
+    """Return Spearman's rank correlation: the Pearson correlation of the (average) ranks.
+
+    Args:
+        x: `[n]`.
+        y: `[n]`.
+
+    Returns:
+        In [-1, 1]; NaN where it is undefined or says nothing: fewer than three values, or all
+        values of one side equal.
+
+    Raises:
+        DataError: values of different number, or not numbers.
+    """
+    if x.shape != y.shape:
+        raise DataError(f"expected as many values, got {tuple(x.shape)} and {tuple(y.shape)}")
+    a, b = (_centred(average_ranks(values.double())) for values in (x, y))
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    if len(x) < 3 or scale == 0:
+        return math.nan
+    return max(-1.0, min(1.0, float(a @ b) / scale))
+
+
+def partial_spearman(x: Tensor, y: Tensor, given: Tensor) -> float:
+    """Return the rank correlation of x and y with the ranks of a third quantity held fixed.
+
+    `(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))`: the correlation of what a linear fit on
+    the ranks of z leaves of the ranks of x and of y.
+
+    Args:
+        x: `[n]`.
+        y: `[n]`.
+        given: z, `[n]`.
+
+    Returns:
+        In [-1, 1]; NaN with fewer than four values, where one of the correlations is undefined,
+        and where z orders the values as x or y does (or exactly the other way round): then
+        nothing is left to correlate.
+
+    Raises:
+        DataError: values of different number, or not numbers.
+    """
+    xy, xz, yz = spearman(x, y), spearman(x, given), spearman(y, given)
+    left = (1 - xz * xz) * (1 - yz * yz)
+    if len(x) < 4 or math.isnan(left) or min(1 - xz * xz, 1 - yz * yz) < _ALIKE:
+        return math.nan
+    return max(-1.0, min(1.0, (xy - xz * yz) / math.sqrt(left)))
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean() if len(values) else values
