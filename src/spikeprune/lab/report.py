@@ -3,15 +3,14 @@
 It reads the run folder only, so a report can be made anew at any time and anywhere.
 """
 
-import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from spikeprune.lab import account, references
-from spikeprune.lab.chart import Figure, finite
+from spikeprune.lab.chart import Figure
 from spikeprune.lab.figures import figures
 from spikeprune.lab.figures_activity import class_changes
+from spikeprune.lab.page import render_page
 from spikeprune.lab.paths import RunFolder, write_text
 from spikeprune.lab.record import Record, read_record
 from spikeprune.lab.wording import percent, points
@@ -47,15 +46,10 @@ def write_report(folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """Return the report of a run as one HTML document."""
-    import jinja2
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     drawn = figures(record)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("report.html")).render(
+    return render_page(
+        "report.html",
+        drawn,
         title=account.title(record),
         headline=account.headline(record),
         notes=[str(note) for note in record.metrics.get("notes") or []],
@@ -69,10 +63,6 @@ def render(record: Record) -> str:
         cost=account.cost_rows(record),
         definitions=references.DEFINITIONS,
         citations=references.citations(record),
-        css=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
-        plotly=Markup(get_plotlyjs()),
-        specs=Markup(_json({figure.key: figure.spec for figure in drawn if figure.spec})),
     )
 
 
@@ -95,12 +85,3 @@ def _class_rows(record: Record) -> list[list[account.Cell]]:
         for name, before, after in class_changes(record)
     ]
 
-
-def _json(value: Any) -> str:
-    """Return JSON that can stand inside a script element whatever names it holds."""
-    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("spikeprune.lab") / "templates" / name).read_text(encoding="utf-8")
