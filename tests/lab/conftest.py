@@ -1,4 +1,4 @@
-"""A finished run without a run: folders that hold what the schema of `metrics.json` asks for."""
+"""Finished runs: made up, as folders with what `metrics.json` asks for, and tiny real ones."""
 
 import json
 import math
@@ -6,6 +6,9 @@ import random
 from dataclasses import dataclass
 
 import pytest
+
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.run import run
 
 
 @dataclass(frozen=True)
@@ -221,3 +224,37 @@ class FakeRun:
 def fake_run():
     """The factory: `fake_run(events=1).write(folder)`."""
     return FakeRun
+
+
+TINY = {
+    **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
+    **{"model": "vgg-small", "model_args": {"widths": [4, 8, 8], "strides": [2, 1, 1]}},
+    **{"time_steps": 3, "epochs": {"prune": 2, "finetune": 1}, "threads": 1},
+    "optimizer": {"name": "adamw", "lr": 0.1},
+}
+CHANNEL = {"granularity": "channel", "sparsity": 0.4}
+RANDOM = {
+    **{"method": "random-regrow", "sparsity": 0.3, "every": 5},
+    "initial_value": "previous",  # or nothing that came back would survive so short a training
+}
+OTHER = {
+    **{"model_args": {"widths": [4, 6, 8], "strides": [2, 1, 1]}, "time_steps": 2},
+    **{"limit": 80, "method": "magnitude", "epochs": {"prune": 1, "finetune": 0}},
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Folders of real runs on digits, some seconds in all, by what they are; to be read only."""
+    base = tmp_path_factory.mktemp("finished")
+    runs = {
+        "weight": {},
+        "random": RANDOM,
+        "channel": CHANNEL | {"regrow_fraction": 0.2},
+        "channel-random": CHANNEL | {"method": "random"},
+        "dense": {"method": "dense", "sparsity": None},
+        "other": OTHER,
+    }
+    for name, values in runs.items():
+        run(RunConfig.from_dict(TINY | {"out": str(base / name)} | values))
+    return {name: base / name for name in runs}

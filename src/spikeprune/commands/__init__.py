@@ -1,5 +1,6 @@
 """The subcommands of the command line: a file and a row each."""
 
+from spikeprune.commands.analyze import ANALYZE
 from spikeprune.commands.base import Command
 from spikeprune.commands.folders import EVALUATE, REPORT
 from spikeprune.commands.lists import DATA, METHODS, RECIPES
@@ -13,6 +14,7 @@ _ROWS: tuple[Command, ...] = (
     PLAN,
     EVALUATE,
     REPORT,
+    ANALYZE,
     DATA,
     METHODS,
     RECIPES,

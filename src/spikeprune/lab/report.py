@@ -84,4 +84,3 @@ def _class_rows(record: Record) -> list[list[account.Cell]]:
         ]
         for name, before, after in class_changes(record)
     ]
-

@@ -1,0 +1,80 @@
+"""`spikeprune analyze`: what one or two finished runs have to say beyond their reports."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options
+
+__all__ = ["ANALYZE"]
+
+_DESCRIPTION = """\
+Analyse one finished run, or two against each other: spike entropy against
+criticality and the firing rate, features by class, where regrowth went, change
+per class and layer; of two runs also overlap of their masks and importance of
+the channels that only one kept. Writes analysis.json and analysis.html."""
+
+_ARGUMENTS = (
+    Argument("folder", {"type": str, "metavar": "RUN", "help": "folder of a finished run"}),
+    Argument(
+        "other",
+        {
+            **{"type": str, "nargs": "?", "default": None, "metavar": "RUN"},
+            "help": "a second run, to compare with",
+        },
+    ),
+    Argument(
+        "--out",
+        {
+            **{"type": str, "default": None, "metavar": "PATH"},
+            "help": "folder to write to (default: the run's; of two, one beside the first)",
+        },
+    ),
+    Argument(
+        "--samples",
+        {
+            **{"type": int, "default": 10_000, "metavar": "N"},
+            "help": "run the nets on about N samples of each part of the data (default: 10000)",
+        },
+    ),
+    Argument(
+        "--files_only",
+        {"action": "store_true", "help": "read files alone: no data, no entropy, no features"},
+    ),
+    DATA_ROOT,
+    DEVICE,
+    JSON,
+)
+
+
+def _analyze(options: Options) -> None:
+    from spikeprune.lab.analysis import analyze
+    from spikeprune.lab.analysis.tables import print_analysis
+
+    folders = [Path(f).expanduser() for f in (options["folder"], options["other"]) if f]
+    found, page = analyze(
+        folders,
+        out=Path(options["out"]).expanduser() if options["out"] else None,
+        data_root=options["data_root"],
+        device=options["device"],
+        samples=options["samples"],
+        files_only=options["files_only"],
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if options["json"]:
+        print(json.dumps(found, indent=2))
+    else:
+        print_analysis(Console(), found)
+        print(f"analysis: {page}")
+
+
+ANALYZE = Command(
+    "analyze",
+    _analyze,
+    "entropy, features, masks and regrowth of one or two finished runs",
+    "RUN [RUN] [options]",
+    _ARGUMENTS,
+    description=_DESCRIPTION,
+)

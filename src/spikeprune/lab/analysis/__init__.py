@@ -1,0 +1,5 @@
+"""Analysis of finished runs: entropy, features, masks, regrowth, classes."""
+
+from spikeprune.lab.analysis.analyze import SAMPLES, analyze
+
+__all__ = ["SAMPLES", "analyze"]

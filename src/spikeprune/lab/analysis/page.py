@@ -1,0 +1,158 @@
+"""The page of an analysis."""
+
+from typing import Any
+
+from spikeprune.lab.account import Cell
+from spikeprune.lab.analysis.figures import run_figures
+from spikeprune.lab.analysis.pair_figures import pair_figures
+from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, titles
+from spikeprune.lab.page import render_page
+from spikeprune.lab.record import Row
+from spikeprune.lab.wording import is_number, percent
+
+__all__ = ["render_analysis"]
+
+_SECTIONS = (
+    ("entropy", "Entropy and criticality"),
+    ("features", "Features by class"),
+    ("regrowth", "Regrowth"),
+    ("change", "What pruning changed"),
+)
+_DEFINITIONS = (
+    (
+        "Spike entropy",
+        "H(p) = −p log₂ p − (1 − p) log₂(1 − p) of a firing probability, in bits: largest at one "
+        "half. By channel: p is the rate over time, samples and positions. By position: p is the "
+        "rate over time and samples at a position, and the entropies are averaged.",
+    ),
+    (
+        "Rank correlation",
+        "Spearman's, over the channels of a layer; ties get their mean rank. Given the rate: the "
+        "partial correlation, with the ranks of the firing rate held fixed. While all rates of a "
+        "layer are below one half, entropy by channel ranks the channels exactly as the rate does, "
+        "and nothing is left for criticality to explain: undefined.",
+    ),
+    (
+        "Untrained net",
+        "The net as its seed makes it; its BatchNorms were given the statistics of the data, "
+        "since without them it computes something that training never does.",
+    ),
+    (
+        "Spread and cosine",
+        "Features are the spike counts over T of the neurons that the classifier reads, scaled to "
+        "[0, 1] in each sample. Spread: mean squared distance of a class's samples to their mean.",
+    ),
+    (
+        "By chance",
+        "Overlap that two independent masks with the same density in every layer are expected to "
+        "have: the Jaccard index of the expected counts.",
+    ),
+)
+
+
+def render_analysis(found: Row) -> str:
+    """Return the page of an analysis as one HTML document."""
+    names = titles(found)
+    runs, drawn = [], []
+    for key, title, run in zip("ab", names, found["runs"], strict=False):
+        by_section = run_figures(run, key)
+        drawn += [figure for figures in by_section.values() for figure in figures]
+        runs.append(
+            {
+                "key": key,
+                "title": title if len(names) > 1 else "The run",
+                "facts": _facts(run),
+                "refused": run["refused"],
+                "sections": [
+                    {
+                        "key": f"{key}-{section}",
+                        "title": f"{title[0]}: {words}" if len(names) > 1 else words,
+                        "figures": by_section[section],
+                        "tables": _tables(run, section),
+                    }
+                    for section, words in _SECTIONS
+                ],
+            }
+        )
+    pair = found["pair"] and _pair(found["pair"])
+    return render_page(
+        "analysis.html",
+        [*drawn, *(pair["figures"] if pair else ())],
+        title=" against ".join(names) if len(names) > 1 else f"Analysis of {names[0]}",
+        headline=headline(found),
+        runs=runs,
+        pair=pair,
+        definitions=_DEFINITIONS,
+    )
+
+
+def _pair(pair: Row) -> Row:
+    return {
+        "refused": pair["refused"],
+        "differences": [
+            [Cell(row["what"]), Cell(str(row["a"])), Cell(str(row["b"]))]
+            for row in pair["differences"]
+        ],
+        "figures": pair_figures(pair),
+    }
+
+
+def _facts(run: Row) -> list[tuple[str, str]]:
+    accuracy, sparsity = run["test_accuracy"], run["sparsity"]
+    dense, pruned = percent(accuracy["dense"]), percent(accuracy["pruned"])
+    samples = [
+        ", ".join(f"{count:,} {part}" for part, count in net["features"]["samples"].items())
+        for net in (run.get("nets") or {}).values()
+        if "features" in net
+    ]
+    rows = [
+        ("Folder", run["folder"]),
+        ("Data", str(run["data"])),
+        ("Net", f"{run['model']}, T = {run['time_steps']}"),
+        ("Method", f"{run['method']}, granularity {run['granularity']}"),
+        ("Sparsity", percent(sparsity) if sparsity is not None else ""),
+        ("Seed", str(run["seed"])),
+        (
+            "Accuracy",
+            f"test: dense {dense}, pruned {pruned}",
+        ),
+        ("Criticality", ", ".join(f"{key} {value}" for key, value in run["criticality"].items())),
+        ("Run on", f"{samples[0]} samples" if samples else ""),
+    ]
+    return [(term, text) for term, text in rows if text]
+
+
+def _tables(run: Row, section: str) -> list[Row]:
+    nets = run.get("nets") or {}
+    found = {
+        "entropy": [
+            (f"Correlations in the {name} net", entropy_rows(net["entropy"]))
+            for name, net in nets.items()
+        ],
+        "features": [("Spread and cosine by class", feature_rows(nets))],
+        "regrowth": [("Regrowth by layer", (run["regrowth"] or {}).get("layers", []))],
+        "change": [
+            ("Accuracy by class, dense and pruned", run["classes"]),
+            ("SynOps by layer, dense and pruned", run["synops"]),
+        ],
+    }[section]
+    return [_table(caption, rows) for caption, rows in found if rows]
+
+
+def _table(caption: str, rows: list[Row]) -> Row:
+    columns = list(rows[0])
+    return {
+        "caption": caption,
+        "columns": [column.replace("_", " ") for column in columns],
+        "rows": [[_cell(row[column]) for column in columns] for row in rows],
+    }
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, str):
+        return Cell(value)
+    if not is_number(value):
+        return Cell("–")
+    return Cell(
+        f"{value:,}" if isinstance(value, int) else f"{value:,.4g}".replace("-", "−"), value
+    )

@@ -1,0 +1,70 @@
+"""An analysis in the terminal."""
+
+from rich.console import Console
+from rich.text import Text
+
+from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, rho, titles
+from spikeprune.lab.record import Row
+from spikeprune.lab.tables import print_values
+
+__all__ = ["print_analysis"]
+
+_LISTED = ("only_a", "only_b", "both_in_a", "both_in_b")
+
+
+def print_analysis(console: Console, found: Row) -> None:
+    """Print the tables of an analysis, then its main results in sentences."""
+    for title, run in zip(titles(found), found["runs"], strict=True):
+        nets = run.get("nets") or {}
+        console.print(Text(title, style="bold"))
+        values: Row = {
+            f"entropy, {name} net": _narrow(net["entropy"]) for name, net in nets.items()
+        }
+        values["features"] = feature_rows({n: net for n, net in nets.items() if n != "untrained"})
+        values["where regrowth went"] = (run["regrowth"] or {}).get("layers", [])
+        values["accuracy, dense to pruned"] = run["classes"]
+        values["SynOps, dense to pruned"] = run["synops"]
+        values["not to be said"] = run["refused"]
+        print_values(console, _filled(values))
+        console.print()
+    if found["pair"]:
+        console.print(Text("A and B", style="bold"))
+        print_values(console, _filled(_pair(found["pair"])))
+        console.print()
+    for sentence in headline(found):
+        console.print(Text(sentence))
+
+
+def _narrow(found: Row) -> list[Row]:
+    """Return the correlations by position, which have room in a terminal."""
+    return [
+        {
+            "layer": row["layer"],
+            "channels": row["channels"],
+            "bits": row["bits, position"],
+            "with criticality": rho(row["to criticality, position"]),
+            "with firing rate (the rival)": rho(row["to rate, position"]),
+            "with criticality, given the rate": rho(row["given rate, position"]),
+        }
+        for row in entropy_rows(found)
+    ]
+
+
+def _pair(pair: Row) -> Row:
+    overlap, importance = pair.get("overlap"), pair.get("importance")
+    return {
+        "what differs": [
+            {"what": row["what"], "A": str(row["a"]), "B": str(row["b"])}
+            for row in pair["differences"]
+        ],
+        "not to be compared": pair["refused"],
+        "overlap of masks": overlap and [{"layer": "all", **overlap["all"]}, *overlap["layers"]],
+        "importance": importance
+        and [{"channels of": key.replace("_", " "), **importance[key]} for key in _LISTED],
+        "accuracy, A to B": pair.get("classes"),
+        "SynOps, A to B": pair.get("synops"),
+    }
+
+
+def _filled(values: Row) -> Row:
+    return {name: value for name, value in values.items() if value}
