@@ -10,12 +10,13 @@ import sklearn.datasets
 from sklearn.utils import Bunch
 
 from spikeprune.cli import main
+from spikeprune.commands import COMMANDS as ROWS
 from spikeprune.lab.recipes import recipe_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-COMMANDS = ("run", "plan", "evaluate", "report", "data", "methods", "recipes")
+COMMANDS = tuple(ROWS)
 TINY = "--image_size 28 --limit 200 --epochs.prune 1 --epochs.finetune 1 --epochs.dense 1 --every 2"
 # Below these keys stand names that a run gives: of layers, neurons and arguments.
 NAMED_BY_THE_RUN = {"arguments", "channels_before", "channels_after", "criticality", "forced"}
@@ -66,7 +67,7 @@ def _help(command):
 
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert main([command, "--help"]) == 0
-    return set(re.findall(r"--[a-z][\w.]*", out.getvalue()))
+    return set(re.findall(r"--[a-z][\w.-]*", out.getvalue()))
 
 
 def known(flag, flags):
@@ -147,7 +148,7 @@ def test_flags_named_in_the_text_exist(page, flags):
     for code in inline_code(page):
         if not code.startswith(("--", "spikeprune ")):
             continue
-        for flag in re.findall(r"(?<![\w-])--[a-z][\w.]*", code):
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", code):
             group = flag.endswith(".") and any(name.startswith(flag) for name in every)
             assert group or known(flag, every), f"{page}: {code}"
 

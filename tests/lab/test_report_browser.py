@@ -1,4 +1,4 @@
-"""The report in a real browser: it draws, stays silent, asks for nothing, fits a phone.
+"""Report and analysis in a real browser: they draw, stay silent, ask for nothing, fit a phone.
 
 Chromium is driven through its debugging pipe (two file descriptors, JSON), which needs no driver
 package and, unlike the command line, can be as narrow as a phone.
@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import pytest
 
+from spikeprune.lab.analysis import analyze
 from spikeprune.lab.report import write_report
 
 CHROMIUM = next(
@@ -38,6 +39,10 @@ FLAGS = (
     "--disable-background-networking",
     "--hide-scrollbars",
     "--remote-debugging-pipe",
+)
+DRAWN = (
+    "[...document.querySelectorAll('.plot')].filter(p => p.querySelector('svg.main-svg')"
+    " && p.querySelector('.plot path, .plot .point, .plot image')).map(p => p.dataset.figure)"
 )
 # Chromium reads commands from descriptor 3 and answers on 4.
 LAUNCH = "import os,sys; os.dup2(int(sys.argv[1]),3); os.dup2(int(sys.argv[2]),4); "
@@ -229,11 +234,7 @@ def test_it_draws_fits_and_stays_silent(browser, reports, name, width, dark):
 
     plots = page.value("[...document.querySelectorAll('.plot')].map(p => p.dataset.figure)")
     assert len(plots) == (4 if name == "bare" else 10)
-    drawn = page.value(
-        "[...document.querySelectorAll('.plot')].filter(p => p.querySelector('svg.main-svg')"
-        " && p.querySelector('.plot path, .plot .point, .plot image')).map(p => p.dataset.figure)"
-    )
-    assert drawn == plots
+    assert page.value(DRAWN) == plots
     assert page.value("document.querySelectorAll('.absent').length") == 10 - len(plots)
     assert page.value("document.documentElement.scrollWidth") == width
     assert page.value(
@@ -241,6 +242,34 @@ def test_it_draws_fits_and_stays_silent(browser, reports, name, width, dark):
         " p.querySelector('.main-svg').getBoundingClientRect().right <="
         " p.parentElement.getBoundingClientRect().right)"
     )
+
+
+@pytest.fixture(scope="module")
+def analyses(finished, tmp_path_factory):
+    pairs = {"two": ("channel", "channel-random"), "one": ("weight",)}
+    root = tmp_path_factory.mktemp("analyses")
+    return {
+        name: analyze([finished[run] for run in runs], out=root / name, samples=40)[1]
+        for name, runs in pairs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "dark", "count"),
+    [("one", 390, True, 11), ("two", 1280, False, 4 + 11 + 10), ("two", 390, False, 4 + 11 + 10)],
+)
+def test_an_analysis_draws_fits_and_stays_silent(browser, analyses, name, width, dark, count):
+    page = Page(browser, analyses[name], width=width, dark=dark)
+    assert page.complaints() == []
+    assert sum(url.startswith("file:") for url in page.requests()) == 1
+    assert {url.split(":")[0] for url in page.requests()} <= {"file", "data"}
+    plots = page.value("[...document.querySelectorAll('.plot')].map(p => p.dataset.figure)")
+    assert len(plots) == len(set(plots)) == count
+    assert page.value(DRAWN) == plots
+    assert page.value("document.documentElement.scrollWidth") == width
+    # Every layer of the scatter is told apart by a symbol of its own.
+    scatter = "document.querySelector('[data-figure=a-dense-scatter]')"
+    assert page.value(f"{scatter}.data.map(trace => trace.marker.symbol)") == [0, 1, 2]
 
 
 def test_a_heading_sorts_the_layers(page):

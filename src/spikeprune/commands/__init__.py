@@ -6,6 +6,7 @@ from spikeprune.commands.folders import EVALUATE, REPORT
 from spikeprune.commands.lists import DATA, METHODS, RECIPES
 from spikeprune.commands.plan import PLAN
 from spikeprune.commands.run import RUN
+from spikeprune.commands.search import SEARCH
 
 __all__ = ["COMMANDS"]
 
@@ -15,6 +16,7 @@ _ROWS: tuple[Command, ...] = (
     EVALUATE,
     REPORT,
     ANALYZE,
+    SEARCH,
     DATA,
     METHODS,
     RECIPES,

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,25 @@ def test_names_of_the_user_s_cannot_break_the_page(finished, tmp_path):
     path.write_text(json.dumps(metrics))
     _, page = analyze([tmp_path / "run"], files_only=True)
     assert "<img" not in page.read_text()
+
+
+def keys(value):
+    """Every key below `value`, but not the names of layers that `channels` is by."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield key
+            by_layer = key == "channels" and isinstance(below, dict)
+            yield from keys(list(below.values()) if by_layer else below)
+    elif isinstance(value, list):
+        for one in value:
+            yield from keys(one)
+
+
+def test_every_key_is_documented(finished, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "analysis.md").read_text()
+    documented = set(re.findall(r"`([^`\n]+)`", page))
+    pairs = [("channel", "channel-random"), ("weight", "other")]
+    found = [
+        analyze([finished[name] for name in pair], out=tmp_path, samples=20)[0] for pair in pairs
+    ]
+    assert set(keys(found)) - documented == set()

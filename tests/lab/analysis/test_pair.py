@@ -125,5 +125,6 @@ def test_differences_are_named(finished):
     named = {row["what"]: (row["a"], row["b"]) for row in rows}
     assert named["time_steps"] == (3, 2)
     assert named["method"] == ("criticality", "magnitude")
-    assert named["data.samples"][0]["train"] == 100
+    assert named["data.samples.train"] == (100, 80)
+    assert named["model_args.widths"] == ([4, 8, 8], [4, 6, 8])
     assert not {"out", "threads", "device"} & named.keys()

@@ -27,12 +27,20 @@ def differing(a: Opened, b: Opened) -> list[Row]:
         for name, pair in differences(a.config, b.config).items()
         if name not in _ELSEWHERE
     }
-    for group in ("data", "model", "versions"):
-        one, two = (run.record.metrics.get(group) or {} for run in (a, b))
-        for key in dict.fromkeys([*one, *two]):
-            if one.get(key) != two.get(key):
-                found[f"{group}.{key}"] = (one.get(key), two.get(key))
+    one, two = _facts(a), _facts(b)
+    for key in dict.fromkeys([*one, *two]):
+        if one.get(key) != two.get(key):
+            found[key] = (one.get(key), two.get(key))
     return [{"what": name, "a": one, "b": two} for name, (one, two) in found.items()]
+
+
+def _facts(run: Opened) -> Row:
+    """Return what the configuration does not tell: the data as they were found, and versions."""
+    data, versions = (run.record.metrics.get(name) or {} for name in ("data", "versions"))
+    samples = data.get("samples") or {}
+    facts = {f"data.{key}": value for key, value in data.items() if key != "samples"}
+    facts |= {f"data.samples.{key}": value for key, value in samples.items()}
+    return facts | {f"versions.{key}": value for key, value in versions.items()}
 
 
 def compare(a: Opened, b: Opened) -> Row:

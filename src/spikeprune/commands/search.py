@@ -1,0 +1,75 @@
+"""`spikeprune search`: the sparsest net within so many points of the dense one."""
+
+from rich.console import Console
+from rich.text import Text
+
+from spikeprune.commands.base import RECIPE, Argument, Command, Options, configuration
+from spikeprune.errors import ConfigError
+from spikeprune.lab.display import make_display
+
+__all__ = ["SEARCH"]
+
+_DESCRIPTION = """\
+Find the sparsest net whose validation accuracy is within --max-drop points of
+the dense net's, by few runs: sparsities are bracketed, then halved. Takes the
+options of `spikeprune run`; the sparsity of a recipe is where it starts. Every
+sparsity is an ordinary run in a folder under --out, and the same command again
+goes on where it was stopped. Test data have no say; the test accuracy of the
+chosen run is told at the end."""
+
+_ARGUMENTS = (
+    RECIPE,
+    Argument(
+        "--max-drop",
+        {
+            **{"type": float, "default": None, "metavar": "POINTS"},
+            "help": "points of validation accuracy that may be lost; must be given",
+        },
+    ),
+    Argument(
+        "--runs",
+        {
+            **{"type": int, "default": 6, "metavar": "N"},
+            "help": "sparsities to try at most (default: 6)",
+        },
+    ),
+    Argument(
+        "--seeds",
+        {
+            **{"type": int, "default": 1, "metavar": "N"},
+            "help": "runs per sparsity, whose mean drop decides (default: 1)",
+        },
+    ),
+)
+
+
+def _search(options: Options) -> None:
+    if options["max_drop"] is None:
+        raise ConfigError(
+            "--max-drop is missing: say how many points of accuracy may be lost, as --max-drop 1.0"
+        )
+    if "sparsity" in options:
+        raise ConfigError("a search chooses the sparsity itself; leave --sparsity out")
+    config = configuration(options)
+    from spikeprune.lab.search import Goal, print_search, search, search_folder
+
+    goal = Goal(options["max_drop"], options["runs"], options["seeds"])
+    folder = search_folder(config)
+    try:
+        with make_display() as display:
+            found = search(config, goal, display=display)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the same command goes on with the search in {folder}") from None
+    print_search(Console(), found)
+    Console().print(Text(f"search: {folder / 'search.json'}"), soft_wrap=True)
+
+
+SEARCH = Command(
+    "search",
+    _search,
+    "the sparsest net within so many points of the dense one",
+    "--max-drop POINTS [--recipe NAME] [--option value ...]",
+    _ARGUMENTS,
+    configures=True,
+    description=_DESCRIPTION,
+)

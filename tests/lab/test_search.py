@@ -1,0 +1,199 @@
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from spikeprune.cli import main
+from spikeprune.errors import BudgetError, ConfigError, RunError
+from spikeprune.lab import search as module
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.paths import RunFolder, read_json, write_json
+from spikeprune.lab.search import Goal, drop, search
+
+BASE = {
+    **{"data": "digits", "limit": 100, "batch_size": 20, "every": 2, "threads": 1},
+    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
+    **{"time_steps": 2, "epochs": {"prune": 1, "finetune": 0}},
+}
+
+
+@pytest.fixture
+def curve(monkeypatch):
+    """Runs that finish at once, with an accuracy that falls by `loss(sparsity, seed)`."""
+
+    class Curve:
+        highest = 1.0
+
+        def __init__(self):
+            self.ran = []
+
+        @staticmethod
+        def loss(sparsity, seed):
+            return 0.1 * max(0.0, sparsity - 0.8)
+
+        def run(self, config, *, display):
+            if config.sparsity > self.highest:
+                raise BudgetError("the floors alone exceed the budget")
+            self.ran.append((config.sparsity, config.seed))
+            files = RunFolder(config.folder)
+            config.save(files.config)
+            dense = {"validation_accuracy": 0.9, "test_accuracy": 0.89}
+            accuracy = 0.9 - self.loss(config.sparsity, config.seed)
+            # A better test accuracy at every higher sparsity: it must not matter.
+            pruned = {"validation_accuracy": accuracy, "test_accuracy": config.sparsity}
+            samples = {"samples": {"validation": 400}}
+            write_json(files.metrics, {"dense": dense, "pruned": pruned, "data": samples})
+
+    found = Curve()
+    monkeypatch.setattr(module, "run", found.run)
+    return found
+
+
+def config(tmp_path, **values):
+    return RunConfig.from_dict(BASE | {"out": str(tmp_path / "x")} | values)
+
+
+def test_drop_by_hand():
+    points, error = drop([(0.9, 0.8)], 100)
+    assert points == pytest.approx(10)
+    assert error == pytest.approx(100 * math.sqrt((0.9 * 0.1 + 0.8 * 0.2) / 100))
+    points, error = drop([(0.9, 0.8), (0.9, 0.84)], 100)
+    assert points == pytest.approx(8)
+    samples = (2 * 0.09 + 0.16 + 0.84 * 0.16) / 2 / 100
+    assert error == pytest.approx(100 * math.sqrt(samples + 0.02**2 * 2 / 2))
+
+
+def test_it_finds_the_sparsest_net_within_the_drop(curve, tmp_path):
+    found = search(config(tmp_path), Goal(1.0, runs=12))  # 1 point is lost at 0.9
+    assert [row["sparsity"] for row in found["tried"]] == [s for s, _ in curve.ran]
+    assert found["tried"][0]["sparsity"] == 0.9
+    assert 0.895 < found["chosen"]["sparsity"] <= 0.9
+    assert found["chosen"]["drop"] <= 1.0
+    assert found["chosen"]["test_accuracy"] == [
+        {"dense": 0.89, "pruned": found["chosen"]["sparsity"]}
+    ]
+    for row in found["tried"]:
+        assert row["drop"] == pytest.approx(10 * max(0, row["sparsity"] - 0.8))
+        assert row["good_enough"] == (row["drop"] <= 1.0)
+        assert row["within_noise"] == (abs(row["drop"] - 1) <= row["standard_error"])
+    assert read_json(tmp_path / "x" / "search.json") == found
+
+
+def test_a_recipe_s_sparsity_comes_first_and_the_budget_is_kept(curve, tmp_path):
+    found = search(config(tmp_path, sparsity=0.7), Goal(1.0, runs=3))
+    assert [s for s, _ in curve.ran] == [0.7, 0.875, 0.9844]
+    assert found["chosen"]["sparsity"] == 0.875
+
+
+def test_what_is_finished_is_used_again(curve, tmp_path):
+    first = search(config(tmp_path), Goal(1.0, runs=2))
+    done = list(curve.ran)
+    again = search(config(tmp_path), Goal(1.0, runs=4))
+    assert again["tried"][:2] == first["tried"]
+    assert curve.ran[:2] == done
+    assert len(curve.ran) == 4
+    with pytest.raises(RunError, match="holds a different run"):
+        search(config(tmp_path, time_steps=3), Goal(1.0))
+
+
+def test_a_search_that_was_stopped_goes_on(curve, tmp_path, monkeypatch):
+    def interrupted(config, *, display):
+        if len(curve.ran) == 2:
+            raise KeyboardInterrupt
+        curve.run(config, display=display)
+
+    monkeypatch.setattr(module, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(config(tmp_path), Goal(1.0, runs=4))
+    assert len(read_json(tmp_path / "x" / "search.json")["tried"]) == 2
+    monkeypatch.setattr(module, "run", curve.run)
+    found = search(config(tmp_path), Goal(1.0, runs=4))
+    assert len(curve.ran) == len(set(curve.ran)) == len(found["tried"]) == 4
+
+
+def test_the_mean_over_seeds_decides(curve, tmp_path):
+    curve.loss = lambda sparsity, seed: 0.02 if seed == 5 else 0.004
+    found = search(config(tmp_path, seed=4), Goal(1.0, runs=1, seeds=3))
+    (row,) = found["tried"]
+    assert [seed for _, seed in curve.ran] == found["seeds"] == [4, 5, 6]
+    assert row["drop"] == pytest.approx(100 * (0.02 + 0.008) / 3)
+    assert row["good_enough"]
+    assert len(found["chosen"]["test_accuracy"]) == 3
+
+
+def test_a_sparsity_that_floors_forbid_is_a_bound(curve, tmp_path):
+    curve.highest, curve.loss = 0.93, lambda sparsity, seed: 0.0
+    found = search(config(tmp_path), Goal(1.0, runs=5))
+    assert found["tried"][1]["refused"] == "the floors alone exceed the budget"
+    assert 0.92 < found["chosen"]["sparsity"] <= 0.93
+
+
+def test_nothing_good_enough_is_an_error_that_keeps_the_path(curve, tmp_path):
+    curve.loss = lambda sparsity, seed: 0.5
+    with pytest.raises(RunError, match="none of 4 sparsities stays within --max-drop 1"):
+        search(config(tmp_path), Goal(1.0, runs=9))
+    found = read_json(tmp_path / "x" / "search.json")
+    assert [row["sparsity"] for row in found["tried"]] == [0.9, 0.75, 0.25, 0.01]
+    assert found["chosen"] is None
+
+
+@pytest.mark.parametrize(
+    "goal", [{"max_drop": 0.0}, {"max_drop": -1.0}, {"max_drop": 100.0}, {"max_drop": math.nan}]
+)
+def test_a_drop_that_makes_no_sense(goal):
+    with pytest.raises(ConfigError, match="above 0 and below 100"):
+        Goal(**goal)
+
+
+def test_bad_input(curve, tmp_path, capsys, monkeypatch):
+    for wrong in ({"runs": 0}, {"seeds": 0}):
+        with pytest.raises(ConfigError, match="at least 1"):
+            Goal(1.0, **wrong)
+    with pytest.raises(ConfigError, match="'dense' prunes nothing"):
+        search(config(tmp_path, method="dense"), Goal(1.0))
+    with pytest.raises(ConfigError, match="time_steps"):
+        search(config(tmp_path, time_steps=0), Goal(1.0))
+    assert curve.ran == []
+    arguments = ["search", "--recipe", "smoke", "--out", str(tmp_path / "y")]
+    assert main(arguments) == 2
+    assert "--max-drop is missing" in capsys.readouterr().err
+    assert main([*arguments, "--max-drop", "1", "--sparsity", "0.5"]) == 2
+    assert "leave --sparsity out" in capsys.readouterr().err
+    assert main([*arguments, "--max-drop", "few"]) == 2
+    assert "--max" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def load():\n"
+        "    batch = [(torch.zeros(4, 1, 8, 8), torch.arange(4))]\n"
+        "    return {'train': batch, 'test': batch, 'shape': (1, 8, 8), 'classes': 4}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no validation samples"):
+        search(config(tmp_path, data="mine:load", limit=None), Goal(1.0))
+    assert not (tmp_path / "x").exists()
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps(BASE | {"sparsity": 0.5}))
+    out = tmp_path / "found"
+    arguments = ["search", "--recipe", str(recipe), "--out", str(out)]
+    assert main([*arguments, "--max-drop", "99", "--runs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "chosen: sparsity 75.00" in said
+    assert f"search: {out / 'search.json'}" in said
+    found = read_json(out / "search.json")
+    assert [row["sparsity"] for row in found["tried"]] == [0.5, 0.75]
+    for row in found["tried"]:
+        metrics = read_json(out / row["folders"][0] / "metrics.json")
+        accuracy = {net: metrics[net]["validation_accuracy"] for net in ("dense", "pruned")}
+        assert row["validation_accuracy"] == [accuracy]
+        assert row["drop"] == pytest.approx(100 * (accuracy["dense"] - accuracy["pruned"]))
+        assert metrics["target"]["sparsity"] == row["sparsity"]
+    assert len(list((out / ".dense").iterdir())) == 1
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+    rows = [*found["tried"], *found["tried"][0]["validation_accuracy"], found["chosen"]]
+    for row in (found, *rows):
+        assert row.keys() <= set(re.findall(r"`([^`\n]+)`", page))
