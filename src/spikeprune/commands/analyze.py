@@ -36,7 +36,7 @@ _ARGUMENTS = (
         "--samples",
         {
             **{"type": int, "default": 10_000, "metavar": "N"},
-            "help": "run the nets on about N samples of each part of the data (default: 10000)",
+            "help": "run the nets on at most N samples of training and test set (default: 10000)",
         },
     ),
     Argument(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.engine.forward import is_static
 from spikeprune.engine.modes import evaluating
 from spikeprune.engine.observe import Observer
 from spikeprune.engine.wiring import Wiring
@@ -155,7 +156,8 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forwar
     """Give every BatchNorm the statistics of the data, averaged over the batches, in place.
 
     In an untrained net the running statistics are still 0 and 1, which no training step ever
-    uses. Weights, modes and momentum stay.
+    uses. Weights, modes and momentum stay. A batch less than half as large as the first, as a
+    last one may be, is left out: its statistics are poor.
 
     Raises:
         DataError: no batch.
@@ -168,15 +170,18 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forwar
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum = None  # a plain average
-            count = 0
+            first = 0
             for batch in batches:
-                forward(batch if isinstance(batch, Tensor) else batch[0])
-                count += 1
+                x = batch if isinstance(batch, Tensor) else batch[0]
+                size = x.shape[0] if is_static(x) else x.shape[1]
+                first = first or size
+                if 2 * size >= first:
+                    forward(x)
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
     adapter_for(model).reset(model)
-    if not count:
+    if not first:
         raise DataError("expected at least one batch to calibrate BatchNorms on, got none")
 
 

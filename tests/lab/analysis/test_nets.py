@@ -129,21 +129,32 @@ def test_the_untrained_net_has_its_seed_s_weights_and_the_data_s_statistics(open
 
 
 class Batches(list):
-    samples = 100
+    samples = 10
 
 
-def numbers(count, samples, held=100):
-    batches = Batches(range(count))
-    batches.samples = held
-    return list(Sampled(batches, batches, samples))
+@pytest.fixture(params=["static", "events"])
+def loader(request):
+    """Ten samples in batches of four; the label and every value of a sample are its number."""
+    batches = Batches()
+    for part in torch.arange(10).split(4):
+        x = part.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+        batches.append((x if request.param == "static" else x.expand(3, *x.shape), part))
+    return batches
 
 
-def test_samples_are_spread_evenly():
-    assert numbers(10, None) == list(range(10))
-    assert numbers(10, 1000) == list(range(10))
-    assert numbers(10, 30) == [1, 5, 8]
-    assert numbers(10, 1) == [5]
-    assert numbers(1, 1) == [0]
+def numbers(loader, samples):
+    batches = list(Sampled(loader, loader, samples))
+    for x, y in batches:
+        assert (x.reshape(-1, len(y), 4) == y.view(1, -1, 1)).all()
+    return [y.tolist() for _, y in batches]
+
+
+def test_samples_are_spread_evenly(loader):
+    whole = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert numbers(loader, None) == numbers(loader, 10) == numbers(loader, 99) == whole
+    assert numbers(loader, 5) == [[1, 3, 5, 7], [9]]
+    assert numbers(loader, 9) == [[1, 2, 3, 4, 5, 6, 7], [8, 9]]
+    assert numbers(loader, 1) == [[9]]
 
 
 def test_a_dense_run_has_no_pruned_net(finished):

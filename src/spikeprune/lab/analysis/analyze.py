@@ -42,7 +42,7 @@ def analyze(
             `analysis_<A>_<B>` beside the first.
         data_root: where the data lie now; None: where the runs found them.
         device: where to compute.
-        samples: about how many samples of training and test set the nets are run on; None: all.
+        samples: at most how many samples of training and test set the nets are run on; None: all.
         files_only: read the files alone: no data, no entropy, no features.
         say: is told of progress.
 

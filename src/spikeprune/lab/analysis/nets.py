@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from spikeprune.data import Batches
@@ -14,6 +15,7 @@ from spikeprune.engine.activity import (
     neuron_activity,
     spike_features,
 )
+from spikeprune.engine.forward import is_static
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.record import Row
@@ -37,9 +39,9 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Sampled:
-    """Whole batches of a loader, spread evenly over it, with about `samples` samples (None: all).
+    """`samples` samples of a loader, spread evenly over it (None: all), in batches of its size.
 
-    Evenly, since a folder of images comes sorted by class.
+    Spread sample by sample, since a folder of images or recordings comes sorted by class.
     """
 
     batches: Batches
@@ -47,11 +49,28 @@ class Sampled:
     samples: int | None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.batches)
-        share = 1.0 if self.samples is None else self.samples / max(self.batches.samples, 1)
-        wanted = max(1, min(count, round(share * count)))
-        chosen = {int((i + 0.5) * count / wanted) for i in range(wanted)}
-        yield from (b for number, b in enumerate(self.device_batches) if number in chosen)
+        total = self.batches.samples
+        if self.samples is None or self.samples >= total:
+            yield from self.device_batches
+            return
+        start, size = 0, 0
+        held: list[tuple[Tensor, Tensor]] = []
+        for x, y in self.device_batches:
+            size = size or len(y)
+            marks = torch.arange(start, start + len(y) + 1) * self.samples // total
+            chosen = marks.diff().nonzero().flatten().to(y.device)
+            start += len(y)
+            held.append((x.index_select(0 if is_static(x) else 1, chosen), y[chosen]))
+            if sum(len(labels) for _, labels in held) >= size:
+                yield _joined(held)
+                held = []
+        if any(len(labels) for _, labels in held):
+            yield _joined(held)
+
+
+def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    inputs, labels = zip(*parts, strict=True)
+    return torch.cat(inputs, 0 if is_static(inputs[0]) else 1), torch.cat(labels)
 
 
 def session_of(run: Opened, *, data_root: str | None, device: str) -> Session:
@@ -185,7 +204,7 @@ def features(net: nn.Module, run: Opened, session: Session, *, samples: int | No
 
 
 def sampled(session: Session, batches: Batches, samples: int | None) -> Sampled:
-    """Return some batches of a part of the data, on the run's device."""
+    """Return some samples of a part of the data, on the run's device."""
     return Sampled(batches, session.moved(batches), samples)
 
 
