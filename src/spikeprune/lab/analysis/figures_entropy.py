@@ -8,6 +8,7 @@ from spikeprune.lab.wording import amount
 __all__ = ["entropy_figures"]
 
 _MANY_POINTS = 4000
+_SYMBOLS = 8
 _GIVEN = "criticality_given_rate"
 _MARKS = (
     ("position", "criticality", "with criticality", "@pruned", "circle"),
@@ -59,39 +60,49 @@ def _number(mean: Row) -> str:
 def _scatter(found: Row, net: str, prefix: str) -> Figure:
     head = (f"{prefix}-{net}-scatter", f"Channels of the {net} net")
     caption = (
-        "A dot is a channel: entropy by position, in bits, over criticality. Colour: firing rate. "
-        "Symbols tell the layers apart; click the legend to hide one."
+        "A dot is a channel: entropy by position, in bits, over criticality. Colour: firing rate."
     )
+    legend = len(found["layers"]) <= _SYMBOLS
+    caption += " A symbol is a layer." if legend else " Hovering tells the layer."
     total = sum(row["channels"] for row in found["layers"])
     step = max(1, -(-total // _MANY_POINTS))
     if step > 1:
         caption += f" Every {step}th of {amount(total)} channels is drawn."
-    traces = []
-    for number, (name, values) in enumerate(found["channels"].items()):
-        marker: Spec = {
-            "size": 7,
-            "symbol": number % 8,
-            "color": values["rate"][::step],
-            "coloraxis": "coloraxis",
-            "line": {"width": 0.5, "color": "@muted"},
-        }
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": values["criticality"][::step],
-                "y": values["entropy_position"][::step],
-                "name": safe(name),
-                "marker": marker,
-                "hovertemplate": f"{safe(name)}<br>criticality %{{x:.3f}}<br>"
-                "%{y:.3f} bits, firing rate %{marker.color:.3f}<extra></extra>",
-            }
-        )
+    traces = [
+        _channels(name, {key: one[::step] for key, one in values.items()}, number % _SYMBOLS)
+        for number, (name, values) in enumerate(found["channels"].items())
+    ]
     axes = {"xaxis": {"title": {"text": "criticality"}}, "yaxis": {"title": {"text": "bits"}}}
     bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "rate", "side": "right"}}
     scale = [[part / 4, f"@heat-{part}"] for part in range(5)]
     spec = {
         "data": traces,
-        "layout": layout(380, **axes, coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar}),
+        "layout": layout(
+            380,
+            **axes,
+            showlegend=legend,
+            coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar},
+        ),
     }
     return Figure(*head, caption, f"{amount(total)} channels in {len(traces)} layers.", spec)
+
+
+def _channels(layer: str, values: Row, symbol: int) -> Spec:
+    """Return the dots of one layer's channels."""
+    marker: Spec = {
+        "size": 7,
+        "symbol": symbol,
+        "color": values["rate"],
+        "coloraxis": "coloraxis",
+        "line": {"width": 0.5, "color": "@muted"},
+    }
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": values["criticality"],
+        "y": values["entropy_position"],
+        "name": safe(layer),
+        "marker": marker,
+        "hovertemplate": f"{safe(layer)}<br>criticality %{{x:.3f}}<br>"
+        "%{y:.3f} bits, firing rate %{marker.color:.3f}<extra></extra>",
+    }

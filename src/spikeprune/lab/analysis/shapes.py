@@ -36,7 +36,7 @@ def ratio_bars(rows: list[Row], head: tuple[str, str], caption: str) -> Figure:
     trace = bars([100 * row["ratio"] for row in known], "", "@pruned", hover=hover, data=data)
     spec = strips([row["layer"] for row in known], [trace])
     risen = [row["layer"] for row in known if row["ratio"] > 1]
-    summary = f"More than before in {len(risen)} of {len(known)} layers."
+    summary = f"Above 100 % in {len(risen)} of {len(known)} layers."
     return Figure(*head, caption, summary, spec)
 
 

@@ -48,20 +48,24 @@ def regrowth_sentence(found: Row) -> str:
 
 
 def _entropy_sentence(found: Row) -> str:
-    means = found["mean"]["position"]
-    first, rival, left = (
-        rho(means[key]["mean"]) for key in ("criticality", "rate", "criticality_given_rate")
-    )
+    means, total = found["mean"]["position"], len(found["layers"])
+
+    def of(key: str) -> str:
+        layers = means[key]["layers"]
+        return rho(means[key]["mean"]) + (
+            f" ({layers} of {total} layers)" if layers < total else ""
+        )
+
     return (
         "over the channels of a layer, spike entropy (by position) has a mean rank correlation "
-        f"of {first} with criticality and of {rival} with the plain firing rate; with the rate "
-        f"held fixed, criticality keeps {left}."
+        f"of {of('criticality')} with criticality and of {of('rate')} with the plain firing rate; "
+        f"with the rate held fixed, that with criticality is {of('criticality_given_rate')}."
     )
 
 
 def rho(value: Any) -> str:
     """Return a correlation with its sign, or that there is none."""
-    return f"{value:+.2f}".replace("-", "−") if is_number(value) else "none (undefined)"
+    return f"{value:+.2f}".replace("-", "−") if is_number(value) else "undefined"
 
 
 def entropy_rows(found: Row) -> list[Row]:
