@@ -54,10 +54,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a sortable table: what is shown, and the number that it sorts by, if any."""
+    """One cell of a sortable table: what is shown, the number that it sorts by, where it leads."""
 
     text: str
     value: float | None = None
+    link: str = ""
 
 
 def title(record: Record) -> str:

@@ -10,7 +10,7 @@ from spikeprune.lab import account, references
 from spikeprune.lab.chart import Figure
 from spikeprune.lab.figures import figures
 from spikeprune.lab.figures_activity import class_changes
-from spikeprune.lab.page import render_page
+from spikeprune.lab.page import asset, script_json, template
 from spikeprune.lab.paths import RunFolder, write_text
 from spikeprune.lab.record import Record, read_record
 from spikeprune.lab.wording import percent, points
@@ -46,10 +46,11 @@ def write_report(folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """Return the report of a run as one HTML document."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
     drawn = figures(record)
-    return render_page(
-        "report.html",
-        drawn,
+    page: str = template("report.html").render(
         title=account.title(record),
         headline=account.headline(record),
         notes=[str(note) for note in record.metrics.get("notes") or []],
@@ -63,7 +64,12 @@ def render(record: Record) -> str:
         cost=account.cost_rows(record),
         definitions=references.DEFINITIONS,
         citations=references.citations(record),
+        css=Markup(asset("report.css")),
+        script=Markup(asset("report.js")),
+        plotly=Markup(get_plotlyjs()),
+        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
     )
+    return page
 
 
 def _sections(drawn: tuple[Figure, ...]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from spikeprune.lab.account import Cell
 from spikeprune.lab.analysis.figures import run_figures
 from spikeprune.lab.analysis.pair_figures import pair_figures
 from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, titles
-from spikeprune.lab.page import render_page
+from spikeprune.lab.chart import Figure
+from spikeprune.lab.page import asset, script_json, template
 from spikeprune.lab.record import Row
 from spikeprune.lab.wording import is_number, percent
 
@@ -52,38 +53,49 @@ _DEFINITIONS = (
 
 def render_analysis(found: Row) -> str:
     """Return the page of an analysis as one HTML document."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
     names = titles(found)
-    runs, drawn = [], []
+    runs: list[Row] = []
+    drawn: list[Figure] = []
     for key, title, run in zip("ab", names, found["runs"], strict=False):
         by_section = run_figures(run, key)
         drawn += [figure for figures in by_section.values() for figure in figures]
-        runs.append(
-            {
-                "key": key,
-                "title": title if len(names) > 1 else "The run",
-                "facts": _facts(run),
-                "refused": run["refused"],
-                "sections": [
-                    {
-                        "key": f"{key}-{section}",
-                        "title": f"{title[0]}: {words}" if len(names) > 1 else words,
-                        "figures": by_section[section],
-                        "tables": _tables(run, section),
-                    }
-                    for section, words in _SECTIONS
-                ],
-            }
-        )
+        runs.append(_run(run, key, title if len(names) > 1 else "", by_section))
     pair = found["pair"] and _pair(found["pair"])
-    return render_page(
-        "analysis.html",
-        [*drawn, *(pair["figures"] if pair else ())],
+    drawn += pair["figures"] if pair else []
+    page: str = template("analysis.html").render(
         title=" against ".join(names) if len(names) > 1 else f"Analysis of {names[0]}",
         headline=headline(found),
         runs=runs,
         pair=pair,
         definitions=_DEFINITIONS,
+        css=Markup(asset("report.css")),
+        script=Markup(asset("report.js")),
+        plotly=Markup(get_plotlyjs()),
+        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
     )
+    return page
+
+
+def _run(run: Row, key: str, title: str, figures: dict[str, list[Figure]]) -> Row:
+    """Return one run as the template takes it; `title` is empty where it is the only one."""
+    return {
+        "key": key,
+        "title": title or "The run",
+        "facts": _facts(run),
+        "refused": run["refused"],
+        "sections": [
+            {
+                "key": f"{key}-{section}",
+                "title": f"{title[0]}: {words}" if title else words,
+                "figures": figures[section],
+                "tables": _tables(run, section),
+            }
+            for section, words in _SECTIONS
+        ],
+    }
 
 
 def _pair(pair: Row) -> Row:
