@@ -1,8 +1,51 @@
 """Settings of all tests: no timed assertion, and the same examples in every CI run."""
 
+import json
+import multiprocessing
 import os
+import runpy
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("spikeprune", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("spikeprune")
+
+_CONTEXT = multiprocessing.get_context("forkserver")  # imports torch once for all processes
+_CONTEXT.set_forkserver_preload(
+    ["torch.distributed", "spikeprune.cli", "spikeprune.lab.run", "spikeprune.zoo.vgg"]
+)
+_LONGEST = 90  # seconds; a group that hangs fails instead
+
+
+@pytest.fixture
+def run_ranks(tmp_path):
+    """Run a file in several processes: `run_ranks(path, 2, case="x")` -> (exit codes, results).
+
+    The file runs as module `__rank__` with the globals `RANK`, `WORLD`, `FOLDER` and `ARGUMENTS`;
+    what it leaves in `FOLDER/result<rank>.json` is returned by rank.
+    """
+
+    def run(path, world, **arguments):
+        folder = tmp_path / f"ranks{len(list(tmp_path.glob('ranks*')))}"
+        folder.mkdir()
+        group = []
+        for rank in range(world):
+            names = {"RANK": rank, "WORLD": world, "FOLDER": folder, "ARGUMENTS": arguments}
+            group.append(
+                _CONTEXT.Process(target=runpy.run_path, args=(str(path), names, "__rank__"))
+            )
+        for process in group:
+            process.start()
+        for process in group:
+            process.join(_LONGEST)
+        stuck = [rank for rank, process in enumerate(group) if process.is_alive()]
+        for process in group:
+            process.kill()
+            process.join()
+        assert not stuck, f"ranks {stuck} hang"
+        files = [folder / f"result{rank}.json" for rank in range(world)]
+        results = [json.loads(f.read_text()) if f.exists() else None for f in files]
+        return [process.exitcode for process in group], results
+
+    return run

@@ -17,6 +17,7 @@ from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Argument, Command
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.flags import add_flags, explain
+from spikeprune.lab.processes import launched
 from spikeprune.lab.recipes import recipe_names
 
 __all__ = ["main"]
@@ -135,6 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _fail(f"interrupted; {stop or 'nothing is lost'}", INTERRUPTED)
     except ArgumentError as error:
+        if launched()[0] > 0:  # rank 0 says it
+            return USAGE
         return _fail(f"error: {explain(str(error), _own_flags(arguments[0]))}", USAGE)
     except SpikePruneError as error:
         if "--debug" in arguments:

@@ -2,7 +2,9 @@
 
 from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
 from spikeprune.lab.check import check
-from spikeprune.lab.display import make_display
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.display import Silent, make_display
+from spikeprune.lab.processes import launched, processes
 
 __all__ = ["RUN"]
 
@@ -29,12 +31,16 @@ RECIPES"""
 
 
 def _run(options: Options) -> None:
-    config = configuration(options)
+    with processes():
+        _run_here(configuration(options))
+
+
+def _run_here(config: RunConfig) -> None:
     check(config)
     from spikeprune.lab.run import run
 
     try:
-        with make_display() as display:
+        with make_display() if launched()[0] == 0 else Silent() as display:
             display.done(run(config, display=display))
     except KeyboardInterrupt:
         folder = config.folder

@@ -19,7 +19,14 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ModelError, RunError
 
-__all__ = ["load_model_weights", "load_tree", "save_tensors", "save_tree"]
+__all__ = [
+    "load_model_weights",
+    "load_tree",
+    "rng_states",
+    "save_tensors",
+    "save_tree",
+    "set_rng_states",
+]
 
 TENSOR = "__tensor__"
 CHANNELS_LAST = "__channels_last__"
@@ -148,3 +155,18 @@ def _misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
         for kind, names in found.items()
         if names
     )
+
+
+def rng_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of torch's own generators, of the CPU and of `device`."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_rng_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Go on where `rng_states` was taken."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

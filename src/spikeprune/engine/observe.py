@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
 from spikeprune.engine.modes import evaluating
+from spikeprune.engine.ranks import agree, settle_buffers_, sum_over_ranks
 from spikeprune.engine.tally import ChannelStats, Tally
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.science.criticality import REDUCTIONS
@@ -87,13 +88,29 @@ class Observer:
         self._stack.close()
         self.armed = False
 
-    def compute(self) -> dict[str, ChannelStats]:
+    def compute(self, *, over_ranks: bool = False) -> dict[str, ChannelStats]:
         """Return score and rate per channel of each neuron module, by name.
+
+        Args:
+            over_ranks: whether to add up what the processes of a group have recorded; then all of
+                them must call.
 
         Raises:
             ObservationError: nothing was recorded, or not the same number of whole sequences by
                 every neuron.
+            RunError: that happened to another rank.
         """
+        if not over_ranks:
+            self._close()
+            return {name: tally.stats() for name, tally in self._tallies.items()}
+        agree(self._close)
+        parts = [tally.sums() for tally in self._tallies.values()]
+        total = sum_over_ranks(torch.cat([part.to(parts[0].device) for part in parts]))
+        split = torch.split(total, [len(part) for part in parts])
+        return {n: t.stats(s) for (n, t), s in zip(self._tallies.items(), split, strict=True)}
+
+    def _close(self) -> None:
+        """Refuse unless every neuron has recorded equally many whole sequences."""
         expected = max((tally.total for tally in self._tallies.values()), default=0)
         for name in self._neurons:
             recorded = self._tallies[name].total if name in self._tallies else 0
@@ -105,7 +122,6 @@ class Observer:
                     "neuron equally often"
                 )
             self._tallies[name].reset()
-        return {name: tally.stats() for name, tally in self._tallies.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, as tensors and plain values.
@@ -171,6 +187,7 @@ def score_loader(
     value: str = "derivative",
     space: str = "max",
     time: str = "mean",
+    over_ranks: bool = False,
 ) -> dict[str, ChannelStats]:
     """Score the channels over a loader, in eval mode without gradients.
 
@@ -183,6 +200,9 @@ def score_loader(
         value: likewise.
         space: likewise.
         time: likewise.
+        over_ranks: whether to add up the processes of a group, each with batches of its own (or
+            each with all of them), and the same weights; then all must call. Buffers that differ
+            are made the same first, see `engine.ranks.settle_buffers_`.
 
     Returns:
         Score and rate per channel of each neuron module, by name.
@@ -200,8 +220,16 @@ def score_loader(
         train=False,
     )
     device = next((p.device for p in model.parameters()), None)
-    with evaluating(model), torch.no_grad(), observer:
-        for batch in batches:
-            x = batch if isinstance(batch, Tensor) else batch[0]
-            forward(x.to(device))
-    return observer.compute()
+
+    def run() -> None:
+        with evaluating(model), torch.no_grad(), observer:
+            for batch in batches:
+                x = batch if isinstance(batch, Tensor) else batch[0]
+                forward(x.to(device))
+
+    if over_ranks:
+        settle_buffers_(model)
+        agree(run)
+    else:
+        run()
+    return observer.compute(over_ranks=over_ranks)

@@ -13,6 +13,8 @@ from spikeprune.engine.granularity import Channels, Weights
 from spikeprune.engine.growth import needs_gradient
 from spikeprune.engine.optimizer_state import reset_state
 from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.parallel import inner_model, inner_optimizer
+from spikeprune.engine.ranks import require_same, require_same_tensors
 from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError, RunError
@@ -20,6 +22,9 @@ from spikeprune.science.masks import apply_
 from spikeprune.science.schedule import density_at, event_steps
 
 __all__ = ["Pruner"]
+
+_SETTINGS = "give every rank as many batches, and the pruner the same settings"
+_DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
 
 class Pruner:
@@ -30,8 +35,9 @@ class Pruner:
     `with` block the pruner is closed at the end, also by an exception.
 
     Args:
-        model: a spiking net of a supported framework.
-        optimizer: the optimiser that trains it; its state of pruned weights is kept consistent.
+        model: a spiking net of a supported framework, or DistributedDataParallel around one.
+        optimizer: the optimiser that trains it, or Accelerate's wrapper; its state of pruned
+            weights is kept consistent.
         example: one slice of input, `[B, C, H, W]` or `[B, F]` (values do not matter).
         time_steps: T of every forward.
         total_steps: optimiser steps of the pruning phase.
@@ -70,8 +76,10 @@ class Pruner:
         **options: Any,
     ) -> None:
         self.options = PruneOptions.of(**options)
+        model, optimizer = inner_model(model), inner_optimizer(optimizer)
         self.model, self.optimizer, self.example = model, optimizer, example
         self.time_steps, self.layout = time_steps, layout
+        require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
         kind = Weights if self.options.granularity == "weight" else Channels
         self.granularity = kind(
@@ -263,6 +271,7 @@ class Pruner:
         )
         self._dense = {}
         self._apply(outcome)
+        require_same_tensors(f"the masks after step {self.steps}", self.mask, _DIVERGED)
         if self.events:
             self.events[-1] = survived(self.events[-1], self._regrown, outcome.kept)
         self._regrown = outcome.regrown

@@ -95,12 +95,15 @@ class Scorer:
             self._observer.load_state_dict(state)
 
     def score(self) -> dict[str, ChannelStats] | None:
-        """Return criticality and firing rate per neuron for the event that is due, and disarm."""
+        """Return criticality and firing rate per neuron for the event that is due, and disarm.
+
+        They are those of all processes together, where several train.
+        """
         if self._observer is None:
             return None
         if self.on_training:
             self._observer.disarm()
-            return self._observer.compute()
+            return self._observer.compute(over_ranks=True)
         assert self._batches is not None
         stats = score_loader(
             self._model,
@@ -108,6 +111,7 @@ class Scorer:
             forward=lambda x: forward(
                 self._model, x, time_steps=self._time_steps, layout=self._layout
             ),
+            over_ranks=True,
             **self._how,
         )
         adapter_for(self._model).reset(self._model)  # the next training batch starts from rest

@@ -52,6 +52,7 @@ class Tally:
         self._partial: Tensor | None = None
         self._charged = 0  # steps in `_partial`
         self._sum: ChannelSum | None = None
+        self._dtype = torch.float32  # of the scores
         self._fired: Tensor | None = None
         self._seen = 0  # entries per channel that `_fired` counts over
 
@@ -82,6 +83,9 @@ class Tally:
     def _close(self, batch: int) -> None:
         assert self._partial is not None
         pooled = pool(self._partial, self._time_steps, space=self._space, time=self._time)
+        self._dtype = pooled.dtype
+        # In double precision the sum hardly depends on its order, so on how batches are shared out.
+        pooled = pooled.double()
         if self._sum is not None:  # a resumed sum may lie on another device
             self._sum = self._sum._replace(total=self._sum.total.to(pooled.device))
         self._sum = add(self._sum, pooled, batch)
@@ -101,12 +105,25 @@ class Tally:
             )
         self._since_reset = 0
 
-    def stats(self) -> ChannelStats:
-        """Close the sums; at least one whole sequence was recorded."""
+    def sums(self) -> Tensor:
+        """Return all that adds up over batches and processes, as float64 `[2 C + 2]`.
+
+        Criticality `[C]`, spikes `[C]`, samples, entries per channel; at least one whole sequence
+        was recorded. Counts are exact up to 2^53.
+        """
         assert self._sum is not None
         assert self._fired is not None
-        score = compute(self._sum)
-        return ChannelStats(score, (self._fired / self._seen).to(score), self._sum.samples)
+        counts = self._sum.total.new_tensor([self._sum.samples, self._seen])
+        return torch.cat((self._sum.total, self._fired.to(self._sum.total), counts))
+
+    def stats(self, sums: Tensor | None = None) -> ChannelStats:
+        """Close the sums: this tally's, or those of several added up."""
+        sums = self.sums() if sums is None else sums
+        channels = (len(sums) - 2) // 2
+        samples, seen = (round(count) for count in sums[-2:].tolist())
+        score = compute(ChannelSum(sums[:channels], samples))
+        rate = sums[channels:-2] / seen
+        return ChannelStats(score.to(self._dtype), rate.to(self._dtype), samples)
 
     def state_dict(self) -> dict[str, Any]:
         """Sums so far, as tensors and plain values; whole sequences only."""
@@ -115,9 +132,9 @@ class Tally:
             return {}
         return {
             "total": self.total,
-            "sum": self._sum.total,
+            "sum": self._sum.total.cpu(),
             "samples": self._sum.samples,
-            "fired": self._fired,
+            "fired": None if self._fired is None else self._fired.cpu(),
             "seen": self._seen,
         }
 
@@ -125,7 +142,7 @@ class Tally:
         """Go on from `state_dict`."""
         if state:
             self.total, self._seen = int(state["total"]), int(state["seen"])
-            self._sum = ChannelSum(state["sum"], int(state["samples"]))
+            self._sum = ChannelSum(state["sum"].double(), int(state["samples"]))
             self._fired = state["fired"]
 
 

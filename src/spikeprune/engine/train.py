@@ -15,6 +15,7 @@ __all__ = [
     "LR_SCHEDULES",
     "Steps",
     "accuracy",
+    "count_hits",
     "lr_factor",
     "make_optimizer",
     "train_epoch",
@@ -126,6 +127,21 @@ def train_epoch(
 
 
 @torch.no_grad()
+def count_hits(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    forward: Callable[[Tensor], Tensor],
+) -> tuple[int, int]:
+    """Return how many samples `accuracy` counts as right, and of how many."""
+    hits, count = 0, 0
+    with evaluating(model):
+        for x, y in batches:
+            hits += int((predict(forward(x)) == y).sum())
+            count += len(y)
+    return hits, count
+
+
 def accuracy(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -137,11 +153,7 @@ def accuracy(
     Raises:
         DataError: there is no sample.
     """
-    hits, count = 0, 0
-    with evaluating(model):
-        for x, y in batches:
-            hits += int((predict(forward(x)) == y).sum())
-            count += len(y)
+    hits, count = count_hits(model, batches, forward=forward)
     if count == 0:
         raise DataError("expected at least one sample to measure accuracy on, got none")
     return hits / count

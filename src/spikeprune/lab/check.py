@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from spikeprune.data import locate
+from spikeprune.engine.ranks import world_size
 from spikeprune.errors import ConfigError, RunError, unknown_name
 from spikeprune.lab.config import CHOICES, RunConfig, differences
 from spikeprune.lab.methods import prune_options, resolve
@@ -31,6 +32,7 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
     _names(config)
     _start(config)
     _numbers(config)
+    _processes(config)
     _method(config)
     if steps_per_epoch is not None:
         check_events(config, steps_per_epoch)
@@ -84,6 +86,17 @@ def _numbers(config: RunConfig) -> None:
         raise ConfigError(
             "expected validation in (0, 1), the share of the training set that choices are made "
             f"on, got {config.validation}; 0.1 is usual"
+        )
+
+
+def _processes(config: RunConfig) -> None:
+    processes = world_size()
+    if config.batch_size % processes:
+        least = config.batch_size // processes * processes
+        raise ConfigError(
+            f"expected a batch_size that {processes} processes can share equally, got "
+            f"{config.batch_size}; use --batch_size {least or processes} or "
+            f"{least + processes}, or another number of processes"
         )
 
 

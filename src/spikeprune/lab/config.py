@@ -251,16 +251,18 @@ _DENSE_FIELDS = (
 )
 
 
-def config_hash(config: RunConfig) -> str:
+def config_hash(config: RunConfig, *, processes: int = 1) -> str:
     """Return the key of the dense net: 16 hexadecimal digits of what that net depends on.
 
-    Methods, granularities and targets that share data, net, training and total epochs share it
-    (method, section 5). A checkpoint enters with its content. Code behind `module:callable` and
-    the content of a data folder do not enter.
+    Methods, granularities and targets that share data, net, training, total epochs and number of
+    processes share it (method, section 5). A checkpoint enters with its content. Code behind
+    `module:callable` and the content of a data folder do not enter.
     """
     plain = config.to_dict()
     relevant = {name: plain[name] for name in _DENSE_FIELDS}
     relevant["epochs"] = config.dense_epochs
+    if processes > 1:  # each process normalises its own slice of a batch
+        relevant["processes"] = processes
     if config.data_root is not None:  # two copies of one name may differ in size or quality
         relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
     if config.start == "checkpoint" and config.weights:

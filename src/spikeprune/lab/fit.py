@@ -1,19 +1,32 @@
 """One training stage of a run: epochs with checkpoints, history and events; it can be resumed."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.checkpoint import load_tree, save_tree
+from spikeprune.engine.checkpoint import load_tree, rng_states, save_tree, set_rng_states
+from spikeprune.engine.parallel import data_parallel
 from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.train import accuracy, lr_factor, train_epoch
+from spikeprune.engine.ranks import (
+    by_main,
+    gather,
+    is_main,
+    mean_over_ranks,
+    rank,
+    settle_buffers_,
+    sum_over_ranks,
+    world_size,
+)
+from spikeprune.engine.train import count_hits, lr_factor, train_epoch
 from spikeprune.errors import RunError
 from spikeprune.lab.session import Session
+from spikeprune.lab.shares import slices, turns
 from spikeprune.lab.tracking import Tracker
 from spikeprune.science.cost import scoring_flops, training_flops
 
@@ -63,16 +76,30 @@ class _Fit:
     spent: Spent = field(default_factory=Spent)
     epoch: int = 0
 
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The forward that is trained; of several ranks the gradients are averaged."""
+        return data_parallel(self.model, self.session.forward(self.model))
+
     def save(self) -> None:
-        """Write the state between two epochs; it replaces the one before atomically."""
+        """Write the state between two epochs; it replaces the one before atomically.
+
+        Of what several ranks hold all is the same but what their observers have seen.
+        """
+        pruner = None if self.pruner is None else self.pruner.state_dict()
+        observed = gather(None if pruner is None else pruner.pop("observed"))
+        if not is_main():
+            return
         save_tree(
             self.checkpoint,
             {
                 "epoch": self.epoch,
+                "processes": world_size(),
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "pruner": None if self.pruner is None else self.pruner.state_dict(),
-                "rng": _rng_states(self.session.device),
+                "pruner": pruner,
+                "observed": observed,
+                "rng": rng_states(self.session.device),
                 "rows": self.tracker.rows,
                 "spent": vars(self.spent),
             },
@@ -84,16 +111,23 @@ class _Fit:
         A first epoch that fails then leaves a good state as well.
         """
         torch.manual_seed(self.session.config.seed)
-        if not self.checkpoint.is_file():
+        if not by_main(self.checkpoint.is_file):
             self.tracker.rewind(self.tracker.rows_before({phase.name for phase in phases}))
             self.save()
             return
         state = load_tree(self.checkpoint)
+        if state["processes"] != world_size():
+            raise RunError(
+                f"expected as many processes as wrote {self.checkpoint}, {state['processes']}, got "
+                f"{world_size()}; go on with --nproc-per-node {state['processes']} (without "
+                "torchrun for 1), or give another --out"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.pruner is not None:
-            self.pruner.load_state_dict(state["pruner"])
-        _set_rng_states(state["rng"], self.session.device)
+            observed = state["observed"][rank()]
+            self.pruner.load_state_dict({**state["pruner"], "observed": observed})
+        set_rng_states(state["rng"], self.session.device)
         self.epoch, self.spent = state["epoch"], Spent(**state["spent"])
         if self.epoch < sum(phase.epochs for phase in phases):
             self.tracker.rewind(state["rows"])  # else: rows behind are those of later stages
@@ -101,7 +135,8 @@ class _Fit:
     def train_one(self, phase: Phase, total: int) -> None:
         """Train the next epoch, of `total` in this stage, and record it."""
         started = time.monotonic()
-        loss = self._train(phase, total)
+        loss = mean_over_ranks(self._train(phase, total))
+        settle_buffers_(self.model)
         self._check_finite()
         self.epoch += 1
         seconds = time.monotonic() - started
@@ -144,7 +179,7 @@ class _Fit:
             self._counted(),
             self.optimizer,
             pruner=self.pruner,
-            forward=session.forward(self.model),
+            forward=self.forward,
             loss=session.loss,
             before_step=before_step,
             after_step=after_step,
@@ -154,8 +189,10 @@ class _Fit:
     def _validate(self) -> float | None:
         if self.session.data.validation.samples == 0:  # the user's own loaders may have none
             return None
-        batches = self.session.moved(self.session.data.validation)
-        return accuracy(self.model, batches, forward=self.session.forward(self.model))
+        batches = self.session.moved(turns(self.session.data.validation))
+        found = count_hits(self.model, batches, forward=self.session.forward(self.model))
+        hits, count = sum_over_ranks(torch.tensor(found, device=self.session.device)).tolist()
+        return float(hits / count)
 
     def _check_finite(self) -> None:
         """Refuse a net that the last step broke: spikes hide NaN, so the loss may not show it."""
@@ -169,8 +206,8 @@ class _Fit:
 
     def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the training batches; count what a step on each costs at the density of then."""
-        for x, y in self.session.moved(self.session.data.train):
-            self._count(len(y))
+        for x, y in self.session.moved(slices(self.session.data.train)):
+            self._count(len(y) * world_size())
             yield x, y
 
     def _count(self, samples: int) -> None:
@@ -192,19 +229,6 @@ class _Fit:
         if event.step == self.pruner.steps:
             row: dict[str, Any] = vars(event) | {"epoch": epoch}
             self.tracker.event({"kind": "event", "stage": phase.name, **row})
-
-
-def _rng_states(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_rng_states(states: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def fit(

@@ -17,6 +17,7 @@ import torch
 from spikeprune import __version__
 from spikeprune.engine.compact import Cut
 from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.ranks import world_size
 from spikeprune.lab.fit import Spent
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions
@@ -80,6 +81,7 @@ def assemble(
         "seed": config.seed,
         "device": str(session.device),
         "threads": torch.get_num_threads(),
+        "processes": world_size(),
         "precision": config.precision,
         "versions": versions(),
         "target": {

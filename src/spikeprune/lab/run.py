@@ -3,21 +3,27 @@
 Each stage asks for its own output first, so the same command goes on where a run was stopped.
 """
 
+import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from spikeprune.engine.checkpoint import save_tensors
-from spikeprune.engine.compact import cut
+from spikeprune.engine.compact import Cut, cut
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.ranks import agree, by_main, main_first, require_same, world_size
 from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import RunError
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig, config_hash
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.evaluate_run import latencies_of, measure, saved_dense
-from spikeprune.lab.fit import Phase, fit
+from spikeprune.lab.fit import Phase, Spent, fit
 from spikeprune.lab.locks import held
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import Pruned, assemble
@@ -49,33 +55,60 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         SpikePruneError: the run cannot start (nothing is written then) or go on.
     """
     display = display or Silent()
-    check(config)
+    agree(lambda: check(config))  # before a rank writes what another one might stumble over
     session, folder = Session(config), RunFolder(config.folder)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    if not folder.metrics.is_file():
-        display.stage(
-            "prepare", f"{session.data.info.label}, {config.model}, T {config.time_steps}"
-        )
+    if not by_main(folder.metrics.is_file):
+        main_first(lambda: session.data)
+        display.stage("prepare", _what(session))
         check(config, steps_per_epoch=session.steps_per_epoch)
         session.preflight()
         for message in (session.unfused, session.slow_precision, session.static_obstacle):
             if message:
                 display.message(message)
-        _claim(session, folder)
-        with held(folder.config, lambda: _refuse_second(folder)):
+        by_main(lambda: _claim(session, folder))
+        agree(lambda: _see(folder))
+        with _held(folder.config, lambda: _refuse_second(folder)):
             dense = _dense(session, folder, display)
             if resolve(config).prunes:
                 _prune_and_measure(session, folder, dense, display)
             else:
-                _finish_dense(session, folder, dense)
+                by_main(lambda: _finish_dense(session, folder, dense))
     display.stage("report")
-    return write_report(folder.path)
+    return by_main(lambda: write_report(folder.path))
+
+
+def _what(session: Session) -> str:
+    config, processes = session.config, world_size()
+    together = f", {processes} processes" if processes > 1 else ""
+    return f"{session.data.info.label}, {config.model}, T {config.time_steps}{together}"
+
+
+def _see(folder: RunFolder) -> None:
+    """Refuse a machine that does not see what rank 0 has written: it could not go on from there."""
+    if not folder.config.is_file():
+        raise RunError(
+            f"expected every process to see {folder.config}, which rank 0 has written; give an "
+            "--out on a file system that all machines share"
+        )
+
+
+@contextmanager
+def _held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a file by rank 0 while active; the other ranks wait until it does."""
+    with ExitStack() as stack:
+
+        def hold() -> None:
+            stack.enter_context(held(path, busy))
+
+        by_main(hold)
+        yield
 
 
 def _shared(session: Session, folder: RunFolder) -> DenseFolder:
     """Return where the dense net is trained, for all runs beside this one that need the same."""
-    return dense_folder(folder, config_hash(session.config))
+    return dense_folder(folder, config_hash(session.config, processes=world_size()))
 
 
 def _claim(session: Session, folder: RunFolder) -> None:
@@ -102,15 +135,15 @@ def _refuse_second(folder: RunFolder) -> None:
 
 def _dense(session: Session, folder: RunFolder, display: Display) -> dict[str, Any]:
     """Return the measurements of the dense net; train it if no run beside this one has."""
-    if not folder.dense.metrics.is_file():
+    if not by_main(folder.dense.metrics.is_file):
         shared = _shared(session, folder)
-        with held(shared.config, lambda: display.message("dense      waits for another run's")):
-            if not shared.metrics.is_file():
+        with _held(shared.config, lambda: display.message("dense      waits for another run's")):
+            if not by_main(shared.metrics.is_file):
                 _train_dense(session, shared, display)
             else:
                 display.message(f"dense      taken from {shared.path}")
-        _copy_dense(session, shared, folder)
-    dense: dict[str, Any] = read_json(folder.dense.metrics)
+        by_main(lambda: _copy_dense(session, shared, folder))
+    dense: dict[str, Any] = by_main(lambda: read_json(folder.dense.metrics))
     return dense
 
 
@@ -138,11 +171,15 @@ def _train_dense(session: Session, shared: DenseFolder, display: Display) -> Non
         checkpoint=checkpoint,
     )
     display.stage("evaluate", "dense")
+    by_main(lambda: _finish_shared(session, shared, model, spent))
+    by_main(lambda: checkpoint.unlink(missing_ok=True))
+
+
+def _finish_shared(session: Session, shared: DenseFolder, model: nn.Module, spent: Spent) -> None:
     metrics = measure(session, model, pruned=None, cut=None, latency=True)
     save_tensors(shared.model, model.state_dict())
     cost = {"total_epochs": session.config.dense_epochs, **vars(spent)}
     write_json(shared.metrics, {"metrics": metrics.to_dict(), "cost": cost})
-    checkpoint.unlink(missing_ok=True)
 
 
 def _prune_and_measure(
@@ -157,6 +194,10 @@ def _prune_and_measure(
     finally:
         tracker.close()
     display.stage("evaluate", "pruned")
+    by_main(lambda: _measure(session, folder, dense, pruned))
+
+
+def _measure(session: Session, folder: RunFolder, dense: dict[str, Any], pruned: Pruned) -> None:
     net, mask = pruned.cut.model, pruned.full_mask
     measured = measure(session, net, pruned=mask, cut=pruned.cut.mask).to_dict()
     # Measured anew and in turns: times of different hours do not compare.
@@ -201,7 +242,14 @@ def _prune_weights(
     )
     display.stage("cut")
     full_mask = pruner.mask
-    return Pruned(cut(pruner, session.test_inputs), pruner, full_mask, spent)
+    return Pruned(_cut(session, pruner), pruner, full_mask, spent)
+
+
+def _cut(session: Session, pruner: Pruner) -> Cut:
+    """Cut on every rank, and make sure that they have cut the same."""
+    result = agree(lambda: cut(pruner, session.test_inputs))
+    require_same("what was cut", json.dumps(result.plan), "please report this")
+    return result
 
 
 def _prune_channels(
@@ -222,7 +270,7 @@ def _prune_channels(
     )
     display.stage("cut")
     full_mask = pruner.mask
-    smaller = cut(pruner, session.test_inputs)
+    smaller = _cut(session, pruner)
     session.placed(smaller.model)
     second = fit(
         session,

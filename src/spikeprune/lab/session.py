@@ -32,6 +32,8 @@ from spikeprune.lab.placement import (
     place,
     static_obstacle,
 )
+from spikeprune.lab.processes import local_device
+from spikeprune.lab.shares import check_shares, slices, turns
 
 __all__ = ["Session", "choose_device"]
 
@@ -41,15 +43,17 @@ _DIGITS = 8  # pixels a side
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`; `auto` is cuda where there is one.
 
+    Of several processes on a machine each has a CUDA device of its own.
+
     Raises:
-        ConfigError: another name than cpu, cuda or auto, or cuda where there is none.
+        ConfigError: another name than cpu, cuda or auto, or fewer CUDA devices than processes.
     """
     if name not in ("cpu", "cuda", "auto"):
         raise unknown_name("device", name, ("cpu", "cuda", "auto"))
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+    return local_device("cuda" if there and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,7 @@ class Session:
     def pruner(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Pruner:
         """Return the run's pruner, attached to `model`."""
         options = prune_options(self.config)
-        score: Iterable[Any] | None = self.moved(self.data.score)
+        score: Iterable[Any] | None = self.moved(turns(self.data.score))
         return Pruner(
             model,
             optimizer,
@@ -240,10 +244,11 @@ class Session:
         Raises:
             SpikePruneError: whatever is wrong, with the way out.
         """
+        check_shares(self.data)
         model = self.model()
         if resolve(self.config).prunes:
             self.pruner(model, self.optimizer(model)).close()
-        x, y = next(iter(self.moved(self.data.train)))
+        x, y = next(iter(self.moved(slices(self.data.train))))
         try:
             self._try(model, x, y)
         except SpikePruneError:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from spikeprune.engine.ranks import is_main
 from spikeprune.lab.display import Display
 from spikeprune.lab.paths import append_row, keep_rows, read_rows
 
@@ -15,6 +16,8 @@ _PLACES = ("epoch", "epochs", "step", "event", "events")
 
 class Tracker:
     """Writes a line of history per epoch and event, mirrors it to TensorBoard, and shows it.
+
+    Of several processes only rank 0 reads and writes.
 
     Args:
         history: file of JSON lines.
@@ -28,7 +31,7 @@ class Tracker:
     ) -> None:
         self._history, self._folder, self._display = history, tensorboard, display
         self._steps_per_epoch = steps_per_epoch
-        self.rows = len(read_rows(history))
+        self.rows = len(read_rows(history)) if is_main() else 0
         self._writer: Any = None
 
     def close(self) -> None:
@@ -39,12 +42,13 @@ class Tracker:
 
     def rows_before(self, stages: Collection[str]) -> int:
         """Return how many rows stand before the first one of these stages."""
-        rows = read_rows(self._history)
+        rows = read_rows(self._history) if is_main() else []
         return next((n for n, row in enumerate(rows) if row["stage"] in stages), len(rows))
 
     def rewind(self, rows: int) -> None:
         """Forget what was written after a checkpoint: those epochs are run again."""
-        keep_rows(self._history, rows)
+        if is_main():
+            keep_rows(self._history, rows)
         self.rows = rows
 
     def stage(self, name: str, detail: str = "") -> None:
@@ -66,6 +70,8 @@ class Tracker:
         self._display.event(row)
 
     def _write(self, row: Row) -> None:
+        if not is_main():
+            return
         append_row(self._history, row)
         self.rows += 1
         if self._folder is None:

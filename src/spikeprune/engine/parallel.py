@@ -1,0 +1,84 @@
+"""Data parallel training: a net under DistributedDataParallel, and the net inside a wrapper."""
+
+import inspect
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from spikeprune.engine.ranks import world_size
+from spikeprune.errors import ModelError
+
+__all__ = ["data_parallel", "inner_model", "inner_optimizer"]
+
+
+class _Whole(nn.Module):
+    """A whole forward over all time steps: what DistributedDataParallel counts as one."""
+
+    def __init__(self, model: nn.Module, run: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.model, self._run = model, run
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._run(x)
+
+
+def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return `run` such that its gradients are the mean over ranks. Collective.
+
+    All ranks then hold rank 0's parameters and buffers. Buffers are each rank's own afterwards; see
+    `engine.ranks.settle_buffers_`. Parameters that a forward does not use are allowed, as long as
+    they are the same in every step.
+
+    Args:
+        model: trained on every rank.
+        run: input of this rank to logits, through `model`, any number of calls of it.
+    """
+    if world_size() == 1:
+        return run
+    parameters = inspect.signature(DistributedDataParallel).parameters
+    new = "forward_sync_buffers" in parameters  # in newer releases the name of broadcast_buffers
+    options = {
+        "forward_sync_buffers" if new else "broadcast_buffers": False,
+        "gradient_as_bucket_view": True,
+        "static_graph": True,  # allows parameters that no forward uses
+    }
+    return DistributedDataParallel(_Whole(model, run), **options)
+
+
+def inner_model(model: nn.Module) -> nn.Module:
+    """Return the net inside DistributedDataParallel, or the net itself.
+
+    Raises:
+        ModelError: a wrapper under which no process holds the whole of every weight, or copies of
+            the net do the work.
+    """
+    if isinstance(model, DistributedDataParallel):
+        model = model.module
+        assert isinstance(model, nn.Module)
+    if isinstance(model, DataParallel):
+        raise ModelError(
+            "expected a net or DistributedDataParallel, got DataParallel, whose copies cannot be "
+            "observed; start one process per device with torchrun and DistributedDataParallel"
+        )
+    if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()) or any(
+        _is_sharded(p) for p in model.parameters()
+    ):
+        raise ModelError(
+            "the parameters are sharded over processes, so that none of them can rank all weights; "
+            "use DistributedDataParallel"
+        )
+    return model
+
+
+def _is_sharded(parameter: nn.Parameter) -> bool:
+    module = sys.modules.get("torch.distributed.tensor")  # else no such tensor exists
+    return module is not None and isinstance(parameter, module.DTensor)
+
+
+def inner_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return the optimiser inside a wrapper such as Accelerate's, or the optimiser itself."""
+    inner = getattr(optimizer, "optimizer", None)
+    return inner_optimizer(inner) if isinstance(inner, torch.optim.Optimizer) else optimizer

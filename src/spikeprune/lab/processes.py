@@ -1,0 +1,90 @@
+"""The processes that torchrun or `accelerate launch` has started: join them, and leave in order."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from spikeprune.engine.ranks import world_size
+from spikeprune.errors import ConfigError, RunError, SpikePruneError
+
+__all__ = ["launched", "local_device", "processes"]
+
+_FAILURES = "spikeprune/failures"
+
+
+def launched() -> tuple[int, int]:
+    """Return (rank, number of processes) as the launcher has set them; (0, 1) without one."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_device(name: str) -> torch.device:
+    """Return the device of this process: of several on a machine, each takes a GPU of its own.
+
+    Raises:
+        ConfigError: more processes on this machine than it has CUDA devices.
+    """
+    if name != "cuda" or world_size() == 1:
+        return torch.device(name)
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= there:
+        raise ConfigError(
+            f"this machine has {there} CUDA device(s), but its process {local + 1} wants one, too; "
+            "start at most as many processes as devices (--nproc-per-node), or use --device cpu"
+        )
+    return torch.device(name, local)
+
+
+@contextmanager
+def processes() -> Iterator[None]:
+    """Join the other processes while active, if this one was started with others.
+
+    Where one of them fails, all end: its error is raised there, and the others leave quietly.
+
+    Raises:
+        SystemExit: another process has failed, and says why.
+        RunError: contact with another process was lost.
+    """
+    rank, count = launched()
+    if count == 1 or dist.is_initialized():
+        yield
+        return
+    store, rank, count = next(rendezvous("env://"))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count)
+    try:
+        yield
+        dist.barrier()
+    except BaseException as error:
+        if not _first(store):
+            raise SystemExit(1) from error
+        if _lost(error):
+            raise RunError(
+                f"rank {rank} has lost contact with another process ({error}); its own output may "
+                "say why. The same command goes on after the last whole epoch"
+            ) from error
+        raise
+    dist.destroy_process_group()
+
+
+def _first(store: Any) -> bool:
+    """Whether no other process has failed before; also when nobody is left to ask."""
+    try:
+        return bool(store.add(_FAILURES, 1) == 1)
+    except RuntimeError:
+        return True
+
+
+def _lost(error: BaseException) -> bool:
+    """Whether torch could not reach a peer; gloo has no error class of its own."""
+    if isinstance(error, dist.DistError):
+        return True
+    return (
+        isinstance(error, RuntimeError)
+        and not isinstance(error, SpikePruneError)
+        and "gloo" in str(error)
+    )
