@@ -32,7 +32,7 @@ def settled():
     model.register_buffer("mean", torch.tensor([1.0, 2.0]) * (ranks.rank() + 1))
     model.register_buffer("count", torch.tensor(10 + ranks.rank()))
     ranks.settle_buffers_(model)
-    return model.mean.tolist() + [int(model.count)]
+    return [*model.mean.tolist(), int(model.count)]
 
 
 def untouched():

@@ -1,4 +1,4 @@
-"""What every rank does for `test_parallel.py`; run by the fixture `run_ranks`, or in one process."""
+"""What every rank does for `test_parallel.py`; run by `run_ranks`, or in one process."""
 
 import datetime
 import json

@@ -27,7 +27,9 @@ def test_collectives(run_ranks, world):
         assert result["gather"] == [{"rank": k} for k in everyone]
         assert result["agree"] == "fine"
         own = f"ValueError: broken on {last}"
-        assert result["disagree"] == (own if rank == last else f"RunError: rank {last} failed: {own}")
+        assert result["disagree"] == (
+            own if rank == last else f"RunError: rank {last} failed: {own}"
+        )
         assert result["by_main"] == "made by 0"
         own = "ValueError: broken on 0"
         assert result["main_fails"] == (own if rank == 0 else f"RunError: rank 0 failed: {own}")
