@@ -23,6 +23,7 @@ GROUPS = {
     "pruning": "pruning:pruning_rows",
     "neurons": "neurons:neuron_rows",
     "eventdriven": "eventdriven:event_rows",
+    "distributed": "distributed:distributed_rows",
 }
 """Name -> module:function(quick=...) of this package, which gives the rows."""
 
