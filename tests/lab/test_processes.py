@@ -14,8 +14,9 @@ from spikeprune.cli import main
 from spikeprune.engine.checkpoint import load_tree
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab import processes
+from spikeprune.lab import run as lab_run
 from spikeprune.lab.config import RunConfig, config_hash
-from spikeprune.lab.run import run
+from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.saved import load, load_masks
 
 WORKER = Path(__file__).parent / "run_on_ranks.py"
@@ -108,7 +109,7 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(launch, tmp_pat
     assert [s["samples"] for s in sums] == [12, 12]  # one batch of the window, a half each
     config = RunConfig.load(tmp_path / "again" / "config.yaml")
     with pytest.raises(RunError, match=r"as many processes as wrote .*, 2, got 1"):
-        run(dataclasses.replace(config, out=str(tmp_path / "again")))
+        lab_run.run(dataclasses.replace(config, out=str(tmp_path / "again")))
     assert launch(*options, "--out", "again")[0] == [0, 0]
     assert rows(tmp_path / "again") == rows(tmp_path / "whole")
     assert load_masks(tmp_path / "again") == load_masks(tmp_path / "whole")
@@ -195,6 +196,14 @@ def test_every_process_has_a_cuda_device_of_its_own(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ConfigError, match="2 CUDA device"):
         processes.local_device("cuda")
+
+
+def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_path):
+    naps = []
+    monkeypatch.setattr(lab_run.time, "sleep", naps.append)
+    with pytest.raises(RunError, match="all machines share"):
+        lab_run._see(RunFolder(tmp_path / "elsewhere"))
+    assert sum(naps) == 60
 
 
 def test_wrong_usage_is_said_once(monkeypatch, capsys):

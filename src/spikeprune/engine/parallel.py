@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,8 @@ def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable
     if world_size() == 1:
         return run
     parameters = inspect.signature(DistributedDataParallel).parameters
-    new = "forward_sync_buffers" in parameters  # in newer releases the name of broadcast_buffers
-    options = {
+    new = "forward_sync_buffers" in parameters  # the name of broadcast_buffers in newer releases
+    options: dict[str, Any] = {
         "forward_sync_buffers" if new else "broadcast_buffers": False,
         "gradient_as_bucket_view": True,
         "static_graph": True,  # allows parameters that no forward uses

@@ -133,12 +133,18 @@ def count_hits(
     *,
     forward: Callable[[Tensor], Tensor],
 ) -> tuple[int, int]:
-    """Return how many samples `accuracy` counts as right, and of how many."""
+    """Return how many samples `accuracy` counts as right, and of how many.
+
+    Raises:
+        DataError: there is no sample.
+    """
     hits, count = 0, 0
     with evaluating(model):
         for x, y in batches:
             hits += int((predict(forward(x)) == y).sum())
             count += len(y)
+    if count == 0:
+        raise DataError("expected at least one sample to measure accuracy on, got none")
     return hits, count
 
 
@@ -154,6 +160,4 @@ def accuracy(
         DataError: there is no sample.
     """
     hits, count = count_hits(model, batches, forward=forward)
-    if count == 0:
-        raise DataError("expected at least one sample to measure accuracy on, got none")
     return hits / count

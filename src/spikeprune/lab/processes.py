@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from spikeprune.engine.ranks import world_size
+from spikeprune.engine.ranks import gather, world_size
 from spikeprune.errors import ConfigError, RunError, SpikePruneError
 
 __all__ = ["launched", "local_device", "processes"]
@@ -22,6 +22,10 @@ def launched() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def _local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def local_device(name: str) -> torch.device:
     """Return the device of this process: of several on a machine, each takes a GPU of its own.
 
@@ -30,7 +34,7 @@ def local_device(name: str) -> torch.device:
     """
     if name != "cuda" or world_size() == 1:
         return torch.device(name)
-    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    local, there = _local_rank(), torch.cuda.device_count()
     if local >= there:
         raise ConfigError(
             f"this machine has {there} CUDA device(s), but its process {local + 1} wants one, too; "
@@ -55,10 +59,12 @@ def processes() -> Iterator[None]:
         return
     store, rank, count = next(rendezvous("env://"))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    if _local_rank() < torch.cuda.device_count():
+        torch.cuda.set_device(_local_rank())
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield
-        dist.barrier()
+        gather(None)  # none leaves while others still talk
     except BaseException as error:
         if not _first(store):
             raise SystemExit(1) from error

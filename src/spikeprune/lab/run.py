@@ -5,6 +5,7 @@ Each stage asks for its own output first, so the same command goes on where a ru
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -42,6 +43,8 @@ from spikeprune.lab.tracking import Tracker, mirror
 from spikeprune.science.masks import Mask
 
 __all__ = ["run"]
+
+_SHARED_WITHIN = 60  # seconds
 
 
 def run(config: RunConfig, *, display: Display | None = None) -> Path:
@@ -87,11 +90,14 @@ def _what(session: Session) -> str:
 
 def _see(folder: RunFolder) -> None:
     """Refuse a machine that does not see what rank 0 has written: it could not go on from there."""
-    if not folder.config.is_file():
-        raise RunError(
-            f"expected every process to see {folder.config}, which rank 0 has written; give an "
-            "--out on a file system that all machines share"
-        )
+    for _ in range(_SHARED_WITHIN):  # network file systems remember for a while what was missing
+        if folder.config.is_file():
+            return
+        time.sleep(1)
+    raise RunError(
+        f"expected every process to see {folder.config}, which rank 0 has written; give an --out "
+        "on a file system that all machines share"
+    )
 
 
 @contextmanager
