@@ -17,7 +17,7 @@ from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Argument, Command
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.flags import add_flags, explain
-from spikeprune.lab.processes import launched
+from spikeprune.lab.processes import speaks
 from spikeprune.lab.recipes import recipe_names
 
 __all__ = ["main"]
@@ -92,6 +92,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings("ignore", category=category, module=r"(?!spikeprune)")
+            # Of convolutions 1x1, whose strides can be written in two ways.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
         noisy.setLevel(level)
@@ -136,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _fail(f"interrupted; {stop or 'nothing is lost'}", INTERRUPTED)
     except ArgumentError as error:
-        if launched()[0] > 0:  # rank 0 says it
+        if not speaks():
             return USAGE
         return _fail(f"error: {explain(str(error), _own_flags(arguments[0]))}", USAGE)
     except SpikePruneError as error:

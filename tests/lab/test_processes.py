@@ -206,7 +206,8 @@ def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_
     assert sum(naps) == 60
 
 
-def test_wrong_usage_is_said_once(monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
-    assert main(["run", "--nonsense", "1"]) == 2
-    assert capsys.readouterr().err == ""
+def test_wrong_usage_is_said_once(launch):
+    codes, _, errors = launch("run", "--nonsense", "1")
+    assert codes == [2, 2]
+    (error,) = [error for error in errors if error]
+    assert "nonsense" in error

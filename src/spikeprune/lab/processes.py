@@ -12,7 +12,7 @@ from torch.distributed.rendezvous import rendezvous
 from spikeprune.engine.ranks import gather, world_size
 from spikeprune.errors import ConfigError, RunError, SpikePruneError
 
-__all__ = ["launched", "local_device", "processes"]
+__all__ = ["launched", "local_device", "processes", "speaks"]
 
 _FAILURES = "spikeprune/failures"
 
@@ -75,6 +75,14 @@ def processes() -> Iterator[None]:
             ) from error
         raise
     dist.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Whether this process is the one to report an error that came before `processes`."""
+    if launched()[1] == 1:
+        return True
+    store, _, _ = next(rendezvous("env://"))
+    return _first(store)
 
 
 def _first(store: Any) -> bool:
