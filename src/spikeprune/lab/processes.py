@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.rendezvous import rendezvous
 
 from spikeprune.engine.ranks import gather, world_size
 from spikeprune.errors import ConfigError, RunError, SpikePruneError
@@ -19,7 +18,8 @@ _FAILURES = "spikeprune/failures"
 
 def launched() -> tuple[int, int]:
     """Return (rank, number of processes) as the launcher has set them; (0, 1) without one."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    return (int(os.environ.get("RANK", "0")), count) if count > 1 else (0, 1)
 
 
 def _local_rank() -> int:
@@ -57,7 +57,7 @@ def processes() -> Iterator[None]:
     if count == 1 or dist.is_initialized():
         yield
         return
-    store, rank, count = next(rendezvous("env://"))
+    store = _meet()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if _local_rank() < torch.cuda.device_count():
         torch.cuda.set_device(_local_rank())
@@ -81,8 +81,15 @@ def speaks() -> bool:
     """Whether this process is the one to report an error that came before `processes`."""
     if launched()[1] == 1:
         return True
+    return _first(_meet())
+
+
+def _meet() -> Any:
+    """Return the store through which the processes of a launcher find each other."""
+    from torch.distributed.rendezvous import rendezvous  # absent where torch was built without
+
     store, _, _ = next(rendezvous("env://"))
-    return _first(store)
+    return store
 
 
 def _first(store: Any) -> bool:
