@@ -114,7 +114,9 @@ def test_a_checkpoint_holds_all_of_the_state(tmp_path):
         pruner=lambda session, model, optimizer: session.pruner(model, optimizer),
     )
     state = load_tree(tmp_path / "state.safetensors")
-    assert state.keys() == {"epoch", "model", "optimizer", "pruner", "rng", "rows", "spent"}
+    own = {"epoch", "model", "optimizer", "pruner", "rng", "rows", "spent"}
+    assert state.keys() == own | {"processes", "observed"}
+    assert (state["processes"], len(state["observed"])) == (1, 1)
     assert state["epoch"] == 2
     assert state["rows"] == 2 + len(state["pruner"]["events"])
     assert state["spent"] == vars(spent)
