@@ -41,7 +41,7 @@ if __name__ == "__rank__":
     sys.stdout = (folder / f"out{rank}").open("w")
     sys.stderr = (folder / f"err{rank}").open("w")
     try:
-        code = main(arguments["command"])
+        code = main([word.replace("RANK", str(rank)) for word in arguments["command"]])
     except Exception:
         traceback.print_exc()
         code = 1

@@ -168,6 +168,13 @@ def test_data_that_cannot_be_shared_are_refused_before_training(
     assert not (tmp_path / "own").exists()
 
 
+def test_processes_of_different_commands_are_refused(launch):
+    codes, _, errors = launch(*TINY, "--seed", "RANK", "--out", "own")
+    assert codes == [1, 1]
+    (error,) = [error for error in errors if error]
+    assert "expected the options to be the same on all 2 ranks, but rank 1 differs" in error
+
+
 def test_torchrun_starts_the_package(tmp_path):
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),

@@ -45,6 +45,10 @@ from spikeprune.science.masks import Mask
 __all__ = ["run"]
 
 _SHARED_WITHIN = 60  # seconds
+_SAME_COMMAND = (
+    "start every process with the same command, and where machines differ leave nothing to auto "
+    "(--precision fp32)"
+)
 
 
 def run(config: RunConfig, *, display: Display | None = None) -> Path:
@@ -59,6 +63,7 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
     """
     display = display or Silent()
     agree(lambda: check(config))  # before a rank writes what another one might stumble over
+    require_same("the options", json.dumps(config.to_dict(), sort_keys=True), _SAME_COMMAND)
     session, folder = Session(config), RunFolder(config.folder)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
