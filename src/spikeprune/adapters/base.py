@@ -141,8 +141,11 @@ class Adapter(Protocol):
 class Fusing(Protocol):
     """An adapter that can give neurons of its framework a faster forward and backward."""
 
-    def fuse(self, module: nn.Module) -> str | None:
-        """Fuse one neuron; return None, or the reason why it stays as it is."""
+    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
+        """Fuse one neuron; return None, or the reason why it stays as it is.
+
+        `compiled` asks for kernels that are compiled at the first forward, where there are such.
+        """
         ...
 
     def unfuse(self, module: nn.Module) -> bool:
@@ -220,7 +223,7 @@ def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
     return neurons
 
 
-def fuse(model: nn.Module) -> FuseReport:
+def fuse(model: nn.Module, *, compiled: bool = False) -> FuseReport:
     """Give spiking neurons a faster multi-step forward and backward, where there is one.
 
     A fused neuron stays the same object, an instance of its class, with its parameters, state and
@@ -229,8 +232,16 @@ def fuse(model: nn.Module) -> FuseReport:
     float32 the spikes are the same bit for bit and gradients agree up to rounding; with inputs in
     half precision the potentials are kept in float32. There are no second derivatives.
 
+    The compiled body is several times as fast again and keeps no potentials for the backward, but
+    costs tens of seconds at the first forward and backward on a machine, and seconds in every
+    process after that: the kernels are kept on disk, in torch's inductor cache. It needs a C++
+    compiler; where there is none, that is said once and the eager body runs, which also serves
+    float64, surrogates without a closed form and sequences of more than 32 steps. Both bodies give
+    the same spikes bit for bit. On other devices than the CPU the framework's own kernels run.
+
     Args:
-        model: any; neurons that are fused already count as fused.
+        model: any; neurons that are fused already count as fused, and take on `compiled`.
+        compiled: whether to take the compiled body.
     """
     fused: list[str] = []
     left: dict[str, str] = {}
@@ -239,7 +250,8 @@ def fuse(model: nn.Module) -> FuseReport:
             if not (adapter.matches(module) or adapter.opaque(module)):
                 continue
             unknown = f"neurons of {adapter.framework} have no fused form"
-            reason = adapter.fuse(module) if isinstance(adapter, Fusing) else unknown
+            fusing = isinstance(adapter, Fusing)
+            reason = adapter.fuse(module, compiled=compiled) if fusing else unknown
             if reason is None:
                 fused.append(name)
             else:

@@ -4,7 +4,8 @@ Elementwise neurons are bound by memory. A block of columns passes through all t
 or backward, while it is in a processor's cache.
 """
 
-from typing import NamedTuple, Self
+import functools
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,12 +29,10 @@ class Frame(NamedTuple):
     strides: tuple[int, ...]
     axes: tuple[int, ...]
 
-    @classmethod
-    def of(cls, x: Tensor) -> Self:
+    @staticmethod
+    def of(x: Tensor) -> "Frame":
         """Return the frame of `x`, which may be expanded over time or not dense at all."""
-        strides = torch.empty_like(x[0], device="meta").stride()
-        order = sorted(range(len(strides)), key=lambda axis: -strides[axis])
-        return cls(x.shape, (x[0].numel(), *strides), (0, *(axis + 1 for axis in order)))
+        return _frame(x.shape, x.stride())
 
     def empty(self, like: Tensor, dtype: torch.dtype) -> Tensor:
         """Return a new `[T, B, *]`; it is no view, since models change spikes in place."""
@@ -44,17 +43,40 @@ class Frame(NamedTuple):
         shape, strides = self.shape[1:], self.strides[1:]
         return torch.empty_strided(shape, strides, dtype=dtype, device=like.device)
 
+    def matrix(self, sequence: Tensor) -> Tensor:
+        """Return `[T, N]`: a view, or a copy where the memory format is another."""
+        return sequence.permute(self.axes).reshape(len(sequence), -1)
+
+    def row(self, step: Tensor) -> Tensor:
+        """Return `[N]` of one step `[B, *]`: a view, or a copy as in `matrix`."""
+        return self.matrix(step.unsqueeze(0))[0]
+
     def blocks(self, sequence: Tensor) -> tuple[Tensor, ...]:
-        """Return `[T, n]` each: views, or of a copy where the memory format is another."""
-        flat = sequence.permute(self.axes).reshape(len(sequence), -1)
-        return torch.split(flat, self.columns, 1)
+        """Return `[T, n]` each: parts of `matrix`."""
+        return torch.split(self.matrix(sequence), self.columns, 1)
 
     def step_blocks(self, step: Tensor) -> tuple[Tensor, ...]:
-        """Return `[n]` each, of one step `[B, *]`."""
-        return tuple(block[0] for block in self.blocks(step.unsqueeze(0)))
+        """Return `[n]` each: parts of `row`."""
+        return torch.split(self.row(step), self.columns)
+
+    def sequence(self, matrix: Tensor) -> Tensor:
+        """Return `[T, B, *]` that owns the memory of a contiguous `[T, N]`; it is no view."""
+        return torch.as_strided(matrix, self.shape, self.strides).data
+
+    def step(self, row: Tensor) -> Tensor:
+        """Return `[B, *]` that owns the memory of a contiguous `[N]`; it is no view."""
+        return torch.as_strided(row, self.shape[1:], self.strides[1:]).data
 
     @property
     def columns(self) -> int:
         """The n of all blocks but the last, which may be smaller."""
         fitting = max(_SCRATCH // self.shape[0], _GRAIN * torch.get_num_threads())
         return min(fitting, self.strides[0])
+
+
+@functools.lru_cache(maxsize=1024)
+def _frame(shape: torch.Size, stride: tuple[int, ...]) -> Frame:
+    step = torch.empty_strided(shape[1:], stride[1:], device="meta")
+    strides = torch.empty_like(step).stride()
+    order = sorted(range(len(strides)), key=lambda axis: -strides[axis])
+    return Frame(shape, (step.numel(), *strides), (0, *(axis + 1 for axis in order)))

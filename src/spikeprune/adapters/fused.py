@@ -27,10 +27,15 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SINKS = "_potential_sinks"
 _PLAIN = "_plain_class"
 _INFERENCE = "_inference"
+_COMPILED = "_compiled_body"
 
 
-def attach(module: nn.Module) -> str | None:
+def attach(module: nn.Module, *, compiled: bool = False) -> str | None:
     """Fuse a neuron, once or again.
+
+    Args:
+        module: any module.
+        compiled: whether to take the compiled body where it serves, see `compiled.serves`.
 
     Returns:
         None, or the reason why the neuron stays as it is.
@@ -41,7 +46,7 @@ def attach(module: nn.Module) -> str | None:
         return described
     if step_mode != "m":
         return f"it is in step mode {step_mode!r}; set step mode 'm' first"
-    module.__class__ = _fused_class(_plain_class(module))
+    module.__class__ = _fused_class(_plain_class(module), compiled)
     return None
 
 
@@ -87,6 +92,7 @@ class _Fused:
             dynamics,
             weight=getattr(node, "w", None),
             sinks=vars(node).get(_SINKS, ()),
+            compiled=getattr(node, _COMPILED),
         )
         return spikes
 
@@ -114,12 +120,13 @@ class _Fused:
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # A class that is made at run time cannot be found by its name, for example by a worker.
-        return _rebuilt, (_plain_class(self),), cast(Any, super().__reduce_ex__(2))[2]
+        made = _plain_class(self), getattr(self, _COMPILED)
+        return _rebuilt, made, cast(Any, super().__reduce_ex__(2))[2]
 
 
 @functools.cache
-def _fused_class(plain: Any) -> Any:
-    members = {"__doc__": plain.__doc__, _PLAIN: plain}
+def _fused_class(plain: Any, compiled: bool) -> Any:
+    members = {"__doc__": plain.__doc__, _PLAIN: plain, _COMPILED: compiled}
     return type(f"Fused{plain.__name__}", (_Fused, plain), members)
 
 
@@ -128,8 +135,8 @@ def _plain_class(module: object) -> Any:
     return vars(type(module)).get(_PLAIN, type(module))
 
 
-def _rebuilt(plain: Any) -> Any:
-    fused = _fused_class(plain)
+def _rebuilt(plain: Any, compiled: bool) -> Any:
+    fused = _fused_class(plain, compiled)
     return fused.__new__(fused)
 
 

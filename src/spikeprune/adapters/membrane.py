@@ -9,7 +9,7 @@ With the input X_t, the potential H_t before and V_t after reset, and the spike 
     V_t = V_r S_t + (1 - S_t) H_t (hard reset)    or    H_t - V_th S_t (soft reset; V_r = 0)
 
 The operations and their order are those of SpikingJelly's reference path, so in float32 the spikes
-are the same bit for bit. Only H is kept for the backward. There, with G_t the gradient at H_t, g_t
+are the same bit for bit. In the backward, with G_t the gradient at H_t, g_t
 the slope of the surrogate at H_t - V_th, and L = dH_t / dV_{t-1} (1 for IF, otherwise 1 - k):
 
     G_t = g_t dS_t + L M_t G_{t+1}
@@ -17,8 +17,14 @@ the slope of the surrogate at H_t - V_th, and L = dH_t / dV_{t-1} (1 for IF, oth
                         (V_r - H_t) g_t (hard) or - V_th g_t (soft)
     dX_t = k G_t, or G_t where the input does not decay (IF too);    dV_0 = L G_1
     dw = (1 - k) sum_t G_t (H_t - V_{t-1}), or - k (1 - k) sum_t G_t (V_{t-1} - V_r)
+
+Everything is written into tensors that the caller gives: the eager body gives blocks of columns and
+saves the memory traffic, the compiled body gives fresh rows, which exist only in its trace, and
+numbers as 0-dimensional tensors. So there is one text of the equations for both.
 """
 
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 import torch
@@ -26,7 +32,20 @@ from torch import Tensor
 
 from spikeprune.adapters.slopes import Slope
 
-__all__ = ["Dynamics", "Passed", "adjoint", "charge_and_fire", "leak_gradient", "scaled"]
+__all__ = [
+    "Dynamics",
+    "Number",
+    "accumulate",
+    "at_charge",
+    "charge_and_fire",
+    "leak_factor",
+    "leak_term",
+    "reset_to",
+    "scaled",
+]
+
+Number = float | Tensor
+"""A constant: a number, or a 0-dimensional tensor in a trace that serves many numbers."""
 
 
 class Dynamics(NamedTuple):
@@ -34,7 +53,7 @@ class Dynamics(NamedTuple):
 
     Attributes:
         threshold: V_th.
-        reset: V_r of a hard reset; None is a soft reset.
+        reset: V_r of a hard reset; None is a soft reset. A tensor is not 0.
         leak: k or tau; None for IF.
         divides: whether `leak` is tau. SpikingJelly's LIF divides by tau, and so must this, for the
             product with 1 / tau differs in the last bit, unless tau is a power of two.
@@ -43,99 +62,116 @@ class Dynamics(NamedTuple):
         slope: derivative of the surrogate.
     """
 
-    threshold: float
-    reset: float | None
-    leak: float | None
+    threshold: Number
+    reset: Number | None
+    leak: Number | None
     divides: bool
     decay_input: bool
     detach_reset: bool
     slope: Slope
 
     @property
-    def rate(self) -> float:
+    def rate(self) -> Number:
         """The share k of the potential that leaks in one step; 0 for IF."""
         if self.leak is None:
             return 0.0
         return 1 / self.leak if self.divides else self.leak
 
-
-class Passed(NamedTuple):
-    """Gradients that come in, for one block: spikes `[T, n]`, and V_T `[n]` if it was used."""
-
-    spikes: Tensor
-    last: Tensor | None
+    @property
+    def rest(self) -> Number | None:
+        """V_r where it is not 0."""
+        return self.reset if isinstance(self.reset, Tensor) else self.reset or None
 
 
 def charge_and_fire(
-    x: Tensor, v: Tensor, dynamics: Dynamics, *, spikes: Tensor, charged: Tensor
+    x: Iterable[Tensor],
+    v: Tensor,
+    dynamics: Dynamics,
+    *,
+    spikes: Iterable[Tensor],
+    charged: Iterable[Tensor],
 ) -> None:
-    """Run one block through time.
+    """Run one block through time; the sequences hold `[n]` per step.
 
     Args:
-        x: `[T, n]`.
+        x: input.
         v: `[n]`, V_0; becomes V_T.
         dynamics: of the neuron.
-        spikes: `[T, n]`, written.
-        charged: `[T, n]`, written with H; or `[1, n]`, used as scratch.
+        spikes: written.
+        charged: written with H; or one `[n]` that serves every step as scratch.
     """
-    kept = charged.unbind(0)
-    rows = kept if len(kept) == len(x) else kept * len(x)
-    for current, spike, h in zip(x.unbind(0), spikes.unbind(0), rows, strict=True):
+    for current, spike, h in zip(x, spikes, cycle(charged), strict=False):
         _charge(current, v, h, dynamics)
         torch.ge(h, dynamics.threshold, out=spike)
-        _reset(h, spike, v, dynamics)
+        reset_to(v, h, spike, dynamics)
 
 
-def adjoint(h: Tensor, passed: Passed, dynamics: Dynamics, *, out: Tensor, scratch: Tensor) -> None:
-    """Run one block back through time.
+def at_charge(
+    h: Tensor, at_spikes: Tensor, dynamics: Dynamics, *, out: Tensor, scratch: Sequence[Tensor]
+) -> Tensor | None:
+    """Write what depends on one step alone, g dS, elementwise.
 
     Args:
-        h: `[T, n]`, the charged potentials.
-        passed: gradients that come in.
+        h: charged potentials, any shape.
+        at_spikes: gradient at the spikes.
         dynamics: of the neuron.
-        out: `[T, n]`, written with G.
-        scratch: `[2, T, n]`.
+        out: written with g dS.
+        scratch: two in the shape of `h`.
+
+    Returns:
+        M, in the second of `scratch`; None stands for ones.
     """
-    slope, factor = scratch.unbind(0)
+    slope, factor = scratch
     torch.sub(h, dynamics.threshold, out=slope)
     dynamics.slope.apply_(slope)
     inverse = dynamics.slope.inverse
     if inverse and not dynamics.detach_reset:
         slope.reciprocal_()
         inverse = False
-    (torch.div if inverse else torch.mul)(passed.spikes, slope, out=out)
-    factors = _through_reset(h, slope, factor, dynamics)
-    rows = out.unbind(0)
-    if passed.last is not None:
-        _add(rows[-1], passed.last, factors[-1] if factors else None, 1.0)
-    for t in range(len(rows) - 2, -1, -1):
-        _add(rows[t], rows[t + 1], factors[t] if factors else None, 1 - dynamics.rate)
+    (torch.div if inverse else torch.mul)(at_spikes, slope, out=out)
+    return factor if _through_reset(h, slope, factor, dynamics) else None
 
 
-def leak_gradient(
-    g: Tensor, h: Tensor, first: Tensor | float, dynamics: Dynamics, *, scratch: Tensor
-) -> Tensor:
-    """Return one block's share of the gradient at w of a PLIF, 0-dimensional, float64.
+def accumulate(
+    rows: Sequence[Tensor],
+    factors: Sequence[Tensor] | None,
+    at_last: Tensor | None,
+    dynamics: Dynamics,
+) -> None:
+    """Turn g dS into G by adding what flows back from later steps.
 
     Args:
-        g: `[T, n]`, G from `adjoint`.
-        h: `[T, n]`, the charged potentials.
-        first: V_0, `[n]` or one number.
+        rows: `[n]` per step, g dS; become G.
+        factors: `[n]` per step, M; None stands for ones.
+        at_last: gradient at V_T, `[n]`, if it was used.
         dynamics: of the neuron.
-        scratch: `[2, T, n]`.
     """
-    previous, spikes = scratch.unbind(0)
-    torch.ge(h[:-1], dynamics.threshold, out=spikes[:-1])
-    _reset(h[:-1], spikes[:-1], previous[1:], dynamics)
-    previous[0] = first
+    if at_last is not None:
+        _add(rows[-1], at_last, factors and factors[-1], 1.0)
+    for t in range(len(rows) - 2, -1, -1):
+        _add(rows[t], rows[t + 1], factors and factors[t], 1 - dynamics.rate)
+
+
+def leak_factor(dynamics: Dynamics) -> Number:
+    """Return what the sum of all `leak_term` is to be multiplied by."""
     k = dynamics.rate
+    return 1 - k if dynamics.decay_input else -k * (1 - k)
+
+
+def leak_term(g: Tensor, h: Tensor, previous: Tensor, dynamics: Dynamics) -> Tensor:
+    """Overwrite `previous` by what one step adds to the gradient at w of a PLIF; return it.
+
+    Args:
+        g: G, any shape.
+        h: charged potentials.
+        previous: V before the step.
+        dynamics: of the neuron.
+    """
     if dynamics.decay_input:  # X - (V - V_r) is (H - V) / k
         torch.sub(h, previous, out=previous)
-        share = 1 - k
-    else:
-        previous.sub_(dynamics.reset or 0.0)
-        share = -k * (1 - k)
-    return previous.mul_(g).sum().double() * share
+    elif dynamics.rest is not None:
+        previous.sub_(dynamics.rest)
+    return previous.mul_(g)
 
 
 def scaled(g: Tensor, dynamics: Dynamics, *, out: Tensor) -> None:
@@ -146,12 +182,21 @@ def scaled(g: Tensor, dynamics: Dynamics, *, out: Tensor) -> None:
         out.copy_(g)
 
 
+def reset_to(v: Tensor, h: Tensor, spikes: Tensor, dynamics: Dynamics) -> None:
+    """Write V after reset to `v`, elementwise."""
+    if dynamics.reset is None:
+        _plus(h, spikes, -dynamics.threshold, out=v)
+        return
+    torch.addcmul(h, spikes, h, value=-1, out=v)
+    if dynamics.rest is not None:
+        _plus(v, spikes, dynamics.rest, out=v)
+
+
 def _charge(x: Tensor, v: Tensor, h: Tensor, dynamics: Dynamics) -> None:
-    rest = dynamics.reset or 0.0
     if dynamics.leak is None:
         torch.add(v, x, out=h)
         return
-    above = torch.sub(v, rest, out=h) if rest else v
+    above = v if dynamics.rest is None else torch.sub(v, dynamics.rest, out=h)
     if dynamics.decay_input:
         torch.sub(x, above, out=h)
         _leak(h, h, dynamics)
@@ -167,35 +212,33 @@ def _leak(value: Tensor, out: Tensor, dynamics: Dynamics) -> None:
     (torch.div if dynamics.divides else torch.mul)(value, dynamics.leak, out=out)
 
 
-def _reset(h: Tensor, spikes: Tensor, v: Tensor, dynamics: Dynamics) -> None:
+def _through_reset(h: Tensor, slope: Tensor, out: Tensor, dynamics: Dynamics) -> bool:
+    """Write M to `out`; return whether it is not all ones."""
     if dynamics.reset is None:
-        torch.sub(h, spikes, alpha=dynamics.threshold, out=v)
-        return
-    torch.addcmul(h, spikes, h, value=-1, out=v)
-    if dynamics.reset:
-        v.add_(spikes, alpha=dynamics.reset)
-
-
-def _through_reset(
-    h: Tensor, slope: Tensor, out: Tensor, dynamics: Dynamics
-) -> tuple[Tensor, ...] | None:
-    """Return M per step; None stands for ones."""
-    reset = dynamics.reset
-    if reset is None:
         if dynamics.detach_reset:
-            return None
+            return False
         torch.mul(slope, -dynamics.threshold, out=out).add_(1)
-        return out.unbind(0)
+        return True
     torch.lt(h, dynamics.threshold, out=out)
     if not dynamics.detach_reset:
         out.addcmul_(h, slope, value=-1)
-        if reset:
-            out.add_(slope, alpha=reset)
-    return out.unbind(0)
+        if dynamics.rest is not None:
+            _plus(out, slope, dynamics.rest, out=out)
+    return True
 
 
-def _add(total: Tensor, term: Tensor, factor: Tensor | None, share: float) -> None:
+def _plus(total: Tensor, term: Tensor, share: Number, *, out: Tensor) -> None:
+    """Write `total` plus `share` times `term` to `out`."""
+    if isinstance(share, Tensor):
+        torch.addcmul(total, term, share, out=out)
+    else:
+        torch.add(total, term, alpha=share, out=out)
+
+
+def _add(total: Tensor, term: Tensor, factor: Tensor | None, share: Number) -> None:
     if factor is None:
-        total.add_(term, alpha=share)
+        _plus(total, term, share, out=total)
+    elif isinstance(share, Tensor):
+        total.addcmul_(term * share, factor)
     else:
         total.addcmul_(term, factor, value=share)

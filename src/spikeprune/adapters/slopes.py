@@ -5,6 +5,7 @@ and the derivative is `f(u)` or `1 / f(u)`: where the closed form is a quotient,
 gradient by `f` saves one pass over memory.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -22,12 +23,15 @@ class Slope(NamedTuple):
     Attributes:
         apply_: overwrites `u` by `f(u)`, elementwise, any shape, float32 or float64.
         inverse: whether the derivative is `1 / f` instead of `f`.
+        closed: whether `apply_` is a closed form, which a compiler can trace.
     """
 
     apply_: Callable[[Tensor], Tensor]
     inverse: bool = False
+    closed: bool = True
 
 
+@functools.cache
 def _sigmoid(a: float) -> Slope:
     def apply_(u: Tensor) -> Tensor:
         u.mul_(a).sigmoid_()
@@ -36,6 +40,7 @@ def _sigmoid(a: float) -> Slope:
     return Slope(apply_)
 
 
+@functools.cache
 def _atan(a: float) -> Slope:
     half = a / 2
 
@@ -46,26 +51,32 @@ def _atan(a: float) -> Slope:
     return Slope(apply_, inverse=True)
 
 
+@functools.cache
 def _piecewise_quadratic(a: float) -> Slope:
     return Slope(lambda u: u.abs_().mul_(-a * a).add_(a).clamp_min_(0))
 
 
+@functools.cache
 def _piecewise_exp(a: float) -> Slope:
     return Slope(lambda u: u.abs_().mul_(-a).exp_().mul_(a / 2))
 
 
+@functools.cache
 def _soft_sign(a: float) -> Slope:
     return Slope(lambda u: u.abs_().add_(1 / a).square_().mul_(2 * a), inverse=True)
 
 
+@functools.cache
 def _super_spike(a: float) -> Slope:
     return Slope(lambda u: u.abs_().add_(1).square_().mul_(1 / a), inverse=True)
 
 
+@functools.cache
 def _erf(a: float) -> Slope:
     return Slope(lambda u: u.square_().mul_(-a * a).exp_().mul_(a / math.sqrt(math.pi)))
 
 
+@functools.cache
 def _tanh(a: float) -> Slope:
     return Slope(lambda u: u.mul_(a).tanh_().square_().mul_(-a / 2).add_(a / 2))
 
@@ -82,7 +93,9 @@ CLOSED_FORMS: Mapping[str, Callable[[float], Slope]] = MappingProxyType(
         "tanh": _tanh,
     }
 )
-"""Derivatives with one parameter a > 0, by family; s is the logistic function.
+"""Slopes by family, each the same object for the same parameter, so that kernels can be shared.
+
+Derivatives with one parameter a > 0, by family; s is the logistic function.
 
 `sigmoid` a s(au) (1 - s(au)); `atan` (a/2) / (1 + (pi a u / 2)^2); `piecewise-quadratic`
 max(0, a - a^2 |u|); `piecewise-exp` (a/2) exp(-a |u|); `soft-sign` 1 / (2a (1/a + |u|)^2);
@@ -106,4 +119,4 @@ def autograd_slope(surrogate: Callable[[Tensor], Tensor]) -> Slope:
             (slope,) = torch.autograd.grad(spikes, leaf, torch.ones_like(spikes))
         return u.copy_(slope)
 
-    return Slope(apply_)
+    return Slope(apply_, closed=False)

@@ -167,9 +167,9 @@ class SpikingJelly:
             spikes = torch.stack([twin.forward(x) for _ in range(time_steps)])
         return cast(Tensor, spikes.reshape(time_steps, -1))
 
-    def fuse(self, module: nn.Module) -> str | None:
+    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
         """Fuse one neuron; see `adapters.base.Fusing`."""
-        return fused.attach(module)
+        return fused.attach(module, compiled=compiled)
 
     def unfuse(self, module: nn.Module) -> bool:
         """Give a fused neuron its own class back; see `adapters.base.Fusing`."""

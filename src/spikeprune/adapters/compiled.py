@@ -1,0 +1,159 @@
+"""The compiled body of a fused neuron: its backward computes the potentials again from the input.
+
+Only the input and V_0 are kept. The input is there anyway, as the output of the layer before, so
+a neuron keeps next to nothing of its own.
+"""
+
+import functools
+import warnings
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from spikeprune.adapters.base import Sink
+from spikeprune.adapters.blocks import Frame
+from spikeprune.adapters.instruments import first_derivatives_only
+from spikeprune.adapters.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
+from spikeprune.adapters.membrane import Dynamics, leak_factor
+from spikeprune.adapters.slopes import Slope
+from spikeprune.errors import ModelError
+
+__all__ = ["MAX_STEPS", "Compiled", "serves"]
+
+MAX_STEPS = 64
+"""Longest sequence with a compiled body: the steps are unrolled, and compiling takes as long."""
+
+_NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surrogates
+
+
+def serves(x: Tensor, dynamics: Dynamics) -> bool:
+    """Whether the compiled body can run on an input `[T, B, *]`; the first call looks for a compiler.
+
+    Not in float64, for more than `MAX_STEPS` steps, for a surrogate without a closed form, for a
+    single neuron, and where nothing can be compiled; the latter is said once.
+    """
+    return (
+        dynamics.slope.closed
+        and x.dtype != torch.float64
+        and len(x) <= MAX_STEPS
+        and x.numel() > len(x)
+        and _compiler()
+    )
+
+
+@final
+class Compiled(torch.autograd.Function):
+    """One neuron over all time steps; inputs and outputs as `multistep.run`."""
+
+    @staticmethod
+    def infer(
+        x: Tensor, state: Tensor | float, dynamics: Dynamics, sinks: tuple[Sink, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Run forward and keep nothing."""
+        frame = Frame.of(x)
+        return _forward(frame, (_inputs(frame, x), _first(frame, state)), dynamics, sinks)
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        state: Tensor | float,
+        weight: Tensor | None,
+        dynamics: Dynamics,
+        sinks: tuple[Sink, ...],
+    ) -> tuple[Tensor, Tensor]:
+        """Run forward and keep input and V_0."""
+        frame = Frame.of(x)
+        inputs, first = _inputs(frame, x), _first(frame, state)
+        ctx.dynamics, ctx.frame = dynamics, frame
+        ctx.weight_dtype = None if weight is None else weight.dtype
+        ctx.save_for_backward(inputs, first)
+        ctx.set_materialize_grads(False)
+        return _forward(frame, (inputs, first), dynamics, sinks)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradients at input, V_0 and w."""
+        first_derivatives_only()
+        if all(gradient is None for gradient in gradients):
+            return (None,) * 5
+        return (*_backward(ctx, *gradients), None, None)
+
+
+def _forward(
+    frame: Frame, inputs: tuple[Tensor, Tensor], dynamics: Dynamics, sinks: tuple[Sink, ...]
+) -> tuple[Tensor, Tensor]:
+    any_gradient = dynamics._replace(slope=_NO_SLOPE, detach_reset=True)
+    kind = Forward(_form(frame, inputs, any_gradient), observed=bool(sinks))
+    spikes, last, *above = kernel(kind)(*inputs, constants(dynamics))
+    if sinks:
+        potentials = frame.sequence(above[0])
+        for sink in sinks:
+            sink(potentials)
+    return frame.sequence(spikes), frame.step(last)
+
+
+def _backward(
+    ctx: Any, at_spikes: Tensor | None, at_last: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    frame, dynamics, inputs = ctx.frame, ctx.dynamics, _saved(ctx)
+    if at_spikes is None:
+        at_spikes = inputs[0].new_zeros(()).expand(frame.shape)
+    passed = [frame.matrix(at_spikes).contiguous()]
+    if at_last is not None:
+        passed.append(frame.row(at_last).contiguous())
+    _, state, weight = ctx.needs_input_grad[:3]
+    kind = Backward(_form(frame, inputs, dynamics), at_last is not None, state, weight)
+    at_input, *others = kernel(kind)(*inputs, constants(dynamics), *passed)
+    at_state = frame.step(others[0]) if state else None
+    at_weight = None
+    if weight:
+        total = others[-1].sum(dtype=torch.float64) * leak_factor(dynamics)
+        at_weight = total.to(ctx.weight_dtype)
+    return frame.sequence(at_input), at_state, at_weight
+
+
+def _form(frame: Frame, inputs: tuple[Tensor, ...], dynamics: Dynamics) -> Form:
+    x, first = inputs
+    steps = frame.shape[0]
+    return Form(steps, x.dtype, len(x) < steps, len(first) > 1, form(dynamics))
+
+
+def _inputs(frame: Frame, x: Tensor) -> Tensor:
+    """Return `[T, N]`, or `[1, N]` where the input is the same in every step; contiguous."""
+    flat = frame.matrix(x)
+    return (flat[:1] if flat.stride(0) == 0 else flat).contiguous()
+
+
+def _first(frame: Frame, state: Tensor | float) -> Tensor:
+    """Return V_0, `[N]` or `[1]`."""
+    return frame.row(state).contiguous() if isinstance(state, Tensor) else _constant(state)
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(value: float) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor([value], dtype=torch.float32)
+
+
+def _saved(ctx: Any) -> tuple[Tensor, Tensor]:
+    try:
+        saved: tuple[Tensor, Tensor] = ctx.saved_tensors
+    except RuntimeError as error:
+        if "inplace" not in str(error):
+            raise
+        raise ModelError(
+            "expected the input of a fused neuron as it was in the forward, but it was changed in "
+            "place before the backward, which computes the potentials from it again; change the "
+            "model, or take the body that keeps them: fuse(model, compiled=False)"
+        ) from error
+    return saved
+
+
+@functools.cache
+def _compiler() -> bool:
+    reason = obstacle()
+    if reason is not None:
+        warnings.warn(f"the neurons are fused but not compiled: {reason}", stacklevel=2)
+    return reason is None

@@ -1,0 +1,254 @@
+"""Kernels that inductor makes of the equations in `membrane`, one for each kind of pass.
+
+A kind is all that changes the code of a kernel: number of steps, dtype, which gradients are asked
+for, and the form of the equations. Threshold, reset and leak are inputs, and so is the number of
+columns, so that the neurons of a net share their kernels. The kernels are traced and compiled
+without Dynamo: there are no guards to check in a call and no limit of recompilations to run into.
+"""
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikeprune.adapters.membrane import (
+    Dynamics,
+    accumulate,
+    at_charge,
+    charge_and_fire,
+    leak_term,
+    scaled,
+)
+from spikeprune.adapters.slopes import CLOSED_FORMS
+
+__all__ = ["Backward", "Form", "Forward", "constants", "form", "kernel", "obstacle"]
+
+Kernel = Callable[..., tuple[Tensor, ...]]
+
+_COLUMNS = 2**16  # of the examples to trace with; enough that inductor uses all threads
+_OPTIONS = {"compile_threads": 1, "cpp.dynamic_threads": True}
+_lock = threading.Lock()
+
+
+class Form(NamedTuple):
+    """What forward and backward kernels have in common.
+
+    Attributes:
+        steps: T.
+        dtype: of input, spikes and their gradients; potentials are float32.
+        static: whether the input is the same in every step, and given as `[1, N]`.
+        carried: whether V_0 is `[N]`; otherwise it is `[1]`.
+        dynamics: the form of the equations, from `form`.
+    """
+
+    steps: int
+    dtype: torch.dtype
+    static: bool
+    carried: bool
+    dynamics: Dynamics
+
+    def examples(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return input, V_0 and constants."""
+        x = torch.empty(1 if self.static else self.steps, _COLUMNS, dtype=self.dtype)
+        return x, torch.empty(_COLUMNS if self.carried else 1), torch.ones(3)
+
+    def run(self, x: Tensor, state: Tensor, numbers: Tensor) -> tuple[list[Tensor], ...]:
+        """Return rows: V before each step and after the last, H, spikes."""
+        dynamics = self.bound(numbers)
+        inputs = x.unbind(0) * (self.steps if self.static else 1)
+        potentials = [torch.empty_like(inputs[0], dtype=torch.float32).copy_(state)]
+        charged, spikes = [], []
+        for current in inputs:
+            h, spike, v = torch.empty_like(potentials[0]), torch.empty_like(current), potentials[-1]
+            v = v.clone()
+            charge_and_fire((current,), v, dynamics, spikes=(spike,), charged=(h,))
+            potentials.append(v)
+            charged.append(h)
+            spikes.append(spike)
+        return potentials, charged, spikes
+
+    def bound(self, numbers: Tensor) -> Dynamics:
+        """Return the equations with the constants of one neuron."""
+        threshold, reset, leak = numbers.unbind(0)
+        d = self.dynamics
+        return d._replace(
+            threshold=threshold,
+            reset=d.reset if d.rest is None else reset,
+            leak=None if d.leak is None else leak,
+        )
+
+
+class Forward(NamedTuple):
+    """A kernel from input, V_0 and constants to spikes `[T, N]`, V_T and, if observed, H - V_th.
+
+    Attributes:
+        form: of the neuron.
+        observed: whether somebody wants the potentials.
+    """
+
+    form: Form
+    observed: bool
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute it with one operation at a time."""
+        potentials, charged, spikes = self.form.run(*inputs)
+        outputs = torch.stack(spikes), potentials[-1]
+        if not self.observed:
+            return outputs
+        threshold = self.form.bound(inputs[2]).threshold
+        return *outputs, torch.stack([h - threshold for h in charged])
+
+    def examples(self) -> tuple[Tensor, ...]:
+        """Return inputs to trace with."""
+        return self.form.examples()
+
+
+class Backward(NamedTuple):
+    """A kernel from input, V_0, constants and gradients at spikes and V_T to those at the inputs.
+
+    It computes H again. The gradient at w comes as one `[N]`, still to be summed and scaled.
+
+    Attributes:
+        form: of the neuron.
+        last: whether there is a gradient at V_T, `[N]`.
+        state: whether the gradient at V_0 is asked for.
+        weight: whether the gradient at w is.
+    """
+
+    form: Form
+    last: bool
+    state: bool
+    weight: bool
+
+    def __call__(
+        self,
+        x: Tensor,
+        state: Tensor,
+        numbers: Tensor,
+        at_spikes: Tensor,
+        at_last: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Compute it with one operation at a time."""
+        potentials, charged, _ = self.form.run(x, state, numbers)
+        dynamics, rows, factors = self.form.bound(numbers), [], []
+        for h, gradient in zip(charged, at_spikes.unbind(0), strict=True):
+            out, *scratch = (torch.empty_like(h) for _ in range(3))
+            factors.append(at_charge(h, gradient, dynamics, out=out, scratch=scratch))
+            rows.append(out)
+        known = [factor for factor in factors if factor is not None]
+        accumulate(rows, known or None, at_last, dynamics)
+        outputs = []
+        if self.state:
+            outputs.append(rows[0] * (1 - dynamics.rate))
+        if self.weight:
+            parts = zip(rows, charged, potentials, strict=False)
+            outputs.append(sum(leak_term(g, h, v.clone(), dynamics) for g, h, v in parts))
+        at_input = [torch.empty_like(gradient) for gradient in at_spikes.unbind(0)]
+        for g, out in zip(rows, at_input, strict=True):
+            scaled(g, dynamics, out=out)
+        return torch.stack(at_input), *outputs
+
+    def examples(self) -> tuple[Tensor, ...]:
+        """Return inputs to trace with."""
+        form = self.form
+        x, state, numbers = form.examples()
+        gradient = torch.empty(form.steps, _COLUMNS, dtype=form.dtype)
+        last = (torch.empty(_COLUMNS),) if self.last else ()
+        return x, state, numbers, gradient, *last
+
+
+def form(dynamics: Dynamics) -> Dynamics:
+    """Return what of a neuron's constants changes the code of a kernel; the same for many."""
+    return dynamics._replace(
+        threshold=1.0,
+        reset=dynamics.reset if dynamics.rest is None else 1.0,
+        leak=None if dynamics.leak is None else 2.0,
+    )
+
+
+def constants(dynamics: Dynamics) -> Tensor:
+    """Return threshold, reset and leak as the `[3]` that kernels take."""
+    return _constants(dynamics.threshold, dynamics.reset or 0.0, dynamics.leak or 0.0)
+
+
+@functools.lru_cache(maxsize=256)
+def _constants(*numbers: float) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=torch.float32)
+
+
+@functools.cache
+def obstacle() -> str | None:
+    """Compile a small kernel, once in a process; return None, or why that did not work."""
+    slope = CLOSED_FORMS["super-spike"](1.0)
+    neuron = Dynamics(0.75, None, None, False, False, True, slope)
+    probe = Forward(Form(1, torch.float32, False, False, form(neuron)), observed=False)
+    inputs = torch.linspace(0, 1, 40).unsqueeze(0), torch.zeros(1), constants(neuron)
+    try:
+        compiled = _compiled(probe)(*inputs)
+    except Exception as error:
+        return _said(error)
+    if not all(map(torch.equal, compiled, probe(*inputs))):
+        return "what the compiler made computes something else"
+    return None
+
+
+def kernel(kind: Forward | Backward) -> Kernel:
+    """Return the compiled kernel; made at the first call in a process, or read from disk.
+
+    Where it cannot be compiled although others could, that is said once and its operations are
+    run one at a time.
+    """
+    made = _kernels.get(kind)
+    if made is None:
+        with _lock:
+            made = _kernels.get(kind) or _kernels.setdefault(kind, _made(kind))
+    return made
+
+
+_kernels: dict[Forward | Backward, Kernel] = {}
+
+
+def _made(kind: Forward | Backward) -> Kernel:
+    try:
+        return _compiled(kind)
+    except Exception as error:
+        warnings.warn(
+            f"a kernel of the fused neurons could not be compiled ({_said(error)}) and is run step "
+            "by step, with the same results; fuse(model) without compiled=True is faster then",
+            stacklevel=2,
+        )
+        return kind
+
+
+def _compiled(kind: Forward | Backward) -> Kernel:
+    # Loaded here: they take seconds.
+    from torch._inductor import compile as inductor_compile
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.func import functionalize
+
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        graph: Any = make_fx(lambda *inputs: kind(*inputs), tracing_mode="symbolic")(
+            *kind.examples()
+        )
+        inputs = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
+        compiled: Kernel = inductor_compile(graph, inputs, options=_OPTIONS)
+        _refuse_guards(inputs[0])
+    return compiled
+
+
+def _refuse_guards(traced: Any) -> None:
+    """Nobody checks in a call what a trace supposed of the number of columns."""
+    columns = traced.shape[1].node.expr
+    guards = [guard.expr for guard in traced.fake_mode.shape_env.guards]
+    supposed = [str(guard) for guard in guards if columns in guard.free_symbols]
+    if supposed:
+        raise RuntimeError(f"the kernel would hold for some sizes only: {supposed}")
+
+
+def _said(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
