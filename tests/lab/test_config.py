@@ -172,6 +172,7 @@ NOT_DENSE = {
     "device": "cuda",
     "threads": 1,
     "channels_last": False,
+    "compile": "off",
 }
 
 
@@ -193,6 +194,7 @@ def test_dense_hash_depends_on_what_the_dense_net_depends_on():
         assert config_hash(config(precision="bf16", **{name: value})) != base, name
     for name, value in NOT_DENSE.items():
         assert config_hash(config(precision="bf16", **{name: value})) == base, name
+    assert config_hash(config(precision="bf16"), compiled=True) != base
     covered = {*DENSE, *NOT_DENSE, "weights", "start", "precision"}
     assert covered == {f.name for f in fields(RunConfig)}
 

@@ -30,6 +30,7 @@ __all__ = [
     "Sink",
     "adapter_for",
     "adapters",
+    "cannot_compile",
     "fuse",
     "infer_by",
     "register",
@@ -270,6 +271,12 @@ def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
         for name, module in model.named_modules()
         if any(adapter.infer_by(module, body) for adapter in inferring)
     )
+
+def cannot_compile() -> str | None:
+    """Compile a small kernel, once in a process; return None, or why that did not work."""
+    from spikeprune.adapters.kernels import obstacle  # these build on this module
+
+    return obstacle()
 
 
 def unfuse(model: nn.Module) -> tuple[str, ...]:

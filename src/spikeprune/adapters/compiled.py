@@ -155,5 +155,5 @@ def _saved(ctx: Any) -> tuple[Tensor, Tensor]:
 def _compiler() -> bool:
     reason = obstacle()
     if reason is not None:
-        warnings.warn(f"the neurons are fused but not compiled: {reason}", stacklevel=2)
+        warnings.warn(f"fused neurons are not compiled: {reason}", stacklevel=2)
     return reason is None

@@ -229,12 +229,12 @@ def _compiled(kind: Forward | Backward) -> Kernel:
     # Loaded here: they take seconds.
     from torch._inductor import compile as inductor_compile
     from torch.fx.experimental.proxy_tensor import make_fx
-    from torch.func import functionalize
+
+    def traced(*inputs: Tensor) -> tuple[Tensor, ...]:
+        return kind(*inputs)
 
     with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
-        graph: Any = make_fx(lambda *inputs: kind(*inputs), tracing_mode="symbolic")(
-            *kind.examples()
-        )
+        graph: Any = make_fx(traced, tracing_mode="symbolic")(*kind.examples())
         inputs = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
         compiled: Kernel = inductor_compile(graph, inputs, options=_OPTIONS)
         _refuse_guards(inputs[0])
@@ -251,4 +251,7 @@ def _refuse_guards(traced: Any) -> None:
 
 
 def _said(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    by_compiler = [line for line in lines if "error:" in line]
+    said = [*by_compiler, *lines, type(error).__name__][0]
+    return f"{said}; kernels need a C++ compiler such as g++, and the headers of Python"

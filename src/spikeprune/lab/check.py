@@ -57,6 +57,11 @@ def _names(config: RunConfig) -> None:
         )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
+    if config.compile == "on" and not config.fuse:
+        raise ConfigError(
+            "compile is on, but fuse is false, and only fused neurons are compiled; use --fuse "
+            "true, or leave --compile out"
+        )
 
 
 def _numbers(config: RunConfig) -> None:

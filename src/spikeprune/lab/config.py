@@ -41,6 +41,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("mean-logits", "per-step"),
     "device": ("cpu", "cuda", "auto"),
     "precision": PRECISIONS,
+    "compile": ("auto", "on", "off"),
 }
 """Valid values by dotted field name, for the fields whose values are a closed list."""
 
@@ -177,6 +178,8 @@ class RunConfig:
     """Of training; auto is bf16 where device has instructions for it, else fp32."""
     static_first_layer: bool = True
     """Run layers ahead of the neurons once per static image, not T times: same results."""
+    compile: str = "auto"
+    """Compiled kernels for fused neurons; auto: in trainings long enough to win back the wait."""
 
     def __post_init__(self) -> None:
         """Settle `start` and `precision`.
@@ -251,12 +254,17 @@ _DENSE_FIELDS = (
 )
 
 
-def config_hash(config: RunConfig, *, processes: int = 1) -> str:
+def config_hash(config: RunConfig, *, compiled: bool = False, processes: int = 1) -> str:
     """Return the key of the dense net: 16 hexadecimal digits of what that net depends on.
 
-    Methods, granularities and targets that share data, net, training, total epochs and number of
-    processes share it (method, section 5). A checkpoint enters with its content. Code behind
-    `module:callable` and the content of a data folder do not enter.
+    Methods, granularities and targets that share data, net, training and total epochs share it
+    (method, section 5). A checkpoint enters with its content. Code behind `module:callable` and
+    the content of a data folder do not enter.
+
+    Args:
+        config: of a run.
+        compiled: whether its neurons are compiled, which rounds gradients differently.
+        processes: how many train together.
     """
     plain = config.to_dict()
     relevant = {name: plain[name] for name in _DENSE_FIELDS}
@@ -265,6 +273,8 @@ def config_hash(config: RunConfig, *, processes: int = 1) -> str:
         relevant["processes"] = processes
     if config.data_root is not None:  # two copies of one name may differ in size or quality
         relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
+    if compiled:
+        relevant["compiled"] = True
     if config.start == "checkpoint" and config.weights:
         content = Path(config.weights).expanduser().read_bytes()
         relevant["weights"] = hashlib.sha256(content).hexdigest()

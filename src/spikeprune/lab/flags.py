@@ -39,7 +39,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Channels": ("channels",),
     "Training": ("epochs", "optimizer", "loss", "seed"),
     "Output and machine": (
-        *("out", "device", "threads", "channels_last", "fuse", "precision", "static_first_layer"),
+        *("out", "device", "threads", "channels_last", "fuse", "compile", "precision"),
+        "static_first_layer",
     ),
 }
 """Headings of the help; every field of `RunConfig` stands under one."""

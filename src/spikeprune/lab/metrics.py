@@ -83,6 +83,7 @@ def assemble(
         "threads": torch.get_num_threads(),
         "processes": world_size(),
         "precision": config.precision,
+        "compiled": session.compiled,
         "versions": versions(),
         "target": {
             "sparsity": config.sparsity,

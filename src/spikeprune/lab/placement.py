@@ -42,15 +42,18 @@ def _weight_last(weight: Tensor) -> Tensor:
     return weight.contiguous(memory_format=torch.channels_last)
 
 
-def place(model: nn.Module, config: RunConfig, *, hoisted: bool) -> nn.Module:
+def place(
+    model: nn.Module, config: RunConfig, *, hoisted: bool, compiled: bool = False
+) -> nn.Module:
     """Return `model`, changed in place, as `config` wants its nets to compute.
 
     Args:
         model: on the run's device.
         config: of the run.
         hoisted: whether its layers compute equal time steps once.
+        compiled: whether its fused neurons are compiled.
     """
-    left = set(fuse(model).left if config.fuse else spiking_neurons(model))
+    left = set(fuse(model, compiled=compiled).left if config.fuse else spiking_neurons(model))
     if config.precision == "bf16":
         # Fused neurons keep their potentials in float32 themselves; they step aside off the CPU.
         on_cpu = all(p.device.type == "cpu" for p in model.parameters())

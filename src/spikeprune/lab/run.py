@@ -20,6 +20,7 @@ from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranks import agree, by_main, main_first, require_same, world_size
 from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import RunError
+from spikeprune.lab import compiling
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig, config_hash
 from spikeprune.lab.display import Display, Silent
@@ -71,10 +72,13 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         main_first(lambda: session.data)
         display.stage("prepare", _what(session))
         check(config, steps_per_epoch=session.steps_per_epoch)
-        session.preflight()
-        for message in (session.unfused, session.slow_precision, session.static_obstacle):
+        for message in (
+            *(session.unfused, compiling.notice(session)),
+            *(session.slow_precision, session.static_obstacle),
+        ):
             if message:
                 display.message(message)
+        session.preflight()
         by_main(lambda: _claim(session, folder))
         agree(lambda: _see(folder))
         with _held(folder.config, lambda: _refuse_second(folder)):
@@ -119,7 +123,8 @@ def _held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
 
 def _shared(session: Session, folder: RunFolder) -> DenseFolder:
     """Return where the dense net is trained, for all runs beside this one that need the same."""
-    return dense_folder(folder, config_hash(session.config, processes=world_size()))
+    key = config_hash(session.config, compiled=session.compiled, processes=world_size())
+    return dense_folder(folder, key)
 
 
 def _claim(session: Session, folder: RunFolder) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
-from spikeprune.adapters.base import fuse
+from spikeprune.adapters.base import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate
@@ -23,6 +23,7 @@ from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.train import make_optimizer
 from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.errors import ConfigError, DataError, ModelError, SpikePruneError, unknown_name
+from spikeprune.lab import compiling
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.models import build_model, describe_model, said
@@ -117,7 +118,7 @@ class Session:
     @cached_property
     def wiring(self) -> Wiring:
         """Which weights feed which neurons in the uncut net."""
-        return trace(self.fresh(), self.example)
+        return trace(self._built(), self.example)
 
     @cached_property
     def macs_per_sample(self) -> int:
@@ -139,9 +140,12 @@ class Session:
 
     def fresh(self) -> nn.Module:
         """Return the net initialised from the seed; torch's own generators stay as they were."""
+        return self.placed(self._built())
+
+    def _built(self) -> nn.Module:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)
-            return self.placed(build_model(**self.description))
+            return build_model(**self.description).to(self.device)
 
     def model(self) -> nn.Module:
         """Return the net at its start: initialised from the seed, or the checkpoint's weights."""
@@ -153,12 +157,12 @@ class Session:
     def placed(self, model: nn.Module) -> nn.Module:
         """Return `model` on the run's device, made to compute as the configuration says."""
         hoisted = self.config.static_first_layer and not self.static_obstacle
-        return place(model.to(self.device), self.config, hoisted=hoisted)
+        return place(model.to(self.device), self.config, hoisted=hoisted, compiled=self.compiled)
 
     @property
     def unfused(self) -> str:
         """Which neurons the fused kernels do not serve and why; empty if all are served."""
-        report = fuse(self.fresh())
+        report = fuse(self._built())
         return str(report) if self.config.fuse and report.left else ""
 
     @property
@@ -187,6 +191,11 @@ class Session:
         """Whether the layers that read the image run once per image, not T times."""
         static = self.data.info.kind == "static"
         return static and first_layers_run_once(self.fresh(), self.wiring, self._run, self.example)
+
+    @cached_property
+    def compiled(self) -> bool:
+        """Whether the fused neurons are compiled: wanted, see `compiling`, and possible."""
+        return compiling.wanted(self) and cannot_compile() is None
 
     def moved(self, batches: Batches) -> _Moved:
         """Return batches on the run's device and in its memory layout."""
