@@ -153,7 +153,8 @@ def ours(
     model, x, y = _placed(case, net, size, device)
     precision = "bf16" if bf16 else "fp32"
     config = RunConfig(data="", model="", time_steps=case.time_steps, precision=precision)
-    place(model, config, hoisted=True)
+    compiled = case is not QUICK  # a quick look does not wait for a compiler
+    place(model, config, hoisted=True, compiled=compiled)
     x = channels_last(x)
 
     def run(model: nn.Module, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Fused neurons beside SpikingJelly's own: one neuron, and a training step of a small net."""
 
 import copy
+import functools
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
@@ -31,21 +32,25 @@ def inference(module, x):
         module(x)
 
 
-def alone(kind, shape, rounds, *, train=True):
+def alone(kind, shape, rounds, *, compiled, train=True):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(TIME_STEPS, *shape, generator=generator).mul_(1.5).requires_grad_()
     gradient = torch.randn(x.shape, generator=generator)
-    theirs = node(kind)
-    ours = copy.deepcopy(theirs)
-    fuse(ours)
+    bodies = {"fused": False, "fused, compiled": True} if compiled else {"fused": False}
+    nodes = {"SpikingJelly": node(kind)}
+    for name, body in bodies.items():
+        nodes[name] = copy.deepcopy(nodes["SpikingJelly"])
+        fuse(nodes[name], compiled=body)
 
     def run(module):
         return neuron_step(module, x, gradient) if train else inference(module, x)
 
-    times = compare({"ours": lambda: run(ours), "theirs": lambda: run(theirs)}, rounds=rounds)
+    runs = {name: functools.partial(run, module) for name, module in nodes.items()}
+    times = compare(runs, rounds=rounds)
     passes = "forward and backward" if train else "inference"
     what = f"{kind} {passes}, T {TIME_STEPS}, {list(shape)}"
-    return Row(what, "fused", times["ours"], "SpikingJelly", times["theirs"])
+    for name in bodies:
+        yield Row(what, name, times[name], "SpikingJelly", times["SpikingJelly"])
 
 
 def training_step(size, rounds):
@@ -77,6 +82,6 @@ def neuron_rows(*, quick: bool):
     shapes = [(2, 4, 5, 5)] if quick else [(128, 16, 14, 14), (16, 64, 32, 32)]
     for shape in shapes:
         for kind in KINDS:
-            yield alone(kind, shape, rounds)
-        yield alone("LIF", shape, rounds, train=False)
+            yield from alone(kind, shape, rounds, compiled=not quick)
+        yield from alone("LIF", shape, rounds, compiled=not quick, train=False)
     yield training_step(2 if quick else 128, rounds)

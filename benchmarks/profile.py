@@ -20,7 +20,7 @@ KINDS = (
     ("convolution, forward", ("conv",)),
     ("BatchNorm, backward", ("batch_norm_backward",)),
     ("BatchNorm, forward", ("batch_norm",)),
-    ("neuron", ("_MultiStep", "graph_", "cpp_fused", "Compiled", "neuron")),
+    ("neuron", ("Eager", "graph_", "cpp_fused", "Compiled", "neuron")),
     ("pool", ("pool",)),
     ("linear", ("mm", "linear")),
     ("optimiser", ("optimizer", "foreach")),

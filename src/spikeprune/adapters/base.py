@@ -250,9 +250,10 @@ def fuse(model: nn.Module, *, compiled: bool = False) -> FuseReport:
         for adapter in adapters():
             if not (adapter.matches(module) or adapter.opaque(module)):
                 continue
-            unknown = f"neurons of {adapter.framework} have no fused form"
-            fusing = isinstance(adapter, Fusing)
-            reason = adapter.fuse(module, compiled=compiled) if fusing else unknown
+            if isinstance(adapter, Fusing):
+                reason = adapter.fuse(module, compiled=compiled)
+            else:
+                reason = f"neurons of {adapter.framework} have no fused form"
             if reason is None:
                 fused.append(name)
             else:

@@ -28,7 +28,7 @@ _NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surro
 
 
 def serves(x: Tensor, dynamics: Dynamics) -> bool:
-    """Whether the compiled body can run on an input `[T, B, *]`; the first call looks for a compiler.
+    """Whether the compiled body can run on an input `[T, B, *]`; the first call tries to compile.
 
     Not in float64, for more than `MAX_STEPS` steps, for a surrogate without a closed form, for a
     single neuron, and where nothing can be compiled; the latter is said once.

@@ -96,7 +96,7 @@ def _backward(
         at_spikes = charged.new_zeros(()).expand(frame.shape)
     at_input = frame.empty(charged, ctx.input_dtype)
     at_state = frame.empty_step(charged, charged.dtype) if needs[1] else None
-    at_weight = torch.zeros((), dtype=torch.float64, device=charged.device)
+    leaked = torch.zeros((), dtype=torch.float64, device=charged.device)
     lasts, states, firsts = (
         () if step is None else frame.step_blocks(step) for step in (at_last, at_state, first)
     )
@@ -112,9 +112,9 @@ def _backward(
             torch.mul(g[0], 1 - dynamics.rate, out=states[i])
         if needs[2]:
             initial = firsts[i] if firsts else ctx.initial
-            at_weight += _leak_sum(g, h, initial, dynamics, scratch=rest[:2])
+            leaked += _leak_sum(g, h, initial, dynamics, scratch=rest[:2])
         scaled(g, dynamics, out=out)
-    at_weight = (at_weight * leak_factor(dynamics)).to(ctx.weight_dtype) if needs[2] else None
+    at_weight = (leaked * leak_factor(dynamics)).to(ctx.weight_dtype) if needs[2] else None
     return at_input, at_state, at_weight
 
 

@@ -146,7 +146,8 @@ class Backward(NamedTuple):
             outputs.append(rows[0] * (1 - dynamics.rate))
         if self.weight:
             parts = zip(rows, charged, potentials, strict=False)
-            outputs.append(sum(leak_term(g, h, v.clone(), dynamics) for g, h, v in parts))
+            terms = (leak_term(g, h, v.clone(), dynamics) for g, h, v in parts)
+            outputs.append(functools.reduce(torch.add, terms))
         at_input = [torch.empty_like(gradient) for gradient in at_spikes.unbind(0)]
         for g, out in zip(rows, at_input, strict=True):
             scaled(g, dynamics, out=out)
@@ -222,7 +223,7 @@ def _made(kind: Forward | Backward) -> Kernel:
             "by step, with the same results; fuse(model) without compiled=True is faster then",
             stacklevel=2,
         )
-        return kind
+        return kind.__call__
 
 
 def _compiled(kind: Forward | Backward) -> Kernel:

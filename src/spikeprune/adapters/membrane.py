@@ -147,9 +147,9 @@ def accumulate(
         dynamics: of the neuron.
     """
     if at_last is not None:
-        _add(rows[-1], at_last, factors and factors[-1], 1.0)
+        _add(rows[-1], at_last, factors[-1] if factors else None, 1.0)
     for t in range(len(rows) - 2, -1, -1):
-        _add(rows[t], rows[t + 1], factors and factors[t], 1 - dynamics.rate)
+        _add(rows[t], rows[t + 1], factors[t] if factors else None, 1 - dynamics.rate)
 
 
 def leak_factor(dynamics: Dynamics) -> Number:
