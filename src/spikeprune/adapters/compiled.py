@@ -21,7 +21,7 @@ from spikeprune.errors import ModelError
 
 __all__ = ["MAX_STEPS", "Compiled", "serves"]
 
-MAX_STEPS = 64
+MAX_STEPS = 32
 """Longest sequence with a compiled body: the steps are unrolled, and compiling takes as long."""
 
 _NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surrogates

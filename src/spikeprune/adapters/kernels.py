@@ -30,7 +30,11 @@ __all__ = ["Backward", "Form", "Forward", "constants", "form", "kernel", "obstac
 Kernel = Callable[..., tuple[Tensor, ...]]
 
 _COLUMNS = 2**16  # of the examples to trace with; enough that inductor uses all threads
-_OPTIONS = {"compile_threads": 1, "cpp.dynamic_threads": True}
+_OPTIONS = {
+    "compile_threads": 1,  # in this process: the kernels are small
+    "cpp.dynamic_threads": True,  # as many as there are in a call
+    "realize_reads_threshold": 0,  # what is used twice is computed once; else time to compile is
+}  # exponential in T where few inputs are read
 _lock = threading.Lock()
 
 

@@ -157,6 +157,7 @@ class SpikingJelly:
     def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
         """Return the spikes `[T, C]` under a constant drive `[C]`, in eval mode, from rest."""
         twin = twin_of(module)
+        fused.detach(twin)  # this is too small to compile anything for
         twin.training = False
         if hasattr(twin, "reset"):
             twin.reset()
