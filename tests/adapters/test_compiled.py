@@ -11,7 +11,7 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import compiled, kernels
+from spikeprune.adapters import compiled, kernels, multistep
 from spikeprune.adapters.base import adapter_for, fuse, unfuse
 from spikeprune.adapters.membrane import Dynamics
 from spikeprune.adapters.multistep import run
@@ -350,3 +350,11 @@ def test_copies_stay_compiled_and_fusing_again_settles_it():
     assert unfuse(model) == ("0",)
     assert type(model[0]) is neuron.ParametricLIFNode
     assert vars(model[0]) == attributes
+
+
+def test_a_simulation_is_too_small_to_compile_for(monkeypatch):
+    monkeypatch.setattr(multistep, "serves", mock.Mock(side_effect=AssertionError))
+    drive = torch.linspace(0, 3, 7)
+    spikes = [adapter_for(node).simulate(node, drive, 40) for node in pair()]
+    assert torch.equal(*spikes)
+    assert spikes[0].any()
