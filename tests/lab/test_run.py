@@ -42,7 +42,7 @@ COST = {
 TOP = {
     *("schema", "spikeprune", "method", "granularity", "command", "data", "model", "start"),
     *("time_steps", "seed", "device", "threads", "versions", "target", "static_first_layer"),
-    *("precision", "event_driven", "processes"),
+    *("precision", "compiled", "event_driven", "processes"),
     *("dense", "pruned", "cost", "regrowth", "criticality", "cut", "notes"),
 }
 EVENT = {

@@ -273,6 +273,7 @@ def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
         if any(adapter.infer_by(module, body) for adapter in inferring)
     )
 
+
 def cannot_compile() -> str | None:
     """Compile a small kernel, once in a process; return None, or why that did not work."""
     from spikeprune.adapters.kernels import obstacle  # these build on this module
