@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.science import select
+from spikeprune.science import threshold
 from spikeprune.science.select import keep_and_regrow, kth_largest, top_k
 
 DTYPES = [torch.float32, torch.float64]
@@ -72,7 +72,9 @@ def test_top_k_equals_a_sort_by_score_tie_and_index(pool, share, with_tie, small
     k = round(share * count(candidates))
     with pytest.MonkeyPatch.context() as patch:
         if small_chunks:
-            patch.setattr(select, "_CHUNK", 3)
+            patch.setattr(threshold, "_CHUNK", 3)
+            patch.setattr(threshold, "_SAMPLE", 2)
+            patch.setattr(threshold, "_FEW", 2)
         chosen = top_k(primary, k, candidates=candidates, tie=tie)
     assert count(chosen) == k
     assert same(chosen, reference(primary, k, candidates, tie))
@@ -230,3 +232,11 @@ def test_arguments_are_not_written_to():
     assert live.all()
     assert scores.flatten().tolist() == [1.0, 1.0]
     assert tie.flatten().tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("k", [0, 2, 4])
+def test_what_is_returned_is_new(k):
+    candidates = [torch.ones(2, 2, dtype=torch.bool)]
+    (chosen,) = top_k([torch.zeros(2, 2)], k, candidates=candidates)
+    chosen.logical_not_()
+    assert bool(candidates[0].all())

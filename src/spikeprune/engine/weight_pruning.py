@@ -11,7 +11,7 @@ from spikeprune.engine.options import PruneOptions, floor_share
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.science import saliency
 from spikeprune.science.allocation import kept_counts
-from spikeprune.science.select import keep_and_regrow
+from spikeprune.science.select import Magnitude, Score, keep_and_regrow
 
 __all__ = [
     "Pool",
@@ -114,7 +114,7 @@ def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
 
 
 def make_pools(
-    ranking: Mapping[str, Tensor],
+    ranking: Mapping[str, Score],
     live: Mapping[str, Tensor],
     density: float,
     options: PruneOptions,
@@ -128,8 +128,8 @@ def make_pools(
     global rank gives it. Under `uniform` and `erk` every layer is a pool of its own.
 
     Args:
-        ranking: saliency by layer name; dead weights rank below all live ones.
-        live: what lives now.
+        ranking: saliency by layer name.
+        live: what lives now; it ranks above all that is dead.
         density: live share after the event.
         options: allocation, limits, regrowth and its fraction.
         growing: layers that take part in regrowth; the others cannot get more than they have.
@@ -152,6 +152,7 @@ def make_pools(
         density,
         allocation=options.allocation,
         saliency=ranking,
+        live=live,
         limits=limits,
     )
     groups = [shared] if shared else []
@@ -166,10 +167,10 @@ def make_pools(
 
 def rank_weights(
     weights: Mapping[str, Tensor], kind: str, generator: torch.Generator | None = None
-) -> dict[str, Tensor]:
+) -> dict[str, Score]:
     """Return the saliency of every weight: `magnitude`, or `random` by the generator."""
     if kind == "magnitude":
-        return {name: saliency.magnitude(weight) for name, weight in weights.items()}
+        return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
     assert generator is not None
     return {name: saliency.random(weight, generator) for name, weight in weights.items()}
 
@@ -194,8 +195,6 @@ def prune_weights(
         generator: for random saliency.
     """
     ranking = rank_weights(weights, options.saliency, generator)
-    for name, values in ranking.items():
-        values.masked_fill_(~live[name], -1.0)  # a live weight of 0 ranks above the dead ones
     kept: dict[str, Tensor] = {}
     regrown: dict[str, Tensor] = {}
     for pool in make_pools(ranking, live, density, options, growing=growth.keys()):
@@ -205,7 +204,7 @@ def prune_weights(
             [growth[n] for n in pool.layers] if growth.keys() >= set(pool.layers) else None,
             keep=pool.keep,
             grow=pool.grow,
-            tie=[weights[name].abs() for name in pool.layers],
+            tie=[Magnitude(weights[name].detach()) for name in pool.layers],
         )
         kept |= dict(zip(pool.layers, chosen.kept, strict=True))
         regrown |= dict(zip(pool.layers, chosen.regrown, strict=True))

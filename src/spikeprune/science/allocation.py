@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, unknown_name
-from spikeprune.science.select import top_k
+from spikeprune.science.select import Score, top_counts, top_k
 
 __all__ = ["ALLOCATIONS", "kept_counts"]
 
@@ -30,7 +30,8 @@ def kept_counts(
     density: float,
     *,
     allocation: str = "global",
-    saliency: Mapping[str, Tensor] | None = None,
+    saliency: Mapping[str, Score] | None = None,
+    live: Mapping[str, Tensor] | None = None,
     limits: Limits | None = None,
 ) -> dict[str, int]:
     """Return how many weights of each tensor live; the sum is exactly `round(density * N)`.
@@ -45,8 +46,9 @@ def kept_counts(
         shapes: Shape of each prunable tensor, by name; the order matters for ties.
         density: Live / prunable weights, in [0, 1].
         allocation: One of `ALLOCATIONS`.
-        saliency: A score for every weight, by the names of `shapes`; for `global`. Dead weights
-            that may not come back should have the lowest score.
+        saliency: A score for every weight, by the names of `shapes`; for `global`.
+        live: bool, by the same names: what ranks above all the rest, whatever its score; the rest
+            goes by index. None: all live.
         limits: Lowest and highest density by tensor name. Counts are rounded inwards (up, then
             down), and up where no whole number lies between.
 
@@ -66,7 +68,12 @@ def kept_counts(
     bounds = _bounds(shapes, sizes, limits or {})
     _check_budget(total, bounds)
     if allocation == "global":
-        counts = _global(_ordered(shapes, saliency), bounds, total)
+        scores = _ordered(shapes, saliency)
+        masks = [
+            torch.ones(shape, dtype=torch.bool, device=score.device) if live is None else live[name]
+            for (name, shape), score in zip(shapes.items(), scores, strict=True)
+        ]
+        counts = _global(scores, masks, bounds, total)
     else:
         uniform = allocation == "uniform"
         shares = sizes if uniform else [sum(shape) for shape in shapes.values()]
@@ -99,7 +106,7 @@ def _check_budget(total: int, bounds: _Bounds) -> None:
         )
 
 
-def _ordered(shapes: Shapes, saliency: Mapping[str, Tensor] | None) -> list[Tensor]:
+def _ordered(shapes: Shapes, saliency: Mapping[str, Score] | None) -> list[Score]:
     if saliency is None or saliency.keys() != shapes.keys():
         given = "none" if saliency is None else ", ".join(saliency)
         raise ConfigError(
@@ -114,16 +121,39 @@ def _ordered(shapes: Shapes, saliency: Mapping[str, Tensor] | None) -> list[Tens
     return [saliency[name] for name in shapes]
 
 
-def _global(saliency: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
+def _global(
+    saliency: list[Score], live: list[Tensor], bounds: _Bounds, total: int
+) -> list[int]:
     """Each tensor's best up to its lower limit, then the best of what its upper limit allows."""
-    eligible = []
-    for scores, low, high in zip(saliency, *bounds, strict=True):
-        everything = torch.ones_like(scores, dtype=torch.bool)
-        (allowed,) = top_k([scores], high, candidates=[everything])
-        (granted,) = top_k([scores], low, candidates=[everything])
-        eligible.append(allowed & ~granted)
-    chosen = top_k(saliency, total - sum(bounds.low), candidates=eligible)
-    return [low + int(c.count_nonzero()) for low, c in zip(bounds.low, chosen, strict=True)]
+    eligible: list[Tensor | None] = []
+    for score, mask, low, high in zip(saliency, live, *bounds, strict=True):
+        if (low, high) == (0, mask.numel()):
+            eligible.append(None)  # all of it
+            continue
+        allowed = _live_first(score, mask, high)
+        eligible.append(allowed.bitwise_and_(~_live_first(score, mask, low)))
+    inside = [m if e is None else m & e for m, e in zip(live, eligible, strict=True)]
+    wanted = total - sum(bounds.low)
+    alive = [int(m.count_nonzero()) for m in inside]
+    chosen = top_counts(saliency, min(wanted, sum(alive)), candidates=inside)
+    left = wanted - sum(chosen)
+    counts = []
+    for low, count, full, e, mask in zip(bounds.low, chosen, alive, eligible, live, strict=True):
+        dead = (mask.numel() if e is None else int(e.count_nonzero())) - full
+        counts.append(low + count + min(left, dead))
+        left -= min(left, dead)
+    return counts
+
+
+def _live_first(score: Score, live: Tensor, k: int) -> Tensor:
+    """Choose k of one tensor: the best of the live ones, then the rest by index."""
+    alive = int(live.count_nonzero())
+    (chosen,) = top_k([score], min(k, alive), candidates=[live])
+    if k > alive:
+        same = torch.zeros((1,) * live.ndim, device=live.device)
+        (more,) = top_k([same], k - alive, candidates=[~live])
+        chosen.bitwise_or_(more)
+    return chosen
 
 
 def _fill(shares: list[int], bounds: _Bounds, total: int) -> list[Fraction]:

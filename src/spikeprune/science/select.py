@@ -2,11 +2,11 @@
 
 The order is total, so the choice is the same everywhere: score, then a tie score (the weight's
 magnitude just before the event), then the lowest index (tensor order, then flat index).
-The threshold is found by radix selection: a histogram of 16 bits of the ordered float bits for
-each pass, in chunks, so that a pool of 100 million weights is neither copied nor sorted.
+A pool of 100 million weights is neither copied nor sorted, see `science.threshold`; what an event
+needs beside it is a bool for each weight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -14,18 +14,40 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
+from spikeprune.science.threshold import Found, Strip, chunk_size, chunks, find
 
-__all__ = ["Selection", "keep_and_regrow", "kth_largest", "top_k"]
+__all__ = [
+    "Magnitude",
+    "Score",
+    "Selection",
+    "keep_and_regrow",
+    "kth_largest",
+    "top_counts",
+    "top_k",
+]
 
-_BINS = 1 << 16
-_CHUNK = 1 << 20
-_KEYS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+class Magnitude(NamedTuple):
+    """`|w|` as a score, computed piece by piece where it is read: a copy would cost memory.
+
+    Attributes:
+        weight: of any shape.
+    """
+
+    weight: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """That of the weight."""
+        return self.weight.shape
+
+    @property
+    def device(self) -> torch.device:
+        """That of the weight."""
+        return self.weight.device
 
 
-class _Found(NamedTuple):
-    threshold: Tensor
-    missing: int  # how many of those equal to the threshold belong to the k largest
-    equal: int  # how many are equal to it
+Score = Tensor | Magnitude
 
 
 class Selection(NamedTuple):
@@ -41,7 +63,7 @@ class Selection(NamedTuple):
 
 
 def kth_largest(
-    values: Sequence[Tensor], k: int, *, candidates: Sequence[Tensor] | None = None
+    values: Sequence[Score], k: int, *, candidates: Sequence[Tensor] | None = None
 ) -> Tensor:
     """Return the k-th largest element of a pool, exactly.
 
@@ -60,18 +82,18 @@ def kth_largest(
         ConfigError: Shapes or types that do not fit.
     """
     if candidates is None:
-        candidates = [torch.ones_like(v, dtype=torch.bool) for v in values]
+        candidates = [torch.ones(v.shape, dtype=torch.bool) for v in values]
     _check_candidates(candidates)
     _check_count(k, candidates, least=1)
-    return _find(_aligned(values, candidates), k, candidates).threshold
+    return _find(_aligned(values, candidates), k, list(candidates)).threshold
 
 
 def top_k(
-    primary: Sequence[Tensor],
+    primary: Sequence[Score],
     k: int,
     *,
     candidates: Sequence[Tensor],
-    tie: Sequence[Tensor] | None = None,
+    tie: Sequence[Score] | None = None,
 ) -> list[Tensor]:
     """Choose exactly k candidates: largest primary, then largest tie, then lowest index.
 
@@ -83,7 +105,7 @@ def top_k(
         tie: Scores that decide between equal primary scores, as `primary`. None: index only.
 
     Returns:
-        New bool tensors, shaped as the candidates, with exactly k entries set in all.
+        New bool tensors, shaped and laid out as the candidates, with exactly k entries set in all.
 
     Raises:
         BudgetError: Fewer than `k` candidates, or `k < 0`.
@@ -95,29 +117,53 @@ def top_k(
     _check_candidates(candidates)
     available = _check_count(k, candidates, least=0)
     levels = [_aligned(level, candidates) for level in (primary, tie) if level is not None]
-    chosen = [torch.zeros_like(c) for c in candidates]
-    open_ = list(candidates)
+    chosen: list[Tensor] | None = None
+    open_: list[Tensor | None] = list(candidates)
     for scores in levels:
         if k in (0, available):
             break
         threshold, k, available = _find(scores, k, open_)
-        for done, s, c in zip(chosen, scores, open_, strict=True):
-            done |= (s > threshold) & c
-        open_ = [(s == threshold) & c for s, c in zip(scores, open_, strict=True)]
-    if k:
-        for done, first in zip(chosen, _first(open_, k), strict=True):
-            done |= first
-    return chosen
+        test = torch.ge if k == available else torch.gt
+        chosen = _united(chosen, _compared(scores, open_, threshold, test), candidates)
+        if k == available:
+            return chosen
+        open_ = _compared(scores, open_, threshold, torch.eq)
+    return _united(chosen, _first(open_, k), candidates)
+
+
+def top_counts(
+    primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]
+) -> list[int]:
+    """Count how many of each tensor are among the k largest of all; ties go by index.
+
+    Arguments and errors are those of `top_k`, without its masks.
+    """
+    _check_candidates(candidates)
+    available = _check_count(k, candidates, least=0)
+    scores = _aligned(primary, candidates)
+    if k in (0, available):
+        return [int(c.count_nonzero()) if k else 0 for c in candidates]
+    threshold, left, equal = _find(scores, k, list(candidates))
+    split = left < equal  # among the equal ones, the first by index
+    counts = []
+    for s, c in zip(scores, candidates, strict=True):
+        test = torch.gt if split else torch.ge
+        count = int(_passing(s, c, threshold, test).count_nonzero())
+        if split and left:
+            ties = min(left, int(_passing(s, c, threshold, torch.eq).count_nonzero()))
+            count, left = count + ties, left - ties
+        counts.append(count)
+    return counts
 
 
 def keep_and_regrow(
-    saliency: Sequence[Tensor],
+    saliency: Sequence[Score],
     live: Sequence[Tensor],
-    growth: Sequence[Tensor] | None,
+    growth: Sequence[Score] | None,
     *,
     keep: int,
     grow: int,
-    tie: Sequence[Tensor],
+    tie: Sequence[Score],
 ) -> Selection:
     """Keep the most salient live weights, then bring back the most critical of all others.
 
@@ -176,85 +222,134 @@ def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
     return available
 
 
-def _aligned(scores: Sequence[Tensor], candidates: Sequence[Tensor]) -> list[Tensor]:
-    """Give all scores one dtype and the rank of their candidates, and refuse what is unsound."""
+def _aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score]:
+    """Give all scores the rank of their candidates, and refuse what is unsound."""
     if len(scores) != len(candidates):
         raise ConfigError(f"expected {len(candidates)} tensors of scores, got {len(scores)}")
-    dtype = reduce(torch.promote_types, [s.dtype for s in scores], torch.float32)
-    aligned = []
-    for s, c in zip(scores, candidates, strict=True):
+    aligned: list[Score] = []
+    for score, c in zip(scores, candidates, strict=True):
+        s = _values(score).detach()
         shape = (1,) * (c.ndim - s.ndim) + tuple(s.shape)
         fits = len(shape) == c.ndim and all(
             a in (1, b) for a, b in zip(shape, c.shape, strict=True)
         )
-        if not fits or dtype not in _KEYS:
+        if not fits or not s.dtype.is_floating_point:
             raise ConfigError(
                 f"expected real scores that broadcast to {tuple(c.shape)}, "
                 f"got {s.dtype} of shape {tuple(s.shape)}"
             )
-        if s.numel() and bool(s.detach().amax().isnan()):  # amax passes NaN on
+        if s.numel() and bool(s.amax().isnan()):  # amax passes NaN on
             raise RunError("a score is not a number; the training has diverged")
-        aligned.append(s.detach().to(dtype).reshape(shape))
+        s = s if s.ndim == c.ndim else s.reshape(shape)
+        aligned.append(Magnitude(s) if isinstance(score, Magnitude) else s)
     return aligned
 
 
-def _find(scores: Sequence[Tensor], k: int, candidates: Sequence[Tensor]) -> _Found:
-    """Radix selection of the k-th largest, from the highest 16 bits of the keys to the lowest."""
-    pairs = zip(scores, candidates, strict=True)
-    pool = [(s, _multiplicity(c, s.shape)) for s, c in pairs if bool(c.any())]
-    key_type = _KEYS[pool[0][0].dtype]
-    low = -_BINS // 2  # the smallest key of the range that is still open, shifted
-    for shift in range(torch.iinfo(key_type).bits - 16, -1, -16):
-        counts = _histogram(pool, shift, low)
-        reached = counts.flip(0).cumsum(0)
-        place = int(torch.searchsorted(reached, k))
-        equal = int(counts[-1 - place])
-        k -= int(reached[place]) - equal
-        prefix = low + _BINS - 1 - place
-        low = prefix << 16
-    device = pool[0][0].device
-    threshold = _ordered(torch.tensor([prefix], dtype=key_type, device=device))
-    return _Found(threshold.view(pool[0][0].dtype)[0], k, equal)
+def _values(score: Score) -> Tensor:
+    return score.weight if isinstance(score, Magnitude) else score
 
 
-def _multiplicity(candidates: Tensor, shape: torch.Size) -> Tensor:
-    """How many candidates share each score: the mask itself, or counts over constant axes."""
-    dims = [i for i, (a, b) in enumerate(zip(shape, candidates.shape, strict=True)) if a != b]
-    return candidates.sum(dims, keepdim=True, dtype=torch.int32) if dims else candidates
+def _common_type(scores: Sequence[Score]) -> torch.dtype:
+    return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
 
 
-def _ordered(bits: Tensor) -> Tensor:
-    """Map float bits, seen as signed integers, to integers of the same order (or back)."""
-    info = torch.iinfo(bits.dtype)
-    return (bits >> (info.bits - 1)).bitwise_and_(info.max).bitwise_xor_(bits)
+def _find(scores: Sequence[Score], k: int, candidates: Sequence[Tensor | None]) -> Found:
+    pool = [
+        _strip(score, c)
+        for score, c in zip(scores, candidates, strict=True)
+        if c is not None and c.numel()
+    ]
+    return find(pool, k, _common_type(scores))
 
 
-def _histogram(pool: Sequence[tuple[Tensor, Tensor]], shift: int, low: int) -> Tensor:
-    """Count the digits `(key >> shift) - low` that lie in [0, BINS): those still open."""
-    bins = _BINS + 2  # one more at either end: 0 for lower keys and no candidates, the last higher
-    counts = torch.zeros(bins, dtype=torch.int64, device=pool[0][0].device)
-    for scores, multiplicity in pool:
-        rows = max(1, _CHUNK * len(scores) // max(scores.numel(), 1))
-        chunks = zip(torch.split(scores, rows), torch.split(multiplicity, rows), strict=True)
-        for values, weights in chunks:
-            bits = (values + 0.0).view(_KEYS[values.dtype])  # + 0.0: -0.0 equals 0.0
-            digits = (_ordered(bits) >> shift).sub_(low).clamp_(-1, _BINS).add_(1)
-            slots = (digits * weights.bool()).flatten()
-            if weights.dtype == torch.bool:
-                counts += torch.bincount(slots, minlength=bins)
-            else:
-                counts.index_add_(0, slots, weights.flatten().to(torch.int64))
-    return counts[1:-1]
+def _strip(score: Score, candidates: Tensor) -> Strip:
+    """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
+    values = _values(score)
+    weights = candidates
+    dims = [i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b]
+    if dims:
+        weights = _repeats(candidates, dims)
+    order = _memory_order(weights)
+    flat = values.permute(order).reshape(-1), weights.permute(order).reshape(-1)
+    return Strip(*flat, isinstance(score, Magnitude))
 
 
-def _first(masks: Sequence[Tensor], k: int) -> list[Tensor]:
+def _repeats(mask: Tensor, dims: list[int]) -> Tensor:
+    """Count what is set along axes, in chunks: sums of bool are many times slower than of float."""
+    rows = max(1, chunk_size(mask) * len(mask) // mask.numel())
+    parts = mask.view(torch.uint8).split(rows)
+    counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]
+    return torch.stack(counts).sum(0) if 0 in dims else torch.cat(counts)
+
+
+def _memory_order(tensor: Tensor) -> list[int]:
+    """Return the axes from the longest stride to the shortest."""
+    return sorted(range(tensor.ndim), key=lambda i: tensor.stride(i), reverse=True)
+
+
+def _compared(
+    scores: Sequence[Score],
+    candidates: Sequence[Tensor | None],
+    threshold: Tensor,
+    test: Callable[..., Tensor],
+) -> list[Tensor | None]:
+    """Return which candidates pass by tensor, None where none does."""
+    passed: list[Tensor | None] = []
+    for score, c in zip(scores, candidates, strict=True):
+        hit = None if c is None else _passing(score, c, threshold, test)
+        passed.append(None if hit is None or not int(hit.count_nonzero()) else hit)
+    return passed
+
+
+def _passing(
+    score: Score, candidates: Tensor, threshold: Tensor, test: Callable[..., Tensor]
+) -> Tensor:
+    """Return which candidates have a score that passes, laid out as they are."""
+    values, passing = _values(score), torch.empty_like(candidates)
+    if values.shape != candidates.shape:
+        meant = values.abs() if isinstance(score, Magnitude) else values
+        hit = test(meant.to(threshold.dtype), threshold)
+        octets = [m.view(torch.uint8) for m in (candidates, hit, passing)]  # quicker than bool
+        torch.mul(octets[0], octets[1], out=octets[2])
+        return passing
+    order = _memory_order(passing)
+    flat = [t.permute(order).reshape(-1) for t in (values, candidates)]
+    strip = Strip(*flat, isinstance(score, Magnitude))
+    parts = passing.permute(order).view(-1).split(chunk_size(values))
+    for part, (x, counted) in zip(parts, chunks(strip, threshold.dtype), strict=True):
+        test(x, threshold, out=part)
+        part.bitwise_and_(counted)
+    return passing
+
+
+def _united(
+    chosen: list[Tensor] | None, more: Sequence[Tensor | None], like: Sequence[Tensor]
+) -> list[Tensor]:
+    if chosen is None:  # what is returned is written to, the candidates are not
+        chosen = [torch.zeros_like(c) if m is None else m for m, c in zip(more, like, strict=True)]
+        return [m.clone() if m is c else m for m, c in zip(chosen, like, strict=True)]
+    for done, m in zip(chosen, more, strict=True):
+        if m is not None:
+            done.bitwise_or_(m)
+    return chosen
+
+
+def _first(masks: Sequence[Tensor | None], k: int) -> list[Tensor | None]:
     """Keep the first k set entries of the masks, in index order."""
-    taken = []
+    taken: list[Tensor | None] = []
     for mask in masks:
-        count = int(mask.count_nonzero())
-        if count > k:
-            flat = mask.reshape(-1)
-            mask = (flat & (flat.cumsum(0, dtype=torch.int32) <= k)).view(mask.shape)
-        taken.append(mask)
+        count = 0 if mask is None or k == 0 else int(mask.count_nonzero())
+        taken.append(mask if 0 < count <= k else _first_of(mask, k) if count else None)
         k -= min(count, k)
     return taken
+
+
+def _first_of(mask: Tensor, k: int) -> Tensor:
+    """Keep the first k set entries; index order is that of a contiguous tensor."""
+    kept = mask.contiguous().clone()
+    for part in kept.view(-1).split(chunk_size(mask)):
+        count = int(part.count_nonzero())
+        if count > k:
+            part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
+        k -= min(count, k)
+    return torch.empty_like(mask).copy_(kept)
