@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from spikeprune.science.layout import live_count
 from spikeprune.science.masks import Mask, returned, survival
 
 __all__ = ["Event", "Outcome", "record_event", "survived"]
@@ -64,7 +65,7 @@ def record_event(
     back = returned(Mask(before), regrown)
     layers: dict[str, dict[str, int | None]] = {}
     for name, (stayed, total) in kept.per_tensor().items():
-        came = int(regrown[name].count_nonzero())
+        came = live_count(regrown[name])
         layers[name] = {"live": stayed + came, "total": total, "regrown": came, "survived": None}
     return Event(
         event=number[0],

@@ -1,6 +1,6 @@
 """The one stateful object: `Pruner` keeps masks, counts steps, arms itself and runs the events."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.parallel import inner_model, inner_optimizer
 from spikeprune.engine.ranks import require_same, require_same_tensors
 from spikeprune.engine.scoring import Scorer
+from spikeprune.engine.upkeep import Upkeep
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError, RunError
 from spikeprune.science.masks import apply_
@@ -109,14 +110,10 @@ class Pruner:
         )
         self._dense: dict[str, Tensor] = {}  # gradients, between the optimiser's step and ours
         self._needs_gradient = needs_gradient(self.options)
-        self._set_mask()
+        self._count()
         self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
-        self._handles = [
-            p.register_post_accumulate_grad_hook(self._gradient_hook(n))  # type: ignore[no-untyped-call]
-            for n, p in self._parameters.items()
-            if p.requires_grad  # a frozen layer is pruned like any other
-        ]
-        self._handles.append(optimizer.register_step_pre_hook(self._before_optimizer_step))
+        self._upkeep = Upkeep(optimizer, self._parameters, lambda: self._capturing)
+        self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
         self._scorer.arm_if_due(0)
 
     # -- what the user calls -----------------------------------------------------------------
@@ -133,7 +130,7 @@ class Pruner:
                 optimiser never saw. The pruner is closed after an error.
         """
         self.steps += 1
-        self._enforce()
+        self._upkeep.after_step()
         event = None
         if self.steps in self._densities:
             try:
@@ -147,9 +144,16 @@ class Pruner:
     def close(self) -> None:
         """Remove every hook and stop observing; masks and the record of events stay."""
         self._scorer.disarm()
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._upkeep.close()
+        self._handle.remove()
+
+    def check(self) -> None:
+        """Refuse if a dead weight is not 0; every event does, and `compact`.
+
+        Raises:
+            RunError: it is not.
+        """
+        self._upkeep.check()
 
     def __enter__(self) -> Self:
         return self
@@ -210,7 +214,8 @@ class Pruner:
         self.granularity.live = {n: state["live"][n].to(mask.device) for n, mask in live.items()}
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
-        self._set_mask()
+        self._count()
+        self._upkeep.mask_with(self.mask, trusted=False)
         self._scorer.load_state_dict(state["observed"])
 
     # -- every step --------------------------------------------------------------------------
@@ -219,15 +224,6 @@ class Pruner:
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
         return self._needs_gradient and self.steps + 1 in self._densities
-
-    def _gradient_hook(self, name: str) -> Callable[[Tensor], None]:
-        @torch.no_grad()
-        def hook(parameter: Tensor) -> None:
-            if self._pruned and not self._capturing:
-                assert parameter.grad is not None
-                parameter.grad.mul_(self.mask.factor(name, parameter.grad))
-
-        return hook
 
     def _before_optimizer_step(self, *_: Any) -> None:
         """Take the dense gradient if the event needs it; add the L1 penalty's subgradient."""
@@ -239,17 +235,12 @@ class Pruner:
                         "exclude the layer, or train it"
                     )
                 self._dense[name] = parameter.grad.detach().clone()
-            apply_({name: p.grad for name, p in self._parameters.items()}, self.mask)
+        self._upkeep.before_step()
         if not self.finished:
             self.granularity.penalise()
 
-    def _enforce(self) -> None:
-        if self._pruned:
-            apply_(self._parameters, self.mask)
-
-    def _set_mask(self) -> None:
+    def _count(self) -> None:
         self.mask = self.granularity.parameter_mask()
-        self._pruned = self.mask.live < self.mask.total
         self.density = self.granularity.density()
         self.macs_density = self.granularity.macs_density()
 
@@ -262,6 +253,7 @@ class Pruner:
                 "the event needs the gradients of this step, but the optimiser did not step; call "
                 "optimizer.step() before pruner.step(), and neither where a step is skipped"
             )
+        self._upkeep.check()
         stats = self._scorer.score()
         if stats is not None:
             self.last_scores = {name: s.score.detach().cpu() for name, s in stats.items()}
@@ -282,13 +274,14 @@ class Pruner:
 
     def _apply(self, outcome: Outcome) -> None:
         """Silence what died; what came back starts anew."""
-        self._set_mask()
+        self._count()
         kept = self.mask  # a channel that comes back keeps its trained values and their momentum
         if self.options.granularity == "weight":
             kept = self.granularity.parameter_mask(outcome.kept)
         zero = self.options.initial_value == "zero"
         apply_(self._parameters, kept if zero else self.mask)
         reset_state(self.optimizer, self._parameters, kept)
+        self._upkeep.mask_with(self.mask, trusted=True)
 
 
 def _brief(steps: Iterable[int]) -> str:

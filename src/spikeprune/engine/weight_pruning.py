@@ -11,6 +11,7 @@ from spikeprune.engine.options import PruneOptions, floor_share
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.science import saliency
 from spikeprune.science.allocation import kept_counts
+from spikeprune.science.layout import live_count
 from spikeprune.science.select import Magnitude, Score, keep_and_regrow
 
 __all__ = [
@@ -66,7 +67,7 @@ def _paced(
     still to go. So the limits never ask for more than an event removes, and no other layer has to
     grow for a limited one to shrink.
     """
-    count = {name: int(mask.count_nonzero()) for name, mask in live.items()}
+    count = {name: live_count(mask) for name, mask in live.items()}
     size = {name: mask.numel() for name, mask in live.items()}
     total, alive = sum(size.values()), sum(count.values())
     drop, left = alive - round(density * total), alive - round(final * total)
@@ -145,7 +146,7 @@ def make_pools(
         # Largest-remainder rounding may give a layer one weight more although the total falls.
         for name in ranking.keys() - set(growing):
             low, high = limits.get(name, (0.0, 1.0))
-            ceiling = int(live[name].count_nonzero()) / live[name].numel()
+            ceiling = live_count(live[name]) / live[name].numel()
             limits[name] = (min(low, ceiling), min(high, ceiling))
     counts = kept_counts(
         {name: values.shape for name, values in ranking.items()},

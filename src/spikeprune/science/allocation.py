@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, unknown_name
+from spikeprune.science.layout import live_count
 from spikeprune.science.select import Score, top_counts, top_k
 
 __all__ = ["ALLOCATIONS", "kept_counts"]
@@ -121,9 +122,7 @@ def _ordered(shapes: Shapes, saliency: Mapping[str, Score] | None) -> list[Score
     return [saliency[name] for name in shapes]
 
 
-def _global(
-    saliency: list[Score], live: list[Tensor], bounds: _Bounds, total: int
-) -> list[int]:
+def _global(saliency: list[Score], live: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
     """Each tensor's best up to its lower limit, then the best of what its upper limit allows."""
     eligible: list[Tensor | None] = []
     for score, mask, low, high in zip(saliency, live, *bounds, strict=True):
@@ -134,12 +133,12 @@ def _global(
         eligible.append(allowed.bitwise_and_(~_live_first(score, mask, low)))
     inside = [m if e is None else m & e for m, e in zip(live, eligible, strict=True)]
     wanted = total - sum(bounds.low)
-    alive = [int(m.count_nonzero()) for m in inside]
+    alive = [live_count(m) for m in inside]
     chosen = top_counts(saliency, min(wanted, sum(alive)), candidates=inside)
     left = wanted - sum(chosen)
     counts = []
     for low, count, full, e, mask in zip(bounds.low, chosen, alive, eligible, live, strict=True):
-        dead = (mask.numel() if e is None else int(e.count_nonzero())) - full
+        dead = (mask.numel() if e is None else live_count(e)) - full
         counts.append(low + count + min(left, dead))
         left -= min(left, dead)
     return counts
@@ -147,7 +146,7 @@ def _global(
 
 def _live_first(score: Score, live: Tensor, k: int) -> Tensor:
     """Choose k of one tensor: the best of the live ones, then the rest by index."""
-    alive = int(live.count_nonzero())
+    alive = live_count(live)
     (chosen,) = top_k([score], min(k, alive), candidates=[live])
     if k > alive:
         same = torch.zeros((1,) * live.ndim, device=live.device)

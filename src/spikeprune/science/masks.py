@@ -7,15 +7,18 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import DataError, ModelError
+from spikeprune.science.layout import live_count, pieces
 
 __all__ = [
     "Mask",
     "Returned",
     "apply_",
     "expected_overlap",
+    "leaking",
     "overlap",
     "pack",
     "returned",
+    "silence_",
     "survival",
     "unpack",
 ]
@@ -37,7 +40,7 @@ class Mask(Mapping[str, Tensor]):
             if tensor.dtype != torch.bool:
                 raise ModelError(f"expected a bool mask for {name!r}, got {tensor.dtype}")
         self._tensors = dict(tensors)
-        self._factors: dict[str, Tensor] = {}
+        self._counts: dict[str, tuple[int, int]] | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -77,28 +80,40 @@ class Mask(Mapping[str, Tensor]):
 
     def per_tensor(self) -> dict[str, tuple[int, int]]:
         """Return (live, total) by name."""
-        return {name: (int(t.count_nonzero()), t.numel()) for name, t in self.items()}
-
-    def factor(self, name: str, like: Tensor) -> Tensor:
-        """Return the mask of `name` as 0 and 1, with the dtype, device and layout of `like`.
-
-        Kept for the next call: multiplying by bool is several times slower.
-
-        Raises:
-            ModelError: `like` has another shape.
-        """
-        if like.shape != self[name].shape:
-            raise ModelError(
-                f"expected shape {tuple(self[name].shape)} for {name!r}, got {tuple(like.shape)}"
-            )
-        cached = self._factors.get(name)
-        if cached is None or cached.dtype != like.dtype or cached.device != like.device:
-            cached = torch.empty_like(like, requires_grad=False).copy_(self[name])
-            self._factors[name] = cached
-        return cached
+        if self._counts is None:
+            self._counts = {n: (live_count(t), t.numel()) for n, t in self.items()}
+        return self._counts
 
 
 @torch.no_grad()
+def silence_(tensor: Tensor, live: Tensor) -> None:
+    """Multiply a tensor by its mask, in place, without a float copy of the mask.
+
+    What is not a number stays not a number: a training that diverged must show.
+
+    Raises:
+        ModelError: The shapes differ.
+    """
+    if tensor.shape != live.shape:
+        raise ModelError(f"expected shape {tuple(live.shape)}, got {tuple(tensor.shape)}")
+    live = live.to(tensor.device)
+    if tensor.device.type != "cpu":  # one kernel converts and multiplies
+        tensor.mul_(live)
+        return
+    # A product with bool is ten times as slow as converting bytes in cache and multiplying floats.
+    for values, alive in pieces(tensor, live.view(torch.uint8)):
+        values.mul_(alive.to(tensor.dtype))
+
+
+@torch.no_grad()
+def leaking(tensor: Tensor, live: Tensor) -> bool:
+    """Return whether a dead entry of a tensor is not 0."""
+    for values, alive in pieces(tensor, live.to(tensor.device)):
+        if live_count((values != 0).bitwise_and_(~alive)):
+            return True
+    return False
+
+
 def apply_(tensors: Mapping[str, Tensor | None], mask: Mask) -> None:
     """Set the dead entries of tensors to 0, in place.
 
@@ -116,10 +131,10 @@ def apply_(tensors: Mapping[str, Tensor | None], mask: Mask) -> None:
         raise ModelError(
             f"the mask names parameters that were not given: {', '.join(sorted(missing))}"
         )
-    found = {name: tensor for name in mask if (tensor := tensors[name]) is not None}
-    factors = [mask.factor(name, tensor) for name, tensor in found.items()]
-    if factors:
-        torch._foreach_mul_(list(found.values()), factors)
+    for name, live in mask.items():
+        tensor = tensors[name]
+        if tensor is not None:
+            silence_(tensor, live)
 
 
 def _paired(a: Mask, b: Mask) -> list[tuple[Tensor, Tensor]]:
@@ -131,7 +146,7 @@ def _paired(a: Mask, b: Mask) -> list[tuple[Tensor, Tensor]]:
 
 
 def _common(a: Mask, b: Mask) -> int:
-    return sum(int((x & y).count_nonzero()) for x, y in _paired(a, b))
+    return sum(live_count(x & y) for x, y in _paired(a, b))
 
 
 def overlap(a: Mask, b: Mask) -> float:

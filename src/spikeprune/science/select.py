@@ -6,7 +6,7 @@ A pool of 100 million weights is neither copied nor sorted, see `science.thresho
 needs beside it is a bool for each weight.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
+from spikeprune.science.layout import live_count, memory_order
 from spikeprune.science.threshold import Found, Strip, chunk_size, chunks, find
 
 __all__ = [
@@ -127,13 +128,12 @@ def top_k(
         chosen = _united(chosen, _compared(scores, open_, threshold, test), candidates)
         if k == available:
             return chosen
-        open_ = _compared(scores, open_, threshold, torch.eq)
+        equal = _compared(scores, open_, threshold, torch.eq)
+        open_ = [m if m is not None and live_count(m) else None for m in equal]
     return _united(chosen, _first(open_, k), candidates)
 
 
-def top_counts(
-    primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]
-) -> list[int]:
+def top_counts(primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
     """Count how many of each tensor are among the k largest of all; ties go by index.
 
     Arguments and errors are those of `top_k`, without its masks.
@@ -142,15 +142,15 @@ def top_counts(
     available = _check_count(k, candidates, least=0)
     scores = _aligned(primary, candidates)
     if k in (0, available):
-        return [int(c.count_nonzero()) if k else 0 for c in candidates]
+        return [live_count(c) if k else 0 for c in candidates]
     threshold, left, equal = _find(scores, k, list(candidates))
     split = left < equal  # among the equal ones, the first by index
     counts = []
     for s, c in zip(scores, candidates, strict=True):
         test = torch.gt if split else torch.ge
-        count = int(_passing(s, c, threshold, test).count_nonzero())
+        count = live_count(_passing(s, c, threshold, test))
         if split and left:
-            ties = min(left, int(_passing(s, c, threshold, torch.eq).count_nonzero()))
+            ties = min(left, live_count(_passing(s, c, threshold, torch.eq)))
             count, left = count + ties, left - ties
         counts.append(count)
     return counts
@@ -190,7 +190,7 @@ def keep_and_regrow(
     Source: method, section 3, steps 3 and 4 (Algorithm 1), and section 4, step 2 (Algorithm 2).
     """
     _check_candidates(live)
-    kept_count = min(keep, sum(int(m.count_nonzero()) for m in live))
+    kept_count = min(keep, sum(live_count(m) for m in live))
     grown_count = keep + grow - kept_count
     kept = top_k(saliency, kept_count, candidates=live, tie=tie)
     if growth is None:
@@ -213,7 +213,7 @@ def _check_candidates(candidates: Sequence[Tensor]) -> None:
 
 
 def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
-    available = sum(int(c.count_nonzero()) for c in candidates)
+    available = sum(live_count(c) for c in candidates)
     if not least <= k <= available:
         raise BudgetError(
             f"expected to choose {least} to {available} of {available} candidates, got {k}; "
@@ -266,25 +266,22 @@ def _strip(score: Score, candidates: Tensor) -> Strip:
     """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
     values = _values(score)
     weights = candidates
-    dims = [i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b]
+    dims = [
+        i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b
+    ]
     if dims:
         weights = _repeats(candidates, dims)
-    order = _memory_order(weights)
+    order = memory_order(weights)
     flat = values.permute(order).reshape(-1), weights.permute(order).reshape(-1)
-    return Strip(*flat, isinstance(score, Magnitude))
+    return Strip(*flat, magnitude=isinstance(score, Magnitude))
 
 
 def _repeats(mask: Tensor, dims: list[int]) -> Tensor:
     """Count what is set along axes, in chunks: sums of bool are many times slower than of float."""
     rows = max(1, chunk_size(mask) * len(mask) // mask.numel())
-    parts = mask.view(torch.uint8).split(rows)
+    parts = torch.split(mask.view(torch.uint8), rows)
     counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]
     return torch.stack(counts).sum(0) if 0 in dims else torch.cat(counts)
-
-
-def _memory_order(tensor: Tensor) -> list[int]:
-    """Return the axes from the longest stride to the shortest."""
-    return sorted(range(tensor.ndim), key=lambda i: tensor.stride(i), reverse=True)
 
 
 def _compared(
@@ -293,12 +290,10 @@ def _compared(
     threshold: Tensor,
     test: Callable[..., Tensor],
 ) -> list[Tensor | None]:
-    """Return which candidates pass by tensor, None where none does."""
-    passed: list[Tensor | None] = []
-    for score, c in zip(scores, candidates, strict=True):
-        hit = None if c is None else _passing(score, c, threshold, test)
-        passed.append(None if hit is None or not int(hit.count_nonzero()) else hit)
-    return passed
+    return [
+        None if c is None else _passing(score, c, threshold, test)
+        for score, c in zip(scores, candidates, strict=True)
+    ]
 
 
 def _passing(
@@ -312,10 +307,10 @@ def _passing(
         octets = [m.view(torch.uint8) for m in (candidates, hit, passing)]  # quicker than bool
         torch.mul(octets[0], octets[1], out=octets[2])
         return passing
-    order = _memory_order(passing)
-    flat = [t.permute(order).reshape(-1) for t in (values, candidates)]
-    strip = Strip(*flat, isinstance(score, Magnitude))
-    parts = passing.permute(order).view(-1).split(chunk_size(values))
+    order = memory_order(passing)
+    flat = values.permute(order).reshape(-1), candidates.permute(order).reshape(-1)
+    strip = Strip(*flat, magnitude=isinstance(score, Magnitude))
+    parts = torch.split(passing.permute(order).view(-1), chunk_size(values))
     for part, (x, counted) in zip(parts, chunks(strip, threshold.dtype), strict=True):
         test(x, threshold, out=part)
         part.bitwise_and_(counted)
@@ -338,8 +333,11 @@ def _first(masks: Sequence[Tensor | None], k: int) -> list[Tensor | None]:
     """Keep the first k set entries of the masks, in index order."""
     taken: list[Tensor | None] = []
     for mask in masks:
-        count = 0 if mask is None or k == 0 else int(mask.count_nonzero())
-        taken.append(mask if 0 < count <= k else _first_of(mask, k) if count else None)
+        if mask is None or k == 0:
+            taken.append(None)
+            continue
+        count = live_count(mask)
+        taken.append(mask if count <= k else _first_of(mask, k))
         k -= min(count, k)
     return taken
 
@@ -347,8 +345,8 @@ def _first(masks: Sequence[Tensor | None], k: int) -> list[Tensor | None]:
 def _first_of(mask: Tensor, k: int) -> Tensor:
     """Keep the first k set entries; index order is that of a contiguous tensor."""
     kept = mask.contiguous().clone()
-    for part in kept.view(-1).split(chunk_size(mask)):
-        count = int(part.count_nonzero())
+    for part in torch.split(kept.view(-1), chunk_size(mask)):
+        count = live_count(part)
         if count > k:
             part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
         k -= min(count, k)

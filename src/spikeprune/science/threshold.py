@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikeprune.science.layout import live_count
+
 __all__ = ["Found", "Strip", "chunk_size", "chunks", "find"]
 
 _CHUNK = 1 << 18  # elements a chunk on the CPU: with its scratch it fits a 2 MB cache
@@ -31,6 +33,11 @@ class Strip(NamedTuple):
     values: Tensor
     weights: Tensor
     magnitude: bool = False
+
+    def where(self, chosen: Tensor) -> "Strip":
+        """Return the entries that are chosen, by a bool `[n]`."""
+        places = chosen.nonzero().view(-1)
+        return Strip(self.values[places], self.weights[places], self.magnitude)
 
 
 class Found(NamedTuple):
@@ -60,27 +67,26 @@ def find(pool: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
     while sum(len(s.values) for s in strips) > _FEW:
         low, high = _pivots(strips, k, dtype)
         above, between = _split(strips, low, high, dtype)
-        inside = _total(between)
+        inside = _total([between])
         if k <= above:
-            strips = _split(strips, torch.nextafter(high, edge), edge, dtype)[1]
+            strips = [_split(strips, torch.nextafter(high, edge), edge, dtype)[1]]
         elif k > above + inside:
-            over, strips = _split(strips, -edge, torch.nextafter(low, -edge), dtype)
-            k -= over
+            over, between = _split(strips, -edge, torch.nextafter(low, -edge), dtype)
+            k, strips = k - over, [between]
         else:
             k -= above
-            at_high, at_low = (_total(_split(between, at, at, dtype)[1]) for at in (high, low))
+            at_high, at_low = (_total([between.where(between.values == at)]) for at in (high, low))
             if k <= at_high:
                 return Found(high, k, at_high)
             if k > inside - at_low:
                 return Found(low, k - (inside - at_low), at_low)
-            bounds = torch.nextafter(low, edge), torch.nextafter(high, -edge)
-            strips = _split(between, *bounds, dtype)[1]
             k -= at_high
+            strips = [between.where((between.values > low) & (between.values < high))]
     return _sorted(strips, k, dtype)
 
 
 def chunk_size(tensor: Tensor) -> int:
-    """Return how many elements are worked on at once; all of them where there is no cache to fit."""
+    """Return how many elements are worked on at once; all where there is no cache to fit."""
     return _CHUNK if tensor.device.type == "cpu" else max(tensor.numel(), 1)
 
 
@@ -92,7 +98,7 @@ def chunks(strip: Strip, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     values, weights, magnitude = strip
     size = chunk_size(values)
     scratch = values.new_empty(min(size, len(values)) if magnitude else 0, dtype=dtype)
-    for part, share in zip(values.split(size), weights.split(size), strict=True):
+    for part, share in zip(torch.split(values, size), torch.split(weights, size), strict=True):
         meant = part.to(dtype)
         yield torch.abs(meant, out=scratch[: len(part)]) if magnitude else meant, share
 
@@ -117,35 +123,32 @@ def _pivots(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> tuple[Tensor
 
 def _split(
     strips: Sequence[Strip], low: Tensor, high: Tensor, dtype: torch.dtype
-) -> tuple[int, list[Strip]]:
+) -> tuple[int, Strip]:
     """Count what is above `high`, and extract what lies in `[low, high]`."""
-    above, between = [], []
+    above, between = 0, [_nothing(strips[0], dtype)]
     for strip in strips:
         size = min(chunk_size(strip.values), len(strip.values))
         more, within = strip.weights.new_empty(2, size, dtype=torch.bool)
         for x, weights in chunks(strip, dtype):
             over, inside = more[: len(x)], within[: len(x)]
-            torch.gt(x, high, out=over)
-            torch.ge(x, low, out=inside)
-            if weights.dtype == torch.bool:
-                over.bitwise_and_(weights)
-                inside.bitwise_and_(weights)
-                above.append(over.count_nonzero())
-            else:
-                above.append((over * weights).sum())
-                inside.bitwise_and_(weights > 0)
-            where = inside.bitwise_and_(over.logical_not_()).nonzero().view(-1)
-            if len(where):
-                between.append(Strip(x[where], weights[where]))
-    return int(torch.stack(above).sum()) if above else 0, between
+            counted = weights if weights.dtype == torch.bool else weights > 0
+            torch.gt(x, high, out=over).bitwise_and_(counted)
+            torch.ge(x, low, out=inside).bitwise_and_(counted).bitwise_xor_(over)
+            above += live_count(over) if counted is weights else int((over * weights).sum())
+            between.append(Strip(x, weights).where(inside))
+    parts = zip(*((s.values, s.weights) for s in between), strict=True)
+    return above, Strip(*(torch.cat(part) for part in parts))
+
+
+def _nothing(strip: Strip, dtype: torch.dtype) -> Strip:
+    return Strip(strip.values[:0].to(dtype), strip.weights[:0])
 
 
 def _total(strips: Sequence[Strip]) -> int:
-    totals = [
-        s.weights.count_nonzero() if s.weights.dtype == torch.bool else s.weights.sum()
+    return sum(
+        live_count(s.weights) if s.weights.dtype == torch.bool else int(s.weights.sum())
         for s in strips
-    ]
-    return int(torch.stack(totals).sum()) if totals else 0
+    )
 
 
 def _gathered(strips: Sequence[Strip], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
