@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikeprune import zoo
 from spikeprune.engine.checkpoint import load_tree, save_tree
@@ -390,26 +389,6 @@ def test_an_event_that_needs_it_sees_the_whole_dense_gradient(options, accumulat
         assert all(chosen for _, chosen in pairs[: event.regrown])
     loop.backward()  # an ordinary step again
     assert all(not p.grad[~loop.pruner.mask[n]].any() for n, p in loop.prunable())
-
-
-def test_an_ordinary_step_is_one_multiplication():
-    class Calls(TorchDispatchMode):
-        def __init__(self):
-            super().__init__()
-            self.names = []
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            self.names.append(func.__name__)
-            return func(*args, **kwargs or {})
-
-    loop = Loop(total=100, every=10)
-    with Calls() as calls:
-        loop.pruner.step()
-    assert calls.names == []  # nothing is pruned yet
-    loop.run(11)
-    with Calls() as calls:
-        loop.pruner.step()
-    assert calls.names == ["_foreach_mul_.List"]
 
 
 # -- the same run again, or in two pieces -------------------------------------------------------

@@ -4,13 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import DataError, ModelError
+from spikeprune.science import layout
 from spikeprune.science.masks import (
     Mask,
     apply_,
     expected_overlap,
+    leaking,
     overlap,
     pack,
     returned,
+    silence_,
     survival,
     unpack,
 )
@@ -70,14 +73,34 @@ def test_apply_skips_gradients_that_do_not_exist():
     assert gradients["conv.weight"].sum() == mask(0).per_tensor()["conv.weight"][0]
 
 
-def test_the_factor_is_kept_and_follows_dtype_and_layout():
-    m = mask(0)
-    like = torch.ones(SHAPES["conv.weight"]).contiguous(memory_format=torch.channels_last)
-    first = m.factor("conv.weight", like)
-    assert first is m.factor("conv.weight", like)
-    assert first.is_contiguous(memory_format=torch.channels_last)
-    assert m.factor("conv.weight", like.double()).dtype == torch.float64
-    assert torch.equal(m.factor("conv.weight", like).bool(), m["conv.weight"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layouts", ["same", "channels last", "only the tensor", "strided"])
+def test_silencing_follows_every_layout_and_piece(layouts, dtype, monkeypatch):
+    monkeypatch.setattr(layout, "_PIECE", 7)
+    live = mask(0)["conv.weight"]
+    tensor = torch.randn(SHAPES["conv.weight"], generator=torch.Generator().manual_seed(1)).to(
+        dtype
+    )
+    expected = torch.where(live, tensor, 0.0)
+    if layouts != "same":
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    if layouts == "channels last":
+        live = live.contiguous(memory_format=torch.channels_last)
+    if layouts == "strided":
+        tensor = torch.stack([tensor, tensor], -1)[..., 0]
+    assert leaking(tensor, live)
+    silence_(tensor, live)
+    assert torch.equal(tensor, expected)
+    assert not leaking(tensor, live)
+
+
+def test_what_is_not_a_number_still_shows():
+    live = torch.tensor([True, False])
+    tensor = torch.tensor([1.0, torch.nan])
+    silence_(tensor, live)
+    assert tensor.isnan().tolist() == [False, True]
+    assert leaking(tensor, live)
+    assert not leaking(torch.tensor([torch.inf, -0.0]), live)
 
 
 def test_masks_that_do_not_fit_are_refused():

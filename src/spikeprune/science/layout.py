@@ -40,6 +40,8 @@ def live_count(mask: Tensor) -> int:
         return int(mask.count_nonzero())
     flat = flat.view(-1)
     body = len(flat) - len(flat) % (8 * _ROWS * _WORDS)
+    if not body:
+        return int(mask.count_nonzero())
     words = flat[:body].view(torch.int64).view(-1, _ROWS, _WORDS)
     sums = words.sum(1).view(torch.uint8).sum(dtype=torch.int64)
     return int(sums) + int(flat[body:].count_nonzero())

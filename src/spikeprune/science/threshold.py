@@ -137,7 +137,8 @@ def _split(
             above += live_count(over) if counted is weights else int((over * weights).sum())
             between.append(Strip(x, weights).where(inside))
     parts = zip(*((s.values, s.weights) for s in between), strict=True)
-    return above, Strip(*(torch.cat(part) for part in parts))
+    values, counted = (torch.cat(part) for part in parts)
+    return above, Strip(values, counted)
 
 
 def _nothing(strip: Strip, dtype: torch.dtype) -> Strip:
