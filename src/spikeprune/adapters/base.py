@@ -22,6 +22,7 @@ from spikeprune.errors import ModelError
 
 __all__ = [
     "Adapter",
+    "ClosedForms",
     "FuseReport",
     "Fusing",
     "Inference",
@@ -160,6 +161,11 @@ class Inferring(Protocol):
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
         """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
+class ClosedForms(Protocol):
+    """An adapter that knows derivatives of surrogates in closed form."""
+
+    def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        """Return u -> derivative of the surrogate as it is now, a new tensor; None: not known."""
         ...
 
 

@@ -11,7 +11,7 @@ import torch
 from spikeprune.adapters.membrane import Dynamics
 from spikeprune.adapters.slopes import CLOSED_FORMS, Slope, autograd_slope
 
-__all__ = ["describe"]
+__all__ = ["closed_slope", "describe"]
 
 _SURROGATES = "spikingjelly.activation_based.surrogate."
 _CLOSED: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -112,8 +112,18 @@ def _leak(node: Any) -> tuple[float | None, bool]:
     return (1 / node.tau, False) if exact else (float(node.tau), True)
 
 
+def closed_slope(surrogate: Any) -> Slope | None:
+    """Return the derivative of a surrogate in closed form, if there is one."""
+    slope = _slope(surrogate) if _kind(surrogate) in _CLOSED else None
+    return slope if isinstance(slope, Slope) else None
+
+
+def _kind(surrogate: Any) -> str:
+    return f"{type(surrogate).__module__}.{type(surrogate).__qualname__}"
+
+
 def _slope(surrogate: Any) -> Slope | str:
-    kind = f"{type(surrogate).__module__}.{type(surrogate).__qualname__}"
+    kind = _kind(surrogate)
     name = type(surrogate).__name__
     if kind not in _CLOSED and kind not in _BY_AUTOGRAD:
         return f"its surrogate {name} is not one whose derivative is known to be exact"

@@ -30,6 +30,11 @@ class Slope(NamedTuple):
     inverse: bool = False
     closed: bool = True
 
+    def of(self, u: Tensor) -> Tensor:
+        """Return the derivative at `u`, a new tensor."""
+        value = self.apply_(u.clone())
+        return value.reciprocal_() if self.inverse else value
+
 
 @functools.cache
 def _sigmoid(a: float) -> Slope:

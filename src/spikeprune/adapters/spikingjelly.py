@@ -19,6 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikeprune.adapters import fused, static
 from spikeprune.adapters import instruments as tools
 from spikeprune.adapters.base import Inference, SelfObserving, Sink
+from spikeprune.adapters.base import SelfObserving, Sink
+from spikeprune.adapters.describe import closed_slope
 from spikeprune.adapters.instruments import PassThrough, shadowed
 from spikeprune.adapters.twin import replay, twin_of
 from spikeprune.errors import ModelError
@@ -87,6 +89,11 @@ class SpikingJelly:
     def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return u -> spikes with the surrogate gradient."""
         return cast(Callable[[Tensor], Tensor], cast(Any, module).surrogate_function)
+
+    def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        """Return the closed form of the surrogates that have one here."""
+        slope = closed_slope(getattr(module, "surrogate_function", None))
+        return None if slope is None else slope.of
 
     def primitive(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return the surrogate with `spiking` off."""

@@ -9,13 +9,13 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.adapters.base import Adapter, ClosedForms, adapter_for, spiking_neurons
 from spikeprune.engine.modes import evaluating
 from spikeprune.engine.ranks import agree, settle_buffers_, sum_over_ranks
 from spikeprune.engine.tally import ChannelStats, Tally
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.science.criticality import REDUCTIONS
-from spikeprune.science.surrogate import Curve, check_peaked, model_curve, named_curve
+from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
 
 __all__ = ["ChannelStats", "Observer", "score_loader"]
 
@@ -61,10 +61,9 @@ class Observer:
                 raise unknown_name(f"{kind} reduction", name, REDUCTIONS)
         self._adapter = adapter_for(model)
         self._neurons = spiking_neurons(model)
-        self._curves = {
-            name: _curve(self._adapter, name, neuron, curve=curve, value=value)
-            for name, neuron in self._neurons.items()
-        }
+        self._curve = functools.partial(_curve, self._adapter, curve=curve, value=value)
+        for name, neuron in self._neurons.items():
+            self._curve(name, neuron)  # refuses what cannot serve before anything runs
         self._tally = functools.partial(Tally, time_steps=time_steps, space=space, time=time)
         self._train = train
         self._stack = ExitStack()
@@ -76,7 +75,7 @@ class Observer:
         self.disarm()
         with ExitStack() as stack:
             for name, neuron in self._neurons.items():
-                tally = self._tally(name, self._curves[name])
+                tally = self._tally(name, self._curve(name, neuron))
                 self._tallies[name] = tally
                 sink = self._filtered(neuron, tally.take)
                 stack.enter_context(self._adapter.observe(neuron, sink, tally.reset))
@@ -163,8 +162,13 @@ class Observer:
 
 
 def _curve(adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value: str) -> Curve:
+    closed = None
+    if curve == "model" and value == "derivative" and isinstance(adapter, ClosedForms):
+        closed = adapter.derivative(neuron)
     if curve != "model":
         found = named_curve(curve, value)
+    elif closed is not None:
+        found = closed_curve(closed)
     elif value == "primitive":
         found = model_curve(adapter.primitive(neuron), value)
     else:

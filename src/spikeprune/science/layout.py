@@ -1,13 +1,15 @@
 """Tensors in the order of memory, in pieces that stay in a processor's cache."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["live_count", "memory_order", "pieces"]
+__all__ = ["live_count", "memory_order", "pieces", "sample_blocks"]
 
 _ROWS, _WORDS = 128, 64
+_BLOCK = 1 << 18
 _PIECE = 1 << 16  # elements; with scratch of float64 it fits a 2 MB cache
 
 
@@ -28,6 +30,17 @@ def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         yield tensors
     else:
         yield from zip(*(torch.split(t.view(-1), _PIECE) for t in ordered), strict=True)
+
+
+def sample_blocks(x: Tensor) -> Iterator[slice]:
+    """Give slices of the samples of `[T, B, *]`: as many at once as stay in cache, at least one.
+
+    Along this axis a tensor is cut into few runs of memory in every memory format.
+    """
+    steps, batch, *rest = x.shape
+    size = max(1, _BLOCK // max(1, steps * math.prod(rest)))
+    size = size if x.device.type == "cpu" else batch
+    yield from (slice(start, start + size) for start in range(0, batch, max(size, 1)))
 
 
 def live_count(mask: Tensor) -> int:
