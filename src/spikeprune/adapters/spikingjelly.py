@@ -56,7 +56,9 @@ class SpikingJelly:
         from spikingjelly.activation_based import base
 
         known = callable(getattr(module, "surrogate_function", None)) and not _is(module, _REFUSED)
-        return isinstance(module, base.StepModule) and (known or isinstance(module, SelfObserving))
+        # Not isinstance(module, SelfObserving): that takes many times as long, for every module.
+        itself = callable(getattr(module, "observe_potential", None))
+        return isinstance(module, base.StepModule) and (known or itself)
 
     def opaque(self, module: nn.Module) -> bool:
         """Whether it is any other neuron, or a stateful module of a class we know nothing of."""

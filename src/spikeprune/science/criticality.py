@@ -66,7 +66,7 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor
         partial: What the earlier steps of this forward gave, `[B, C, *space]`, or None. It is
             not written to.
         x: Potential minus threshold, `[T', B, C, *space]`, charged, before reset, T' >= 1.
-        curve: `g`, applied one step at a time.
+        curve: `g`; its result is written to.
         time: `mean` or `max`.
 
     Returns:
@@ -79,17 +79,13 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor
     _check("time reduction", time)
     _require_potentials(x)
     combine = torch.add if time == "mean" else torch.maximum
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    total = torch.empty_like(x[0], dtype=dtype, requires_grad=False)
+    total = torch.empty_like(x[0], dtype=torch.promote_types(x.dtype, torch.float32))
     for block in sample_blocks(x):
-        steps, running = x[:, block], total[block]
-        if partial is None:
-            running.copy_(curve(_widen(steps[0])))
-            steps = steps[1:]
-        else:
-            running.copy_(partial[block])
-        for step in steps:
-            combine(running, curve(_widen(step)), out=running)
+        values = curve(_widen(x[:, block])).unbind(0)
+        running = values[0] if partial is None else combine(partial[block], values[0])
+        for value in values[1:]:
+            combine(running, value, out=running)
+        total[block] = running
     return total
 
 

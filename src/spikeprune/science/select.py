@@ -6,16 +6,16 @@ A pool of 100 million weights is neither copied nor sorted, see `science.thresho
 needs beside it is a bool for each weight.
 """
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.science.layout import live_count, memory_order
-from spikeprune.science.threshold import Found, Strip, chunk_size, chunks, find
+from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.science.layout import live_count
+from spikeprune.science.scores import Magnitude, Score, aligned, find_threshold, passing
+from spikeprune.science.threshold import Found, chunk_size
 
 __all__ = [
     "Magnitude",
@@ -26,29 +26,6 @@ __all__ = [
     "top_counts",
     "top_k",
 ]
-
-
-class Magnitude(NamedTuple):
-    """`|w|` as a score, computed piece by piece where it is read: a copy would cost memory.
-
-    Attributes:
-        weight: of any shape.
-    """
-
-    weight: Tensor
-
-    @property
-    def shape(self) -> torch.Size:
-        """That of the weight."""
-        return self.weight.shape
-
-    @property
-    def device(self) -> torch.device:
-        """That of the weight."""
-        return self.weight.device
-
-
-Score = Tensor | Magnitude
 
 
 class Selection(NamedTuple):
@@ -86,7 +63,7 @@ def kth_largest(
         candidates = [torch.ones(v.shape, dtype=torch.bool) for v in values]
     _check_candidates(candidates)
     _check_count(k, candidates, least=1)
-    return _find(_aligned(values, candidates), k, list(candidates)).threshold
+    return find_threshold(aligned(values, candidates), k, list(candidates)).threshold
 
 
 def top_k(
@@ -115,22 +92,7 @@ def top_k(
 
     Source: method, sections 2 (ties) and 3.
     """
-    _check_candidates(candidates)
-    available = _check_count(k, candidates, least=0)
-    levels = [_aligned(level, candidates) for level in (primary, tie) if level is not None]
-    chosen: list[Tensor] | None = None
-    open_: list[Tensor | None] = list(candidates)
-    for scores in levels:
-        if k in (0, available):
-            break
-        threshold, k, available = _find(scores, k, open_)
-        test = torch.ge if k == available else torch.gt
-        chosen = _united(chosen, _compared(scores, open_, threshold, test), candidates)
-        if k == available:
-            return chosen
-        equal = _compared(scores, open_, threshold, torch.eq)
-        open_ = [m if m is not None and live_count(m) else None for m in equal]
-    return _united(chosen, _first(open_, k), candidates)
+    return _top_k((primary, tie), k, candidates, owned=False)
 
 
 def top_counts(primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
@@ -140,17 +102,17 @@ def top_counts(primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]
     """
     _check_candidates(candidates)
     available = _check_count(k, candidates, least=0)
-    scores = _aligned(primary, candidates)
+    scores = aligned(primary, candidates)
     if k in (0, available):
         return [live_count(c) if k else 0 for c in candidates]
-    threshold, left, equal = _find(scores, k, list(candidates))
+    threshold, left, equal = find_threshold(scores, k, list(candidates))
     split = left < equal  # among the equal ones, the first by index
     counts = []
     for s, c in zip(scores, candidates, strict=True):
         test = torch.gt if split else torch.ge
-        count = live_count(_passing(s, c, threshold, test))
+        count = live_count(passing(s, c, threshold, test))
         if split and left:
-            ties = min(left, live_count(_passing(s, c, threshold, torch.eq)))
+            ties = min(left, live_count(passing(s, c, threshold, torch.eq)))
             count, left = count + ties, left - ties
         counts.append(count)
     return counts
@@ -200,7 +162,32 @@ def keep_and_regrow(
                 "and regrowth is off; choose a regrowth score or a lower density"
             )
         return Selection(kept, [torch.zeros_like(m) for m in kept])
-    return Selection(kept, top_k(growth, grown_count, candidates=[~m for m in kept], tie=tie))
+    return Selection(kept, _top_k((growth, tie), grown_count, [~m for m in kept], owned=True))
+
+
+def _top_k(
+    levels: Sequence[Sequence[Score] | None],
+    k: int,
+    candidates: Sequence[Tensor],
+    *,
+    owned: bool,
+) -> list[Tensor]:
+    """Choose by several scores in turn; `owned` candidates are overwritten by the result."""
+    _check_candidates(candidates)
+    available = _check_count(k, candidates, least=0)
+    checked = [aligned(scores, candidates) for scores in levels if scores is not None]
+    chosen: list[Tensor] | None = None
+    open_: list[Tensor | None] = list(candidates)
+    for scores in checked:
+        if k in (0, available):
+            break
+        found = find_threshold(scores, k, open_)
+        passed, open_ = _divided(scores, open_, found, owned=owned or chosen is not None)
+        chosen = _united(chosen, passed, candidates, owned=owned)
+        k, available = found.missing, found.equal
+        if k == available:
+            return chosen
+    return _united(chosen, _first(open_, k), candidates, owned=owned)
 
 
 def _check_candidates(candidates: Sequence[Tensor]) -> None:
@@ -222,107 +209,39 @@ def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
     return available
 
 
-def _aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score]:
-    """Give all scores the rank of their candidates, and refuse what is unsound."""
-    if len(scores) != len(candidates):
-        raise ConfigError(f"expected {len(candidates)} tensors of scores, got {len(scores)}")
-    aligned: list[Score] = []
-    for score, c in zip(scores, candidates, strict=True):
-        s = _values(score).detach()
-        shape = (1,) * (c.ndim - s.ndim) + tuple(s.shape)
-        fits = len(shape) == c.ndim and all(
-            a in (1, b) for a, b in zip(shape, c.shape, strict=True)
-        )
-        if not fits or not s.dtype.is_floating_point:
-            raise ConfigError(
-                f"expected real scores that broadcast to {tuple(c.shape)}, "
-                f"got {s.dtype} of shape {tuple(s.shape)}"
-            )
-        if s.numel() and bool(s.amax().isnan()):  # amax passes NaN on
-            raise RunError("a score is not a number; the training has diverged")
-        s = s if s.ndim == c.ndim else s.reshape(shape)
-        aligned.append(Magnitude(s) if isinstance(score, Magnitude) else s)
-    return aligned
-
-
-def _values(score: Score) -> Tensor:
-    return score.weight if isinstance(score, Magnitude) else score
-
-
-def _common_type(scores: Sequence[Score]) -> torch.dtype:
-    return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
-
-
-def _find(scores: Sequence[Score], k: int, candidates: Sequence[Tensor | None]) -> Found:
-    pool = [
-        _strip(score, c)
-        for score, c in zip(scores, candidates, strict=True)
-        if c is not None and c.numel()
-    ]
-    return find(pool, k, _common_type(scores))
-
-
-def _strip(score: Score, candidates: Tensor) -> Strip:
-    """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
-    values = _values(score)
-    weights = candidates
-    dims = [
-        i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b
-    ]
-    if dims:
-        weights = _repeats(candidates, dims)
-    order = memory_order(weights)
-    flat = values.permute(order).reshape(-1), weights.permute(order).reshape(-1)
-    return Strip(*flat, magnitude=isinstance(score, Magnitude))
-
-
-def _repeats(mask: Tensor, dims: list[int]) -> Tensor:
-    """Count what is set along axes, in chunks: sums of bool are many times slower than of float."""
-    rows = max(1, chunk_size(mask) * len(mask) // mask.numel())
-    parts = torch.split(mask.view(torch.uint8), rows)
-    counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]
-    return torch.stack(counts).sum(0) if 0 in dims else torch.cat(counts)
-
-
-def _compared(
+def _divided(
     scores: Sequence[Score],
     candidates: Sequence[Tensor | None],
-    threshold: Tensor,
-    test: Callable[..., Tensor],
-) -> list[Tensor | None]:
-    return [
-        None if c is None else _passing(score, c, threshold, test)
-        for score, c in zip(scores, candidates, strict=True)
-    ]
-
-
-def _passing(
-    score: Score, candidates: Tensor, threshold: Tensor, test: Callable[..., Tensor]
-) -> Tensor:
-    """Return which candidates have a score that passes, laid out as they are."""
-    values, passing = _values(score), torch.empty_like(candidates)
-    if values.shape != candidates.shape:
-        meant = values.abs() if isinstance(score, Magnitude) else values
-        hit = test(meant.to(threshold.dtype), threshold)
-        octets = [m.view(torch.uint8) for m in (candidates, hit, passing)]  # quicker than bool
-        torch.mul(octets[0], octets[1], out=octets[2])
-        return passing
-    order = memory_order(passing)
-    flat = values.permute(order).reshape(-1), candidates.permute(order).reshape(-1)
-    strip = Strip(*flat, magnitude=isinstance(score, Magnitude))
-    parts = torch.split(passing.permute(order).view(-1), chunk_size(values))
-    for part, (x, counted) in zip(parts, chunks(strip, threshold.dtype), strict=True):
-        test(x, threshold, out=part)
-        part.bitwise_and_(counted)
-    return passing
+    found: Found,
+    *,
+    owned: bool,
+) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """Return which candidates are among the best for sure, and between which ties decide."""
+    exact = found.missing == found.equal
+    test = torch.ge if exact else torch.gt
+    passed: list[Tensor | None] = []
+    ties: list[Tensor | None] = []
+    for score, c in zip(scores, candidates, strict=True):
+        equal = None
+        if c is not None and not exact:
+            equal = passing(score, c, found.threshold, torch.eq)
+        ties.append(equal if equal is not None and live_count(equal) else None)
+        into = c if owned else None
+        passed.append(None if c is None else passing(score, c, found.threshold, test, into))
+    return passed, ties
 
 
 def _united(
-    chosen: list[Tensor] | None, more: Sequence[Tensor | None], like: Sequence[Tensor]
+    chosen: list[Tensor] | None,
+    more: Sequence[Tensor | None],
+    like: Sequence[Tensor],
+    *,
+    owned: bool,
 ) -> list[Tensor]:
-    if chosen is None:  # what is returned is written to, the candidates are not
+    if chosen is None:  # what is returned may be written to, candidates that are not ours may not
         chosen = [torch.zeros_like(c) if m is None else m for m, c in zip(more, like, strict=True)]
-        return [m.clone() if m is c else m for m, c in zip(chosen, like, strict=True)]
+        pairs = zip(chosen, like, strict=True)
+        return [m.clone() if m is c and not owned else m for m, c in pairs]
     for done, m in zip(chosen, more, strict=True):
         if m is not None:
             done.bitwise_or_(m)

@@ -1,0 +1,141 @@
+"""Scores of tensors of weights: checked, compared with a threshold, and their k-th largest."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikeprune.errors import ConfigError, RunError
+from spikeprune.science.layout import memory_order
+from spikeprune.science.threshold import Found, Strip, chunk_size, chunks, find
+
+__all__ = ["Magnitude", "Score", "aligned", "find_threshold", "passing"]
+
+
+class Magnitude(NamedTuple):
+    """`|w|` as a score, computed piece by piece where it is read: a copy would cost memory.
+
+    Attributes:
+        weight: of any shape.
+    """
+
+    weight: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """That of the weight."""
+        return self.weight.shape
+
+    @property
+    def device(self) -> torch.device:
+        """That of the weight."""
+        return self.weight.device
+
+
+Score = Tensor | Magnitude
+
+
+def aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score]:
+    """Give all scores the rank of their candidates, and refuse what is unsound.
+
+    Raises:
+        ConfigError: Numbers, shapes or types do not fit.
+        RunError: A score is not a number.
+    """
+    if len(scores) != len(candidates):
+        raise ConfigError(f"expected {len(candidates)} tensors of scores, got {len(scores)}")
+    found: list[Score] = []
+    for score, c in zip(scores, candidates, strict=True):
+        s = _values(score).detach()
+        shape = (1,) * (c.ndim - s.ndim) + tuple(s.shape)
+        fits = len(shape) == c.ndim and all(
+            a in (1, b) for a, b in zip(shape, c.shape, strict=True)
+        )
+        if not fits or not s.dtype.is_floating_point:
+            raise ConfigError(
+                f"expected real scores that broadcast to {tuple(c.shape)}, "
+                f"got {s.dtype} of shape {tuple(s.shape)}"
+            )
+        if s.numel() and bool(s.amax().isnan()):  # amax passes NaN on
+            raise RunError("a score is not a number; the training has diverged")
+        s = s if s.ndim == c.ndim else s.reshape(shape)
+        found.append(Magnitude(s) if isinstance(score, Magnitude) else s)
+    return found
+
+
+def find_threshold(scores: Sequence[Score], k: int, candidates: Sequence[Tensor | None]) -> Found:
+    """Find the k-th largest score among candidates; None is a tensor without any.
+
+    Scores are `aligned`, and a score counts as often as candidates share it.
+    """
+    pool = [
+        _strip(score, c)
+        for score, c in zip(scores, candidates, strict=True)
+        if c is not None and c.numel()
+    ]
+    return find(pool, k, _common_type(scores))
+
+
+def passing(
+    score: Score,
+    candidates: Tensor,
+    threshold: Tensor,
+    test: Callable[..., Tensor],
+    into: Tensor | None = None,
+) -> Tensor:
+    """Return which candidates have a score that passes, laid out as they are.
+
+    Args:
+        score: `aligned`.
+        candidates: bool.
+        threshold: 0-dimensional, in the type in which scores are compared.
+        test: `torch.gt`, `torch.ge` or `torch.eq`.
+        into: where to write the result; it may be `candidates`. None: a new tensor.
+    """
+    values = _values(score)
+    result = torch.empty_like(candidates) if into is None else into
+    if values.shape != candidates.shape:
+        meant = values.abs() if isinstance(score, Magnitude) else values
+        hit = test(meant.to(threshold.dtype), threshold)
+        octets = [m.view(torch.uint8) for m in (candidates, hit, result)]  # quicker than bool
+        torch.mul(octets[0], octets[1], out=octets[2])
+        return result
+    order = memory_order(result)
+    flat = values.permute(order).reshape(-1), candidates.permute(order).reshape(-1)
+    strip = Strip(*flat, magnitude=isinstance(score, Magnitude))
+    parts = torch.split(result.permute(order).view(-1), chunk_size(values))
+    for part, (x, counted) in zip(parts, chunks(strip, threshold.dtype), strict=True):
+        torch.bitwise_and(test(x, threshold), counted, out=part)
+    return result
+
+
+def _values(score: Score) -> Tensor:
+    return score.weight if isinstance(score, Magnitude) else score
+
+
+def _common_type(scores: Sequence[Score]) -> torch.dtype:
+    return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
+
+
+def _strip(score: Score, candidates: Tensor) -> Strip:
+    """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
+    values = _values(score)
+    weights = candidates
+    dims = [
+        i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b
+    ]
+    if dims:
+        weights = _repeats(candidates, dims)
+    order = memory_order(weights)
+    flat = values.permute(order).reshape(-1), weights.permute(order).reshape(-1)
+    return Strip(*flat, magnitude=isinstance(score, Magnitude))
+
+
+def _repeats(mask: Tensor, dims: list[int]) -> Tensor:
+    """Count what is set along axes, in chunks: sums of bool are many times slower than of float."""
+    rows = max(1, chunk_size(mask) * len(mask) // mask.numel())
+    parts = torch.split(mask.view(torch.uint8), rows)
+    counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]
+    return torch.stack(counts).sum(0) if 0 in dims else torch.cat(counts)
