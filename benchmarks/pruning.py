@@ -1,13 +1,20 @@
-"""Cost of pruning beside training: an event, an ordinary step, scoring, counting, the cut net."""
+"""Cost of pruning beside training: an event, an ordinary step, scoring, the cut net."""
 
 import copy
+import statistics
+import subprocess
+import sys
+import time
+from unittest import mock
 
 import torch
-from torch import nn
 
-from benchmarks.timing import Row, compare
+from benchmarks.memory import peak_above
+from benchmarks.nets import CASES, QUICK, spikingjelly
+from benchmarks.timing import Row, at_most, compare
 from spikeprune import Pruner, compact, zoo
 from spikeprune.adapters.base import fuse
+from spikeprune.engine import upkeep
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import PruneOptions
@@ -53,75 +60,119 @@ def naive_event(weights, live, scores, density, fraction):
     return kept, growth >= torch.topk(growth, grow, sorted=True).values[-1], threshold
 
 
-def event(width, rounds):
-    model = net(width)
-    named = {n: m.weight.detach() for n, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+def event(width, rounds, case):
+    """Yield a mask event beside a training step, and beside the usual way."""
+    named = {n: m.weight.detach() for n, m in net(width).named_modules() if hasattr(m, "weight")}
+    named = {n: w for n, w in named.items() if w.ndim > 1}
     generator = torch.Generator().manual_seed(0)
-    scores = {n: torch.rand(len(w), 1, 1, 1, generator=generator) for n, w in named.items()}
+    growing = [n for n, w in named.items() if w.ndim == 4]  # the classifier feeds no neuron
+    scores = {n: torch.rand(len(named[n]), 1, 1, 1, generator=generator) for n in growing}
     live = {n: torch.rand(w.shape, generator=generator) < 0.5 for n, w in named.items()}
     options = PruneOptions(sparsity=0.9)
-    count = sum(w.numel() for w in named.values()) / 1e6
+    convolutions = [[each[n] for n in growing] for each in (named, live, scores)]
     times = compare(
         {
             "ours": lambda: prune_weights(
                 named, live, scores, density=0.3, options=options, generator=generator
             ),
-            "naive": lambda: naive_event(
-                list(named.values()), list(live.values()), list(scores.values()), 0.3, 0.2
-            ),
+            "naive": lambda: naive_event(*convolutions, 0.3, 0.2),
+            "step": spikingjelly(case).step,
         },
         rounds=rounds,
     )
-    what = f"mask event with regrowth, {count:.1f} M weights"
-    return Row(what, "radix select", times["ours"], "sorted top-k of copies", times["naive"])
+    what = f"mask event with regrowth, {sum(w.numel() for w in named.values()) / 1e6:.1f} M weights"
+    step = f"SpikingJelly fp32 step, batch {case.batch}"
+    yield Row(what, "exact selection", times["ours"], step, times["step"], at_most(0.25, 0.1))
+    yield Row(what, "exact selection", times["ours"], "sorted top-k of copies", times["naive"])
+
+
+def event_memory(million):
+    """Return the row of the memory that an event needs, measured in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.pruning", str(million)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    what = f"memory added by a mask event with regrowth, {million} M weights"
+    peak, weights = (int(number) / 2**20 for number in done.stdout.split()[-2:])
+    return Row(what, "peak", peak, "the weights", weights, unit="MiB")
+
+
+def large_event(million):
+    """Print the peak of an event above the memory before it, and the size of the weights."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (1000, 100 * million)
+    named = {str(i): torch.randn(shape, generator=generator) for i in range(10)}
+    live = {n: torch.rand(shape, generator=generator) < 0.5 for n in named}
+    scores = {n: torch.rand(shape[0], 1, generator=generator) for n in named}
+    options = PruneOptions(sparsity=0.9)
+    peak = peak_above(
+        lambda: prune_weights(
+            named, live, scores, density=0.3, options=options, generator=generator
+        )
+    )
+    print(peak, sum(w.nbytes for w in named.values()))
 
 
 def ordinary_step(width, size, rounds):
+    """Time what an attached pruner adds: two whole steps differ by chance more than by this."""
     x, y = batch(size)
-    plain, pruned = net(width), net(width)
-    optimizers = [torch.optim.SGD(m.parameters(), lr=0.01, momentum=0.9) for m in (plain, pruned)]
+    model = net(width)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     pruner = Pruner(
-        pruned,
-        optimizers[1],
+        model,
+        optimizer,
         x[:1],
         time_steps=TIME_STEPS,
         total_steps=1,
         every=1,
         sparsity=0.9,
     )
-    training_step(pruned, optimizers[1], x, y, pruner)  # the event: masks are in force after it
-    times = compare(
-        {
-            "ours": lambda: training_step(pruned, optimizers[1], x, y, pruner),
-            "plain": lambda: training_step(plain, optimizers[0], x, y),
-        },
-        rounds=rounds,
-    )
+    training_step(model, optimizer, x, y, pruner)  # the event: masks are in force after it
+    spent = []
+
+    def timed(function):
+        def run(*args):
+            started = time.perf_counter()
+            function(*args)
+            spent[-1] += 1000 * (time.perf_counter() - started)
+
+        return run
+
+    def step():
+        spent.append(0.0)
+        training_step(model, optimizer, x, y)
+        timed(pruner.step)()
+
+    with mock.patch.object(upkeep, "silence_", timed(upkeep.silence_)):
+        whole = compare({"step": step}, rounds=rounds)["step"]
     pruner.close()
-    what = f"training step with a pruner attached, batch {size}"
-    return Row(what, "with pruner", times["ours"], "SpikingJelly step alone", times["plain"])
+    added = statistics.median(spent[1:])
+    what = f"added by a pruner to an ordinary training step, batch {size}"
+    return Row(what, "masks", added, "the rest of it", whole - added, at_most(0.01, 0.005))
 
 
-def scoring(width, size, rounds, *, fused):
+def scoring(width, size, rounds, *, bf16):
+    """Score a set of four batches with fused neurons."""
     x, _ = batch(size)
     model = net(width).eval()
-    if fused:
-        fuse(model)
+    fuse(model)
+    if bf16:
+        model, x = (each.to(memory_format=torch.channels_last) for each in (model, x))
 
     def run(inputs):
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             return forward(model, inputs, time_steps=TIME_STEPS)
 
+    data = [x] * 4
     times = compare(
         {
-            "ours": lambda: score_loader(model, [x], time_steps=TIME_STEPS, forward=run),
-            "plain": lambda: run(x),
+            "ours": lambda: score_loader(model, data, time_steps=TIME_STEPS, forward=run),
+            "plain": lambda: [run(inputs) for inputs in data],
         },
         rounds=rounds,
     )
-    neurons = "fused" if fused else "SpikingJelly's"
-    what = f"scoring criticality, {neurons} neurons, batch {size}"
-    return Row(what, "observed inference", times["ours"], "plain inference", times["plain"])
+    precision = "bf16, channels_last" if bf16 else "fp32"
+    goal = at_most(1.3, 1.05) if bf16 else at_most(1.1, 1.03)
+    what = f"scoring criticality, fused neurons, {precision}, batch {size}"
+    return Row(what, "observed", times["ours"], "plain inference", times["plain"], goal)
 
 
 def cut_net(width, sparsity, size, rounds):
@@ -154,9 +205,14 @@ def cut_net(width, sparsity, size, rounds):
 
 def pruning_rows(*, quick: bool):
     width, size, rounds = (0.125, 2, 1) if quick else (1.0, 16, 7)
-    yield event(width, rounds)
-    yield ordinary_step(width, size, rounds)
-    for fused in (True, False):
-        yield scoring(width, size, rounds, fused=fused)
+    yield from event(width, rounds, QUICK if quick else CASES["vgg16"])
+    yield event_memory(1 if quick else 100)
+    yield ordinary_step(width, 2 * size, rounds)
+    for bf16 in (False, True):
+        yield scoring(width, size, rounds, bf16=bf16)
     for sparsity in (0.5, 0.8):
         yield cut_net(width, sparsity, size, rounds)
+
+
+if __name__ == "__main__":
+    large_event(int(sys.argv[1]))

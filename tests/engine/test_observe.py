@@ -73,6 +73,17 @@ def assert_same(ours, theirs):
 # -- what is computed ------------------------------------------------------------------------
 
 
+def test_a_surrogate_is_taken_as_it_is_when_arming():
+    model = net().eval()
+    observer = Observer(model, time_steps=T, train=False)
+    model[2].surrogate_function.alpha = 5.0
+    with observer:
+        run(model, batch())
+    curve = model_curve(surrogate.ATan(alpha=5.0))
+    expected = channel_criticality(potentials(model, batch())["2"], curve)
+    torch.testing.assert_close(observer.compute()["2"].score, expected)
+
+
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("mode", ["s", "m"])
 @pytest.mark.parametrize(("space", "time"), [("max", "mean"), ("mean", "mean"), ("mean", "max")])

@@ -172,3 +172,21 @@ def test_bad_input_is_refused(options, expected):
     arguments = {"density": 0.5, "saliency": {n: torch.ones(s) for n, s in shapes.items()}}
     with pytest.raises(ConfigError, match=expected):
         kept_counts(shapes, **(arguments | options))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_what_lives_ranks_above_the_rest(seed, density, share, limited):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"a": (3, 4), "b": (5,), "c": (2, 2, 2)}
+    values = {n: torch.randint(3, s, generator=generator).float() for n, s in shapes.items()}
+    live = {n: torch.rand(s, generator=generator) < share for n, s in shapes.items()}
+    limits = {"b": (0.2, 0.8)} if limited else None
+    ranked = {n: v.masked_fill(~live[n], -1.0) for n, v in values.items()}
+    results = []
+    for arguments in ({"saliency": ranked}, {"saliency": values, "live": live}):
+        try:
+            results.append(kept_counts(shapes, density, limits=limits, **arguments))
+        except BudgetError as error:
+            results.append(str(error))
+    assert results[0] == results[1]

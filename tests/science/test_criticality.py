@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import ConfigError, ObservationError, RunError
+from spikeprune.science import layout
 from spikeprune.science.criticality import (
     REDUCTIONS,
     ChannelSum,
@@ -13,6 +14,7 @@ from spikeprune.science.criticality import (
     channel_criticality,
     charge,
     compute,
+    count_spikes,
     merge,
     pool,
     rank_in_layer,
@@ -196,3 +198,22 @@ def test_rank_equals_the_mean_place_among_ties(values, dtype):
 def test_rank_refuses_what_is_not_a_number():
     with pytest.raises(RunError, match="not a number"):
         rank_in_layer(torch.tensor([0.0, torch.nan]))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (2, 3, 4, 5, 6), (1, 7, 3, 2, 2)])
+@pytest.mark.parametrize("layout_of", ["contiguous", "channels last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_blocks_of_samples_change_nothing(shape, layout_of, dtype, monkeypatch):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x[:, 0] = 0.0  # at threshold a neuron fires
+    if layout_of == "channels last" and x.ndim == 5:
+        flat = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = flat.unflatten(0, shape[:2])
+    curve = named_curve("atan")
+    whole = charge(None, x, curve, "mean"), count_spikes(x)
+    monkeypatch.setattr(layout, "_BLOCK", 2 * x[:, 0].numel())
+    parts = charge(None, x, curve, "mean"), count_spikes(x)
+    assert torch.equal(whole[0], parts[0])
+    assert torch.equal(whole[1], parts[1])
+    torch.testing.assert_close(whole[0], curve(x.to(whole[0].dtype)).sum(0))
+    assert torch.equal(whole[1], (x >= 0).sum((0, 1, *range(3, x.ndim))))

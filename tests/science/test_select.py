@@ -1,4 +1,7 @@
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,7 +10,13 @@ from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.science import threshold
-from spikeprune.science.select import keep_and_regrow, kth_largest, top_k
+from spikeprune.science.select import (
+    Magnitude,
+    keep_and_regrow,
+    kth_largest,
+    top_counts,
+    top_k,
+)
 
 DTYPES = [torch.float32, torch.float64]
 quick = settings(deadline=None)
@@ -240,3 +249,72 @@ def test_what_is_returned_is_new(k):
     (chosen,) = top_k([torch.zeros(2, 2)], k, candidates=candidates)
     chosen.logical_not_()
     assert bool(candidates[0].all())
+
+
+@quick
+@given(pools(), st.floats(0, 1))
+def test_counts_are_those_of_the_choice(pool, share):
+    primary, _, _, candidates = pool
+    k = round(share * count(candidates))
+    chosen = top_k(primary, k, candidates=candidates)
+    assert top_counts(primary, k, candidates=candidates) == [int(c.sum()) for c in chosen]
+
+
+@quick
+@given(pools(), st.floats(0, 1))
+def test_a_magnitude_stands_for_its_copy(pool, share):
+    primary, tie, _, candidates = pool
+    k = round(share * count(candidates))
+    lazy = top_k([Magnitude(s) for s in primary], k, candidates=candidates, tie=tie)
+    assert same(lazy, top_k([s.abs() for s in primary], k, candidates=candidates, tie=tie))
+
+
+@pytest.mark.parametrize("layouts", ["both", "mask", "scores"])
+def test_scores_and_masks_may_be_laid_out_differently(layouts):
+    generator = torch.Generator().manual_seed(0)
+    scores, growth = (torch.rand(6, 5, 3, 3, generator=generator).round(decimals=1) for _ in "ab")
+    live = torch.rand(scores.shape, generator=generator) < 0.5
+    plain = keep_and_regrow([scores], [live], [growth], keep=40, grow=30, tie=[scores])
+    if layouts != "mask":
+        scores = scores.contiguous(memory_format=torch.channels_last)
+    if layouts != "scores":
+        live = live.contiguous(memory_format=torch.channels_last)
+    other = keep_and_regrow([scores], [live], [growth], keep=40, grow=30, tie=[scores])
+    assert same(plain.kept, other.kept)
+    assert same(plain.regrown, other.regrown)
+    assert other.kept[0].stride() == live.stride()
+
+
+SCRIPT = """
+import torch
+from pathlib import Path
+from spikeprune.science.select import Magnitude, keep_and_regrow
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(key))
+
+torch.set_num_threads(1)
+weights = [torch.randn(1000, 2000) for _ in range(5)]
+live = [w > -0.5 for w in weights]
+growth = [torch.rand(1000, 1) for _ in weights]
+tie = [Magnitude(w) for w in weights]
+
+def event(count, k):
+    parts = [each[:count] for each in (tie, live, growth)]
+    return keep_and_regrow(*parts, keep=k, grow=k // 4, tie=tie[:count])
+
+event(1, 500_000)  # loads what is loaded once
+before = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+event(5, 2_500_000)
+print((status("VmHWM") - before) / sum(w.nbytes for w in weights))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak")
+def test_an_event_needs_much_less_memory_than_the_weights():
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # The two sets that it returns are half of it: a bool is a quarter of a float.
+    assert float(done.stdout) < 0.8

@@ -148,7 +148,7 @@ class Pruner:
         self._handle.remove()
 
     def check(self) -> None:
-        """Refuse if a dead weight is not 0; every event does, and `compact`.
+        """Refuse if a dead weight is not 0; every event does this.
 
         Raises:
             RunError: it is not.
