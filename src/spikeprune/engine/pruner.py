@@ -211,7 +211,9 @@ class Pruner:
         self.steps = int(state["steps"])
         self.events = [Event(**event) for event in state["events"]]
         self._regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
-        self.granularity.live = {n: state["live"][n].to(mask.device) for n, mask in live.items()}
+        self.granularity.live = {  # laid out as the weights, which is quicker
+            n: torch.empty_like(mask).copy_(state["live"][n]) for n, mask in live.items()
+        }
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
         self._count()
