@@ -286,6 +286,8 @@ def test_scores_and_masks_may_be_laid_out_differently(layouts):
 
 
 SCRIPT = """
+import ctypes
+import gc
 import torch
 from pathlib import Path
 from spikeprune.science.select import Magnitude, keep_and_regrow
@@ -304,7 +306,9 @@ def event(count, k):
     parts = [each[:count] for each in (tie, live, growth)]
     return keep_and_regrow(*parts, keep=k, grow=k // 4, tie=tie[:count])
 
-event(1, 500_000)  # loads what is loaded once
+event(5, 2_500_000)  # loads what is loaded once
+gc.collect()
+getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 before = status("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")
 event(5, 2_500_000)
