@@ -161,6 +161,10 @@ class Inferring(Protocol):
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
         """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
+        ...
+
+
+@runtime_checkable
 class ClosedForms(Protocol):
     """An adapter that knows derivatives of surrogates in closed form."""
 

@@ -19,7 +19,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikeprune.adapters import fused, static
 from spikeprune.adapters import instruments as tools
 from spikeprune.adapters.base import Inference, SelfObserving, Sink
-from spikeprune.adapters.base import SelfObserving, Sink
 from spikeprune.adapters.describe import closed_slope
 from spikeprune.adapters.instruments import PassThrough, shadowed
 from spikeprune.adapters.twin import replay, twin_of
