@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BudgetError",
+    "BusyError",
     "ConfigError",
     "DataError",
     "ModelError",
@@ -45,6 +46,10 @@ class DataError(SpikePruneError, ValueError):
 
 class RunError(SpikePruneError, RuntimeError):
     """A run that cannot start or go on (foreign output folder, NaN loss)."""
+
+
+class BusyError(RunError):
+    """Another process is at work on the same files."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ConfigError:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from spikeprune.lab.locks import held
+from spikeprune.lab.locks import held, is_held
 
 HOLD = """
 import sys
@@ -24,6 +24,15 @@ def file(tmp_path):
 
 def refuse():
     raise RuntimeError("busy")
+
+
+def test_asking_whether_it_is_held_takes_nothing(file, tmp_path):
+    assert not is_held(tmp_path / "absent")
+    with held(file, refuse):
+        assert is_held(file)
+    assert not is_held(file)
+    with held(file, refuse):
+        pass
 
 
 def test_it_is_held_while_active_and_let_go_after_an_exception(file):

@@ -2,6 +2,7 @@
 
 from spikeprune.commands.analyze import ANALYZE
 from spikeprune.commands.base import Command
+from spikeprune.commands.compare import COMPARE
 from spikeprune.commands.folders import EVALUATE, REPORT
 from spikeprune.commands.lists import DATA, METHODS, RECIPES
 from spikeprune.commands.plan import PLAN
@@ -15,6 +16,7 @@ _ROWS: tuple[Command, ...] = (
     PLAN,
     EVALUATE,
     REPORT,
+    COMPARE,
     ANALYZE,
     SEARCH,
     DATA,

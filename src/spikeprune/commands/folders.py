@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spikeprune.commands.base import DATA_ROOT, DEVICE, FOLDER, JSON, Command, Options, show
+from spikeprune.lab.paths import ComparisonFolder
 
 __all__ = ["EVALUATE", "REPORT"]
 
@@ -15,9 +16,15 @@ def _evaluate(options: Options) -> None:
 
 
 def _report(options: Options) -> None:
+    folder = Path(options["folder"]).expanduser()
+    if ComparisonFolder(folder).config.is_file():
+        from spikeprune.lab.compare import load_comparison, write_results
+
+        print(f"page: {write_results(load_comparison(folder), folder)}")
+        return
     from spikeprune.lab.report import write_report
 
-    print(f"report: {write_report(Path(options['folder']).expanduser())}")
+    print(f"report: {write_report(folder)}")
 
 
 EVALUATE = Command(
@@ -30,7 +37,7 @@ EVALUATE = Command(
 REPORT = Command(
     "report",
     _report,
-    "write report.html of a finished run again",
+    "write the report of a finished run, or of a comparison, again",
     "FOLDER [options]",
     (FOLDER,),
 )

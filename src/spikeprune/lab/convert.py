@@ -30,8 +30,8 @@ def describe(hint: Any) -> str:
     if hint in _WORDS:
         return _WORDS[hint]
     if get_origin(hint) is tuple:
-        part, more = get_args(hint)
-        return "a list such as [a, b]" if more is ... else "[lowest, highest]"
+        _, more = get_args(hint)
+        return "[lowest, highest]" if more is float else "a list such as [a, b]"
     if get_origin(hint) is dict:
         part = get_args(hint)[1]
         kind = "value" if part is Any else describe(part)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["held"]
+__all__ = ["held", "is_held"]
 
 
 @contextmanager
@@ -25,3 +25,15 @@ def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
         except OSError:  # a file system without locks
             pass
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process, or another call of `held`, holds a file now."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return False

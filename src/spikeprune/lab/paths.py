@@ -11,6 +11,7 @@ from typing import Any, Self
 from spikeprune.errors import RunError
 
 __all__ = [
+    "ComparisonFolder",
     "DenseFolder",
     "RunFolder",
     "append_row",
@@ -187,3 +188,53 @@ class RunFolder(_Files):
 def dense_folder(run: RunFolder, key: str) -> DenseFolder:
     """Return where runs beside `run` keep the dense net with this `config_hash`."""
     return DenseFolder(run.path.absolute().parent / ".dense" / key)
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    """Files of a comparison of several runs."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """What is compared, YAML; a comparison of runs that lie elsewhere has none."""
+        return self.path / "compare.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Held while `config` is read and replaced; empty."""
+        return self.path / ".lock"
+
+    @property
+    def cells(self) -> Path:
+        """Folder of the run folders, and of the dense nets that they share."""
+        return self.path / "cells"
+
+    def log(self, name: str) -> Path:
+        """What the run called `name` printed, and why it failed."""
+        return self.path / "logs" / f"{name}.log"
+
+    @property
+    def rows(self) -> Path:
+        """Every finished cell with all that was measured, JSON."""
+        return self.path / "cells.json"
+
+    def table(self, kind: str) -> Path:
+        """The table as `md`, `csv` or `tex`."""
+        return self.path / f"table.{kind}"
+
+    @property
+    def pairs(self) -> Path:
+        """The paired differences, CSV."""
+        return self.path / "pairs.csv"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures for print, SVG and PDF."""
+        return self.path / "figures"
+
+    @property
+    def page(self) -> Path:
+        """All of it on one page, HTML."""
+        return self.path / "compare.html"

@@ -19,7 +19,7 @@ from spikeprune.engine.compact import Cut, cut
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranks import agree, by_main, main_first, require_same, world_size
 from spikeprune.engine.surgery import plan_for
-from spikeprune.errors import RunError
+from spikeprune.errors import BusyError, RunError
 from spikeprune.lab import compiling
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig, config_hash
@@ -146,7 +146,7 @@ def _claim(session: Session, folder: RunFolder) -> None:
 
 
 def _refuse_second(folder: RunFolder) -> None:
-    raise RunError(f"another process is at work on the run in {folder.path}; let it finish")
+    raise BusyError(f"another process is at work on the run in {folder.path}; let it finish")
 
 
 def _dense(session: Session, folder: RunFolder, display: Display) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The finished net on disk, and back: `model.safetensors` and `plan.json` rebuild it."""
 
 import copy
+import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,31 @@ from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.session import Session
 from spikeprune.science.masks import Mask, pack, unpack
 
-__all__ = ["Predictor", "load", "load_masks", "save_net", "versions"]
+__all__ = ["Predictor", "code_hash", "load", "load_masks", "save_net", "versions"]
 
 _SCHEMA = 1
+_NOT_RUN = ("cli.py", "commands")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions that a result depends on; `code` tells edited source apart."""
     names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    found = {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return found | {"code": code_hash()}
+
+
+@cache
+def code_hash() -> str:
+    """Return 8 hexadecimal digits of the package's source, of all that a run is computed by.
+
+    The command line and what only compares finished runs are left out.
+    """
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if name.parts[0] not in _NOT_RUN and name.parts[:2] != ("lab", "compare"):
+            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def save_net(

@@ -86,18 +86,30 @@ class Session:
     def data(self) -> Data:
         """The data set, split."""
         c = self.config
-        names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
-        options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
-        if c.data == "digits" and c.image_size is None and zoo.smallest_image(c.model) > _DIGITS:
-            options["image_size"] = zoo.smallest_image(c.model)  # the stand-in fits every net
         try:
-            return datasets.load(c.data, root=c.data_root, **options)
+            return datasets.load(c.data, root=c.data_root, **self._data_options())
         except SpikePruneError:
             raise
         except Exception as error:
             if ":" not in c.data:
                 raise
             raise DataError(f"data {c.data!r} failed: {said(error)}") from error
+
+    def _data_options(self) -> dict[str, Any]:
+        c = self.config
+        names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
+        options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
+        if c.data == "digits" and c.image_size is None and zoo.smallest_image(c.model) > _DIGITS:
+            options["image_size"] = zoo.smallest_image(c.model)  # the stand-in fits every net
+        return options
+
+    def beside(self, config: RunConfig) -> "Session":
+        """Return the session of another run; data that the two have in common are read once."""
+        other = Session(config)
+        same = (config.data, config.data_root) == (self.config.data, self.config.data_root)
+        if same and other._data_options() == self._data_options():
+            other.__dict__["data"] = self.data  # where the cached property keeps it
+        return other
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -254,9 +266,26 @@ class Session:
             SpikePruneError: whatever is wrong, with the way out.
         """
         check_shares(self.data)
+        self.try_pruning()
+        self.try_training()
+
+    def try_pruning(self) -> None:
+        """Refuse what the method cannot do with this net; prunes nothing.
+
+        Raises:
+            SpikePruneError: whatever is wrong, with the way out.
+        """
         model = self.model()
         if resolve(self.config).prunes:
             self.pruner(model, self.optimizer(model)).close()
+
+    def try_training(self) -> None:
+        """Refuse a net and data that do not fit, by one step on a net that is thrown away.
+
+        Raises:
+            SpikePruneError: whatever is wrong, with the way out.
+        """
+        model = self.model()
         x, y = next(iter(self.moved(slices(self.data.train))))
         try:
             self._try(model, x, y)

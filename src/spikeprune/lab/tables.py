@@ -12,7 +12,7 @@ from spikeprune.lab.methods import METHODS
 from spikeprune.lab.recipes import recipe_names, recipe_summary
 from spikeprune.lab.wording import amount, duration, percent, size
 
-__all__ = ["methods_table", "print_data", "print_values", "recipes_table"]
+__all__ = ["methods_table", "print_data", "print_rows", "print_values", "recipes_table"]
 
 _SHARES = ("accuracy", "density", "sparsity", "rate", "fraction")
 
@@ -56,6 +56,11 @@ def print_data(console: Console, root: str | None) -> None:
     console.print(_table(("data", "shape", "classes", "kind", "where"), rows))
     console.print("\nnot found, or yours to give (a folder is named by --data_root):")
     console.print(_table(("", ""), obtain))
+
+
+def print_rows(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of words."""
+    console.print(_table(columns, rows))
 
 
 def _word(name: str, value: Any) -> str:

@@ -1,0 +1,109 @@
+"""`spikeprune compare`: run what is not finished, and write what there is."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from spikeprune.errors import RunError
+from spikeprune.lab.compare.cells import read_cell
+from spikeprune.lab.compare.claim import claim, joined
+from spikeprune.lab.compare.config import CompareConfig
+from spikeprune.lab.compare.grid import Job, jobs, spread
+from spikeprune.lab.compare.local import at_once, run_local
+from spikeprune.lab.compare.on_ray import run_on_ray
+from spikeprune.lab.compare.outcome import Outcome
+from spikeprune.lab.compare.preflight import refuse_impossible
+from spikeprune.lab.compare.results import Results
+from spikeprune.lab.display import Display, Silent
+from spikeprune.lab.locks import is_held
+from spikeprune.lab.wording import duration, percent
+
+__all__ = ["compare"]
+
+Engine = Callable[[Sequence[Job], CompareConfig], Iterator[Outcome]]
+_ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_on_ray}
+_POLL = 1.0  # seconds between two looks at cells that another process is at
+
+
+def compare(config: CompareConfig, display: Display | None = None) -> Path:
+    """Run, or go on with, all cells of a grid and return the path of the page.
+
+    Finished cells are not run again. A cell that another process is at is waited for, and taken
+    over if that process gives it up. After every finished cell the results are written anew.
+
+    Args:
+        config: what is compared.
+        display: is told of progress; None shows nothing.
+
+    Raises:
+        SpikePruneError: a cell is impossible, or the folder holds something else; nothing is
+            written or run then.
+        RunError: cells failed, after all others were run. The next call tries them again.
+    """
+    display = display or Silent()
+    config.check_lists()
+    joined(config)
+    asked = jobs(config)
+    waiting = [job for job in asked if not job.finished]
+    display.stage("check", f"{len(asked)} cells, {len(asked) - len(waiting)} of them finished")
+    refuse_impossible(waiting)
+    results = Results(claim(config))
+    if waiting:
+        count = at_once(config, len(waiting))
+        logs = config.folder.log("*").parent
+        display.stage("run", f"{len(waiting)} cells, {count} at once; what they print: {logs}")
+    try:
+        _run_all(waiting, config, results, display)
+    finally:
+        results.write()
+    if results.failed:
+        words = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
+        raise RunError(
+            f"{len(results.failed)} of {len(asked)} cells failed ({words}). Their logs are in "
+            f"{config.folder.log('*').parent}; the same command tries them again"
+        )
+    return config.folder.page
+
+
+def _run_all(
+    waiting: Sequence[Job], config: CompareConfig, results: Results, display: Display
+) -> None:
+    """Run cells until each is finished, here or elsewhere, or has failed here."""
+    engine, total, done = _ENGINES[config.machine.engine], len(waiting), 0
+    started = time.monotonic()
+    free, elsewhere = spread(waiting), list[Job]()
+    while free or elsewhere:
+        for ended in engine(free, config) if free else ():
+            if ended.busy:
+                elsewhere.append(ended.job)
+                continue
+            done += 1
+            left = (time.monotonic() - started) / done * (total - done)
+            display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
+            if ended.error:
+                results.failed[ended.job.name] = ended.error
+            results.update()
+        free = []
+        if elsewhere:
+            display.message(f"waits for {len(elsewhere)} cells that another process is at")
+            free, elsewhere = _released(elsewhere)
+
+
+def _released(elsewhere: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Wait until another process lets go of a cell; return those and the others.
+
+    A cell that was finished there is returned as well: running it again is looking at it.
+    """
+    while True:
+        free = [job for job in elsewhere if not is_held(job.folder.config)]
+        if free:
+            return free, [job for job in elsewhere if job not in free]
+        time.sleep(_POLL)
+
+
+def _told(ended: Outcome) -> str:
+    if ended.error:
+        return f"{ended.job} failed: {ended.error}"
+    values = read_cell(ended.job).values
+    accuracy, dense = values["test_accuracy"], values["dense_test_accuracy"]
+    return f"{ended.job}: {percent(accuracy)}, dense {percent(dense)}"

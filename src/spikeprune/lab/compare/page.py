@@ -1,0 +1,157 @@
+"""`compare.html`: the comparison on one page that needs nothing but itself."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from spikeprune.lab import references
+from spikeprune.lab.account import Cell as Shown
+from spikeprune.lab.compare.cells import FACTS, Cell
+from spikeprune.lab.compare.columns import contrast_values, name_of, target
+from spikeprune.lab.compare.documents import grid_of_words, numbered
+from spikeprune.lab.compare.figures import figures
+from spikeprune.lab.compare.result import Comparison
+from spikeprune.lab.page import asset, script_json, template
+from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.record import read_record
+from spikeprune.lab.wording import amount, duration, percent, points
+
+__all__ = ["render"]
+
+_DEFINITIONS: tuple[tuple[str, str], ...] = (
+    (
+        "Drop",
+        "Accuracy of the dense net of the same seed minus that of the pruned net, in percentage "
+        "points. The dense net has the same data, schedule and total number of epochs.",
+    ),
+    (
+        "Paired contrast",
+        "Mean over the seeds of accuracy of a minus accuracy of b at the same seed. The interval "
+        "is Student's for paired differences at 95 %; it says how far the mean may be off by the "
+        "choice of seeds, and nothing about other data or nets.",
+    ),
+    (
+        "Named beforehand, exploratory",
+        "A contrast named before there were results can carry a claim. All others are hints: of "
+        "many, some look large by chance. Holm's correction is made within each of the two kinds.",
+    ),
+)
+_TERMS = ("Density, sparsity", "SynOps", "Energy", "Training FLOPs")
+_STATISTICS = (
+    ("Student: The probable error of a mean. Biometrika 6, 1908.", ""),
+    (
+        "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
+        "Statistics 6, 1979.",
+        "",
+    ),
+)
+_CELL_COLUMNS = (
+    *("run", "method", "sparsity", "seed", "test accuracy", "validation accuracy", "drop"),
+    *("sparsity reached", "SynOps", "wall time", "code"),
+)
+
+
+def render(comparison: Comparison, folder: Path) -> str:
+    """Return the page as one HTML document; links to reports are relative to `folder`."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    drawn = figures(comparison)
+    table, pairs = grid_of_words(comparison)
+    page: str = template("compare.html").render(
+        title=_title(comparison),
+        headline=_headline(comparison),
+        notes=numbered(comparison),
+        columns=table[0],
+        table=_table(comparison),
+        contrasts=_contrasts(comparison, pairs[1:]),
+        contrast_columns=pairs[0] if pairs else (),
+        contrast_caption=f"Paired differences of {comparison.select} accuracy, a − b",
+        figures=drawn,
+        facts=_facts(comparison.cells),
+        config=comparison.config,
+        cells=[_cell(cell, folder) for cell in comparison.cells],
+        cell_columns=_CELL_COLUMNS,
+        definitions=[*_DEFINITIONS, *(d for d in references.DEFINITIONS if d[0] in _TERMS)],
+        citations=_citations(comparison),
+        css=Markup(asset("report.css") + asset("compare.css")),
+        script=Markup(asset("report.js")),
+        plotly=Markup(get_plotlyjs()),
+        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
+    )
+    return page
+
+
+def _title(comparison: Comparison) -> str:
+    settings = comparison.settings
+    return f"Comparison on {settings[0] if len(settings) == 1 else f'{len(settings)} settings'}"
+
+
+def _headline(comparison: Comparison) -> str:
+    methods = list(dict.fromkeys(row.method for row in comparison.rows))
+    targets = sorted({row.sparsity for row in comparison.rows if row.sparsity is not None})
+    seeds = len({cell.seed for cell in comparison.cells})
+    done, left = len(comparison.cells), len(comparison.missing)
+    words = [_several(len(methods), "method"), _several(seeds, "seed")]
+    if targets:
+        words.insert(1, f"sparsity {', '.join(map(target, targets))}")
+    state = f"{done} of {done + left} runs are finished" if left else _several(done, "run")
+    return f"{'; '.join(words)}. {state}."
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _table(comparison: Comparison) -> list[list[Shown]]:
+    several, lines = len(comparison.settings) > 1, []
+    for row in comparison.rows:
+        head = [Shown(row.setting)] if several else []
+        head += [
+            Shown(name_of(row, comparison.differences)),
+            Shown(target(row.sparsity), row.sparsity),
+            Shown(str(len(row.cells)), len(row.cells)),
+        ]
+        lines.append(head + [Shown(c.text(row), row.of(c.value).mean) for c in comparison.columns])
+    return lines
+
+
+def _contrasts(comparison: Comparison, lines: Iterable[tuple[str, ...]]) -> list[list[Shown]]:
+    shown = []
+    for one, words in zip(comparison.contrasts, lines, strict=True):
+        values = contrast_values(one)
+        values = (None,) * (len(words) - len(values)) + values  # the setting comes first
+        shown.append([Shown(word, value) for word, value in zip(words, values, strict=True)])
+    return shown
+
+
+def _facts(cells: Iterable[Cell]) -> list[tuple[str, str]]:
+    cells = list(cells)
+    found = ((fact, sorted({cell.facts[fact] for cell in cells})) for fact in FACTS)
+    return [(fact[0].upper() + fact[1:], " | ".join(values)) for fact, values in found if values]
+
+
+def _cell(cell: Cell, folder: Path) -> list[Shown]:
+    values = cell.values
+    link = quote(os.path.relpath(RunFolder(cell.folder).report, folder).replace(os.sep, "/"))
+    return [
+        Shown(cell.folder.name, link=link),
+        Shown(cell.method),
+        Shown(target(cell.sparsity), cell.sparsity),
+        Shown(str(cell.seed), cell.seed),
+        Shown(percent(values["test_accuracy"]), values["test_accuracy"]),
+        Shown(percent(values["validation_accuracy"]), values["validation_accuracy"]),
+        Shown(points(values["drop"]), values["drop"]),
+        Shown(percent(values["sparsity"]), values["sparsity"]),
+        Shown(amount(values["synops"]), values["synops"]),
+        Shown(duration(values["wall_seconds"]), values["wall_seconds"]),
+        Shown(cell.facts["code"]),
+    ]
+
+
+def _citations(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return what all methods of the table rest on, each source once."""
+    records = (read_record(row.cells[0].folder) for row in comparison.rows)
+    found = [source for record in records for source in references.citations(record)]
+    return list(dict.fromkeys([*found, *(_STATISTICS if comparison.contrasts else ())]))

@@ -1,0 +1,49 @@
+"""A comparison in a terminal: the columns that fit, the contrasts, the notes."""
+
+from rich.console import Console
+from rich.text import Text
+
+from spikeprune.lab.compare.columns import contrast_words, name_of, target
+from spikeprune.lab.compare.documents import numbered
+from spikeprune.lab.compare.result import Comparison
+from spikeprune.lab.tables import print_rows
+
+__all__ = ["print_comparison"]
+
+_SHOWN = 4
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print means and spread of accuracy, drop, sparsity and operations, and what is to be told."""
+    shown = comparison.columns[:_SHOWN]
+    for setting in comparison.settings:
+        if len(comparison.settings) > 1:
+            console.print(Text(f"\n{setting}", style="bold"))
+        print_rows(
+            console,
+            ("method", "target", "n", *(column.title for column in shown)),
+            [
+                (
+                    *(name_of(row, comparison.differences), target(row.sparsity)),
+                    *(str(len(row.cells)), *(column.text(row) for column in shown)),
+                )
+                for row in comparison.rows
+                if row.setting == setting
+            ],
+        )
+    _print_contrasts(console, comparison)
+    for note in numbered(comparison):
+        console.print(Text(note))
+
+
+def _print_contrasts(console: Console, comparison: Comparison) -> None:
+    if not comparison.contrasts:
+        return
+    console.print()
+    rows = []
+    for one in comparison.contrasts:
+        kind, pair, sparsity, n, mean, interval, _, corrected, _, judgement = contrast_words(one)
+        rows.append((pair, sparsity, n, mean, interval, corrected, f"{kind}; {judgement}"))
+    titles = ("a − b", "target", "n", "points", "95 % interval", "p, Holm", "")
+    print_rows(console, titles, rows)
+    console.print()
