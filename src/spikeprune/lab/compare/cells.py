@@ -186,28 +186,29 @@ def _cell(folder: Path, record: Record, config: Mapping[str, Any]) -> Cell:
     return Cell(setting, method, target, seed, folder, values, facts)
 
 
-_GRID = ("method", "granularity", "sparsity", "seed", "out", "threads", "device", "data_root")
+_PLACE = ("method", "granularity", "data", "model", "time_steps")
+_NOT_NAMED = (*_PLACE, "sparsity", "seed", "out", "threads", "device", "data_root")
 
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a name for each run: its method, and the options in which the method's runs differ."""
-    groups: dict[tuple[Any, Any], list[dict[str, Any]]] = defaultdict(list)
     flat = [_flat(config) for config in configs]
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for options in flat:
-        groups[options.get("method"), options.get("granularity")].append(options)
-    by_name = Counter(method for method, _ in groups)
+        groups[tuple(options.get(name) for name in _PLACE)].append(options)
+    granularities = defaultdict(set)
+    for method, granularity, *_ in groups:
+        granularities[method].add(granularity)
     labels = []
     for options in flat:
         method, granularity = options.get("method"), options.get("granularity")
-        group = groups[method, granularity]
-        differing = [
-            name
-            for name in options
-            if name not in (*_GRID, "data", "model", "time_steps")
-            and any(other.get(name) != options[name] for other in group)
+        words = [f"{granularity}s"] if len(granularities[method]) > 1 else []
+        group = groups[tuple(options.get(name) for name in _PLACE)]
+        words += [
+            f"{name} {'default' if value is None else _word(value)}"
+            for name, value in options.items()
+            if name not in _NOT_NAMED and any(other.get(name) != value for other in group)
         ]
-        words = [f"{granularity}s"] if by_name[method] > 1 else []
-        words += [f"{name} {_word(options[name])}" for name in differing]
         labels.append(f"{method} ({', '.join(words)})" if words else str(method))
     return labels
 
@@ -245,7 +246,7 @@ def _word(value: Any) -> str:
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_word(value)}" for name, value in values.items())
+    return ", ".join(f"{n} {_word(value)}" for n, value in values.items() if value is not None)
 
 
 def _counts(samples: Mapping[str, Any]) -> str:

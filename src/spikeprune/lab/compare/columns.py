@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _NONE = "–"
+_GAP = "\u00a0"  # what belongs together stays on one line
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Column:
             return _NONE
         if not self.spread or found.std is None:
             return self.words(found.mean)
-        return f"{self.words(found.mean)} ± {self.words(found.std)}"
+        return f"{self.words(found.mean)}{_GAP}±{_GAP}{self.words(found.std)}"
 
 
 def columns(select: str) -> tuple[Column, ...]:
@@ -77,7 +78,7 @@ def _count(value: float) -> str:
 
 def target(sparsity: float | None) -> str:
     """Return a target sparsity in per cent, as few digits as it takes."""
-    return _NONE if sparsity is None else f"{round(100 * sparsity, 6):g} %"
+    return _NONE if sparsity is None else f"{round(100 * sparsity, 6):g}{_GAP}%"
 
 
 def name_of(row: Row, differences: Sequence[Difference]) -> str:
@@ -107,8 +108,8 @@ def p_word(p: float | None) -> str:
 
 
 CONTRAST_TITLES = (
-    *("kind", "contrast, a − b", "sparsity", "n", "mean difference, points", "95 % interval"),
-    *("p", "p, Holm", "SynOps, a / b", "what it allows to say"),
+    *("contrast, a − b", "sparsity", "n", "mean difference, points", "95 % interval"),
+    *("p", "p, Holm", "SynOps, a / b", "kind", "what it allows to say"),
 )
 """Headings of the table of contrasts; that of the setting comes first where there are several."""
 
@@ -122,9 +123,8 @@ def contrast_words(one: Contrast) -> tuple[str, ...]:
     mean = _NONE if found.mean is None else _signed(found.mean)
     interval = _NONE
     if found.low is not None and found.high is not None:
-        interval = f"{_signed(found.low)} … {_signed(found.high)}"
+        interval = f"{_signed(found.low)}{_GAP}…{_GAP}{_signed(found.high)}"
     return (
-        "named beforehand" if one.named else "exploratory",
         f"{one.a} − {one.b}",
         target(one.sparsity),
         str(found.n),
@@ -133,6 +133,7 @@ def contrast_words(one: Contrast) -> tuple[str, ...]:
         p_word(found.p),
         p_word(one.corrected),
         _NONE if one.synops is None else f"{one.synops:.2f}",
+        "named beforehand" if one.named else "exploratory",
         _judgement(one),
     )
 
@@ -141,7 +142,7 @@ def contrast_values(one: Contrast) -> tuple[float | None, ...]:
     """Return the numbers that the cells of a contrast's line sort by."""
     found = one.found
     numbers = (found.n, found.mean, found.low, found.p, one.corrected, one.synops)
-    return (None, None, one.sparsity, *numbers, None)
+    return (None, one.sparsity, *numbers, None, None)
 
 
 CLAIM = 10

@@ -137,7 +137,7 @@ def _latex(comparison: Comparison) -> str:
 
 def _tabular(lines: Lines) -> str:
     rows = [" & ".join(map(_tex, line)) + r" \\" for line in lines]
-    words = {"setting", "method", "kind", "contrast, a − b", "what it allows to say"}
+    words = {"setting", "method", "contrast, a − b", "kind", "what it allows to say"}
     spec = "".join("l" if title in words else "r" for title in lines[0])
     head = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", rows[0], r"\midrule"]
     return "\n".join([*head, *rows[1:], r"\bottomrule", r"\end{tabular}"])

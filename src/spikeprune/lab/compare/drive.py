@@ -69,36 +69,42 @@ def _run_all(
     waiting: Sequence[Job], config: CompareConfig, results: Results, display: Display
 ) -> None:
     """Run cells until each is finished, here or elsewhere, or has failed here."""
-    engine, total, done = _ENGINES[config.machine.engine], len(waiting), 0
-    started = time.monotonic()
-    free, elsewhere = spread(waiting), list[Job]()
+    total, done, started = len(waiting), 0, time.monotonic()
+    for ended in _outcomes(waiting, config, display):
+        done += 1
+        if ended.error:
+            results.failed[ended.job.name] = ended.error
+        left = (time.monotonic() - started) / done * (total - done)
+        display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
+        results.update()
+
+
+def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Iterator[Outcome]:
+    """Yield how each cell ended; those that another process is at come last."""
+    engine, free = _ENGINES[config.machine.engine], spread(waiting)
+    elsewhere: list[Job] = []
     while free or elsewhere:
         for ended in engine(free, config) if free else ():
             if ended.busy:
                 elsewhere.append(ended.job)
-                continue
-            done += 1
-            left = (time.monotonic() - started) / done * (total - done)
-            display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
-            if ended.error:
-                results.failed[ended.job.name] = ended.error
-            results.update()
-        free = []
+            else:
+                yield ended
         if elsewhere:
             display.message(f"waits for {len(elsewhere)} cells that another process is at")
-            free, elsewhere = _released(elsewhere)
+        released = _released(elsewhere)
+        elsewhere = [job for job in elsewhere if job not in released]
+        free = [job for job in released if not job.folder.report.is_file()]
+        yield from (Outcome(job) for job in released if job not in free)
 
 
-def _released(elsewhere: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """Wait until another process lets go of a cell; return those and the others.
-
-    A cell that was finished there is returned as well: running it again is looking at it.
-    """
-    while True:
-        free = [job for job in elsewhere if not is_held(job.folder.config)]
-        if free:
-            return free, [job for job in elsewhere if job not in free]
+def _released(elsewhere: Sequence[Job]) -> list[Job]:
+    """Wait until another process lets go of some of these cells, finished or not; return them."""
+    while elsewhere:
+        released = [job for job in elsewhere if not is_held(job.folder.config)]
+        if released:
+            return released
         time.sleep(_POLL)
+    return []
 
 
 def _told(ended: Outcome) -> str:

@@ -1,7 +1,7 @@
 """`compare.html`: the comparison on one page that needs nothing but itself."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from spikeprune.lab.compare.documents import grid_of_words, numbered
 from spikeprune.lab.compare.figures import figures
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.page import asset, script_json, template
-from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.paths import ComparisonFolder, RunFolder
 from spikeprune.lab.record import read_record
 from spikeprune.lab.wording import amount, duration, percent, points
 
@@ -30,6 +30,11 @@ _DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Mean over the seeds of accuracy of a minus accuracy of b at the same seed. The interval "
         "is Student's for paired differences at 95 %; it says how far the mean may be off by the "
         "choice of seeds, and nothing about other data or nets.",
+    ),
+    (
+        "Wall time",
+        "Training time as it was, with other runs at work beside it if there were any; training "
+        "FLOPs compare better.",
     ),
     (
         "Named beforehand, exploratory",
@@ -52,8 +57,14 @@ _CELL_COLUMNS = (
 )
 
 
-def render(comparison: Comparison, folder: Path) -> str:
-    """Return the page as one HTML document; links to reports are relative to `folder`."""
+def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Path] = ()) -> str:
+    """Return the page as one HTML document.
+
+    Args:
+        comparison: what it shows.
+        folder: where it will lie; links are relative to it.
+        prints: files of the figures for print.
+    """
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
@@ -71,6 +82,8 @@ def render(comparison: Comparison, folder: Path) -> str:
         figures=drawn,
         facts=_facts(comparison.cells),
         config=comparison.config,
+        files=[_link(path, folder) for path in _files(folder, comparison)],
+        prints=[_link(path, folder) for path in prints],
         cells=[_cell(cell, folder) for cell in comparison.cells],
         cell_columns=_CELL_COLUMNS,
         definitions=[*_DEFINITIONS, *(d for d in references.DEFINITIONS if d[0] in _TERMS)],
@@ -126,15 +139,23 @@ def _contrasts(comparison: Comparison, lines: Iterable[tuple[str, ...]]) -> list
     return shown
 
 
+def _files(folder: ComparisonFolder, comparison: Comparison) -> list[Path]:
+    tables = [folder.table(kind) for kind in ("md", "csv", "tex")]
+    return [*tables, *([folder.pairs] if comparison.contrasts else ()), folder.rows]
+
+
+def _link(path: Path, folder: ComparisonFolder) -> str:
+    return quote(os.path.relpath(path, folder.path).replace(os.sep, "/"))
+
+
 def _facts(cells: Iterable[Cell]) -> list[tuple[str, str]]:
     cells = list(cells)
     found = ((fact, sorted({cell.facts[fact] for cell in cells})) for fact in FACTS)
     return [(fact[0].upper() + fact[1:], " | ".join(values)) for fact, values in found if values]
 
 
-def _cell(cell: Cell, folder: Path) -> list[Shown]:
-    values = cell.values
-    link = quote(os.path.relpath(RunFolder(cell.folder).report, folder).replace(os.sep, "/"))
+def _cell(cell: Cell, folder: ComparisonFolder) -> list[Shown]:
+    values, link = cell.values, _link(RunFolder(cell.folder).report, folder)
     return [
         Shown(cell.folder.name, link=link),
         Shown(cell.method),

@@ -71,9 +71,12 @@ def _drawn(found: list[Curve], dense: float | None, axis: Axis, select: str) -> 
 
 def _saved(figure: Any, path: Path) -> Path:
     """Write whole or not at all, and the same bytes for the same numbers."""
+    from matplotlib import rc_context
+
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     date = {"svg": "Date", "pdf": "CreationDate"}[path.suffix[1:]]
-    figure.savefig(draft, metadata={date: None})
+    with rc_context({"svg.hashsalt": "spikeprune"}):  # else the names inside are random
+        figure.savefig(draft, metadata={date: None})
     os.replace(draft, path)
     return path

@@ -70,8 +70,7 @@ def write_results(comparison: Comparison, out: Path | str) -> Path:
     if folder.config.is_file() and not comparison.config:
         raise RunError(f"{folder.path} is the folder of a grid of runs; give another --out")
     write_documents(comparison, folder)
-    write_prints(comparison, folder)
-    write_text(folder.page, render(comparison, folder.path))
+    write_text(folder.page, render(comparison, folder, write_prints(comparison, folder)))
     return folder.page
 
 

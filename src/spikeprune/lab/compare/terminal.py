@@ -42,8 +42,8 @@ def _print_contrasts(console: Console, comparison: Comparison) -> None:
     console.print()
     rows = []
     for one in comparison.contrasts:
-        kind, pair, sparsity, n, mean, interval, _, corrected, _, judgement = contrast_words(one)
-        rows.append((pair, sparsity, n, mean, interval, corrected, f"{kind}; {judgement}"))
+        pair, sparsity, n, mean, interval, _, corrected, _, kind, _ = contrast_words(one)
+        rows.append((pair, sparsity, n, mean, interval, corrected, kind))
     titles = ("a − b", "target", "n", "points", "95 % interval", "p, Holm", "")
     print_rows(console, titles, rows)
     console.print()

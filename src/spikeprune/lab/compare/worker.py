@@ -6,6 +6,7 @@ has memory, threads and a death of its own. A cell ends at once when its worker 
 holds the other end of the standard input, is gone: a run can be gone on with, whatever stopped it.
 """
 
+import importlib
 import json
 import os
 import select
@@ -26,6 +27,11 @@ from spikeprune.lab.run import run
 
 __all__ = ["BUSY", "DONE", "FAILED", "main", "run_cell"]
 
+# What a run imports on its way; seconds that are spent once per worker instead of once per cell.
+_AHEAD = (
+    *("torch._dynamo", "torch.utils.tensorboard", "sklearn.datasets"),
+    *("jinja2", "markupsafe", "plotly.offline"),
+)
 DONE, FAILED, BUSY = 0, 1, 75  # the last as in sysexits.h: try again later
 
 
@@ -107,6 +113,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt ends
     answers = os.dup(1)
     os.dup2(2, 1)  # nothing that a library prints is an answer
+    for name in _AHEAD:
+        importlib.import_module(name)
     for line in sys.stdin:
         code = _forked(json.loads(line), answers)
         os.write(answers, f"{code}\n".encode())
