@@ -30,8 +30,8 @@ runs nothing; given the folder of a comparison, it writes its results anew."""
 
 _EPILOG = """\
 examples:
-  spikeprune compare --recipe smoke --methods '[dense, magnitude, criticality]' \\
-                     --sparsities '[0.8, 0.9]' --seeds '[0, 1, 2]' \\
+  spikeprune compare --recipe smoke --sparsities '[0.8]' --seeds '[0, 1, 2]' \\
+                     --methods '[dense, magnitude, criticality]' \\
                      --pairs '[[criticality, magnitude]]' --out runs/study
   spikeprune compare --recipe smoke --methods '[criticality]' \\
                      --variants '{mean: {method: criticality,
@@ -144,7 +144,7 @@ COMPARE = Command(
     "compare",
     _compare,
     "many runs as one fair table",
-    "[FOLDER ...] [--recipe NAME|FILE.yaml] [--option value ...]",
+    "[FOLDER ...] [--recipe NAME|FILE] [--option ...]",
     (_RUNS, RECIPE, *_GRID, *_MACHINE),
     configures=True,
     description=_DESCRIPTION,

@@ -69,9 +69,8 @@ def _run_all(
     waiting: Sequence[Job], config: CompareConfig, results: Results, display: Display
 ) -> None:
     """Run cells until each is finished, here or elsewhere, or has failed here."""
-    total, done, started = len(waiting), 0, time.monotonic()
-    for ended in _outcomes(waiting, config, display):
-        done += 1
+    total, started = len(waiting), time.monotonic()
+    for done, ended in enumerate(_outcomes(waiting, config, display), start=1):
         if ended.error:
             results.failed[ended.job.name] = ended.error
         left = (time.monotonic() - started) / done * (total - done)
