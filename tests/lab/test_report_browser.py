@@ -19,6 +19,7 @@ from contextlib import suppress
 import pytest
 
 from spikeprune.lab.analysis import analyze
+from spikeprune.lab.compare import comparison_of_runs, write_results
 from spikeprune.lab.report import write_report
 
 CHROMIUM = next(
@@ -322,3 +323,44 @@ def test_without_chromium_it_is_skipped_here_and_fails_where_required():
         need_chromium(None, required=False)
     with pytest.raises(pytest.fail.Exception):
         need_chromium(None, required=True)
+
+
+@pytest.fixture(scope="module")
+def comparison(fake_run, tmp_path_factory):
+    """The page of a comparison of three methods with two seeds, and pairs."""
+    root, runs = tmp_path_factory.mktemp("comparison"), []
+    for seed in range(2):
+        for method in ("dense", "magnitude", "criticality"):
+            run = fake_run(method=method, seed=seed, synops_factor=0.4 + 0.2 * seed)
+            runs.append(run.write(root / "runs" / f"{method}-{seed}"))
+            values = json.loads((runs[-1] / "metrics.json").read_text())
+            values["pruned"]["test_accuracy"] -= 0.01 * len(runs)
+            (runs[-1] / "metrics.json").write_text(json.dumps(values))
+            config = f"data: digits\nmodel: vgg-small\nmethod: {method}\nseed: {seed}\n"
+            (runs[-1] / "config.yaml").write_text(config)
+    pairs = [("criticality", "magnitude"), ("magnitude", "dense")]
+    return write_results(comparison_of_runs(runs, explore=pairs), root / "out")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_a_comparison_draws_fits_and_stays_silent(browser, comparison, width, dark):
+    page = Page(browser, comparison, width=width, dark=dark)
+    assert page.complaints() == []
+    assert sum(url.startswith("file:") for url in page.requests()) == 1
+    drawn = page.value(
+        "[...document.querySelectorAll('.plot')].filter(p => p.querySelector('.errorbars path'))"
+        ".map(p => p.dataset.figure)"
+    )
+    assert drawn == ["sparsity-0", "synops-0"]
+    assert page.value("document.querySelectorAll('.absent').length") == 0
+    assert page.value("document.documentElement.scrollWidth") == width
+    if width == 1280:  # the two tables that matter need no scrolling there
+        for part in ("result", "contrasts"):
+            box = f"document.querySelector('#{part} .scroll')"
+            assert page.value(f"{box}.scrollWidth <= {box}.clientWidth"), part
+    click(page, "#result thead th:nth-child(4) button")
+    accuracy = page.value(
+        "[...document.querySelectorAll('#result tbody td:nth-child(4)')].map(d => +d.dataset.value)"
+    )
+    assert accuracy == sorted(accuracy)
+    assert page.value("document.querySelectorAll('#cells tbody th a').length") == 6

@@ -1,5 +1,7 @@
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 import spikeprune
 from spikeprune.engine.eventdriven import event_report, numba_installed
 from spikeprune.errors import ModelError, RunError
+from spikeprune.lab import saved
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
@@ -134,5 +137,28 @@ def test_masks_that_are_missing_or_damaged_are_refused(copy):
 
 
 def test_versions_are_those_that_a_result_depends_on():
-    assert versions().keys() == {"python", "torch", "spikingjelly", "torch-pruning", "spikeprune"}
+    names = {"python", "torch", "spikingjelly", "torch-pruning", "spikeprune", "code"}
+    assert versions().keys() == names
     assert versions()["torch"] == torch.__version__
+
+
+def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypatch):
+    package = tmp_path / "spikeprune"
+    shutil.copytree(Path(spikeprune.__file__).parent, package)
+    monkeypatch.setattr(saved, "__file__", str(package / "lab" / "saved.py"))
+
+    def hashed():
+        return saved.code_hash.__wrapped__()
+
+    first = hashed()
+    assert first == versions()["code"]
+    assert re.fullmatch("[0-9a-f]{8}", first)
+    for name in ("cli.py", "commands/run.py", "lab/compare/table.py"):
+        (package / name).write_text("# edited")
+    assert hashed() == first
+    seen = {first}
+    for name in ("science/select.py", "lab/fit.py", "engine/new.py"):
+        with (package / name).open("a") as file:
+            file.write("# edited")
+        seen.add(hashed())
+    assert len(seen) == 4

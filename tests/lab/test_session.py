@@ -341,3 +341,14 @@ def test_every_net_takes_its_smallest_image(name):
     if zoo.smallest_image(name) > 1:
         with pytest.raises(ConfigError, match="image_size of at least"):
             zoo.build(name, image_size=side - 1, **options)
+
+
+def test_sessions_of_the_same_data_read_them_once():
+    first = Session(RunConfig.from_dict(BASE))
+    other = first.beside(RunConfig.from_dict(BASE | {"method": "magnitude", "sparsity": 0.9}))
+    assert other.data is first.data
+    assert other.config.sparsity == 0.9
+    for change in ({"seed": 1}, {"limit": 50}, {"batch_size": 10}, {"validation": 0.2}):
+        changed = first.beside(RunConfig.from_dict(BASE | change))
+        assert changed.data is not first.data
+        assert len(changed.data.train) == len(Session(changed.config).data.train)

@@ -1,7 +1,8 @@
 """`spikeprune compare`: run what is not finished, and write what there is."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from spikeprune.errors import RunError
@@ -20,7 +21,8 @@ from spikeprune.lab.wording import duration, percent
 
 __all__ = ["compare"]
 
-Engine = Callable[[Sequence[Job], CompareConfig], Iterator[Outcome]]
+Outcomes = Generator[Outcome, None, None]
+Engine = Callable[[Sequence[Job], CompareConfig], Outcomes]
 _ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_on_ray}
 _POLL = 1.0  # seconds between two looks at cells that another process is at
 
@@ -70,24 +72,27 @@ def _run_all(
 ) -> None:
     """Run cells until each is finished, here or elsewhere, or has failed here."""
     total, started = len(waiting), time.monotonic()
-    for done, ended in enumerate(_outcomes(waiting, config, display), start=1):
-        if ended.error:
-            results.failed[ended.job.name] = ended.error
-        left = (time.monotonic() - started) / done * (total - done)
-        display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
-        results.update()
+    with closing(_outcomes(waiting, config, display)) as outcomes:  # an exception ends the cells
+        for done, ended in enumerate(outcomes, start=1):
+            if ended.error:
+                results.failed[ended.job.name] = ended.error
+            left = (time.monotonic() - started) / done * (total - done)
+            display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
+            results.update()
 
 
-def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Iterator[Outcome]:
+def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
     """Yield how each cell ended; those that another process is at come last."""
     engine, free = _ENGINES[config.machine.engine], spread(waiting)
     elsewhere: list[Job] = []
     while free or elsewhere:
-        for ended in engine(free, config) if free else ():
-            if ended.busy:
-                elsewhere.append(ended.job)
-            else:
-                yield ended
+        if free:
+            with closing(engine(free, config)) as outcomes:
+                for ended in outcomes:
+                    if ended.busy:
+                        elsewhere.append(ended.job)
+                    else:
+                        yield ended
         if elsewhere:
             display.message(f"waits for {len(elsewhere)} cells that another process is at")
         released = _released(elsewhere)

@@ -6,7 +6,7 @@ import selectors
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def run_local(jobs: Sequence[Job], config: CompareConfig) -> Iterator[Outcome]:
+def run_local(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
     """Run cells in worker processes and tell of each when it has ended.
 
     Leaving the iterator early, or an exception, ends the cells that are at work.

@@ -1,7 +1,7 @@
 """The engine of several machines: cells as Ray tasks, on a folder that all of them see."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from spikeprune.lab.compare.worker import run_cell
 __all__ = ["run_on_ray"]
 
 
-def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Iterator[Outcome]:
+def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
     """Run cells as Ray tasks and tell of each when it has ended.
 
     A cell whose worker is killed is started again by Ray, up to `machine.retries` times, and goes
