@@ -4,7 +4,7 @@
 `contrasts` are the numbers.
 """
 
-from spikeprune.lab.compare.cells import Cell, cells_of_runs, load_cells
+from spikeprune.lab.compare.cells import Cell, load_cells
 from spikeprune.lab.compare.config import CompareConfig, Machine
 from spikeprune.lab.compare.drive import compare
 from spikeprune.lab.compare.grid import Job, jobs
@@ -14,6 +14,7 @@ from spikeprune.lab.compare.results import (
     load_comparison,
     write_results,
 )
+from spikeprune.lab.compare.runs import cells_of_runs
 from spikeprune.lab.compare.table import Contrast, Row, contrasts, paired, rows
 
 __all__ = [

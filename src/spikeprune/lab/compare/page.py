@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from spikeprune.lab import references
 from spikeprune.lab.account import Cell as Shown
-from spikeprune.lab.compare.cells import FACTS, Cell
+from spikeprune.lab.compare.cells import Cell
 from spikeprune.lab.compare.columns import contrast_values, name_of, target
 from spikeprune.lab.compare.documents import grid_of_words, numbered
+from spikeprune.lab.compare.facts import FACTS
 from spikeprune.lab.compare.figures import figures
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.page import asset, script_json, template

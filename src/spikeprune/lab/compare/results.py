@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.lab.compare.cells import Cell, cells_of_runs, read_cell
+from spikeprune.lab.compare.cells import Cell, read_cell
 from spikeprune.lab.compare.config import SELECT, CompareConfig
 from spikeprune.lab.compare.documents import write_documents
 from spikeprune.lab.compare.grid import jobs
 from spikeprune.lab.compare.page import render
 from spikeprune.lab.compare.prints import write_prints
 from spikeprune.lab.compare.result import Comparison
+from spikeprune.lab.compare.runs import cells_of_runs
 from spikeprune.lab.paths import ComparisonFolder, write_text
 
 __all__ = ["Results", "comparison_of_runs", "load_comparison", "write_results"]

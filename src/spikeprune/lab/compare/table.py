@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from spikeprune.lab.compare.cells import FACTS, Cell
+from spikeprune.lab.compare.cells import Cell
+from spikeprune.lab.compare.facts import FACTS
 from spikeprune.lab.statistics import Paired, Summary, holm, paired_interval, summarise
 
 __all__ = ["Contrast", "Difference", "Row", "contrasts", "differences_of", "paired", "rows"]
@@ -75,7 +76,7 @@ class Difference:
     """Something in which the runs of a comparison differ.
 
     Attributes:
-        fact: what, a name of `cells.FACTS`.
+        fact: what, a name of `facts.FACTS`.
         values: each value with the number of its runs, the most frequent first.
         rows: the lines of the table that hold a run with another value than the most frequent one
             of their setting; empty where only settings differ.
