@@ -21,7 +21,7 @@ def test_a_killed_worker_of_a_cluster_costs_no_cell(tmp_path):
     command = [sys.executable, str(SCRIPT), str(tmp_path / "study")]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=300, check=False
+        command, capture_output=True, text=True, env=environment, timeout=480, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "study" / "compare.html").is_file()

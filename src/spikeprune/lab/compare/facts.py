@@ -72,7 +72,7 @@ FACTS: dict[str, Callable[[Record, Mapping[str, Any]], Any]] = {
     "augmentation": lambda _, config: ", ".join(config.get("augment") or ()) or "none",
     "optimiser": lambda _, config: _words(config.get("optimizer") or {}),
     "loss": lambda _, config: config.get("loss"),
-    "precision": lambda _, config: config.get("precision", "fp32"),
+    "precision": lambda run, _: run.metrics.get("precision") or "fp32",  # older runs had no other
     "fused neurons": lambda _, config: config.get("fuse"),
     "first layer once": lambda run, _: run.metrics.get("static_first_layer"),
     "device": lambda run, _: run.metrics.get("device"),
