@@ -107,7 +107,7 @@ def test_settings_that_differ_are_told_without_a_mark(grid, finish):
         ("T", {"time_steps": 9}),
         ("epochs", {"cost": {"total_epochs": 99}}),
         ("device", {"device": "cuda"}),
-        ("precision", {"precision": "bf16"}),
+        ("precision", {"precision": "other"}),
     ],
 )
 def test_every_such_fact_is_noticed(grid, finish, fact, metrics):

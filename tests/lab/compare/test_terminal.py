@@ -23,7 +23,15 @@ def test_rows_contrasts_and_notes_in_words(finished, capsys):
 
 
 def test_each_setting_has_a_table(finished, capsys):
-    config = finished({"magnitude": [0.7]}, settings={"one [x]": {}, "two": {}})
-    out = printed(config, capsys, width=60)
+    config = finished(
+        {"magnitude": [0.7, 0.7], "criticality": [0.7, 0.7 - 1e-9]},
+        settings={"one [x]": {}, "two": {}},
+        pairs=[["criticality", "magnitude"]],
+    )
+    out = printed(config, capsys)
     assert out.index("one [x]") < out.index("two")
-    assert out.count("magnitude") == 2
+    first, second = [line for line in out.splitlines() if line.startswith("criticality − magn")]
+    assert "one [x]" in first
+    assert "two" in second
+    assert " 0.00 " in first
+    assert "−0.00" not in out

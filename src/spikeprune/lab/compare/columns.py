@@ -69,7 +69,8 @@ def columns(select: str) -> tuple[Column, ...]:
 
 
 def _hundredth(value: float) -> str:
-    return f"{100 * value:.2f}".replace("-", "−")
+    rounded = round(100 * value, 2) + 0.0  # without the sign of a zero
+    return f"{rounded:.2f}".replace("-", "−")
 
 
 def _count(value: float) -> str:

@@ -40,10 +40,12 @@ def _print_contrasts(console: Console, comparison: Comparison) -> None:
     if not comparison.contrasts:
         return
     console.print()
-    rows = []
+    rows, several = [], len(comparison.settings) > 1
     for one in comparison.contrasts:
         pair, sparsity, n, mean, interval, _, corrected, _, kind, _ = contrast_words(one)
-        rows.append((pair, sparsity, n, mean, interval, corrected, kind))
-    titles = ("a − b", "target", "n", "points", "95 % interval", "p, Holm", "")
+        setting = (one.setting,) * several
+        rows.append((pair, *setting, sparsity, n, mean, interval, corrected, kind))
+    head = ("a − b", *("setting",) * several)
+    titles = (*head, "target", "n", "points", "95 % interval", "p, Holm", "")
     print_rows(console, titles, rows)
     console.print()
