@@ -77,6 +77,8 @@ FACTS: dict[str, Callable[[Record, Mapping[str, Any]], Any]] = {
     "first layer once": lambda run, _: run.metrics.get("static_first_layer"),
     "device": lambda run, _: run.metrics.get("device"),
     "threads": lambda run, _: run.metrics.get("threads"),
+    "processes": lambda run, _: run.metrics.get("processes") or 1,
+    "compiled neurons": lambda run, _: bool(run.metrics.get("compiled")),
     "code": lambda run, _: _code(run.metrics),
     "libraries": lambda run, _: _words(_libraries(run.metrics)),
 }
