@@ -20,8 +20,8 @@ WAYS = {
 
 
 def memory_rows(*, quick: bool):
-    for key, goal in {"small": at_most(1 / 4, 1 / 6), "vgg16": None}.items():
-        name = "quick" if quick else key
+    goal = at_most(1 / 4, 1 / 6)
+    for name, goal in ({"quick": goal} if quick else {"small": goal, "vgg16": None}).items():
         peaks = {way: _measured(name, way) / 2**20 for way in WAYS}
         (best, best_mb), *rivals = peaks.items()
         what = f"peak memory of a training step, {_case(name)}"

@@ -169,7 +169,9 @@ def apart():
     x, y = map(mine, batch(0, 6))
     LOSS(forward(model, x, time_steps=T), y).backward()
     pruner.optimizer.step()
-    return str(caught(pruner.step)), len(pruner._handles)
+    message = str(caught(pruner.step))
+    hooked = [p for p in model.parameters() if p._post_accumulate_grad_hooks]
+    return message, len(hooked) + len(pruner.optimizer._optimizer_step_pre_hooks)
 
 
 def half_observed():

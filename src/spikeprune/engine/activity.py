@@ -165,10 +165,10 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forwar
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
-    with evaluating(model):  # for the modes that it restores
-        model.train()
+    with evaluating(model):
         try:
             for norm in norms:
+                norm.train()  # these alone: dropout and the like stay out of it
                 norm.reset_running_stats()
                 norm.momentum = None  # a plain average
             first = 0
