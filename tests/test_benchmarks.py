@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 GROUPS = ("training", "memory", "pruning", "neurons", "eventdriven", "distributed")
 
 
