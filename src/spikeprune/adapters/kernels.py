@@ -67,12 +67,13 @@ class Form(NamedTuple):
         potentials = [torch.empty_like(inputs[0], dtype=torch.float32).copy_(state)]
         charged, spikes = [], []
         for current in inputs:
-            h, spike, v = torch.empty_like(potentials[0]), torch.empty_like(current), potentials[-1]
-            v = v.clone()
+            # Spikes in float32 too until they are stored: masks to half precision are slow code.
+            h, spike, v = (torch.empty_like(potentials[0]) for _ in range(3))
+            v.copy_(potentials[-1])
             charge_and_fire((current,), v, dynamics, spikes=(spike,), charged=(h,))
             potentials.append(v)
             charged.append(h)
-            spikes.append(spike)
+            spikes.append(spike.to(self.dtype))
         return potentials, charged, spikes
 
     def bound(self, numbers: Tensor) -> Dynamics:
