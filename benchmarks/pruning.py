@@ -153,7 +153,7 @@ def scoring(width, size, rounds, *, bf16):
     """Score a set of four batches with fused neurons."""
     x, _ = batch(size)
     model = net(width).eval()
-    fuse(model)
+    fuse(model, compiled=True)
     if bf16:
         model, x = (each.to(memory_format=torch.channels_last) for each in (model, x))
 

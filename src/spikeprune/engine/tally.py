@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ObservationError
-from spikeprune.science.criticality import ChannelSum, add, charge, compute, count_spikes, pool
+from spikeprune.science.criticality import ChannelSum, add, charge, compute, pool
 from spikeprune.science.surrogate import Curve
 
 __all__ = ["ChannelStats", "Tally"]
@@ -69,11 +69,10 @@ class Tally:
                 f"step of a sequence, got {tuple(x.shape[1:])} in the middle of one; reset the "
                 "model before each batch"
             )
-        fired = count_spikes(x)
-        self._fired = fired if self._fired is None else self._fired.to(fired.device) + fired
         self._seen += x.numel() // x.shape[2]
         for part in _split(x, self._time_steps, self._charged):
-            self._partial = charge(self._partial, part, self._curve, self._time)
+            self._partial, fired = charge(self._partial, part, self._curve, self._time)
+            self._fired = fired if self._fired is None else self._fired.to(fired.device) + fired
             self._charged += len(part)
             if self._charged == self._time_steps:
                 self._close(part.shape[1])

@@ -25,7 +25,6 @@ __all__ = [
     "channel_criticality",
     "charge",
     "compute",
-    "count_spikes",
     "merge",
     "pool",
     "rank_in_layer",
@@ -59,8 +58,10 @@ def _over_space(x: Tensor, space: str) -> Tensor:
     return x.amax(dims) if space == "max" else x.mean(dims)
 
 
-def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor:
+def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> tuple[Tensor, Tensor]:
     """Fold time steps into the running sum (`time='mean'`) or maximum (`time='max'`) of g(x).
+
+    Spikes, `x >= 0`, are counted in the same pass over memory.
 
     Args:
         partial: What the earlier steps of this forward gave, `[B, C, *space]`, or None. It is
@@ -70,7 +71,8 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor
         time: `mean` or `max`.
 
     Returns:
-        The running value `[B, C, *space]`, at least float32.
+        The running value `[B, C, *space]`, at least float32; and how often each channel fired over
+        these steps, samples and positions, `[C]`, int64.
 
     Raises:
         ObservationError: `x` is empty or has fewer than three dimensions.
@@ -80,36 +82,22 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> Tensor
     _require_potentials(x)
     combine = torch.add if time == "mean" else torch.maximum
     total = torch.empty_like(x[0], dtype=torch.promote_types(x.dtype, torch.float32))
+    counts = torch.zeros(x.shape[2], dtype=torch.int64, device=x.device)
     for block in sample_blocks(x):
-        values = curve(_widen(x[:, block])).unbind(0)
+        part = x[:, block]
+        counts += _spikes(part)
+        values = curve(_widen(part)).unbind(0)
         running = values[0] if partial is None else combine(partial[block], values[0])
         for value in values[1:]:
             combine(running, value, out=running)
         total[block] = running
-    return total
+    return total, counts
 
 
-def count_spikes(x: Tensor) -> Tensor:
-    """Count how often each channel fires, `x >= 0`, over time, samples and positions.
-
-    Args:
-        x: Potential minus threshold, `[T', B, C, *space]`.
-
-    Returns:
-        `[C]`, int64.
-
-    Raises:
-        ObservationError: `x` is empty or has fewer than three dimensions.
-    """
-    _require_potentials(x)
-    counts = torch.zeros(x.shape[2], dtype=torch.int64, device=x.device)
-    dims = (0, 1, *range(3, x.ndim))
-    for block in sample_blocks(x):
-        part = x[:, block]
-        # As floats: sums of bool are ten times as slow. Exact up to 2^24 spikes a block.
-        fired = torch.empty_like(part, dtype=torch.float32)
-        counts += torch.ge(part, 0, out=fired).sum(dims).to(torch.int64)
-    return counts
+def _spikes(x: Tensor) -> Tensor:
+    # As floats: sums of bool are ten times as slow. Exact up to 2^24 spikes a block.
+    fired = torch.ge(x, 0, out=torch.empty_like(x, dtype=torch.float32))
+    return fired.sum((0, 1, *range(3, x.ndim))).to(torch.int64)
 
 
 def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean") -> Tensor:
