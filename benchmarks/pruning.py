@@ -72,9 +72,7 @@ def event(width, rounds, case):
     convolutions = [[each[n] for n in growing] for each in (named, live, scores)]
     times = compare(
         {
-            "ours": lambda: prune_weights(
-                named, live, scores, density=0.3, options=options, generator=generator
-            ),
+            "ours": lambda: prune_weights(named, live, scores, density=0.3, options=options),
             "naive": lambda: naive_event(*convolutions, 0.3, 0.2),
             "step": spikingjelly(case).step,
         },

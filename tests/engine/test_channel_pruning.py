@@ -11,11 +11,12 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.engine.channel_pruning import (
-    cost_model,
-    group_scores,
-    prune_channels,
-    rank_channels,
+from spikeprune.engine.channel_pruning import cost_model, prune_channels
+from spikeprune.engine.channel_scores import (
+    CHANNEL_GROWTH,
+    CHANNEL_SALIENCY,
+    ChannelEvidence,
+    channel_scores,
 )
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, PruneOptions
@@ -164,6 +165,15 @@ def test_a_silent_net_costs_nothing_in_synops():
 # -- ranking -----------------------------------------------------------------------------------
 
 
+def scores_by(table, model, groups, kind, **given):
+    plain = {"reducer": "mean", "generator": torch.Generator()}
+    return channel_scores(groups, kind, table[kind], ChannelEvidence(model, **plain | given))
+
+
+ranked = functools.partial(scores_by, CHANNEL_SALIENCY)
+grown = functools.partial(scores_by, CHANNEL_GROWTH)
+
+
 def test_ranking_is_the_scale_of_all_norms_reduced():
     model, groups, _ = parts("residual")
     model = copy.deepcopy(model)
@@ -172,30 +182,30 @@ def test_ranking_is_the_scale_of_all_norms_reduced():
     folded = model.norm4.weight.detach().abs().reshape(6, 4)
     tied = [model.norm1.weight.detach().abs(), model.norm3.weight.detach().abs()]
     generator = torch.Generator().manual_seed(3)
-    means = rank_channels(model, groups, "batchnorm-scale", reducer="mean", generator=generator)
+    means = ranked(model, groups, "batchnorm-scale", reducer="mean", generator=generator)
     expected = torch.stack([*tied, folded.mean(1)]).mean(0)
     torch.testing.assert_close(means["first"], expected)
     assert torch.equal(means["inner"], model.norm2.weight.detach().abs())
-    highs = rank_channels(model, groups, "batchnorm-scale", reducer="max", generator=generator)
+    highs = ranked(model, groups, "batchnorm-scale", reducer="max", generator=generator)
     assert torch.equal(highs["first"], torch.stack([*tied, folded.amax(1)]).amax(0))
-    drawn = rank_channels(model, groups, "random", reducer="mean", generator=generator)
+    drawn = ranked(model, groups, "random", reducer="mean", generator=generator)
     assert drawn["first"].unique().numel() == 6
 
 
 def test_scores_of_tied_neurons_are_reduced_and_ranked_in_the_layer():
-    _, groups, wiring = parts("residual")
+    model, groups, wiring = parts("residual")
     stats = {
         n: ChannelStats(torch.arange(c, dtype=torch.float32).roll(2), torch.ones(c), 1)
         for n, c in wiring.neurons.items()
     }
     folded = stats["spike4"].score.reshape(6, 4)
-    scores = group_scores(groups, stats, reducer="mean")
+    scores = grown(model, groups, "criticality", stats=stats)
     expected = torch.stack([stats["spike1"].score, stats["spike3"].score, folded.mean(1)]).mean(0)
     torch.testing.assert_close(scores["first"], expected)
-    highest = group_scores(groups, stats, reducer="max")["first"]
+    highest = grown(model, groups, "criticality", stats=stats, reducer="max")["first"]
     assert torch.equal(highest, torch.maximum(stats["spike1"].score, folded.amax(1)))
-    ranked = group_scores(groups, stats, reducer="mean", normalise="layer")
-    torch.testing.assert_close(ranked["inner"], torch.tensor([0.8, 1.0, 0.2, 0.4, 0.6]))
+    by_rank = grown(model, groups, "criticality", stats=stats, normalise="layer")
+    torch.testing.assert_close(by_rank["inner"], torch.tensor([0.8, 1.0, 0.2, 0.4, 0.6]))
 
 
 def test_a_group_without_norm_cannot_be_ranked_by_scale():
@@ -207,7 +217,7 @@ def test_a_group_without_norm_cannot_be_ranked_by_scale():
     wiring = trace(model, example)
     groups = channel_groups(model, example, wiring)
     with pytest.raises(ModelError, match="'0' has no BatchNorm; add one, or exclude"):
-        rank_channels(model, groups, "batchnorm-scale", reducer="mean", generator=torch.Generator())
+        ranked(model, groups, "batchnorm-scale")
 
 
 # -- the event ---------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ import torch
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
-from spikeprune.engine.granularity import Channels, Weights, parameter_of
+from spikeprune.engine.evidence import Gathered
+from spikeprune.engine.granularity import Channels
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.engine.timetable import Due
+from spikeprune.engine.weight_granularity import Weights, parameter_of
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import BudgetError, ConfigError, ModelError
 
@@ -48,7 +51,8 @@ def made(kind, model=None, **options):
 
 
 def event(granularity, stats=None, density=0.5):
-    return granularity.event(density, stats, {}, torch.Generator().manual_seed(0))
+    gathered = Gathered(stats or {}, {}, torch.Generator().manual_seed(0))
+    return granularity.event(Due(density, granularity._options), gathered)
 
 
 def test_weights_start_whole_and_are_named_by_parameter():
@@ -124,7 +128,7 @@ def test_what_cannot_be_done_is_refused_in_advance():
 def test_channels_that_drive_no_neuron_have_no_criticality():
     _, channels = made(Channels, model=Block(tail=True))
     assert "tail" in channels.live
-    with pytest.raises(ModelError, match="these drive none: tail; exclude them"):
+    with pytest.raises(ModelError, match="these drive none: 'tail'; exclude them"):
         channels.check()
     _, channels = made(Channels, model=Block(tail=True), regrow="random")
     channels.check()

@@ -3,13 +3,10 @@
 import pytest
 import torch
 
-from spikeprune.engine.growth import (
-    GROWTH,
-    Evidence,
-    growth_scores,
-    needs_gradient,
-    needs_potentials,
-)
+from spikeprune.engine.evidence import Evidence
+from spikeprune.engine.growth import GROWTH, growth_scores
+from spikeprune.engine.moments import Moments
+from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import REGROWTH, CriticalityOptions, PruneOptions
 from spikeprune.engine.wiring import Layer, Wiring
@@ -25,7 +22,8 @@ def tensors(seed):
 
 SCORE = {"n1": torch.tensor([0.2, 0.9, 0.2, 0.4]), "n2": torch.tensor([0.1, 0.3, 0.5, 0.7, 0.8, 1])}
 RATE = {"n1": torch.tensor([0.0, 0.5, 0.25, 1.0]), "n2": torch.full((6,), 0.5)}
-STATS = {n: ChannelStats(SCORE[n], RATE[n], samples=8) for n in SCORE}
+MOMENTS = {n: Moments(s - 0.5, s / 2 + 0.1, s.abs()) for n, s in SCORE.items()}
+STATS = {n: ChannelStats(SCORE[n], RATE[n], 8, MOMENTS[n]) for n in SCORE}
 
 
 def layer(name, feeds, sources, inputs, outputs):
@@ -53,6 +51,9 @@ def growth(regrow="criticality", gradients=None, **criticality):
         criticality=CriticalityOptions(**criticality),
         time_steps=3,
         generator=torch.Generator().manual_seed(0),
+        live={n: w > -1 for n, w in weights.items()},
+        memory={n: w.abs() for n, w in weights.items()},
+        gains={n: torch.full((len(w),), 2.0) for n, w in weights.items()},
     )
     scores = growth_scores(weights, regrow, given)
     return {n: s.expand(SHAPES[n]) for n, s in scores.items()}
@@ -143,5 +144,6 @@ def test_every_score_of_the_registry_conforms(name):
 def test_only_what_is_needed_is_gathered(regrow, weight, potentials, gradient):
     criticality = CriticalityOptions(weight=weight)
     options = PruneOptions.of(sparsity=0.5, regrow=regrow, criticality=criticality)
-    assert (needs_potentials(options), needs_gradient(options)) == (potentials, gradient)
+    wanted = needs(options)
+    assert (wanted.potentials, wanted.gradient) == (potentials, gradient)
     assert regrow in REGROWTH

@@ -374,11 +374,11 @@ def test_an_event_that_needs_it_sees_the_whole_dense_gradient(options, accumulat
     loop.optimizer.step()
     for name, parameter in loop.prunable():
         dead = ~loop.pruner.mask[name]
-        assert torch.equal(loop.pruner._dense[name], dense[name])
+        assert torch.equal(loop.pruner._gate._dense[name], dense[name])
         assert not parameter.grad[dead].any()
         assert not loop.optimizer.state[parameter]["momentum_buffer"][dead].any()
     event = loop.pruner.step()
-    assert loop.pruner._dense == {}
+    assert loop.pruner._gate._dense == {}
     if "regrow" in options:  # the regrown are those of the largest gradient outside of the kept
         pairs = []
         for name in ("0.weight", "3.weight"):

@@ -96,7 +96,6 @@ def test_a_global_event_equals_the_slow_reference(seed, levels, share, shrink, f
         *(weights, live, growth),
         density=density,
         options=options(regrow_fraction=fraction),
-        generator=torch.Generator(),
     )
     kept, regrown = reference_global(weights, live, growth, density, fraction)
     assert positions(chosen.kept) == kept
@@ -119,7 +118,6 @@ def test_an_event_worked_by_hand():
         *(weights, live, growth),
         density=0.5,
         options=options(regrow_fraction=0.5),
-        generator=torch.Generator(),
     )
     assert positions(chosen.kept) == {("a", 0), ("b", 0), ("h", 0)}
     assert positions(chosen.regrown) == {("a", 2), ("a", 3)}
@@ -130,7 +128,6 @@ def test_an_event_worked_by_hand():
         *(weights, live, growth),
         density=0.5,
         options=options(regrow_fraction=0.5),
-        generator=torch.Generator(),
     )
     assert positions(chosen.regrown) == {("b", 1), ("b", 2)}
 
@@ -162,11 +159,12 @@ def test_a_chain_of_events_keeps_every_invariant(
     for k, density in enumerate([*sorted(densities, reverse=True), 1 - (1 - final)]):
         weights = {n: w * live[n] for n, w in tensors(seed + k, levels=2).items()}
         growth = channel_scores(seed + k) if regrow == "criticality" else {}
+        drawn = {n: torch.rand(s, generator=generator) for n, s in SHAPES.items()}
         event = prune_weights(
             *(weights, live, growth),
             density=density,
             options=chosen_options,
-            generator=generator,
+            ranking=drawn if saliency == "random" else None,
         )
         kept, regrown = positions(event.kept), positions(event.regrown)
         assert len(kept) + len(regrown) == round(density * N)
@@ -194,7 +192,6 @@ def test_rounding_never_gives_a_layer_more_than_it_has(allocation):
             *(weights, live, {}),
             density=total / N,
             options=options(allocation=allocation, regrow="none"),
-            generator=torch.Generator(),
         )
         live = event.live
         assert sum(int(m.sum()) for m in live.values()) == total
@@ -208,7 +205,6 @@ def test_live_weights_of_zero_rank_above_dead_ones():
         *(weights, live, {"a": torch.zeros(1, 1)}),
         density=3 / 8,
         options=options(regrow_fraction=0.0),
-        generator=torch.Generator(),
     )
     assert torch.equal(event.kept["a"], live["a"])
     assert torch.equal(event.kept["h"], live["h"])
@@ -248,7 +244,6 @@ def test_weights_that_are_not_numbers_are_refused():
             *(weights, live, channel_scores(0)),
             density=0.5,
             options=options(),
-            generator=torch.Generator(),
         )
 
 
@@ -290,7 +285,6 @@ def test_a_highest_density_is_reached_at_the_last_event(limit, regrow):
             *(weights, live, channel_scores(0) if regrow == "criticality" else {}),
             density=density_at(k, 30, final),
             options=options(regrow=regrow, limits={"hidden": (0.0, limit)}),
-            generator=torch.Generator(),
         )
         live = event.live
     assert int(live["hidden"].sum()) == min(math.floor(limit * 96), 19)

@@ -225,11 +225,15 @@ def test_the_page_shows_command_configuration_notes_and_constants(fake_run, tmp_
     ("method", "config", "cited"),
     [
         ("criticality", "schedule: cubic\n", "1710.01878"),
+        ("criticality", "schedule: linear\nregrow: gradient\n", "1911.11134"),
+        ("magnitude", "saliency: crisis\n", "2305.12148"),
+        ("magnitude", "allocation: erk\n", "1911.11134"),
         ("granet", "", "2106.10404"),
         ("rigl", "", "1911.11134"),
         ("gradient-regrow", "", "1911.11134"),
         ("random-regrow", "", "1707.04780"),
         ("IMP", "", "2207.01382"),
+        ("snip", "", "1810.02340"),
     ],
 )
 def test_citations_follow_what_was_run(plain, method, config, cited):
@@ -237,7 +241,9 @@ def test_citations_follow_what_was_run(plain, method, config, cited):
     addresses = [address for _, address in citations(record)]
     assert addresses[0] == "https://arxiv.org/abs/2311.16141"
     assert any(cited in address for address in addresses)
-    assert ("1710.01878" in " ".join(addresses)) == bool(config)
+    gradual = method not in ("rigl", "IMP", "snip") and "linear" not in config
+    assert ("1710.01878" in " ".join(addresses)) == gradual
+    assert len(set(addresses)) == len(addresses)
 
 
 def test_channel_runs_cite_slimming(fake_run, tmp_path):

@@ -499,3 +499,32 @@ def test_run_needs_no_display(tmp_path, capsys):
     run(make(tmp_path / "x", epochs={"prune": 1, "finetune": 0}))
     assert capsys.readouterr().out == ""
     assert run_module.__all__ == ["run"]
+
+
+def test_a_penalty_on_firing_is_in_the_loss_of_the_pruned_net_only(tmp_path):
+    plain, penalised = (
+        make(tmp_path / name, method="magnitude", rate_penalty=weight)
+        for name, weight in (("plain", 0.0), ("penalised", 5.0))
+    )
+    run(plain)
+    run(penalised)  # shares the dense net of the other
+    one, two = (read_rows(RunFolder(c.folder).history) for c in (plain, penalised))
+    assert one[0]["stage"] == two[0]["stage"] == "prune"
+    first = [next(r["loss"] for r in rows if r["kind"] == "epoch") for rows in (one, two)]
+    assert first[1] > first[0] + 5 * 0.01
+    dense = [RunFolder(c.folder).dense.history.read_bytes() for c in (plain, penalised)]
+    assert dense[0] == dense[1]
+    rates = [
+        read_json(RunFolder(c.folder).metrics)["pruned"]["firing_rate"] for c in (plain, penalised)
+    ]
+    assert rates[1] < rates[0]
+
+
+def test_a_budget_of_synops_is_told_with_its_gap(tmp_path):
+    made = make(tmp_path / "x", budget="synops", method="random-regrow")
+    run(made)
+    metrics = read_json(RunFolder(made.folder).metrics)
+    assert metrics["target"] == {"sparsity": 0.6, "budget": "synops"}
+    details = metrics["regrowth"]["events"][-1]["details"]
+    assert details["cost"] <= details["allowed"] == pytest.approx(0.4 * details["total"])
+    assert any("synops: " in note and "below the budget" in note for note in metrics["notes"])

@@ -1,22 +1,48 @@
 import io
+from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.lab.tables import methods_table, print_data, print_values, recipes_table
+from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
+from spikeprune.engine.growth import GROWTH
+from spikeprune.engine.ranking import SALIENCY
+from spikeprune.lab.methods import METHODS
+from spikeprune.lab.tables import (
+    methods_markdown,
+    methods_table,
+    print_data,
+    print_values,
+    recipes_table,
+)
+from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
 
 def printed(show):
     stream = io.StringIO()
-    show(Console(file=stream, width=120))
+    show(Console(file=stream, width=240))
     return stream.getvalue().replace("\xa0", " ")
 
 
 def test_every_method_and_recipe_is_listed():
     text = printed(lambda console: console.print(methods_table()))
-    assert "criticality, 0.2" in text
-    assert "criticality, 0.05" in text
-    assert "dense" in text
+    words = " ".join(text.split())
+    for method in METHODS:
+        assert method.name in words
+        assert " ".join(method.formula.split()) in words
+        assert method.source in words
+    assert "grow max S_post (r = 0.2)" in words
+    assert "grow max S (r = 0.05)" in words
     assert "Fashion-MNIST" in printed(lambda console: console.print(recipes_table()))
+
+
+def test_the_page_of_methods_shows_the_registry():
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert methods_markdown() in page, (
+        "replace its table by spikeprune.lab.tables.methods_markdown()"
+    )
+    for table in (SALIENCY, GROWTH, CHANNEL_SALIENCY, CHANNEL_GROWTH, SCHEDULES, FRACTIONS):
+        for name in table:
+            assert f"`{name}`" in page, f"docs/methods.md says nothing of {name}"
 
 
 def test_data_says_where_it_looked(tmp_path):

@@ -100,3 +100,12 @@ def test_synops_normalisation_by_hand():
     added = torch.tensor([[4.0, 0.01, 0.0]])
     result = regrowth.synops_normalised(score, added, samples=10)
     torch.testing.assert_close(result, torch.tensor([[0.25, 10.0, 0.0], [0.125, 5.0, 0.0]]))
+
+
+def test_criticality_magnitude_is_their_product():
+    weight, score = torch.zeros(2, 3), torch.tensor([0.5, 2.0])
+    remembered = torch.tensor([[1.0, 0.0, 3.0], [0.25, 1.0, 2.0]])
+    found = regrowth.criticality_magnitude(weight, score, remembered)
+    assert found.tolist() == [[0.5, 0.0, 1.5], [0.5, 2.0, 4.0]]
+    with pytest.raises(ModelError, match="shape"):
+        regrowth.criticality_magnitude(weight, score, remembered[:1])

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spikeprune.science import saliency
 
@@ -27,3 +29,71 @@ def test_random_follows_the_generator_only(dtype):
     assert first.shape == like.shape
     assert first.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert bool(((first >= 0) & (first < 1)).all())
+
+
+def test_signed_rank_worked_by_hand():
+    weight = torch.tensor([[0.1, 0.4, -0.5, 9.0], [-0.2, 0.2, 0.0, 0.4]])
+    live = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]).bool()
+    # Positive, by size: 0, 0.1, 0.2, 0.4, 0.4; negative: 0.2, 0.5.
+    expected = torch.tensor([[0.4, 1.0, 1.0, 0.0], [0.5, 0.6, 0.2, 1.0]])
+    torch.testing.assert_close(saliency.signed_rank(weight, live), expected)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.floats(0.1, 0.9))
+def test_dropping_by_signed_rank_takes_as_much_of_both_signs(seed, share):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(30, 20, generator=generator, dtype=torch.float64)
+    live = torch.rand(30, 20, generator=generator) < 0.5
+    dropped = live & (saliency.signed_rank(weight, live) <= share)
+    for sign in (weight > 0, weight < 0):
+        count, gone = int((live & sign).sum()), int((dropped & sign).sum())
+        assert share * count - 1 - 1e-9 < gone <= share * count + 1e-9
+        kept = live & sign & ~dropped
+        if gone and kept.any():
+            assert weight[dropped & sign].abs().max() <= weight[kept].abs().min()
+
+
+def test_drive_reads_the_rate_of_the_presynaptic_channel():
+    weight = torch.tensor([[-2.0, 1.0], [3.0, -4.0]]).reshape(2, 2, 1, 1)
+    found = saliency.drive(weight, torch.tensor([0.5, 0.25]))
+    assert found.flatten().tolist() == [1.0, 0.25, 1.5, 1.0]
+    depthwise = saliency.drive(torch.tensor([[-2.0], [3.0]]), torch.tensor([0.5, 0.25]))
+    assert depthwise.flatten().tolist() == [1.0, 0.75]
+
+
+def test_the_density_at_threshold_is_the_normal_s():
+    mean, variance = torch.tensor([0.0, 0.5, -2.0]), torch.tensor([1.0, 0.25, 4.0])
+    expected = torch.distributions.Normal(mean, variance.sqrt()).log_prob(torch.zeros(3)).exp()
+    torch.testing.assert_close(saliency.threshold_density(mean, variance), expected)
+    constant = saliency.threshold_density(torch.tensor([0.3]), torch.tensor([0.0]))
+    assert constant.tolist() == [0.0]
+
+
+def test_crisis_worked_by_hand():
+    found = saliency.crisis(
+        torch.tensor([[1.0, 2.0], [4.0, 0.0]]),
+        torch.tensor([0.5, 0.1]),
+        torch.tensor([2.0, 1.0]),
+        torch.tensor([0.3, 0.7]),
+    )
+    torch.testing.assert_close(found, torch.tensor([[0.3, 0.12], [1.4, 0.0]]))
+
+
+def test_scores_of_the_loss_are_products():
+    weight, other = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([0.5, 0.5, -1.0])
+    assert saliency.connection_sensitivity(weight, other).tolist() == [0.5, 1.0, 3.0]
+    assert saliency.gradient_flow(weight, other).tolist() == [0.5, -1.0, -3.0]
+
+
+def test_removing_the_largest_flow_costs_the_gradient_most():
+    # L = w' A w / 2, g = A w, H g = A A w; what removing w_q does to |g|^2, to first order.
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    matrix, w = root @ root.T, torch.randn(5, generator=generator, dtype=torch.float64)
+    flow = saliency.gradient_flow(w, matrix @ matrix @ w)
+    for q in range(5):
+        step = torch.zeros(5, dtype=torch.float64)
+        step[q] = -1e-6 * w[q]
+        changed = (matrix @ (w + step)).square().sum() - (matrix @ w).square().sum()
+        torch.testing.assert_close(changed / 1e-6, -2 * flow[q], rtol=1e-4, atol=1e-6)

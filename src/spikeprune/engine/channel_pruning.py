@@ -6,22 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.channels import ChannelGroup, Member
-from spikeprune.engine.observe import ChannelStats
+from spikeprune.engine.channels import ChannelGroup
 from spikeprune.engine.options import ChannelOptions, PruneOptions, floor_share
 from spikeprune.engine.wiring import Wiring
-from spikeprune.errors import BudgetError, ModelError
-from spikeprune.science import saliency
-from spikeprune.science.criticality import rank_in_layer
+from spikeprune.errors import BudgetError
 from spikeprune.science.select import top_k
 
 __all__ = [
     "ChannelEvent",
     "CostModel",
     "cost_model",
-    "group_scores",
     "prune_channels",
-    "rank_channels",
 ]
 
 Live = dict[str, Tensor]
@@ -142,69 +137,6 @@ def _other_parameters(
             ones = torch.ones(owner.size, dtype=torch.float64)
             shares = _shares(groups, owner.module, owner.role, ones)
         yield _Term(parameter.numel(), shares, {})
-
-
-def rank_channels(
-    model: nn.Module,
-    groups: tuple[ChannelGroup, ...],
-    kind: str,
-    *,
-    reducer: str,
-    generator: torch.Generator,
-) -> dict[str, Tensor]:
-    """Return the saliency [n] of every group's channels: |gamma| over its BatchNorms, or random.
-
-    Raises:
-        ModelError: a group has no BatchNorm, so there is no scale to rank.
-    """
-    modules = dict(model.named_modules())
-    ranking: dict[str, Tensor] = {}
-    for group in groups:
-        if kind == "random":
-            ranking[group.name] = saliency.random(torch.empty(group.channels), generator)
-            continue
-        if not group.norms:
-            raise ModelError(
-                f"channels are ranked by their BatchNorm scale, but {group.name!r} has no "
-                "BatchNorm; add one, or exclude the layer"
-            )
-        scales = {}
-        for norm in group.norms:
-            gamma = modules[norm].weight
-            assert isinstance(gamma, Tensor)
-            scales[norm] = saliency.batchnorm_scale(gamma)
-        ranking[group.name] = _reduced(group.of("norm"), scales, reducer)
-    return ranking
-
-
-def _reduced(members: tuple[Member, ...], values: Mapping[str, Tensor], reducer: str) -> Tensor:
-    """Reduce what tied modules say of their channels to [n], by the `mean` or the `max`.
-
-    Behind a flatten a channel owns several entries of a module; they are reduced first.
-    """
-
-    def over(rows: Tensor, dim: int) -> Tensor:
-        return rows.amax(dim) if reducer == "max" else rows.mean(dim)
-
-    return over(torch.stack([over(values[m.module].cpu()[m.index], 1) for m in members]), 0)
-
-
-def group_scores(
-    groups: tuple[ChannelGroup, ...],
-    stats: Mapping[str, ChannelStats],
-    *,
-    reducer: str,
-    normalise: str = "none",
-) -> dict[str, Tensor]:
-    """Return the criticality [n] of every group: its neurons' scores, reduced.
-
-    With `normalise="layer"` it is their rank within the group (method, section 2).
-    """
-    scores = {name: found.score for name, found in stats.items()}
-    reduced = {g.name: _reduced(g.of("state"), scores, reducer) for g in groups}
-    if normalise == "layer":
-        return {name: rank_in_layer(score) for name, score in reduced.items()}
-    return reduced
 
 
 class _Chooser:

@@ -21,6 +21,7 @@ from spikeprune.errors import ModelError, RunError
 
 __all__ = [
     "load_model_weights",
+    "load_tensors",
     "load_tree",
     "rng_states",
     "save_tensors",
@@ -72,6 +73,19 @@ def save_tensors(
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     save_file(plain, part, metadata=metadata)
     os.replace(part, path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read what `save_tensors` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RunError(f"expected tensors in {path}, but it cannot be read: {error}") from error
+    return tensors
 
 
 def save_tree(path: Path, tree: Mapping[str, Any]) -> None:

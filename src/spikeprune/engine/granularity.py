@@ -6,30 +6,33 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.channel_pruning import (
-    cost_model,
-    group_scores,
-    prune_channels,
-    rank_channels,
+from spikeprune.engine.channel_pruning import cost_model, prune_channels
+from spikeprune.engine.channel_scores import (
+    CHANNEL_GROWTH,
+    CHANNEL_SALIENCY,
+    ChannelEvidence,
+    channel_scores,
+    check_channel_score,
 )
 from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.event import Outcome
-from spikeprune.engine.growth import Evidence, growth_scores
-from spikeprune.engine.observe import ChannelStats
+from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.surgery import channel_masks
-from spikeprune.engine.weight_pruning import check_target, prune_weights
+from spikeprune.engine.timetable import Due
 from spikeprune.engine.wiring import Wiring
-from spikeprune.errors import ConfigError, ModelError
+from spikeprune.errors import ConfigError
 from spikeprune.science.masks import Mask
 
-__all__ = ["Channels", "Granularity", "Weights", "parameter_of"]
+__all__ = ["Channels", "Granularity"]
 
 
 class Granularity(Protocol):
     """What the `Pruner` asks of a granularity."""
 
     live: dict[str, Tensor]
+    memory: dict[str, Tensor]
+    """What is remembered from event to event, for scores that need it."""
 
     def check(self) -> None:
         """Refuse, before any training, what the last event would refuse."""
@@ -46,21 +49,8 @@ class Granularity(Protocol):
     def penalise(self) -> None:
         """Add a penalty's subgradient to the gradients."""
 
-    def event(
-        self,
-        density: float,
-        stats: Mapping[str, ChannelStats] | None,
-        gradients: Mapping[str, Tensor],
-        generator: torch.Generator,
-    ) -> Outcome:
+    def event(self, due: Due, gathered: Gathered) -> Outcome:
         """Choose what lives and update `live`."""
-
-
-def parameter_of(model: nn.Module, layer: str) -> nn.Parameter:
-    """Return the weight of the layer called `layer`."""
-    weight = model.get_submodule(layer).weight
-    assert isinstance(weight, nn.Parameter)
-    return weight
 
 
 def _chosen_groups(
@@ -93,79 +83,6 @@ def _chosen_groups(
     return whole
 
 
-class Weights:
-    """Weight pruning: `live` maps each prunable layer to a mask shaped like its weight."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        *,
-        wiring: Wiring,
-        options: PruneOptions,
-        time_steps: int,
-    ) -> None:
-        names = matching(wiring.layers, options.include, options.exclude)
-        self._weights = {name: parameter_of(model, name) for name in names}
-        self._wiring, self._options, self._time_steps = wiring, options, time_steps
-        self.live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in self._weights.items()}
-
-    def check(self) -> None:
-        """Refuse a final density that the limits or the allocation do not allow."""
-        check_target(self._detached(), self._options)
-
-    def _detached(self) -> dict[str, Tensor]:
-        return {name: weight.detach() for name, weight in self._weights.items()}
-
-    def density(self) -> float:
-        """Live share of the prunable weights."""
-        return Mask(self.live).density
-
-    def macs_density(self) -> float:
-        """Live share of the dense MACs of all layers, those that are not pruned included."""
-        layers = self._wiring.layers.values()
-        shares = {n: int(m.count_nonzero()) / m.numel() for n, m in self.live.items()}
-        live = sum(layer.macs * shares.get(layer.name, 1.0) for layer in layers)
-        return live / sum(layer.macs for layer in layers)
-
-    def parameter_mask(self, live: Mapping[str, Tensor] | None = None) -> Mask:
-        """The masks, by parameter name."""
-        live = self.live if live is None else live
-        return Mask({f"{name}.weight": mask for name, mask in live.items()})
-
-    def penalise(self) -> None:
-        """Weights carry no penalty."""
-
-    def event(
-        self,
-        density: float,
-        stats: Mapping[str, ChannelStats] | None,
-        gradients: Mapping[str, Tensor],
-        generator: torch.Generator,
-    ) -> Outcome:
-        """Run Algorithm 1 once (method, section 3)."""
-        weights = self._detached()
-        given = Evidence(
-            stats=stats or {},
-            gradients={n.removesuffix(".weight"): g for n, g in gradients.items()},
-            wiring=self._wiring,
-            criticality=self._options.criticality,
-            time_steps=self._time_steps,
-            generator=generator,
-        )
-        growth = growth_scores(weights, self._options.regrow, given)
-        chosen = prune_weights(
-            weights,
-            self.live,
-            growth,
-            density=density,
-            options=self._options,
-            generator=generator,
-        )
-        self.live = chosen.live
-        return Outcome(chosen.kept, chosen.regrown)
-
-
 class Channels:
     """Channel pruning: `live` maps each group of tied channels to a mask [n]."""
 
@@ -181,19 +98,19 @@ class Channels:
         self._model, self._wiring, self._options = model, wiring, options
         self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
         self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
+        self.memory: dict[str, Tensor] = {}
         self._scales = [model.get_submodule(norm).weight for g in self.groups for norm in g.norms]
         self._weight_cost = cost_model(model, self.groups, wiring, budget="weights", rates={})
         self._macs_cost = cost_model(model, self.groups, wiring, budget="macs", rates={})
 
     def check(self) -> None:
         """Refuse floors that exceed the budget, and groups that cannot be ranked or scored."""
-        self._choose(None, self._any_rates(), torch.Generator())
-        silent = [group.name for group in self.groups if not group.neurons]
-        if silent and self._options.regrow == "criticality":
-            raise ModelError(
-                "criticality is scored on the neurons that a channel drives, but these drive "
-                f"none: {', '.join(silent)}; exclude them, or choose another regrowth"
-            )
+        options = self._options
+        if options.regrow != "none":
+            check_channel_score(self.groups, options.regrow, CHANNEL_GROWTH[options.regrow])
+        check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
+        anything = {g.name: torch.arange(float(g.channels)) for g in self.groups}
+        self._choose(anything, None, self._any_rates())
 
     def _any_rates(self) -> dict[str, Tensor]:
         """Stand in for firing rates that nobody measured: every neuron fires in every step."""
@@ -221,21 +138,15 @@ class Channels:
 
     def _choose(
         self,
+        ranking: Mapping[str, Tensor],
         growth: Mapping[str, Tensor] | None,
         rates: Mapping[str, Tensor],
-        generator: torch.Generator,
     ) -> Outcome:
-        options = self._options
-        kind = "random" if options.saliency == "random" else "batchnorm-scale"
-        ranking = rank_channels(
-            self._model, self.groups, kind, reducer=options.channels.reducer, generator=generator
-        )
-        cost = cost_model(
-            self._model, self.groups, self._wiring, budget=options.channels.budget, rates=rates
-        )
-        chosen = prune_channels(ranking, growth, cost, options)
+        budget = self._options.channels.budget
+        cost = cost_model(self._model, self.groups, self._wiring, budget=budget, rates=rates)
+        chosen = prune_channels(ranking, growth, cost, self._options)
         details = {
-            "budget": options.channels.budget,
+            "budget": budget,
             "cost": chosen.cost,
             "allowed": chosen.budget,
             "total": chosen.total,
@@ -243,26 +154,23 @@ class Channels:
         }
         return Outcome(chosen.kept, chosen.regrown, details)
 
-    def event(
-        self,
-        density: float,
-        stats: Mapping[str, ChannelStats] | None,
-        gradients: Mapping[str, Tensor],
-        generator: torch.Generator,
-    ) -> Outcome:
+    def event(self, due: Due, gathered: Gathered) -> Outcome:
         """Run Algorithm 2's choice once (method, section 4); its budget is the sparsity's."""
-        growth: dict[str, Tensor] | None = None
-        if self._options.regrow == "criticality":
-            assert stats is not None
-            growth = group_scores(
-                self.groups,
-                stats,
-                reducer=self._options.channels.reducer,
-                normalise=self._options.criticality.normalise,
-            )
-        elif self._options.regrow == "random":
-            growth = {g.name: torch.rand(g.channels, generator=generator) for g in self.groups}
-        rates = self._any_rates() if stats is None else {n: s.rate for n, s in stats.items()}
-        outcome = self._choose(growth, rates, generator)
+        options = due.options
+        given = ChannelEvidence(
+            model=self._model,
+            reducer=options.channels.reducer,
+            generator=gathered.generator,
+            stats=gathered.stats,
+            gradients=gathered.gradients,
+            normalise=options.criticality.normalise,
+        )
+        row = CHANNEL_SALIENCY[options.saliency]
+        ranking = channel_scores(self.groups, options.saliency, row, given)
+        growth = None
+        if options.regrow != "none":
+            grows = CHANNEL_GROWTH[options.regrow]
+            growth = channel_scores(self.groups, options.regrow, grows, given)
+        outcome = self._choose(ranking, growth, gathered.rates or self._any_rates())
         self.live = {n: kept | outcome.regrown[n] for n, kept in outcome.kept.items()}
         return outcome

@@ -36,6 +36,7 @@ class Observer:
         space: 'max' or 'mean' over positions.
         time: 'mean' or 'max' over time steps.
         train: whether to record forwards in training mode, or those in eval mode.
+        moments: whether mean, variance and size of the potentials are wanted as well.
 
     Raises:
         ConfigError: an unknown name, or a curve that cannot serve as a score.
@@ -53,6 +54,7 @@ class Observer:
         space: str = "max",
         time: str = "mean",
         train: bool,
+        moments: bool = False,
     ) -> None:
         if time_steps < 1:
             raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
@@ -65,6 +67,10 @@ class Observer:
         for name, neuron in self._neurons.items():
             self._curve(name, neuron)  # refuses what cannot serve before anything runs
         self._tally = functools.partial(Tally, time_steps=time_steps, space=space, time=time)
+        self._thresholds = {
+            name: self._adapter.threshold(neuron) if moments else None
+            for name, neuron in self._neurons.items()
+        }
         self._train = train
         self._stack = ExitStack()
         self._tallies: dict[str, Tally] = {}
@@ -75,7 +81,9 @@ class Observer:
         self.disarm()
         with ExitStack() as stack:
             for name, neuron in self._neurons.items():
-                tally = self._tally(name, self._curve(name, neuron))
+                tally = self._tally(
+                    name, self._curve(name, neuron), threshold=self._thresholds[name]
+                )
                 self._tallies[name] = tally
                 sink = self._filtered(neuron, tally.take)
                 stack.enter_context(self._adapter.observe(neuron, sink, tally.reset))
@@ -192,6 +200,7 @@ def score_loader(
     space: str = "max",
     time: str = "mean",
     over_ranks: bool = False,
+    moments: bool = False,
 ) -> dict[str, ChannelStats]:
     """Score the channels over a loader, in eval mode without gradients.
 
@@ -204,6 +213,7 @@ def score_loader(
         value: likewise.
         space: likewise.
         time: likewise.
+        moments: likewise.
         over_ranks: whether to add up the processes of a group, each with batches of its own (or
             each with all of them), and the same weights; then all must call. Buffers that differ
             are made the same first, see `engine.ranks.settle_buffers_`.
@@ -222,6 +232,7 @@ def score_loader(
         space=space,
         time=time,
         train=False,
+        moments=moments,
     )
     device = next((p.device for p in model.parameters()), None)
 

@@ -6,18 +6,22 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, Self
 
+from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
 from spikeprune.engine.growth import GROWTH
+from spikeprune.engine.ranking import SALIENCY
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.science.allocation import ALLOCATIONS
-from spikeprune.science.schedule import SCHEDULES
+from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 from spikeprune.science.surrogate import CURVES
 
 __all__ = [
+    "AT_START",
     "BUDGETS",
     "GRANULARITIES",
     "PAPER_FRACTION",
     "REGROWTH",
     "SALIENCIES",
+    "WEIGHT_BUDGETS",
     "ChannelOptions",
     "CriticalityOptions",
     "PruneOptions",
@@ -30,15 +34,34 @@ EVENTS = 15
 """Events of a pruning phase where nothing else is asked for."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
 """The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
-REGROWTH = (*GROWTH, "none")
-CHANNEL_REGROWTH = ("criticality", "random", "none")
-SALIENCIES = ("magnitude", "batchnorm-scale", "random")
+REGROWTH = (*dict.fromkeys([*GROWTH, *CHANNEL_GROWTH]), "none")
+SALIENCIES = tuple(dict.fromkeys([*SALIENCY, *CHANNEL_SALIENCY]))
 BUDGETS = ("channels", "parameters", "macs", "synops")
+WEIGHT_BUDGETS = ("weights", "synops")
+AT_START = tuple(name for name, row in SALIENCY.items() if row.measure is not None)
+"""Saliencies that are measured before training only."""
 
 
 def _one_of(kind: str, value: str, valid: Iterable[str]) -> None:
     if value not in valid:
         raise unknown_name(kind, value, valid)
+
+
+def check_names(options: "PruneOptions") -> None:
+    """Refuse scores that are not defined for the granularity: they would be ignored in silence."""
+    weights = options.granularity == "weight"
+    tables = (SALIENCY, GROWTH) if weights else (CHANNEL_SALIENCY, CHANNEL_GROWTH)
+    kinds = "weights" if weights else "channels"
+    if options.saliency not in tables[0]:
+        raise ConfigError(
+            f"saliency {options.saliency!r} is not defined for {kinds}; choose one of: "
+            f"{', '.join(sorted(tables[0]))}"
+        )
+    if options.regrow not in (*tables[1], "none"):
+        raise ConfigError(
+            f"{options.regrow} regrowth is not defined for {kinds}; choose one of: "
+            f"{', '.join(sorted([*tables[1], 'none']))}"
+        )
 
 
 def floor_share(fraction: float, count: int) -> int:
@@ -142,16 +165,32 @@ class PruneOptions:
     """Share of the prunable weights (or of the channel budget) to remove, in (0, 1)."""
     granularity: str = "weight"
     saliency: str = "magnitude"
-    """What is dropped first: `magnitude` (|w|; of channels |gamma|), `batchnorm-scale` (channels
-    only, the same) or `random`."""
+    """What is dropped first, by its lowest value (`magnitude` is |w|, of channels |gamma|); names:
+    `engine.ranking.SALIENCY`, `engine.channel_scores.CHANNEL_SALIENCY`."""
     regrow: str = "criticality"
     regrow_fraction: float | None = None
     """Share r of what lives that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
     weights or 0.05 of the channels."""
+    fraction_schedule: str = "constant"
+    """How r changes over the events: `science.schedule.FRACTIONS`."""
+    fraction_of: str = "after"
+    """What r is a share of: what lives `after` the event; or `before` it, of which all but r are
+    kept, and regrowth makes up the count."""
+    regrow_within: str = "network"
+    """Whether regrowth competes over the `network` or within each `layer`."""
+    regrow_layers: str = "spiking"
+    """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
     allocation: str = "global"
     schedule: str = "cubic"
+    initial_density: float = 1.0
+    """Live share before the first step; below 1 the net starts sparse."""
+    start_saliency: str | None = None
+    """What a net that starts sparse keeps at step 0; None: by `saliency`."""
+    budget: str = "weights"
+    """What `sparsity` is a share of when weights are pruned: `weights` or (expected) `synops`."""
     every: int | None = None
-    """Optimiser steps between two events (weights); None: such that there are about 15."""
+    """Optimiser steps between two events (weights); None: such that there are about 15. Without
+    effect where the schedule has a single event."""
     initial_value: str = "zero"
     """Where a returned weight starts: `zero` (paper) or `previous`, its value before the event."""
     include: tuple[str, ...] = ()
@@ -169,6 +208,13 @@ class PruneOptions:
         _one_of("allocation", self.allocation, ALLOCATIONS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("initial value", self.initial_value, ("zero", "previous"))
+        _one_of("fraction schedule", self.fraction_schedule, FRACTIONS)
+        _one_of("fraction_of", self.fraction_of, ("after", "before"))
+        _one_of("regrow_within", self.regrow_within, ("network", "layer"))
+        _one_of("regrow_layers", self.regrow_layers, ("spiking", "all"))
+        _one_of("budget", self.budget, WEIGHT_BUDGETS)
+        if self.start_saliency is not None:
+            _one_of("start_saliency", self.start_saliency, SALIENCY)
         if not 0 < self.sparsity < 1:
             raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
         if not 0 <= self.fraction < 1:
@@ -179,33 +225,9 @@ class PruneOptions:
                     f"expected {name} as a list of patterns, got the text {getattr(self, name)!r}; "
                     "put it in brackets"
                 )
-        if self.granularity == "channel":
-            self._check_channels()
-        elif self.saliency == "batchnorm-scale":
-            raise ConfigError(
-                "saliency 'batchnorm-scale' ranks channels; for weights choose one of: "
-                "magnitude, random"
-            )
-
-    def _check_channels(self) -> None:
-        """Refuse what is defined for weights only: it would be ignored in silence."""
-        if self.regrow not in CHANNEL_REGROWTH:
-            raise ConfigError(
-                f"{self.regrow} regrowth is defined for weights; for channels choose one of: "
-                f"{', '.join(CHANNEL_REGROWTH)}"
-            )
-        if self.limits or self.allocation != "global":
-            raise ConfigError(
-                "density limits and allocations are defined for weights; for channels set "
-                "channels.floor, or exclude layers"
-            )
-        c = self.criticality
-        if self.regrow == "criticality" and (c.normalise == "synops" or c.weight != "post"):
-            raise ConfigError(
-                f"criticality.normalise={c.normalise!r} with criticality.weight={c.weight!r} is "
-                "defined for weights; for channels choose normalise none or layer and weight post, "
-                "or a budget of synops"
-            )
+        if not 0 < self.initial_density <= 1:
+            raise ConfigError(f"initial_density must lie in (0, 1], got {self.initial_density}")
+        check_names(self)
 
     def interval(self, total_steps: int) -> int:
         """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
@@ -220,11 +242,15 @@ class PruneOptions:
 
     @classmethod
     def of(cls, **options: Any) -> Self:
-        """Make options from keywords; an unknown one is refused and the valid ones are listed."""
+        """Make options from keywords; unknown ones and unsound combinations are refused."""
+        from spikeprune.engine.soundness import refuse_unsound
+
         valid = {f.name for f in fields(cls)}
         for name in options:
             if name not in valid:
                 raise unknown_name("Pruner option", name, valid)
         if "sparsity" not in options:
             raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
-        return cls(**options)
+        made = cls(**options)
+        refuse_unsound(made)
+        return made

@@ -8,19 +8,25 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikeprune.engine import beginning
+from spikeprune.engine.at_start import Loss, Passes
 from spikeprune.engine.event import Event, Outcome, record_event, survived
-from spikeprune.engine.granularity import Channels, Weights
-from spikeprune.engine.growth import needs_gradient
+from spikeprune.engine.evidence import Gathered
+from spikeprune.engine.gradient_gate import GradientGate
+from spikeprune.engine.granularity import Channels
+from spikeprune.engine.needs import needs
 from spikeprune.engine.optimizer_state import reset_state
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.parallel import inner_model, inner_optimizer
 from spikeprune.engine.ranks import require_same, require_same_tensors
 from spikeprune.engine.scoring import Scorer
+from spikeprune.engine.timetable import refuse_foreign, timetable
 from spikeprune.engine.upkeep import Upkeep
+from spikeprune.engine.weight_granularity import Weights
 from spikeprune.engine.wiring import trace
-from spikeprune.errors import ModelError, RunError
+from spikeprune.errors import RunError
 from spikeprune.science.masks import apply_
-from spikeprune.science.schedule import density_at, event_steps
+from spikeprune.science.schedule import density_at
 
 __all__ = ["Pruner"]
 
@@ -31,7 +37,8 @@ _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel a
 class Pruner:
     """Prunes a model while the user's own loop trains it (method, sections 3 and 4).
 
-    Call `step()` after every `optimizer.step()`. Parameter objects, their names and the state_dict
+    Call `step()` after every `optimizer.step()`, and `begin()` before the first one where the net
+    starts sparse. Parameter objects, their names and the state_dict
     keys stay the user's: masks live here. `compact` cuts what is dead when training is over. In a
     `with` block the pruner is closed at the end, also by an exception.
 
@@ -46,6 +53,7 @@ class Pruner:
             `score_on` is `train-set`; iterated once per event.
         layout: how the model is called on them, see `engine.forward`.
         seed: of random saliency and regrowth.
+        events_at: events after these optimiser steps instead of every `every` (weights only).
         options: fields of `PruneOptions`; `sparsity` has no default.
 
     Attributes:
@@ -56,6 +64,7 @@ class Pruner:
         last_scores: criticality [C] by neuron at the last event.
         wiring: which weights feed which neurons.
         event_steps: after which optimiser steps an event happens.
+        start_passes: what `begin` measured, in training steps of one sample.
 
     Raises:
         ConfigError: unknown or impossible options, a schedule with no event.
@@ -74,6 +83,7 @@ class Pruner:
         score_batches: Iterable[Any] | None = None,
         layout: str = "sequence",
         seed: int = 0,
+        events_at: Iterable[int] | None = None,
         **options: Any,
     ) -> None:
         self.options = PruneOptions.of(**options)
@@ -86,16 +96,10 @@ class Pruner:
         self.granularity = kind(
             model, example, wiring=self.wiring, options=self.options, time_steps=time_steps
         )
-        every = self.options.interval(total_steps) if kind is Weights else total_steps
-        self.event_steps = event_steps(total_steps, every, schedule=self.options.schedule)
-        self._densities = {
-            step: density_at(
-                k, len(self.event_steps), 1 - self.options.sparsity, schedule=self.options.schedule
-            )
-            for k, step in enumerate(self.event_steps, 1)
-        }
+        self._timetable = timetable(self.options, total_steps, at=events_at)
+        self.event_steps = tuple(self._timetable)
         self.granularity.check()
-        self.steps = 0
+        self.steps, self.start_passes = 0, 0.0
         self.events: list[Event] = []
         self.last_scores: dict[str, Tensor] = {}
         self._regrown: dict[str, Tensor] = {}
@@ -108,15 +112,52 @@ class Pruner:
             batches=score_batches,
             layout=layout,
         )
-        self._dense: dict[str, Tensor] = {}  # gradients, between the optimiser's step and ours
-        self._needs_gradient = needs_gradient(self.options)
+        self._needs_gradient = needs(self.options).gradient
+        self._begun = 0 not in self._timetable
         self._count()
         self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
-        self._upkeep = Upkeep(optimizer, self._parameters, lambda: self._capturing)
-        self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
+        self._upkeep = Upkeep(optimizer, self._parameters, self._capturing)
+        self._gate = GradientGate(
+            *(self._parameters, optimizer),
+            capturing=self._capturing,
+            then=(self._upkeep.before_step, self._penalise),
+        )
         self._scorer.arm_if_due(0)
 
     # -- what the user calls -----------------------------------------------------------------
+
+    def begin(
+        self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
+    ) -> Event | None:
+        """Make a net sparse before its first step; None where it starts dense.
+
+        Args:
+            batches: pairs of input and target; the first `criticality.batches` are used.
+            loss: logits `[T, B, K]` and targets to a scalar.
+
+        Raises:
+            ConfigError: something is to be measured, but no batches or no loss were given.
+        """
+        if self._begun:
+            return None
+        self._scorer.disarm()
+        due, before = self._timetable[0], dict(self.granularity.live)
+        chosen = beginning.first(batches, self.options.criticality.batches)
+        where = (self.model, tuple(before), self.example, self.time_steps, self.layout)
+        passes = Passes(*where, chosen, loss)
+        stats = beginning.observed_at_start(passes, due.options, self._scorer.how)
+        self.start_passes = beginning.passes_taken(passes, due.options)
+        rounds = beginning.rounds_of(due.options)
+        for k in range(1, rounds + 1):
+            density = density_at(k, rounds, due.density, schedule="geometric")
+            scores = beginning.measured_at_start(passes, due.options)
+            with torch.no_grad():
+                gathered = Gathered(stats, {}, self._generator, scores)
+                outcome = self.granularity.event(due._replace(density=density), gathered)
+                self._apply(outcome)
+        self._begun = True
+        self._scorer.arm_if_due(0)
+        return self._record(before, outcome)
 
     def step(self) -> Event | None:
         """Count one optimiser step, keep dead weights at 0 and run the event that is due, if any.
@@ -126,13 +167,16 @@ class Pruner:
 
         Raises:
             ObservationError: the forwards before an event were not observed as they must be.
-            RunError: scores that are not numbers, or a gradient that an event needs and that the
-                optimiser never saw. The pruner is closed after an error.
+            RunError: scores that are not numbers, a gradient that an event needs and that the
+                optimiser never saw, or a net that starts sparse and was not begun. The pruner is
+                closed after an error of an event.
         """
+        if not self._begun:
+            raise RunError("the net starts sparse: call pruner.begin() before the first step")
         self.steps += 1
         self._upkeep.after_step()
         event = None
-        if self.steps in self._densities:
+        if self.steps in self._timetable:
             try:
                 event = self._run_event()
             except BaseException:
@@ -145,7 +189,7 @@ class Pruner:
         """Remove every hook and stop observing; masks and the record of events stay."""
         self._scorer.disarm()
         self._upkeep.close()
-        self._handle.remove()
+        self._gate.close()
 
     def check(self) -> None:
         """Refuse if a dead weight is not 0; every event does this.
@@ -186,6 +230,7 @@ class Pruner:
             "steps": self.steps,
             "events": [asdict(event) for event in self.events],
             "live": dict(self.granularity.live),
+            "memory": dict(self.granularity.memory),
             "regrown": dict(self._regrown),
             "scores": dict(self.last_scores),
             "generator": self._generator.get_state(),
@@ -199,21 +244,16 @@ class Pruner:
             RunError: the state is of a pruner of other layers or events.
         """
         live: dict[str, Tensor] = self.granularity.live
-        shapes = {name: mask.shape for name, mask in live.items()}
-        saved = {name: mask.shape for name, mask in state["live"].items()}
-        if saved != shapes or list(state["event_steps"]) != list(self.event_steps):
-            raise RunError(
-                f"expected the state of a pruner of {len(shapes)} layers with events at steps "
-                f"{_brief(self.event_steps)}, got one of {len(saved)} layers with events at "
-                f"{_brief(state['event_steps'])}, or of other names or sizes; make the Pruner "
-                "with the model and the options of the run that was saved"
-            )
+        refuse_foreign(state, live, self.event_steps)
         self.steps = int(state["steps"])
         self.events = [Event(**event) for event in state["events"]]
         self._regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
         self.granularity.live = {  # laid out as the weights, which is quicker
             n: torch.empty_like(mask).copy_(state["live"][n]) for n, mask in live.items()
         }
+        remembered = state.get("memory", {})  # states of older versions have none
+        self.granularity.memory = {n: t.to(live[n].device) for n, t in remembered.items()}
+        self._begun = self._begun or bool(self.events)
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
         self._count()
@@ -222,22 +262,11 @@ class Pruner:
 
     # -- every step --------------------------------------------------------------------------
 
-    @property
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
-        return self._needs_gradient and self.steps + 1 in self._densities
+        return self._needs_gradient and self.steps + 1 in self._timetable
 
-    def _before_optimizer_step(self, *_: Any) -> None:
-        """Take the dense gradient if the event needs it; add the L1 penalty's subgradient."""
-        if self._capturing:
-            for name, parameter in self._parameters.items():
-                if parameter.grad is None:
-                    raise ModelError(
-                        f"{name!r} got no gradient, so its weights cannot be ranked for regrowth; "
-                        "exclude the layer, or train it"
-                    )
-                self._dense[name] = parameter.grad.detach().clone()
-        self._upkeep.before_step()
+    def _penalise(self) -> None:
         if not self.finished:
             self.granularity.penalise()
 
@@ -250,7 +279,8 @@ class Pruner:
 
     @torch.no_grad()
     def _run_event(self) -> Event:
-        if self._needs_gradient and not self._dense:
+        gradients = self._gate.take()
+        if self._needs_gradient and not gradients:
             raise RunError(
                 "the event needs the gradients of this step, but the optimiser did not step; call "
                 "optimizer.step() before pruner.step(), and neither where a step is skipped"
@@ -260,11 +290,12 @@ class Pruner:
         if stats is not None:
             self.last_scores = {name: s.score.detach().cpu() for name, s in stats.items()}
         before = dict(self.granularity.live)
-        outcome = self.granularity.event(
-            self._densities[self.steps], stats, self._dense, self._generator
-        )
-        self._dense = {}
+        gathered = Gathered(stats or {}, gradients, self._generator)
+        outcome = self.granularity.event(self._timetable[self.steps], gathered)
         self._apply(outcome)
+        return self._record(before, outcome)
+
+    def _record(self, before: Mapping[str, Tensor], outcome: Outcome) -> Event:
         require_same_tensors(f"the masks after step {self.steps}", self.mask, _DIVERGED)
         if self.events:
             self.events[-1] = survived(self.events[-1], self._regrown, outcome.kept)
@@ -284,9 +315,3 @@ class Pruner:
         apply_(self._parameters, kept if zero else self.mask)
         reset_state(self.optimizer, self._parameters, kept)
         self._upkeep.mask_with(self.mask, trusted=True)
-
-
-def _brief(steps: Iterable[int]) -> str:
-    """Write the steps of events: all of a few, the ends of many."""
-    texts = [str(step) for step in steps]
-    return ", ".join(texts if len(texts) < 5 else [*texts[:2], "...", texts[-1]])

@@ -1,5 +1,6 @@
 """What is observed for an event, and when: training batches just before it, or a loader."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from torch import nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.forward import forward
-from spikeprune.engine.growth import needs_potentials
+from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.errors import ConfigError
@@ -44,25 +45,25 @@ class Scorer:
         c = options.criticality
         self._model, self._batches, self._window = model, batches, c.batches
         self._layout, self._time_steps = layout, time_steps
-        self._how: dict[str, Any] = {
+        wanted = needs(options)
+        self.how: dict[str, Any] = {
             "time_steps": time_steps,
             "curve": c.curve,
             "value": c.value,
             "space": c.space,
             "time": c.time,
+            "moments": wanted.moments,
         }
-        # A SynOps budget for channels needs the firing rates, whatever regrows.
-        channels = options.granularity == "channel"
-        rates = channels and options.channels.budget == "synops"
-        self.active = needs_potentials(options) or rates
+        self.active = wanted.potentials and event_steps[-1] > 0
         self.on_training = self.active and c.score_on == "train-batch"
-        self._arming = frozenset(step - self._window for step in event_steps)
+        self._arming = frozenset(step - self._window for step in event_steps if step)
         self._check(event_steps)
         # Made even where a loader is scored, to refuse curves that cannot serve before training.
-        self._observer = Observer(model, train=True, **self._how) if self.active else None
+        self._observer = Observer(model, train=True, **self.how) if self.active else None
 
     def _check(self, event_steps: tuple[int, ...]) -> None:
-        gap = min(b - a for a, b in zip((0, *event_steps), event_steps, strict=False))
+        steps = (0, *(step for step in event_steps if step))
+        gap = min((b - a for a, b in itertools.pairwise(steps)), default=self._window)
         if self.on_training and self._window > gap:
             raise ConfigError(
                 f"criticality.batches = {self._window} does not fit between events that are {gap} "
@@ -112,7 +113,7 @@ class Scorer:
                 self._model, x, time_steps=self._time_steps, layout=self._layout
             ),
             over_ranks=True,
-            **self._how,
+            **self.how,
         )
         adapter_for(self._model).reset(self._model)  # the next training batch starts from rest
         return stats

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from spikeprune.engine.moments import Moments, MomentSums, moments_of
 from spikeprune.errors import ObservationError
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, pool
 from spikeprune.science.surrogate import Curve
@@ -23,11 +24,19 @@ class ChannelStats:
         score: criticality `S_i`, `[C]` (method, section 2).
         rate: firing rate `[C]`, the mean of `x >= 0` over time, samples and positions.
         samples: number of samples observed.
+        moments: of the potentials, if they were asked for.
     """
 
     score: Tensor
     rate: Tensor
     samples: int
+    moments: Moments | None = None
+
+    @property
+    def potential(self) -> Moments:
+        """The moments, where they were asked for."""
+        assert self.moments is not None
+        return self.moments
 
 
 @final
@@ -42,9 +51,19 @@ class Tally:
         time_steps: T.
         space: 'max' or 'mean'.
         time: 'mean' or 'max'.
+        threshold: V_th, to take the moments of the potentials as well; None leaves them out.
     """
 
-    def __init__(self, name: str, curve: Curve, *, time_steps: int, space: str, time: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        curve: Curve,
+        *,
+        time_steps: int,
+        space: str,
+        time: str,
+        threshold: float | None = None,
+    ) -> None:
         self.total = 0  # steps recorded since the start
         self._name, self._curve, self._time_steps = name, curve, time_steps
         self._space, self._time = space, time
@@ -55,6 +74,7 @@ class Tally:
         self._dtype = torch.float32  # of the scores
         self._fired: Tensor | None = None
         self._seen = 0  # entries per channel that `_fired` counts over
+        self._moments = None if threshold is None else MomentSums(threshold)
 
     @torch.no_grad()
     def take(self, x: Tensor) -> None:
@@ -70,6 +90,8 @@ class Tally:
                 "model before each batch"
             )
         self._seen += x.numel() // x.shape[2]
+        if self._moments is not None:
+            self._moments.take(x)
         for part in _split(x, self._time_steps, self._charged):
             self._partial, fired = charge(self._partial, part, self._curve, self._time)
             self._fired = fired if self._fired is None else self._fired.to(fired.device) + fired
@@ -105,24 +127,30 @@ class Tally:
         self._since_reset = 0
 
     def sums(self) -> Tensor:
-        """Return all that adds up over batches and processes, as float64 `[2 C + 2]`.
+        """Return all that adds up over batches and processes, as float64.
 
-        Criticality `[C]`, spikes `[C]`, samples, entries per channel; at least one whole sequence
-        was recorded. Counts are exact up to 2^53.
+        `[2 C + 2]`: criticality `[C]`, spikes `[C]`, samples, entries per channel; with moments
+        `[5 C + 2]`, theirs `[3 C]` before the counts. At least one whole sequence was recorded.
+        Counts are exact up to 2^53.
         """
         assert self._sum is not None
         assert self._fired is not None
+        parts = [self._sum.total, self._fired.to(self._sum.total)]
+        if self._moments is not None:
+            assert self._moments.sums is not None
+            parts.append(self._moments.sums.to(self._sum.total).flatten())
         counts = self._sum.total.new_tensor([self._sum.samples, self._seen])
-        return torch.cat((self._sum.total, self._fired.to(self._sum.total), counts))
+        return torch.cat((*parts, counts))
 
     def stats(self, sums: Tensor | None = None) -> ChannelStats:
         """Close the sums: this tally's, or those of several added up."""
         sums = self.sums() if sums is None else sums
-        channels = (len(sums) - 2) // 2
         samples, seen = (round(count) for count in sums[-2:].tolist())
-        score = compute(ChannelSum(sums[:channels], samples))
-        rate = sums[channels:-2] / seen
-        return ChannelStats(score.to(self._dtype), rate.to(self._dtype), samples)
+        total, fired, *rest = sums[:-2].reshape(2 if self._moments is None else 5, -1)
+        score = compute(ChannelSum(total, samples))
+        moments = moments_of(torch.stack(rest), seen) if rest else None
+        rate = fired / seen
+        return ChannelStats(score.to(self._dtype), rate.to(self._dtype), samples, moments)
 
     def state_dict(self) -> dict[str, Any]:
         """Sums so far, as tensors and plain values; whole sequences only."""
@@ -135,6 +163,7 @@ class Tally:
             "samples": self._sum.samples,
             "fired": None if self._fired is None else self._fired.cpu(),
             "seen": self._seen,
+            "moments": None if self._moments is None else self._moments.state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -143,6 +172,8 @@ class Tally:
             self.total, self._seen = int(state["total"]), int(state["seen"])
             self._sum = ChannelSum(state["sum"].double(), int(state["samples"]))
             self._fired = state["fired"]
+            if self._moments is not None:
+                self._moments.sums = state["moments"]
 
 
 def _split(x: Tensor, size: int, filled: int) -> list[Tensor]:

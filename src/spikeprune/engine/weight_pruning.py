@@ -1,15 +1,14 @@
 """One event of weight pruning with regrowth: Algorithm 1 (method, section 3) on named tensors."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from spikeprune.engine.options import PruneOptions, floor_share
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science import saliency
 from spikeprune.science.allocation import kept_counts
 from spikeprune.science.layout import live_count
 from spikeprune.science.select import Magnitude, Score, keep_and_regrow
@@ -102,7 +101,7 @@ def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
         {name: weight.shape for name, weight in weights.items()},
         density,
         allocation=options.allocation,
-        saliency=rank_weights(weights, "magnitude"),
+        saliency=_magnitudes(weights),
         limits=_limits(weights, options),
     )
     empty = [name for name, count in counts.items() if count == 0]
@@ -121,12 +120,14 @@ def make_pools(
     options: PruneOptions,
     *,
     growing: Collection[str],
+    pinned: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Pool, ...]:
     """Divide K = round(density N) live weights over pools of layers (section 3, steps 1 and 2).
 
     Under `global` allocation the layers of `growing` (those with a regrowth score) form one pool;
     a layer outside it, or with a density limit, is a pool of its own with the share that the
-    global rank gives it. Under `uniform` and `erk` every layer is a pool of its own.
+    global rank gives it. Under `uniform` and `erk`, and where regrowth competes within each layer
+    only, every layer is a pool of its own.
 
     Args:
         ranking: saliency by layer name.
@@ -134,14 +135,17 @@ def make_pools(
         density: live share after the event.
         options: allocation, limits, regrowth and its fraction.
         growing: layers that take part in regrowth; the others cannot get more than they have.
+        pinned: how many weights live in layers whose count is settled already.
 
     Raises:
         BudgetError: the limits cannot be met.
     """
     limits = _paced(_limits(ranking, options), live, density, 1 - options.sparsity)
+    limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
     shared: tuple[str, ...] = ()
     if options.allocation == "global":
-        shared = tuple(name for name in ranking if name in growing and name not in limits)
+        if options.regrow_within == "network":
+            shared = tuple(name for name in ranking if name in growing and name not in limits)
     else:
         # Largest-remainder rounding may give a layer one weight more although the total falls.
         for name in ranking.keys() - set(growing):
@@ -161,19 +165,37 @@ def make_pools(
     pools = []
     for group in groups:
         count = sum(counts[name] for name in group)
-        grow = floor_share(options.fraction, count) if set(group) <= set(growing) else 0
+        alive = sum(int(live[name].count_nonzero()) for name in group)
+        grow = _grown(count, alive, options) if set(group) <= set(growing) else 0
         pools.append(Pool(group, count - grow, grow))
     return tuple(pools)
 
 
-def rank_weights(
-    weights: Mapping[str, Tensor], kind: str, generator: torch.Generator | None = None
-) -> dict[str, Score]:
-    """Return the saliency of every weight: `magnitude`, or `random` by the generator."""
-    if kind == "magnitude":
-        return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
-    assert generator is not None
-    return {name: saliency.random(weight, generator) for name, weight in weights.items()}
+def _grown(count: int, alive: int, options: PruneOptions) -> int:
+    """Return how many of `count` come by regrowth, where `alive` live before the event."""
+    if options.fraction_of == "after":
+        return floor_share(options.fraction, count)
+    return max(0, count - (alive - floor_share(options.fraction, alive)))
+
+
+def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Score]:
+    return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
+
+
+def _unranked(
+    weights: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    density: float,
+    options: PruneOptions,
+    *,
+    names: Collection[str],
+) -> dict[str, int]:
+    """Return the share that the global rank by magnitude gives to layers without a saliency."""
+    if options.allocation != "global":
+        return {}
+    plain = replace(options, regrow_fraction=0.0)
+    pools = make_pools(_magnitudes(weights), live, density, plain, growing=())
+    return {pool.layers[0]: pool.keep for pool in pools if pool.layers[0] in names}
 
 
 def prune_weights(
@@ -183,7 +205,7 @@ def prune_weights(
     *,
     density: float,
     options: PruneOptions,
-    generator: torch.Generator,
+    ranking: Mapping[str, Score] | None = None,
 ) -> WeightEvent:
     """Choose what is live after the event: exactly round(density N) weights (section 3, 1-5).
 
@@ -193,14 +215,19 @@ def prune_weights(
         growth: regrowth scores of the layers that take part in regrowth.
         density: live share after the event, of all weights given.
         options: allocation, limits, regrowth and its fraction.
-        generator: for random saliency.
+        ranking: saliency by layer name, shaped as the weights; None: the magnitudes. Under `global`
+            allocation a layer that has none keeps the share that the magnitudes give it, and
+            within it they decide.
     """
-    ranking = rank_weights(weights, options.saliency, generator)
+    missing = {} if ranking is None else weights.keys() - ranking.keys()
+    pinned = _unranked(weights, live, density, options, names=missing) if missing else {}
+    ranked = _magnitudes(weights) | dict(ranking or {})
     kept: dict[str, Tensor] = {}
     regrown: dict[str, Tensor] = {}
-    for pool in make_pools(ranking, live, density, options, growing=growth.keys()):
+    pools = make_pools(ranked, live, density, options, growing=growth.keys(), pinned=pinned)
+    for pool in pools:
         chosen = keep_and_regrow(
-            [ranking[name] for name in pool.layers],
+            [ranked[name] for name in pool.layers],
             [live[name] for name in pool.layers],
             [growth[n] for n in pool.layers] if growth.keys() >= set(pool.layers) else None,
             keep=pool.keep,

@@ -9,6 +9,7 @@ from spikeprune.data import locate
 from spikeprune.engine.ranks import world_size
 from spikeprune.errors import ConfigError, RunError, unknown_name
 from spikeprune.lab.config import CHOICES, RunConfig, differences
+from spikeprune.lab.imp import rounds_of
 from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.paths import RunFolder
 from spikeprune.zoo import NAMES
@@ -74,6 +75,9 @@ def _numbers(config: RunConfig) -> None:
         ("image_size", config.image_size, 1),
         ("threads", config.threads, 1),
         ("every", config.every, 1),
+        ("rate_penalty", config.rate_penalty, 0),
+        ("imp.rounds", config.imp.rounds, 1),
+        ("imp.rewind", config.imp.rewind, 0),
         ("seed", config.seed, 0),
         ("epochs.prune", epochs.prune, 1 if pruning else 0),
         ("epochs.finetune", epochs.finetune, 0),
@@ -129,7 +133,16 @@ def _method(config: RunConfig) -> None:
             )
     if not resolve(config).prunes:
         return
-    prune_options(config)
+    options = prune_options(config)
+    if resolve(config).rewinds:
+        rounds_of(config)
+    if config.rate_penalty == float("inf"):
+        raise ConfigError(f"expected a finite rate_penalty, got {config.rate_penalty}")
+    if options.granularity == "weight" and options.schedule == "at-start" and config.weights:
+        raise ConfigError(
+            f"method {config.method!r} chooses weights before any training, but starts from the "
+            f"checkpoint {config.weights}; use another method, or leave --weights out"
+        )
 
 
 def check_events(config: RunConfig, steps_per_epoch: int) -> None:
@@ -138,10 +151,12 @@ def check_events(config: RunConfig, steps_per_epoch: int) -> None:
     Raises:
         ConfigError: Fewer optimiser steps in the pruning epochs than lie between two events.
     """
-    if config.granularity == "channel" or not resolve(config).prunes:
+    method = resolve(config)
+    if config.granularity == "channel" or not method.prunes or method.rewinds:
         return
     steps = steps_per_epoch * config.epochs.prune
-    if config.every is not None and config.schedule != "one-shot" and steps < config.every:
+    single = method.parts.get("schedule") in ("one-shot", "at-start")
+    if config.every is not None and not single and steps < config.every:
         raise ConfigError(
             f"the schedule has no pruning event: {config.epochs.prune} epochs of {steps_per_epoch} "
             f"steps make {steps} steps, and an event comes every {config.every}; use --every "

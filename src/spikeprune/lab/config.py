@@ -10,6 +10,8 @@ from spikeprune.engine.options import (
     BUDGETS,
     GRANULARITIES,
     REGROWTH,
+    SALIENCIES,
+    WEIGHT_BUDGETS,
     ChannelOptions,
     CriticalityOptions,
 )
@@ -17,10 +19,11 @@ from spikeprune.engine.precision import PRECISIONS, resolve
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.convert import build, dump_yaml, parse_yaml
 from spikeprune.lab.paths import write_text
+from spikeprune.lab.training_options import Epochs, Imp, Optimizer
 from spikeprune.science.allocation import ALLOCATIONS
-from spikeprune.science.schedule import SCHEDULES
+from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
-__all__ = ["CHOICES", "Epochs", "Optimizer", "RunConfig", "config_hash", "differences"]
+__all__ = ["CHOICES", "Epochs", "Imp", "Optimizer", "RunConfig", "config_hash", "differences"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "neuron": ("lif", "if", "plif"),
@@ -30,7 +33,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "augment": ("crop", "flip", "cutout"),
     "binning": ("duration", "count"),
     "granularity": GRANULARITIES,
+    "saliency": SALIENCIES,
     "regrow": REGROWTH,
+    "fraction_schedule": tuple(FRACTIONS),
+    "fraction_of": ("after", "before"),
+    "regrow_within": ("network", "layer"),
+    "regrow_layers": ("spiking", "all"),
+    "budget": WEIGHT_BUDGETS,
+    "imp.budget": ("equal", "own"),
     "allocation": tuple(ALLOCATIONS),
     "schedule": tuple(SCHEDULES),
     "initial_value": ("zero", "previous"),
@@ -44,41 +54,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "compile": ("auto", "on", "off"),
 }
 """Valid values by dotted field name, for the fields whose values are a closed list."""
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """How long each stage trains."""
-
-    prune: int = 10
-    """Epochs of pruning; for channels, of training with the L1 penalty."""
-    finetune: int = 10
-    """Epochs after the final density is reached."""
-    dense: int | None = None
-    """Epochs of the dense run; by default prune + finetune, to be fair."""
-
-    @property
-    def total(self) -> int:
-        """Epochs of the pruned net: pruning and fine-tuning."""
-        return self.prune + self.finetune
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """Optimiser and learning-rate schedule."""
-
-    name: str = "sgd"
-    """Optimiser."""
-    lr: float = 0.1
-    """Peak learning rate."""
-    momentum: float = 0.9
-    """Momentum of SGD."""
-    weight_decay: float = 1e-4
-    """Weight decay."""
-    schedule: str = "cosine"
-    """How the learning rate falls over all epochs."""
-    clip_norm: float | None = None
-    """Clip the norm of the gradient to this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +104,35 @@ class RunConfig:
     """What is pruned."""
     sparsity: float | None = None
     """Share to remove, between 0 and 1; yours to decide, so it has no default."""
+    saliency: str | None = None
+    """What is dropped first, instead of the method's own score."""
     regrow: str | None = None
     """What regrowth goes by, instead of the method's own score."""
     regrow_fraction: float | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
-    allocation: str = "global"
-    """How the budget is spread over the layers."""
-    schedule: str = "cubic"
-    """How sparsity grows over the pruning epochs."""
+    fraction_schedule: str | None = None
+    """How that share changes over the events, instead of the method's own."""
+    fraction_of: str | None = None
+    """Whether it is a share of what lives after or before an event, instead of the method's own."""
+    regrow_within: str | None = None
+    """Whether regrowth competes over the network or within each layer."""
+    regrow_layers: str | None = None
+    """Layers that take part in regrowth: those that feed spiking neurons, or all."""
+    allocation: str | None = None
+    """How the budget is spread over the layers, instead of the method's own."""
+    schedule: str | None = None
+    """How sparsity grows over the pruning epochs, instead of the method's own."""
+    initial_density: float | None = None
+    """Live share before the first step; below 1 the net starts sparse."""
+    start_saliency: str | None = None
+    """What a net that starts sparse keeps, such as random or snip."""
+    budget: str = "weights"
+    """What sparsity is a share of in weight pruning: weights, or expected synops."""
+    rate_penalty: float = 0.0
+    """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
     every: int | None = None
-    """Optimiser steps between two pruning events (weights); by default about 15 events."""
+    """Optimiser steps between two pruning events (weights); by default about 15 events. Without
+    effect where a method has its own: one-shot, at-start, imp."""
     initial_value: str = "zero"
     """Where a returned weight starts."""
     start: str | None = None
@@ -154,6 +148,8 @@ class RunConfig:
     """How criticality is measured."""
     channels: ChannelOptions = field(default_factory=ChannelOptions)
     """What is particular to channel pruning."""
+    imp: Imp = field(default_factory=Imp)
+    """What is particular to the method imp."""
 
     epochs: Epochs = field(default_factory=Epochs)
     """How long each stage trains."""

@@ -23,8 +23,10 @@ from spikeprune.engine.ranks import (
     sum_over_ranks,
     world_size,
 )
+from spikeprune.engine.rate_penalty import rate_penalty
 from spikeprune.engine.train import count_hits, lr_factor, train_epoch
 from spikeprune.errors import RunError
+from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
 from spikeprune.lab.shares import slices, turns
 from spikeprune.lab.tracking import Tracker
@@ -33,14 +35,6 @@ from spikeprune.science.cost import scoring_flops, training_flops
 __all__ = ["Phase", "Spent", "fit"]
 
 _STATISTICS = ("running_mean", "running_var")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A named stretch of epochs."""
-
-    name: str
-    epochs: int
 
 
 @dataclass
@@ -73,6 +67,7 @@ class _Fit:
     macs_share: float
     density: float
     first_epoch: int
+    rate_penalty: float = 0.0
     spent: Spent = field(default_factory=Spent)
     epoch: int = 0
 
@@ -113,6 +108,7 @@ class _Fit:
         torch.manual_seed(self.session.config.seed)
         if not by_main(self.checkpoint.is_file):
             self.tracker.rewind(self.tracker.rows_before({phase.name for phase in phases}))
+            self._begin_pruner(phases[0])
             self.save()
             return
         state = load_tree(self.checkpoint)
@@ -132,10 +128,26 @@ class _Fit:
         if self.epoch < sum(phase.epochs for phase in phases):
             self.tracker.rewind(state["rows"])  # else: rows behind are those of later stages
 
-    def train_one(self, phase: Phase, total: int) -> None:
-        """Train the next epoch, of `total` in this stage, and record it."""
+    def _begin_pruner(self, phase: Phase) -> None:
+        """Make a net that starts sparse so, by the first training batches."""
+        if self.pruner is None:
+            return
+        self.session.data.train.set_epoch(self.first_epoch)
+        batches = self.session.moved(self.session.data.train)
+        if self.pruner.begin(batches, self.session.loss) is not None:
+            flops = training_flops(self.session.macs_per_sample, 1) * self.pruner.start_passes
+            self.spent.flops += flops
+            self.spent.flops_sparse += flops
+            self._note_event(phase, self.first_epoch)
+
+    def train_one(self, phase: Phase, total: int, *, before: int) -> None:
+        """Train the next epoch, of `total` in this stage, and record it.
+
+        `before` is how many of them belong to earlier phases.
+        """
+        phase.prepare(self.epoch - before)
         started = time.monotonic()
-        loss = mean_over_ranks(self._train(phase, total))
+        loss = mean_over_ranks(self._train(phase, total, before))
         settle_buffers_(self.model)
         self._check_finite()
         self.epoch += 1
@@ -155,14 +167,14 @@ class _Fit:
             }
         )
 
-    def _train(self, phase: Phase, total: int) -> float:
+    def _train(self, phase: Phase, total: int, before: int) -> float:
         """Pass once over the training data and return the mean loss."""
         config, session = self.session.config.optimizer, self.session
         past, steps, done = self.first_epoch + self.epoch, session.steps_per_epoch, 0
         session.data.train.set_epoch(past)
 
         def before_step() -> None:
-            progress = (self.epoch * steps + done) / (total * steps)
+            progress = phase.progress(self.epoch + done / steps, total, before=before)
             for group in self.optimizer.param_groups:
                 group["lr"] = config.lr * lr_factor(config.schedule, progress)
 
@@ -174,17 +186,18 @@ class _Fit:
                 done, steps, epoch=past + 1, epochs=self.first_epoch + total, loss=loss
             )
 
-        return train_epoch(
-            self.model,
-            self._counted(),
-            self.optimizer,
-            pruner=self.pruner,
-            forward=self.forward,
-            loss=session.loss,
-            before_step=before_step,
-            after_step=after_step,
-            clip_norm=config.clip_norm,
-        )
+        with rate_penalty(self.model, session.loss, self.rate_penalty) as loss:
+            return train_epoch(
+                self.model,
+                self._counted(),
+                self.optimizer,
+                pruner=self.pruner,
+                forward=self.forward,
+                loss=loss,
+                before_step=before_step,
+                after_step=after_step,
+                clip_norm=config.clip_norm,
+            )
 
     def _validate(self) -> float | None:
         if self.session.data.validation.samples == 0:  # the user's own loaders may have none
@@ -243,6 +256,7 @@ def fit(
     macs_share: float = 1.0,
     density: float = 1.0,
     first_epoch: int = 0,
+    rate_penalty: float = 0.0,
 ) -> Spent:
     """Train `model` through all phases under one learning-rate schedule and return the cost.
 
@@ -261,6 +275,7 @@ def fit(
         macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
         density: live share of the original net's weights, where no pruner tells.
         first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
+        rate_penalty: weight of the mean firing rate in the loss.
 
     Raises:
         RunError: a loss or weights that are not finite; the state of the last good epoch is on
@@ -276,6 +291,7 @@ def fit(
         macs_share=macs_share,
         density=density,
         first_epoch=first_epoch,
+        rate_penalty=rate_penalty,
     )
     state.begin(phases)
     total = sum(phase.epochs for phase in phases)
@@ -285,7 +301,7 @@ def fit(
             tracker.stage(phase.name, f"{phase.epochs} epochs of {session.steps_per_epoch} steps")
         while state.epoch < before + phase.epochs:
             try:
-                state.train_one(phase, total)
+                state.train_one(phase, total, before=before)
             except RunError as error:
                 raise RunError(f"{error}. Saved state: {checkpoint}") from error
             state.save()

@@ -32,9 +32,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("model", "model_args", "weights", "time_steps", "neuron", "reset", "preset", "layout"),
     ),
     "Pruning": (
-        *("method", "granularity", "sparsity", "regrow", "regrow_fraction", "allocation"),
-        *("schedule", "every", "initial_value", "start", "include", "exclude", "limits"),
+        *("method", "granularity", "sparsity", "budget", "regrow", "regrow_fraction"),
+        *("allocation", "schedule", "every", "initial_value", "rate_penalty", "start"),
+        *("include", "exclude", "limits"),
     ),
+    "Parts of a method, instead of its own": (
+        *("saliency", "fraction_schedule", "fraction_of", "regrow_within", "regrow_layers"),
+        *("initial_density", "start_saliency"),
+    ),
+    "Iterative magnitude pruning": ("imp",),
     "Criticality": ("criticality",),
     "Channels": ("channels",),
     "Training": ("epochs", "optimizer", "loss", "seed"),

@@ -1,84 +1,40 @@
-"""Pruning methods by name; adding one is one row: what is dropped, what is brought back."""
+"""Pruning methods by name: found, and with what a run overrides put in."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from spikeprune.engine.options import PAPER_FRACTION, REGROWTH, PruneOptions
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.config import RunConfig
+from spikeprune.lab.method_rows import METHODS, Method
 
-__all__ = ["METHODS", "Method", "find", "prune_options", "resolve"]
+__all__ = ["METHODS", "PARTS", "Method", "find", "prune_options", "resolve", "sources_of"]
 
-
-@dataclass(frozen=True)
-class Method:
-    """A pruning method: saliency ranks what to drop, the regrowth score what to bring back."""
-
-    name: str
-    granularities: tuple[str, ...]
-    """Where the method is defined; a name may have one row for weights and one for channels."""
-    saliency: str | None
-    """What is dropped first by its lowest value; None: nothing is pruned."""
-    regrow: str
-    """What is brought back by its highest value; `none`: nothing."""
-    regrow_fraction: float
-    """Share r of the survivors that regrowth chooses, in [0, 1)."""
-    summary: str
-    source: str
-
-    @property
-    def prunes(self) -> bool:
-        """Whether the method removes anything: all but `dense` do."""
-        return self.saliency is not None
-
-
-WEIGHT, CHANNEL = ("weight",), ("channel",)
-_THIS = "Chen et al. 2023, arXiv:2311.16141"
-_SLIMMING = "Liu et al. 2017, Network Slimming"
-
-METHODS = (
-    Method("dense", WEIGHT + CHANNEL, None, "none", 0.0, "no pruning: the net to compare with", ""),
-    Method(
-        *("criticality", WEIGHT, "magnitude", "criticality", 0.2),
-        "drop small weights, bring back those of the most critical channels",
-        _THIS,
-    ),
-    Method(
-        *("magnitude", WEIGHT, "magnitude", "none", 0.0),
-        "drop small weights, gradually, while training",
-        "Zhu and Gupta 2017, arXiv:1710.01878",
-    ),
-    Method(
-        *("random-regrow", WEIGHT, "magnitude", "random", 0.2),
-        "drop small weights, bring back random ones",
-        "Mocanu et al. 2018, SET",
-    ),
-    Method(
-        *("gradient-regrow", WEIGHT, "magnitude", "gradient", 0.2),
-        "drop small weights, bring back those with the largest gradient",
-        "Evci et al. 2020, RigL",
-    ),
-    Method(
-        *("criticality", CHANNEL, "batchnorm-scale", "criticality", 0.05),
-        "drop channels with a small BatchNorm scale, bring back the most critical",
-        _THIS,
-    ),
-    Method(
-        *("slimming", CHANNEL, "batchnorm-scale", "none", 0.0),
-        "drop channels with a small BatchNorm scale",
-        _SLIMMING,
-    ),
-    Method(
-        *("random-regrow", CHANNEL, "batchnorm-scale", "random", 0.05),
-        "drop channels with a small BatchNorm scale, bring back random ones",
-        "control for criticality",
-    ),
-    Method(
-        *("random", CHANNEL, "random", "none", 0.0),
-        "drop random channels, bring none back",
-        "control for every saliency",
-    ),
+PARTS = (
+    *("saliency", "allocation", "schedule", "initial_density", "start_saliency"),
+    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers"),
 )
-"""Every method; (name, granularity) tells a row."""
+"""Fields that a method may set in its `parts` and a run may override by the flag of that name."""
+
+
+_SOURCES_OF_PARTS = {
+    ("regrow", "gradient"): "rigl",
+    ("regrow", "random"): "set",
+    ("regrow", "criticality"): "criticality",
+    ("regrow", "criticality-magnitude"): "criticality",
+    ("regrow", "crisis"): "crisis",
+    ("regrow", "scale-gradient"): "sca",
+    ("saliency", "crisis"): "crisis",
+    ("saliency", "firing-rate"): "wanda",
+    ("saliency", "signed-magnitude"): "set",
+    ("saliency", "mean-potential"): "sca",
+    ("saliency", "snip"): "snip",
+    ("saliency", "grasp"): "grasp",
+    ("saliency", "synflow"): "synflow",
+    ("allocation", "erk"): "rigl",
+    ("schedule", "cubic"): "cubic",
+}
 
 
 def find(name: str, granularity: str) -> Method:
@@ -99,15 +55,35 @@ def find(name: str, granularity: str) -> Method:
     )
 
 
+def sources_of(method: Method) -> tuple[str, ...]:
+    """Return the keys of all sources that a method and its parts rest on, its own first."""
+    weights = method.granularities == ("weight",)
+    parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
+    parts |= {} if "schedule" in parts or not (weights and method.prunes) else {"schedule": "cubic"}
+    of_parts = [_SOURCES_OF_PARTS[row] for row in parts.items() if row in _SOURCES_OF_PARTS]
+    return tuple(dict.fromkeys([*method.sources, *of_parts]))
+
+
 def resolve(config: RunConfig) -> Method:
-    """Return the method of a run, with `regrow` and `regrow_fraction` of the run put in.
+    """Return the method of a run, with what the run overrides put in.
 
     Raises:
-        ConfigError: An unknown method or regrowth score, or a share without a score to use it.
+        ConfigError: An unknown method or regrowth score, a share without a score to use it, or
+            an override that contradicts the method.
     """
     method = find(config.method, config.granularity)
     if not method.prunes:
         return method
+    given = {name: getattr(config, name) for name in PARTS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if method.rewinds:
+        _refuse_with_rewinding(config, given)
+    method = _regrowing(method, config)
+    parts = {**method.parts, **{n: v for n, v in given.items() if n != "saliency"}}
+    return replace(method, saliency=given.get("saliency", method.saliency), parts=parts)
+
+
+def _regrowing(method: Method, config: RunConfig) -> Method:
     if config.regrow is not None:
         if config.regrow not in REGROWTH:
             raise unknown_name("regrow", config.regrow, REGROWTH)
@@ -124,6 +100,19 @@ def resolve(config: RunConfig) -> Method:
     return replace(method, regrow_fraction=0.0) if method.regrow == "none" else method
 
 
+def _refuse_with_rewinding(config: RunConfig, given: Mapping[str, Any]) -> None:
+    names = {"regrow", "regrow_fraction"}
+    set_ = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    set_ |= {name: value for name, value in given.items() if name not in ("saliency", "allocation")}
+    if set_ and set_ != {"regrow": "none"}:
+        listed = ", ".join(f"{name}={value!r}" for name, value in sorted(set_.items()))
+        raise ConfigError(
+            f"method {config.method!r} drops at the end of each round and rewinds what is left, so "
+            f"nothing comes back and rounds make its schedule; got {listed}. Leave these out; set "
+            "imp.rounds or imp.share"
+        )
+
+
 def prune_options(config: RunConfig) -> PruneOptions:
     """Return what the `Pruner` of this run is told.
 
@@ -137,19 +126,18 @@ def prune_options(config: RunConfig) -> PruneOptions:
         raise ConfigError(
             "sparsity is missing and has no default: say what share to remove, as --sparsity 0.9"
         )
-    return PruneOptions(
-        sparsity=config.sparsity,
-        granularity=config.granularity,
+    parts = dict(method.parts)
+    if config.initial_density is None and "initial_density" in parts:
+        # The method's own start is denser than the target only where that is sparse enough.
+        parts["initial_density"] = max(parts["initial_density"], 1 - config.sparsity)
+    same = (
+        *("sparsity", "granularity", "budget", "every", "initial_value", "include", "exclude"),
+        *("limits", "criticality", "channels"),
+    )
+    return PruneOptions.of(
         saliency=method.saliency,
         regrow=method.regrow,
         regrow_fraction=method.regrow_fraction,
-        allocation=config.allocation,
-        schedule=config.schedule,
-        every=config.every,
-        initial_value=config.initial_value,
-        include=config.include,
-        exclude=config.exclude,
-        limits=config.limits,
-        criticality=config.criticality,
-        channels=config.channels,
+        **{name: getattr(config, name) for name in same},
+        **parts,
     )

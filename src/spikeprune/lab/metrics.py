@@ -19,6 +19,7 @@ from spikeprune.engine.compact import Cut
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranks import world_size
 from spikeprune.lab.fit import Spent
+from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions
 from spikeprune.lab.session import Session
@@ -87,7 +88,7 @@ def assemble(
         "versions": versions(),
         "target": {
             "sparsity": config.sparsity,
-            "budget": config.channels.budget if config.granularity == "channel" else "weights",
+            "budget": config.channels.budget if config.granularity == "channel" else config.budget,
         },
         "static_first_layer": session.runs_first_layer_once,
         "dense": dense["metrics"],
@@ -100,10 +101,10 @@ def assemble(
 
 
 def _cost(session: Session, spent: Spent, dense: dict[str, Any]) -> dict[str, Any]:
-    epochs = session.config.epochs
+    pruning, total = epochs_of(session.config)
     return {
-        "pruning_epochs": epochs.prune,
-        "total_epochs": epochs.total,
+        "pruning_epochs": pruning,
+        "total_epochs": total,
         "training_flops": spent.flops,
         "training_flops_sparse": spent.flops_sparse,
         "wall_seconds": spent.seconds,

@@ -11,6 +11,7 @@ from spikeprune.engine.granularity import Channels
 from spikeprune.engine.pruner import Pruner
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig
+from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import peak_rss_bytes
 from spikeprune.lab.session import Session
@@ -37,7 +38,8 @@ def plan(config: RunConfig) -> dict[str, Any]:
     wiring, prunes = session.wiring, resolve(config).prunes
     weights = session.weight_counts
     step = _seconds_per_step(session)
-    epochs = config.dense_epochs + (config.epochs.total if prunes else 0)
+    trained = epochs_of(config)[1] if prunes else 0
+    epochs = config.dense_epochs + trained
     per_epoch = step * session.steps_per_epoch
     return {
         "data": session.data.info.label,
@@ -60,7 +62,7 @@ def plan(config: RunConfig) -> dict[str, Any]:
         "steps_per_epoch": session.steps_per_epoch,
         "seconds_per_step": step,
         "seconds_per_epoch": per_epoch,
-        "epochs": {"dense": config.dense_epochs, "pruned": config.epochs.total if prunes else 0},
+        "epochs": {"dense": config.dense_epochs, "pruned": trained},
         "estimated_training_seconds": per_epoch * epochs,
         "peak_memory_bytes": _peak_memory(session),
     }
@@ -88,14 +90,17 @@ def _pruning(session: Session) -> dict[str, Any]:
 def _weight_plan(pruner: Pruner, config: RunConfig) -> dict[str, Any]:
     total = pruner.mask.total
     assert config.sparsity is not None
-    live = round((1 - config.sparsity) * total)
+    # Of a budget of SynOps the rates decide, which nobody knows yet.
+    live = round((1 - config.sparsity) * total) if config.budget == "weights" else None
     return {
         "sparsity": config.sparsity,
+        "budget": config.budget,
         "weights": total,
         "live_at_the_end": live,
         "regrown_per_event_at_most": math.floor(pruner.options.fraction * total),
         "events": len(pruner.event_steps),
-        "event_every_steps": pruner.event_steps[0],
+        "starts_sparse": 0 in pruner.event_steps,
+        "event_every_steps": next((step for step in pruner.event_steps if step), None),
         "pruned_layers": [name.removesuffix(".weight") for name in pruner.mask],
     }
 

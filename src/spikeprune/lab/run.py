@@ -37,6 +37,7 @@ from spikeprune.lab.paths import (
     read_rows,
     write_json,
 )
+from spikeprune.lab.phases import phases
 from spikeprune.lab.report import write_report
 from spikeprune.lab.saved import save_net
 from spikeprune.lab.session import Session
@@ -244,17 +245,18 @@ def _prune_weights(
     session: Session, folder: RunFolder, tracker: Tracker, display: Display
 ) -> Pruned:
     """Prune while training, fine-tune, then cut what the masks left without function."""
-    epochs, model = session.config.epochs, session.model()
+    model = session.model()
     optimizer = session.optimizer(model)
     pruner = session.pruner(model, optimizer)
     spent = fit(
         session,
         model,
-        [Phase("prune", epochs.prune), Phase("finetune", epochs.finetune)],
+        phases(session, folder, pruner),
         optimizer=optimizer,
         pruner=pruner,
         tracker=tracker,
         checkpoint=folder.checkpoints / "train.safetensors",
+        rate_penalty=session.config.rate_penalty,
     )
     display.stage("cut")
     full_mask = pruner.mask
@@ -283,6 +285,7 @@ def _prune_channels(
         pruner=pruner,
         tracker=tracker,
         checkpoint=folder.checkpoints / "prune.safetensors",
+        rate_penalty=session.config.rate_penalty,
     )
     display.stage("cut")
     full_mask = pruner.mask
@@ -299,5 +302,6 @@ def _prune_channels(
         macs_share=pruner.macs_density,
         density=pruner.density,
         first_epoch=epochs.prune,
+        rate_penalty=session.config.rate_penalty,
     )
     return Pruned(smaller, pruner, full_mask, first.plus(second))

@@ -25,6 +25,7 @@ from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.errors import ConfigError, DataError, ModelError, SpikePruneError, unknown_name
 from spikeprune.lab import compiling
 from spikeprune.lab.config import RunConfig
+from spikeprune.lab.imp import rounds_of
 from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.models import build_model, describe_model, said
 from spikeprune.lab.placement import (
@@ -244,6 +245,8 @@ class Session:
         """Return the run's pruner, attached to `model`."""
         options = prune_options(self.config)
         score: Iterable[Any] | None = self.moved(turns(self.data.score))
+        rewinds = resolve(self.config).rewinds
+        drops = rounds_of(self.config).event_steps(self.steps_per_epoch) if rewinds else None
         return Pruner(
             model,
             optimizer,
@@ -253,6 +256,7 @@ class Session:
             score_batches=score,
             layout=self.config.layout,
             seed=self.config.seed,
+            events_at=drops,
             **{name: getattr(options, name) for name in options.__dataclass_fields__},
         )
 
@@ -277,7 +281,8 @@ class Session:
         """
         model = self.model()
         if resolve(self.config).prunes:
-            self.pruner(model, self.optimizer(model)).close()
+            with self.pruner(model, self.optimizer(model)) as pruner:
+                pruner.begin(self.moved(self.data.train), self.loss)
 
     def try_training(self) -> None:
         """Refuse a net and data that do not fit, by one step on a net that is thrown away.

@@ -10,9 +10,17 @@ from rich.text import Text
 from spikeprune.data import describe, locate
 from spikeprune.lab.methods import METHODS
 from spikeprune.lab.recipes import recipe_names, recipe_summary
+from spikeprune.lab.sources import SOURCES
 from spikeprune.lab.wording import amount, duration, percent, size
 
-__all__ = ["methods_table", "print_data", "print_rows", "print_values", "recipes_table"]
+__all__ = [
+    "methods_markdown",
+    "methods_table",
+    "print_data",
+    "print_rows",
+    "print_values",
+    "recipes_table",
+]
 
 _SHARES = ("accuracy", "density", "sparsity", "rate", "fraction")
 
@@ -32,10 +40,23 @@ def methods_table() -> Table:
     """Return every pruning method, a row each."""
     rows = []
     for m in METHODS:
-        regrow = f"{m.regrow}, {m.regrow_fraction:g}" if m.regrow != "none" else "none"
-        source = f" ({m.source})" if m.source else ""
-        rows.append((m.name, ", ".join(m.granularities), regrow, m.summary + source))
-    return _table(("method", "granularity", "regrows", "what it does"), rows)
+        regrow = f" (r = {m.regrow_fraction:g})" if m.regrow != "none" else ""
+        source = f" [{m.source}]" if m.source else ""
+        rule = f"\n{m.formula}{regrow}" if m.formula else ""
+        rows.append((m.name, ", ".join(m.granularities), m.summary + rule + source))
+    return _table(("method", "granularity", "what it does, its rule and source"), rows)
+
+
+def methods_markdown() -> str:
+    """Return the table of docs/methods.md: method, rule, share by regrowth, sources."""
+    lines = ["| method | of | rule | r | source |", "|---|---|---|---|---|"]
+    for m in METHODS:
+        share = f"{m.regrow_fraction:g}" if m.regrow != "none" else "–"
+        sources = (SOURCES[key] for key in m.sources)
+        cited = "; ".join(f"[{source.short}]({source.url})" for source in sources) or "–"
+        rule = f"`{m.formula}`".replace("|", "\\|") if m.formula else "nothing is pruned"
+        lines.append(f"| `{m.name}` | {', '.join(m.granularities)} | {rule} | {share} | {cited} |")
+    return "\n".join(lines)
 
 
 def recipes_table() -> Table:

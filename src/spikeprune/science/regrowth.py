@@ -10,39 +10,17 @@ from torch import Tensor
 
 from spikeprune.errors import ModelError
 from spikeprune.science import saliency
+from spikeprune.science.broadcast import per_input, per_output
 
 __all__ = [
     "criticality",
     "criticality_gradient",
+    "criticality_magnitude",
     "criticality_rate",
     "gradient",
     "random",
     "synops_normalised",
 ]
-
-
-def _per_output(weight: Tensor, channel_score: Tensor) -> Tensor:
-    if channel_score.shape != weight.shape[:1]:
-        raise ModelError(
-            f"expected {weight.shape[0]} channel scores for a weight of shape "
-            f"{tuple(weight.shape)}, got shape {tuple(channel_score.shape)}"
-        )
-    return channel_score.detach().reshape(-1, *[1] * (weight.ndim - 1))
-
-
-def _per_input(weight: Tensor, rate: Tensor) -> Tensor:
-    """Arrange one value per input channel as `[1 or C_out, C_in / groups, 1, ...]`."""
-    outputs, inputs = weight.shape[:2]
-    groups, left_over = divmod(rate.numel(), inputs)
-    if rate.ndim != 1 or left_over or groups == 0 or outputs % groups:
-        raise ModelError(
-            f"expected one rate for each input channel of a weight of shape "
-            f"{tuple(weight.shape)}, got shape {tuple(rate.shape)}"
-        )
-    table = rate.detach().reshape(groups, inputs)
-    if groups > 1:
-        table = table.repeat_interleave(outputs // groups, dim=0)
-    return table.reshape(*table.shape, *[1] * (weight.ndim - 2))
 
 
 def _same_shape(weight: Tensor, gradient: Tensor) -> Tensor:
@@ -68,7 +46,7 @@ def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
 
     Source: method, section 2, option `weight = post`.
     """
-    return _per_output(weight, channel_score)
+    return per_output(weight, channel_score)
 
 
 def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) -> Tensor:
@@ -86,7 +64,7 @@ def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) ->
     Raises:
         ModelError: Scores or rates do not fit the weight.
     """
-    return _per_output(weight, channel_score) * _per_input(weight, pre_rate)
+    return per_output(weight, channel_score) * per_input(weight, pre_rate)
 
 
 def criticality_gradient(weight: Tensor, channel_score: Tensor, gradient: Tensor) -> Tensor:
@@ -95,7 +73,22 @@ def criticality_gradient(weight: Tensor, channel_score: Tensor, gradient: Tensor
     Raises:
         ModelError: Scores or gradient do not fit the weight.
     """
-    return _per_output(weight, channel_score) * _same_shape(weight, gradient)
+    return per_output(weight, channel_score) * _same_shape(weight, gradient)
+
+
+def criticality_magnitude(weight: Tensor, channel_score: Tensor, magnitude: Tensor) -> Tensor:
+    """Score times a magnitude of each weight, shaped as the weight.
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`.
+        channel_score: `[C_out]`.
+        magnitude: Shaped as the weight, non-negative: `|w|` of a live weight; a dead one is 0, so
+            of it the `|w|` with which it was last live.
+
+    Raises:
+        ModelError: Scores or magnitudes do not fit the weight.
+    """
+    return per_output(weight, channel_score) * _same_shape(weight, magnitude)
 
 
 def random(weight: Tensor, generator: torch.Generator) -> Tensor:

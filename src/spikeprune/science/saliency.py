@@ -1,12 +1,29 @@
 """What to drop: the weights (or channels) of the smallest saliency.
 
-Each function returns a detached, non-negative tensor of the shape and dtype of its input.
+Each function returns a detached tensor that broadcasts to the weight; all but `gradient_flow` are
+non-negative.
 """
+
+import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["batchnorm_scale", "magnitude", "random"]
+from spikeprune.science.broadcast import per_input, per_output
+
+__all__ = [
+    "batchnorm_scale",
+    "connection_sensitivity",
+    "crisis",
+    "drive",
+    "gradient_flow",
+    "magnitude",
+    "random",
+    "signed_rank",
+    "threshold_density",
+]
+
+_LEAST_VARIANCE = 1e-8
 
 
 def magnitude(weight: Tensor) -> Tensor:
@@ -27,3 +44,93 @@ def random(like: Tensor, generator: torch.Generator) -> Tensor:
     dtype = torch.promote_types(like.dtype, torch.float32)
     drawn = torch.rand(like.shape, generator=generator, dtype=dtype, device=generator.device)
     return drawn.to(like.device)
+
+
+def signed_rank(weight: Tensor, live: Tensor) -> Tensor:
+    """Rank the live weights of one tensor by `|w|` among those of their sign, in (0, 1].
+
+    The smallest positive and the largest negative weight come first, so dropping by it takes about
+    the same share of both signs. Ties share the highest rank; 0 counts as positive. Dead weights
+    get 0.
+
+    Args:
+        weight: Any shape.
+        live: bool, alike.
+
+    Source: Mocanu et al., 2018 (SET drops "the smallest positive and the largest negative").
+    """
+    size = weight.detach().abs()
+    ranks = torch.zeros_like(size)
+    for members in (live & (weight >= 0), live & (weight < 0)):
+        values = size[members]
+        if values.numel():
+            below = torch.searchsorted(values.sort().values, values, right=True)
+            ranks[members] = below.to(ranks.dtype) / values.numel()
+    return ranks
+
+
+def drive(weight: Tensor, pre_rate: Tensor) -> Tensor:
+    """Return `|w| r`: the expected size of what a synapse adds to a potential per time step.
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`.
+        pre_rate: `[C_in]`, spikes per neuron and time step of the presynaptic channel.
+
+    Raises:
+        ModelError: The rates do not fit the weight.
+
+    Source: as Sun et al., 2023 (Wanda, `|w| ||x||`), with the mean of a binary input for its norm.
+    """
+    return weight.detach().abs() * per_input(weight, pre_rate)
+
+
+def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:
+    """Return the density at 0 of a normal distribution: `N(0 | mean, variance)`.
+
+    Args:
+        mean: Of the potential minus the threshold, any shape.
+        variance: Alike, non-negative; at least 1e-8 is taken.
+    """
+    spread = variance.detach().clamp_min(_LEAST_VARIANCE)
+    centred = mean.detach()
+    return torch.exp(-centred.square() / (2 * spread)) / (2 * math.pi * spread).sqrt()
+
+
+def crisis(magnitude: Tensor, pre_rate: Tensor, gain: Tensor, density: Tensor) -> Tensor:
+    """Return the crisis probability `|w| r gain N(0 | mu - u_th, var)` of every weight.
+
+    The expected change of the potential if the weight goes, times how often a potential lies that
+    close to its threshold. `E_act |w|`, the weight's expectation over activations, is read as
+    `|w|` times the firing rate of the presynaptic channel.
+
+    Args:
+        magnitude: `|w|`, `[C_out, C_in / groups, *kernel]`.
+        pre_rate: `[C_in]`.
+        gain: `|gamma| / sqrt(sigma_B^2 + eps)` of the BatchNorm behind, `[C_out]`.
+        density: `threshold_density` of the channel that it feeds, `[C_out]`.
+
+    Raises:
+        ModelError: Something does not fit the weight.
+
+    Source: Yao et al., 2023, arXiv:2305.12148; method, `docs/methods.md`.
+    """
+    return drive(magnitude, pre_rate) * per_output(magnitude, gain * density)
+
+
+def connection_sensitivity(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Return `|g w|`, the effect on the loss of removing a weight, to first order.
+
+    Source: Lee et al., 2019 (SNIP), without the normalisation, which changes no rank.
+    """
+    return (gradient * weight).detach().abs()
+
+
+def gradient_flow(weight: Tensor, hessian_gradient: Tensor) -> Tensor:
+    """Return `w (H g)`: minus twice it is what removing the weight adds to `g^T g`.
+
+    Of any sign. The weights to keep have the largest value: the paper removes the largest
+    `-w (H g)`.
+
+    Source: Wang et al., 2020 (GraSP).
+    """
+    return (weight * hessian_gradient).detach()

@@ -1,11 +1,20 @@
-"""When events happen and which density each of them leaves."""
+"""When events happen, which density each of them leaves, and what share of it regrowth chooses."""
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = ["SCHEDULES", "Schedule", "density_at", "event_steps"]
+__all__ = [
+    "FRACTIONS",
+    "SCHEDULES",
+    "Schedule",
+    "density_at",
+    "event_steps",
+    "fraction_at",
+    "starts_sparse",
+]
 
 Schedule = Callable[[float], float]
 """Progress in [0, 1] to the fraction of the pruning that is done, in [0, 1]."""
@@ -23,9 +32,38 @@ def _one_shot(progress: float) -> float:
     return 1.0 if progress > 0.0 else 0.0
 
 
+def _all_along(progress: float) -> float:
+    return 1.0
+
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {"cubic": _cubic, "linear": _linear, "one-shot": _one_shot}
+    {
+        "cubic": _cubic,
+        "linear": _linear,
+        "geometric": _linear,  # of the logarithm of the density
+        "one-shot": _one_shot,
+        "constant": _all_along,
+        "at-start": _all_along,
+    }
 )
+
+
+def _keep(progress: float) -> float:
+    return 1.0
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _cosine_to_tenth(progress: float) -> float:
+    return 0.1 + 0.9 * _cosine(progress)
+
+
+FRACTIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+    {"constant": _keep, "cosine": _cosine, "cosine-to-tenth": _cosine_to_tenth}
+)
+"""Progress in [0, 1] to the factor of the regrowth fraction, in [0, 1]."""
 
 
 def _named(schedule: str) -> Schedule:
@@ -34,13 +72,36 @@ def _named(schedule: str) -> Schedule:
     return SCHEDULES[schedule]
 
 
+def starts_sparse(schedule: str, initial: float = 1.0) -> bool:
+    """Return whether the net is to be sparse before its first step: an event at step 0."""
+    return _named(schedule)(0.0) > 0.0 or initial < 1.0
+
+
+def fraction_at(k: int, n: int, share: float, *, schedule: str = "constant") -> float:
+    """Return the share of the survivors that regrowth chooses at event `k` of `n`.
+
+    `constant`: `share`; `cosine`: `share (1 + cos(pi k/n)) / 2` (Evci et al., 2020; nothing at the
+    last event); `cosine-to-tenth`: the same, but falling to `share / 10`.
+
+    Raises:
+        ConfigError: Unknown schedule, or an event outside 0..n.
+    """
+    if schedule not in FRACTIONS:
+        raise unknown_name("fraction schedule", schedule, FRACTIONS)
+    if not 0 <= k <= n or n < 1:
+        raise ConfigError(f"expected event k of n with 0 <= k <= n and n >= 1, got {k} of {n}")
+    return share * FRACTIONS[schedule](k / n)
+
+
 def density_at(
     k: int, n: int, final: float, *, initial: float = 1.0, schedule: str = "cubic"
 ) -> float:
     """Return the density after event `k` of `n`.
 
     `cubic`: `d_k = d_f + (d_0 - d_f)(1 - k/n)^3` (method, section 3, step 1; Zhu and Gupta,
-    2017); `linear` the same with exponent 1; `one-shot`: `d_f` from the first event on.
+    2017); `linear` the same with exponent 1; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, the same share
+    of the living at every event; `one-shot`: `d_f` from the first event on; `constant` and
+    `at-start`: `d_f` from step 0 on, whatever `initial` is.
 
     Args:
         k: Event, 0 (before any) to `n`.
@@ -62,33 +123,42 @@ def density_at(
         raise ConfigError(
             f"expected densities 0 < final <= initial <= 1, got final {final}, initial {initial}"
         )
-    return final + (initial - final) * (1.0 - done(k / n))
+    left = 1.0 - done(k / n)
+    if schedule == "geometric":
+        return final * math.pow(initial / final, left)
+    return final + (initial - final) * left
 
 
-def event_steps(total_steps: int, every: int, *, schedule: str = "cubic") -> tuple[int, ...]:
+def event_steps(
+    total_steps: int, every: int, *, schedule: str = "cubic", initial: float = 1.0
+) -> tuple[int, ...]:
     """Return after which optimiser steps an event happens.
 
     Every `every` steps of the pruning phase: `every, 2 every, ...` up to `total_steps`;
-    `one-shot` has a single event, at the end of the phase.
+    `one-shot` has a single event, at the end of the phase. A net that starts sparse has an event
+    at step 0 before these; for `at-start` it is the only one.
 
     Args:
         total_steps: Optimiser steps of the pruning phase.
-        every: Steps between events, at least 1 (without effect on `one-shot`).
+        every: Steps between events, at least 1 (without effect on `one-shot` and `at-start`).
         schedule: A key of `SCHEDULES`.
+        initial: Density before the first event; below 1 the net starts sparse.
 
     Returns:
-        Step numbers, counted from 1, rising.
+        Step numbers, counted from 1 (0: before the first), rising.
 
     Raises:
         ConfigError: Unknown schedule, or no event would happen.
     """
-    _named(schedule)
+    first = (0,) if starts_sparse(schedule, initial) else ()
     if every < 1:
         raise ConfigError(f"expected at least 1 step between events, got every={every}")
+    if schedule == "at-start":
+        return first
     steps = (total_steps,) if schedule == "one-shot" else range(every, total_steps + 1, every)
     if total_steps < 1 or not steps:
         raise ConfigError(
             f"the schedule has no event: {total_steps} optimiser steps of pruning with an event "
             f"every {every}; prune for more epochs or lower `every`"
         )
-    return tuple(steps)
+    return (*first, *steps)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.engine.channel_pruning import rank_channels
+from spikeprune.engine.channel_scores import CHANNEL_SALIENCY, ChannelEvidence, channel_scores
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.files import class_rows, synops_rows
 from spikeprune.lab.analysis.opened import Opened
@@ -198,9 +198,9 @@ def _scaled_gamma(run: Opened) -> dict[str, Tensor]:
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
     reducer = run.config.channels.reducer
-    ranks = rank_channels(
-        *(run.full, groups, "batchnorm-scale"), reducer=reducer, generator=torch.Generator()
-    )
+    given = ChannelEvidence(run.full, reducer, torch.Generator())
+    by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
+    ranks = channel_scores(groups, "batchnorm-scale", by_scale, given)
     live_values = torch.cat([ranks[name][run.live_channels[name]] for name in ranks])
     low, high = float(live_values.min()), float(live_values.max())
     spread = high - low or 1.0  # all alike: all 0

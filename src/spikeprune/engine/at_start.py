@@ -1,0 +1,170 @@
+"""Saliencies that are measured before training, by passes of their own on a copy of the net."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spikeprune.adapters.base import adapter_for, unfuse
+from spikeprune.engine.forward import forward
+from spikeprune.errors import ConfigError, ModelError
+from spikeprune.science import saliency
+
+__all__ = ["SYNFLOW_ROUNDS", "Loss", "Passes", "grasp", "snip", "synflow"]
+
+SYNFLOW_ROUNDS = 100
+"""Rounds of pruning and measuring again, each with the same share of what lives."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a measurement before training works on.
+
+    Attributes:
+        model: the net; it stays as it is, statistics of norms included.
+        layers: names of the prunable layers.
+        example: one slice of input, `[B, C, H, W]` or `[B, F]`; values do not matter.
+        time_steps: T.
+        layout: how the model is called, see `engine.forward`.
+        batches: pairs of input and target.
+        loss: logits `[T, B, K]` and targets to a scalar; None where nobody gave one.
+    """
+
+    model: nn.Module
+    layers: tuple[str, ...]
+    example: Tensor
+    time_steps: int
+    layout: str = "sequence"
+    batches: Sequence[tuple[Tensor, Tensor]] = ()
+    loss: Loss | None = None
+
+    def copied(self) -> tuple[nn.Module, dict[str, Tensor]]:
+        """Return a copy of the net, state at rest, and the weights of its prunable layers."""
+        adapter_for(self.model).reset(self.model)  # a state under way has a graph behind it
+        model = copy.deepcopy(self.model)
+        weights: dict[str, Tensor] = {}
+        for name in self.layers:
+            weights[name] = model.get_submodule(name).get_parameter("weight").requires_grad_()
+        return model, weights
+
+    def losses(self, model: nn.Module) -> Iterator[Tensor]:
+        """Yield the loss of every batch, in training mode.
+
+        Raises:
+            ConfigError: there are no batches, or there is no loss.
+        """
+        if self.loss is None or not self.batches:
+            raise ConfigError(
+                "this saliency needs the loss of training batches before the first step; call "
+                "pruner.begin(batches, loss) with pairs of input and target"
+            )
+        model.train()
+        for x, y in self.batches:
+            logits = forward(model, x, time_steps=self.time_steps, layout=self.layout)
+            yield self.loss(logits, y) / len(self.batches)
+
+
+def _gradients(
+    value: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool = False
+) -> dict[str, Tensor]:
+    try:
+        found = torch.autograd.grad(
+            value, list(weights.values()), create_graph=create_graph, allow_unused=True
+        )
+    except RuntimeError as error:
+        raise ModelError(
+            f"the gradients that this saliency needs cannot be taken ({error}); use neurons whose "
+            "surrogate can be differentiated twice, or another method"
+        ) from error
+    for name, gradient in zip(weights, found, strict=True):
+        if gradient is None:
+            raise ModelError(
+                f"{name!r} got no gradient, so its weights cannot be ranked; exclude the layer"
+            )
+    return dict(zip(weights, found, strict=True))
+
+
+def _add(total: dict[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: total[n] + value.detach() if total else value.detach() for n, value in new.items()}
+
+
+def snip(given: Passes) -> dict[str, Tensor]:
+    """Return `|g w|` by layer, `g` the gradient of the mean loss over all T and all batches.
+
+    A weight is shared by all time steps, so its gradient is the sum of what each step gives.
+
+    Raises:
+        ConfigError: no batches or no loss.
+        ModelError: a weight without a gradient.
+
+    Source: Lee et al., 2019 (SNIP).
+    """
+    model, weights = given.copied()
+    gradient: dict[str, Tensor] = {}
+    for loss in given.losses(model):
+        gradient = _add(gradient, _gradients(loss, weights))
+    return {n: saliency.connection_sensitivity(w, gradient[n]) for n, w in weights.items()}
+
+
+def grasp(given: Passes) -> dict[str, Tensor]:
+    """Return `w (H g)` by layer: what is kept preserves the flow of gradients.
+
+    `H g` is the gradient of `g . stop(g)`; the second derivative goes through the surrogate's own
+    derivative. Fused neurons have none, so the copy that is measured is unfused.
+
+    Raises:
+        ConfigError: no batches or no loss.
+        ModelError: a weight without a gradient, or neurons without second derivatives.
+
+    Source: Wang et al., 2020 (GraSP), at temperature 1.
+    """
+    model, weights = given.copied()
+    unfuse(model)
+    gradient: dict[str, Tensor] = {}
+    for loss in given.losses(model):
+        gradient = _add(gradient, _gradients(loss, weights))
+    product: dict[str, Tensor] = {}
+    for loss in given.losses(model):
+        own = _gradients(loss, weights, create_graph=True)
+        flow = torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
+        product = _add(product, _gradients(flow, weights))
+    return {n: saliency.gradient_flow(w, product[n]) for n, w in weights.items()}
+
+
+def synflow(given: Passes) -> dict[str, Tensor]:
+    """Return `|w| dR/d|w|` by layer for `R`, the sum of the outputs of the linearised net.
+
+    The linearised net has the weights `|w|`, no biases, BatchNorms that multiply by
+    `|gamma| / sqrt(var + eps)`, neurons that pass their input on, and an input of ones. Without
+    spikes a potential is a weighted sum over past inputs with the same positive weights for all
+    neurons of a layer, so summing potentials over T scales each layer by a constant; where no skip
+    connection joins paths of other lengths that changes no rank, and one slice stands for all T.
+    Computed in double precision: R is a product over layers.
+
+    Source: Tanaka et al., 2020 (SynFlow).
+    """
+    model, _ = given.copied()
+    model.double().eval()
+    for module in model.modules():
+        _linearise(module)
+    weights = {n: model.get_submodule(n).get_parameter("weight") for n in given.layers}
+    x = torch.ones_like(given.example[:1], dtype=torch.float64)
+    with adapter_for(model).tracing(model):
+        flow = _gradients(model(x).sum(), weights)
+    return {n: (w * flow[n]).detach() for n, w in weights.items()}
+
+
+@torch.no_grad()
+def _linearise(module: nn.Module) -> None:
+    for parameter in module.parameters(recurse=False):
+        parameter.abs_()
+    if isinstance(module, _BatchNorm) and module.running_mean is not None:
+        module.running_mean.zero_()
+    bias = getattr(module, "bias", None)
+    if isinstance(bias, Tensor):
+        bias.zero_()

@@ -1,0 +1,86 @@
+"""The event of a net that starts sparse: what it looks at before the first step."""
+
+import copy
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import adapter_for
+from spikeprune.engine.at_start import Passes
+from spikeprune.engine.forward import forward
+from spikeprune.engine.needs import needs
+from spikeprune.engine.observe import ChannelStats, Observer
+from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.ranking import SALIENCY
+from spikeprune.errors import ConfigError
+
+__all__ = ["first", "measured_at_start", "observed_at_start", "passes_taken", "rounds_of"]
+
+
+def first(
+    batches: Iterable[tuple[Tensor, Tensor]] | None, count: int
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return the first `count` batches, fewer if there are fewer, none of None."""
+    return tuple(itertools.islice(batches or (), count))
+
+
+def rounds_of(options: PruneOptions) -> int:
+    """Return in how many rounds of measuring and pruning the event at the start happens."""
+    return SALIENCY[options.saliency].rounds if options.granularity == "weight" else 1
+
+
+def observed_at_start(
+    passes: Passes, options: PruneOptions, observing: dict[str, Any]
+) -> dict[str, ChannelStats]:
+    """Observe training-mode forwards of a copy, if the event at step 0 looks at potentials.
+
+    Training mode, since the running statistics of the norms are of no batch yet.
+
+    Args:
+        passes: the net, and the batches that were given.
+        options: of the event.
+        observing: how potentials are scored, as keywords of `Observer`.
+
+    Raises:
+        ConfigError: potentials are needed, but no batches were given, or a gradient is needed.
+    """
+    wanted = needs(options)
+    if wanted.gradient:
+        raise ConfigError(
+            f"saliency {options.saliency!r} needs the gradient of a training step, which there is "
+            "none of before the first; choose another start_saliency"
+        )
+    if not wanted.potentials:
+        return {}
+    if not passes.batches:
+        raise ConfigError(
+            "the event at the start needs potentials or firing rates, measured on training "
+            "batches; call pruner.begin(batches, loss) with pairs of input and target"
+        )
+    adapter_for(passes.model).reset(passes.model)  # a state under way has a graph behind it
+    model: nn.Module = copy.deepcopy(passes.model).train()
+    observer = Observer(model, train=True, **observing | {"moments": wanted.moments})
+    with torch.no_grad(), observer:
+        for x, _ in passes.batches:
+            forward(model, x, time_steps=passes.time_steps, layout=passes.layout)
+    return observer.compute()
+
+
+def measured_at_start(passes: Passes, options: PruneOptions) -> dict[str, Tensor]:
+    """Return the saliency that takes passes of its own, by layer; empty for all others.
+
+    Raises:
+        ConfigError: no batches or no loss were given, and it needs them.
+    """
+    measure = SALIENCY[options.saliency].measure
+    return {} if measure is None else measure(passes)
+
+
+def passes_taken(passes: Passes, options: PruneOptions) -> float:
+    """Return what the event at step 0 cost, in training steps of one sample."""
+    samples = sum(len(y) for _, y in passes.batches)
+    observed = samples / 3 if needs(options).potentials else 0.0  # forward only
+    return observed + SALIENCY[options.saliency].passes(samples, passes.time_steps)

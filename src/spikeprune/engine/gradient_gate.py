@@ -1,0 +1,56 @@
+"""What happens just before an optimiser's step: dense gradients are taken, then what follows."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.errors import ModelError
+
+__all__ = ["GradientGate"]
+
+
+@final
+class GradientGate:
+    """Takes the dense gradients that the coming event needs, before anything masks them.
+
+    Args:
+        parameters: the pruned parameters by name.
+        optimizer: whose step is waited for.
+        capturing: whether the coming event needs the dense gradient.
+        then: called afterwards in every step, in this order; may change the gradients.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        *,
+        capturing: Callable[[], bool],
+        then: tuple[Callable[[], None], ...],
+    ) -> None:
+        self._parameters, self._capturing, self._then = parameters, capturing, then
+        self._dense: dict[str, Tensor] = {}  # between the optimiser's step and the event
+        self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
+
+    def take(self) -> dict[str, Tensor]:
+        """Return the dense gradients of the last optimiser step, if they were kept, once."""
+        dense, self._dense = self._dense, {}
+        return dense
+
+    def close(self) -> None:
+        """Remove the hook."""
+        self._handle.remove()
+
+    def _before_optimizer_step(self, *_: Any) -> None:
+        if self._capturing():
+            for name, parameter in self._parameters.items():
+                if parameter.grad is None:
+                    raise ModelError(
+                        f"{name!r} got no gradient, so its weights cannot be ranked for regrowth; "
+                        "exclude the layer, or train it"
+                    )
+                self._dense[name] = parameter.grad.detach().clone()
+        for call in self._then:
+            call()

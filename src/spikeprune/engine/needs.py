@@ -1,0 +1,28 @@
+"""What a set of options asks to be gathered before its events."""
+
+from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
+from spikeprune.engine.evidence import Needs
+from spikeprune.engine.growth import GROWTH
+from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.ranking import SALIENCY
+
+__all__ = ["needs"]
+
+
+def needs(options: PruneOptions, *, start: bool = False) -> Needs:
+    """Return what the saliency, the regrowth score and the budget of `options` need.
+
+    With `start` that includes what chooses the weights of a net that starts sparse.
+    """
+    if options.granularity == "channel":
+        rows = [CHANNEL_SALIENCY[options.saliency].needs]
+        rows += [CHANNEL_GROWTH[options.regrow].needs] if options.regrow != "none" else []
+        rows.append(Needs(potentials=options.channels.budget == "synops"))
+        return Needs.of(rows)
+    rows = [SALIENCY[options.saliency].needs]
+    rows += [GROWTH[options.regrow].needs] if options.regrow != "none" else []
+    if start and options.start_saliency is not None:
+        rows.append(SALIENCY[options.start_saliency].needs)
+    by_gradient = options.regrow == "criticality" and options.criticality.weight == "post*grad"
+    rows.append(Needs(potentials=options.budget == "synops", gradient=by_gradient))
+    return Needs.of(rows)

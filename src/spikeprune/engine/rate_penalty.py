@@ -1,0 +1,61 @@
+"""A penalty on firing: the mean rate of all spiking neurons, added to the loss."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.adapters.base import spiking_neurons
+from spikeprune.errors import ObservationError
+
+__all__ = ["rate_penalty"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
+    """Give the loss `loss + weight x mean firing rate` while active; the neurons are let go after.
+
+    The rate is the mean of all spikes of the forwards since the last loss, over neurons, time
+    steps, samples and positions, each counting once; its gradient runs through the surrogates.
+    Only forwards in training mode with gradients count.
+
+    Args:
+        model: spiking neurons of one framework.
+        loss: logits `[T, B, K]` and targets to a scalar.
+        weight: at least 0; 0 gives `loss` itself.
+
+    Raises:
+        ModelError: no spiking neurons.
+        ObservationError: (by the loss) no forward since the last one.
+    """
+    if weight == 0:
+        yield loss
+        return
+    spikes: list[Tensor] = []
+    counts: list[int] = []
+
+    def hook(neuron: nn.Module, _: Any, output: Any) -> None:
+        if neuron.training and torch.is_grad_enabled():
+            emitted: Tensor = output[0] if isinstance(output, tuple) else output
+            spikes.append(emitted.sum(dtype=torch.promote_types(emitted.dtype, torch.float32)))
+            counts.append(emitted.numel())
+
+    def penalised(logits: Tensor, target: Tensor) -> Tensor:
+        if not counts:
+            raise ObservationError(
+                "expected a forward in training mode before its loss, to penalise firing rates by, "
+                "got none"
+            )
+        rate = torch.stack(spikes).sum() / sum(counts)
+        spikes.clear()
+        counts.clear()
+        return loss(logits, target) + weight * rate
+
+    with ExitStack() as stack:
+        for neuron in spiking_neurons(model).values():
+            stack.callback(neuron.register_forward_hook(hook).remove)
+        yield penalised

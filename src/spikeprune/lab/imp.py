@@ -1,0 +1,103 @@
+"""Iterative magnitude pruning: how many rounds, and how many epochs each of them trains.
+
+A round trains to the end of its learning-rate schedule, drops the same share of the living weights
+and rewinds the others to what they were after the first `rewind` epochs; a last training follows.
+With R drops to density d, `d_j = d^(j/R)`, so that the last is exactly the target.
+"""
+
+import math
+from dataclasses import dataclass
+
+from spikeprune.errors import ConfigError
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.methods import resolve
+
+__all__ = ["Rounds", "epochs_of", "rounds_of"]
+
+_EARLY = 15
+"""The weights after a fifteenth of a training are rewound to: Kim et al. take 20 epochs of 300."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What is trained.
+
+    Attributes:
+        epochs: of each training, one more than there are drops. The first begins at the start, the
+            others `rewind` epochs into their learning-rate schedule.
+        rewind: epochs after which the weights are kept.
+    """
+
+    epochs: tuple[int, ...]
+    rewind: int
+
+    @property
+    def drops(self) -> int:
+        """How often weights are dropped."""
+        return len(self.epochs) - 1
+
+    @property
+    def pruning(self) -> int:
+        """Epochs before the last drop."""
+        return sum(self.epochs[:-1])
+
+    @property
+    def total(self) -> int:
+        """Epochs of all trainings."""
+        return sum(self.epochs)
+
+    def event_steps(self, steps_per_epoch: int) -> tuple[int, ...]:
+        """Return the optimiser steps after which weights are dropped."""
+        ends = [sum(self.epochs[: k + 1]) for k in range(self.drops)]
+        return tuple(end * steps_per_epoch for end in ends)
+
+
+def epochs_of(config: RunConfig) -> tuple[int, int]:
+    """Return the epochs before the final density is reached, and all epochs, of the pruned net."""
+    method = resolve(config)
+    if method.rewinds:
+        rounds = rounds_of(config)
+        return rounds.pruning, rounds.total
+    at_start = method.parts.get("schedule") == "at-start"
+    return 0 if at_start else config.epochs.prune, config.epochs.total
+
+
+def rounds_of(config: RunConfig) -> Rounds:
+    """Divide a run's epochs into rounds.
+
+    With `imp.budget = equal` all trainings together take `epochs.prune + epochs.finetune`, the last
+    the remainder; with `own` each is as long as that, less the epochs rewound to.
+
+    Raises:
+        ConfigError: numbers out of range, or fewer epochs than trainings.
+    """
+    imp, budget = config.imp, config.epochs.total
+    drops = _drops(config)
+    rewind = imp.rewind
+    if imp.budget == "own":
+        rewind = budget // _EARLY if rewind is None else rewind
+        first, rest = budget, 0
+    else:
+        if rewind is None:
+            rewind = int(budget / (1 + drops * (1 - 1 / _EARLY)) / _EARLY)
+        first, rest = divmod(budget + drops * rewind, drops + 1)
+    later = first - rewind
+    if later < 1:
+        raise ConfigError(
+            f"{drops} rounds that drop and the training after the last make {drops + 1} trainings, "
+            f"of which {budget} epochs leave {first} for each, {rewind} of them rewound to; "
+            "raise epochs.prune, lower imp.rounds or imp.rewind, raise imp.share, or set "
+            "imp.budget own"
+        )
+    return Rounds((first, *[later] * (drops - 1), later + rest), rewind)
+
+
+def _drops(config: RunConfig) -> int:
+    imp = config.imp
+    if not 0 < imp.share < 1:
+        raise ConfigError(f"expected imp.share in (0, 1), got {imp.share:g}")
+    assert config.sparsity is not None
+    if imp.rounds is not None:
+        return imp.rounds
+    needed = math.log(1 - config.sparsity) / math.log(1 - imp.share)
+    return max(1, math.ceil(needed - 1e-9))

@@ -1,0 +1,34 @@
+"""The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
+
+from spikeprune.engine.checkpoint import load_tensors, save_tensors
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.ranks import by_main
+from spikeprune.engine.rewind import rewind
+from spikeprune.lab.imp import rounds_of
+from spikeprune.lab.methods import resolve
+from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.phase import Phase
+from spikeprune.lab.session import Session
+
+__all__ = ["phases"]
+
+
+def phases(session: Session, folder: RunFolder, pruner: Pruner) -> list[Phase]:
+    """Return pruning and fine-tuning; with rewinding, the rounds and the last training."""
+    config, epochs = session.config, session.config.epochs
+    if not resolve(config).rewinds:
+        return [Phase("prune", epochs.prune), Phase("finetune", epochs.finetune)]
+    rounds, early = rounds_of(config), folder.checkpoints / "rewind.safetensors"
+
+    def keep() -> None:
+        by_main(lambda: save_tensors(early, pruner.model.state_dict()))
+
+    def back() -> None:
+        rewind(pruner, load_tensors(early))
+
+    first, *later, last = rounds.epochs
+    return [
+        Phase("prune", first, skipped=0, keep=(rounds.rewind, keep)),
+        *(Phase("prune", count, skipped=rounds.rewind, begin=back) for count in later),
+        Phase("finetune", last, skipped=rounds.rewind, begin=back),
+    ]
