@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,9 +15,11 @@ from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
+from spikeprune.engine.timetable import Due
 from spikeprune.errors import ConfigError
+from spikeprune.science.schedule import density_at
 
-__all__ = ["first", "measured_at_start", "observed_at_start", "passes_taken", "rounds_of"]
+__all__ = ["first", "observed_at_start", "passes_taken", "rounds"]
 
 
 def first(
@@ -27,9 +29,19 @@ def first(
     return tuple(itertools.islice(batches or (), count))
 
 
-def rounds_of(options: PruneOptions) -> int:
-    """Return in how many rounds of measuring and pruning the event at the start happens."""
-    return SALIENCY[options.saliency].rounds if options.granularity == "weight" else 1
+def rounds(passes: Passes, due: Due) -> Iterator[tuple[Due, dict[str, Tensor]]]:
+    """Yield the parts of the event at the start, each with its saliency, measured when it is due.
+
+    All but a saliency that is measured in rounds have one part; the rounds' densities fall
+    geometrically to that of the event. The saliency is empty where nothing takes passes.
+
+    Raises:
+        ConfigError: no batches or no loss were given, and the measurement needs them.
+    """
+    row = SALIENCY[due.options.saliency]
+    for k in range(1, row.rounds + 1):
+        density = density_at(k, row.rounds, due.density, schedule="geometric")
+        yield due._replace(density=density), {} if row.measure is None else row.measure(passes)
 
 
 def observed_at_start(
@@ -67,16 +79,6 @@ def observed_at_start(
         for x, _ in passes.batches:
             forward(model, x, time_steps=passes.time_steps, layout=passes.layout)
     return observer.compute()
-
-
-def measured_at_start(passes: Passes, options: PruneOptions) -> dict[str, Tensor]:
-    """Return the saliency that takes passes of its own, by layer; empty for all others.
-
-    Raises:
-        ConfigError: no batches or no loss were given, and it needs them.
-    """
-    measure = SALIENCY[options.saliency].measure
-    return {} if measure is None else measure(passes)
 
 
 def passes_taken(passes: Passes, options: PruneOptions) -> float:

@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.errors import ModelError
+from spikeprune.errors import ModelError, RunError
 
 __all__ = ["GradientGate"]
 
@@ -34,9 +34,18 @@ class GradientGate:
         self._dense: dict[str, Tensor] = {}  # between the optimiser's step and the event
         self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
 
-    def take(self) -> dict[str, Tensor]:
-        """Return the dense gradients of the last optimiser step, if they were kept, once."""
+    def take(self, *, needed: bool) -> dict[str, Tensor]:
+        """Return the dense gradients of the last optimiser step, if they were kept, once.
+
+        Raises:
+            RunError: they are needed, and there are none.
+        """
         dense, self._dense = self._dense, {}
+        if needed and not dense:
+            raise RunError(
+                "the event needs the gradients of this step, but the optimiser did not step; call "
+                "optimizer.step() before pruner.step(), and neither where a step is skipped"
+            )
         return dense
 
     def close(self) -> None:

@@ -26,7 +26,6 @@ from spikeprune.engine.weight_granularity import Weights
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import RunError
 from spikeprune.science.masks import apply_
-from spikeprune.science.schedule import density_at
 
 __all__ = ["Pruner"]
 
@@ -147,13 +146,10 @@ class Pruner:
         passes = Passes(*where, chosen, loss)
         stats = beginning.observed_at_start(passes, due.options, self._scorer.how)
         self.start_passes = beginning.passes_taken(passes, due.options)
-        rounds = beginning.rounds_of(due.options)
-        for k in range(1, rounds + 1):
-            density = density_at(k, rounds, due.density, schedule="geometric")
-            scores = beginning.measured_at_start(passes, due.options)
+        for part, scores in beginning.rounds(passes, due):
             with torch.no_grad():
                 gathered = Gathered(stats, {}, self._generator, scores)
-                outcome = self.granularity.event(due._replace(density=density), gathered)
+                outcome = self.granularity.event(part, gathered)
                 self._apply(outcome)
         self._begun = True
         self._scorer.arm_if_due(0)
@@ -279,12 +275,7 @@ class Pruner:
 
     @torch.no_grad()
     def _run_event(self) -> Event:
-        gradients = self._gate.take()
-        if self._needs_gradient and not gradients:
-            raise RunError(
-                "the event needs the gradients of this step, but the optimiser did not step; call "
-                "optimizer.step() before pruner.step(), and neither where a step is skipped"
-            )
+        gradients = self._gate.take(needed=self._needs_gradient)
         self._upkeep.check()
         stats = self._scorer.score()
         if stats is not None:
