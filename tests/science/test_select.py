@@ -307,12 +307,15 @@ def event(count, k):
     return keep_and_regrow(*parts, keep=k, grow=k // 4, tie=tie[:count])
 
 event(5, 2_500_000)  # loads what is loaded once
-gc.collect()
-getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
-before = status("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-event(5, 2_500_000)
-print((status("VmHWM") - before) / sum(w.nbytes for w in weights))
+added = []
+for _ in range(3):  # a busy system takes pages away meanwhile: the least is the event's own
+    gc.collect()
+    getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    event(5, 2_500_000)
+    added.append(status("VmHWM") - before)
+print(min(added) / sum(w.nbytes for w in weights))
 """
 
 
