@@ -154,6 +154,7 @@ DENSE = {
     "seed": 1,
 }
 NOT_DENSE = {
+    "curves": True,
     "method": "magnitude",
     "granularity": "channel",
     "sparsity": 0.5,

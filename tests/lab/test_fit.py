@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from spikeprune.engine.checkpoint import load_tree
-from spikeprune.engine.train import lr_factor
+from spikeprune.engine.train import count_hits, lr_factor
 from spikeprune.errors import RunError
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
@@ -87,6 +87,19 @@ def test_the_epoch_of_the_whole_run_chooses_the_shuffling(tmp_path):
     weight = "stem.conv.weight"
     assert not torch.equal(one.state_dict()[weight], two.state_dict()[weight])
     assert torch.equal(two.state_dict()[weight], again.state_dict()[weight])
+
+
+def test_curves_are_recorded_and_change_nothing(tmp_path):
+    plain, _, before = trained(tmp_path / "plain", [Phase("finetune", 2)])
+    curved, _, after = trained(tmp_path / "curved", [Phase("finetune", 2)], curves=True)
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, curved.state_dict()[name]), name
+    assert [row["loss"] for row in before] == [row["loss"] for row in after]
+    assert not any("test_accuracy" in row for row in before)
+    session = Session(config())
+    for part, data in (("train", session.data.score), ("test", session.data.test)):
+        hits, count = count_hits(curved, data, forward=session.forward(curved))
+        assert after[-1][f"{part}_accuracy"] == hits / count
 
 
 def test_no_epochs_change_nothing(tmp_path):

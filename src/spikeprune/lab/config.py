@@ -159,6 +159,8 @@ class RunConfig:
     """Cross-entropy of the mean over time, or its mean over the steps."""
     seed: int = 0
     """Seed of everything that is drawn."""
+    curves: bool = False
+    """Record training and test accuracy after every epoch, to be shown: nothing is chosen by it."""
 
     out: str | None = None
     """Run folder; by default one in runs/, named after what is run."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeprune.data import Batches
 from spikeprune.engine.checkpoint import load_tree, rng_states, save_tree, set_rng_states
 from spikeprune.engine.parallel import data_parallel
 from spikeprune.engine.pruner import Pruner
@@ -68,6 +69,7 @@ class _Fit:
     density: float
     first_epoch: int
     rate_penalty: float = 0.0
+    curves: bool = False
     spent: Spent = field(default_factory=Spent)
     epoch: int = 0
 
@@ -161,6 +163,7 @@ class _Fit:
                 "epochs": self.first_epoch + total,
                 "loss": loss,
                 "validation_accuracy": self._validate(),
+                **self._curves(),
                 "density": self.density if self.pruner is None else self.pruner.density,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
@@ -202,7 +205,21 @@ class _Fit:
     def _validate(self) -> float | None:
         if self.session.data.validation.samples == 0:  # the user's own loaders may have none
             return None
-        batches = self.session.moved(turns(self.session.data.validation))
+        return self._accuracy(self.session.data.validation)
+
+    def _curves(self) -> dict[str, float]:
+        """Return what is recorded to be shown and never to choose by (method, section 5)."""
+        if not self.curves:
+            return {}
+        data = self.session.data
+        return {
+            "train_accuracy": self._accuracy(data.score),
+            "test_accuracy": self._accuracy(data.test),
+        }
+
+    def _accuracy(self, data: Batches) -> float:
+        """Return the accuracy in eval mode; of several ranks each takes its turn of the batches."""
+        batches = self.session.moved(turns(data))
         found = count_hits(self.model, batches, forward=self.session.forward(self.model))
         hits, count = sum_over_ranks(torch.tensor(found, device=self.session.device)).tolist()
         return float(hits / count)
@@ -257,6 +274,7 @@ def fit(
     density: float = 1.0,
     first_epoch: int = 0,
     rate_penalty: float = 0.0,
+    curves: bool = False,
 ) -> Spent:
     """Train `model` through all phases under one learning-rate schedule and return the cost.
 
@@ -276,6 +294,7 @@ def fit(
         density: live share of the original net's weights, where no pruner tells.
         first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
         rate_penalty: weight of the mean firing rate in the loss.
+        curves: whether the history has training and test accuracy of every epoch.
 
     Raises:
         RunError: a loss or weights that are not finite; the state of the last good epoch is on
@@ -292,6 +311,7 @@ def fit(
         density=density,
         first_epoch=first_epoch,
         rate_penalty=rate_penalty,
+        curves=curves,
     )
     state.begin(phases)
     total = sum(phase.epochs for phase in phases)

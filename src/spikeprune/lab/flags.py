@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Iterative magnitude pruning": ("imp",),
     "Criticality": ("criticality",),
     "Channels": ("channels",),
-    "Training": ("epochs", "optimizer", "loss", "seed"),
+    "Training": ("epochs", "optimizer", "loss", "seed", "curves"),
     "Output and machine": (
         *("out", "device", "threads", "channels_last", "fuse", "compile", "precision"),
         "static_first_layer",

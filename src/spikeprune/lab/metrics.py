@@ -152,7 +152,12 @@ def _pruning(session: Session, dense: dict[str, Any], result: Pruned) -> dict[st
             "kept_though_inputs_dead": result.cut.kept_though_inputs_dead,
             "masked_vs_cut_max_abs_diff": result.cut.difference,
         },
-        "notes": [*_start_notes(session), *result.cut.notes, *_event_notes(pruner)],
+        "notes": [
+            *_start_notes(session),
+            *_curve_notes(session),
+            *result.cut.notes,
+            *_event_notes(pruner),
+        ],
     }
 
 
@@ -164,6 +169,12 @@ def _start_notes(session: Session) -> list[str]:
     epochs = config.dense_epochs
     before = f"that checkpoint trained for {epochs} more epochs" if epochs else "that checkpoint"
     return [f"started from the checkpoint {Path(str(config.weights)).name}; dense is {before}"]
+
+
+def _curve_notes(session: Session) -> list[str]:
+    if not session.config.curves:
+        return []
+    return ["test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"]
 
 
 def _event_notes(pruner: Pruner) -> list[str]:

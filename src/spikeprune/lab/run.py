@@ -257,6 +257,7 @@ def _prune_weights(
         tracker=tracker,
         checkpoint=folder.checkpoints / "train.safetensors",
         rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
     )
     display.stage("cut")
     full_mask = pruner.mask
@@ -286,6 +287,7 @@ def _prune_channels(
         tracker=tracker,
         checkpoint=folder.checkpoints / "prune.safetensors",
         rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
     )
     display.stage("cut")
     full_mask = pruner.mask
@@ -303,5 +305,6 @@ def _prune_channels(
         density=pruner.density,
         first_epoch=epochs.prune,
         rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
     )
     return Pruned(smaller, pruner, full_mask, first.plus(second))
