@@ -19,7 +19,7 @@ from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.locks import is_held
 from spikeprune.lab.wording import duration, percent
 
-__all__ = ["compare"]
+__all__ = ["compare", "run_jobs"]
 
 Outcomes = Generator[Outcome, None, None]
 Engine = Callable[[Sequence[Job], CompareConfig], Outcomes]
@@ -70,15 +70,30 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
 def _run_all(
     waiting: Sequence[Job], config: CompareConfig, results: Results, display: Display
 ) -> None:
-    """Run cells until each is finished, here or elsewhere, or has failed here."""
-    total, started = len(waiting), time.monotonic()
-    with closing(_outcomes(waiting, config, display)) as outcomes:  # an exception ends the cells
-        for done, ended in enumerate(outcomes, start=1):
+    with closing(run_jobs(waiting, config, display)) as outcomes:  # an exception ends the cells
+        for ended in outcomes:
             if ended.error:
                 results.failed[ended.job.name] = ended.error
+            results.update()
+
+
+def run_jobs(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
+    """Run cells, several at once, until each is finished, here or elsewhere, or has failed here.
+
+    Args:
+        waiting: cells that are not finished; any cells, they need not be those of a grid.
+        config: tells where to log, the engine, and how many cells to run at once.
+        display: is told how every cell ended.
+
+    Yields:
+        How each cell ended.
+    """
+    total, started = len(waiting), time.monotonic()
+    with closing(_outcomes(waiting, config, display)) as outcomes:
+        for done, ended in enumerate(outcomes, start=1):
             left = (time.monotonic() - started) / done * (total - done)
             display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
-            results.update()
+            yield ended
 
 
 def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:

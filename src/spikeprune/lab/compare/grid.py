@@ -14,7 +14,7 @@ from spikeprune.lab.flags import merge
 from spikeprune.lab.methods import find
 from spikeprune.lab.paths import RunFolder
 
-__all__ = ["Job", "jobs", "spread"]
+__all__ = ["Job", "job_of", "jobs", "overridden", "spread"]
 
 _OF_THE_GRID = ("sparsity", "seed", "out")
 
@@ -136,23 +136,46 @@ def _job(
     options: tuple[Overrides, Overrides],
     numbers: tuple[float | None, int],
 ) -> Job:
+    values = config.base.to_dict()
+    for layer in options:
+        values = overridden(values, layer)
+    return job_of(values, words, numbers, cells=config.folder.cells)
+
+
+def overridden(values: dict[str, Any], options: Overrides) -> dict[str, Any]:
+    """Return the fields of a run with options put in; dots in their names lead into mappings."""
+    for key, value in options.items():
+        values = merge(values, _nested(key, value))
+    return values
+
+
+def job_of(
+    values: dict[str, Any],
+    words: tuple[str, str],
+    numbers: tuple[float | None, int],
+    *,
+    cells: Path,
+) -> Job:
+    """Return a cell.
+
+    Args:
+        values: fields of its run.
+        words: names of setting and method.
+        numbers: target sparsity and seed.
+        cells: folder of all run folders.
+
+    Raises:
+        ConfigError: fields that make no run.
+    """
     (setting, method), (sparsity, seed) = words, numbers
     target = "" if sparsity is None else f"_{sparsity:g}"
     name = _slug(f"{setting}_{method}{target}_seed{seed}")
-    values = config.base.to_dict()
-    for layer in options:
-        for key, value in layer.items():
-            values = merge(values, _nested(key, value))
-    values |= {"sparsity": sparsity, "seed": seed, "out": str(_path(config, name))}
+    values = values | {"sparsity": sparsity, "seed": seed, "out": str(cells / name)}
     try:
         run = RunConfig.from_dict(values)
     except ConfigError as error:
         raise ConfigError(f"{method} ({setting}): {error}") from error
     return Job(setting, method, sparsity, seed, run)
-
-
-def _path(config: CompareConfig, name: str) -> Path:
-    return config.folder.cells / name
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

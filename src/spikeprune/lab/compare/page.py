@@ -13,14 +13,16 @@ from spikeprune.lab.compare.documents import grid_of_words, numbered
 from spikeprune.lab.compare.facts import FACTS
 from spikeprune.lab.compare.figures import figures
 from spikeprune.lab.compare.result import Comparison
+from spikeprune.lab.compare.table import Row
 from spikeprune.lab.page import asset, script_json, template
 from spikeprune.lab.paths import ComparisonFolder, RunFolder
 from spikeprune.lab.record import read_record
 from spikeprune.lab.wording import amount, duration, percent, points
 
-__all__ = ["render"]
+__all__ = ["CELL_COLUMNS", "DEFINITIONS", "cell_line", "citations_of", "facts_of_cells", "render"]
 
-_DEFINITIONS: tuple[tuple[str, str], ...] = (
+_TERMS = ("Density, sparsity", "SynOps", "Energy", "Training FLOPs")
+DEFINITIONS: tuple[tuple[str, str], ...] = (
     (
         "Drop",
         "Accuracy of the dense net of the same seed minus that of the pruned net, in percentage "
@@ -42,8 +44,8 @@ _DEFINITIONS: tuple[tuple[str, str], ...] = (
         "A contrast named before there were results can carry a claim. All others are hints: of "
         "many, some look large by chance. Holm's correction is made within each of the two kinds.",
     ),
+    *(one for one in references.DEFINITIONS if one[0] in _TERMS),
 )
-_TERMS = ("Density, sparsity", "SynOps", "Energy", "Training FLOPs")
 _STATISTICS = (
     ("Student: The probable error of a mean. Biometrika 6, 1908.", ""),
     (
@@ -52,7 +54,7 @@ _STATISTICS = (
         "",
     ),
 )
-_CELL_COLUMNS = (
+CELL_COLUMNS = (
     *("run", "method", "sparsity", "seed", "test accuracy", "validation accuracy", "drop"),
     *("sparsity reached", "SynOps", "wall time", "code"),
 )
@@ -81,14 +83,14 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
         contrast_columns=pairs[0] if pairs else (),
         contrast_caption=f"Paired differences of {comparison.select} accuracy, a − b",
         figures=drawn,
-        facts=_facts(comparison.cells),
+        facts=facts_of_cells(comparison.cells),
         config=comparison.config,
         files=[_link(path, folder) for path in _files(folder, comparison)],
         prints=[_link(path, folder) for path in prints],
-        cells=[_cell(cell, folder) for cell in comparison.cells],
-        cell_columns=_CELL_COLUMNS,
-        definitions=[*_DEFINITIONS, *(d for d in references.DEFINITIONS if d[0] in _TERMS)],
-        citations=_citations(comparison),
+        cells=[cell_line(cell, folder) for cell in comparison.cells],
+        cell_columns=CELL_COLUMNS,
+        definitions=DEFINITIONS,
+        citations=citations_of(comparison.rows, contrasts=bool(comparison.contrasts)),
         css=Markup(asset("report.css") + asset("compare.css")),
         script=Markup(asset("report.js")),
         plotly=Markup(get_plotlyjs()),
@@ -149,13 +151,15 @@ def _link(path: Path, folder: ComparisonFolder) -> str:
     return quote(os.path.relpath(path, folder.path).replace(os.sep, "/"))
 
 
-def _facts(cells: Iterable[Cell]) -> list[tuple[str, str]]:
+def facts_of_cells(cells: Iterable[Cell]) -> list[tuple[str, str]]:
+    """Return what runs were run on, each fact with all its values."""
     cells = list(cells)
     found = ((fact, sorted({cell.facts[fact] for cell in cells})) for fact in FACTS)
     return [(fact[0].upper() + fact[1:], " | ".join(values)) for fact, values in found if values]
 
 
-def _cell(cell: Cell, folder: ComparisonFolder) -> list[Shown]:
+def cell_line(cell: Cell, folder: ComparisonFolder) -> list[Shown]:
+    """Return a finished run as a line under `CELL_COLUMNS`; its link is relative to `folder`."""
     values, link = cell.values, _link(RunFolder(cell.folder).report, folder)
     return [
         Shown(cell.folder.name, link=link),
@@ -172,8 +176,8 @@ def _cell(cell: Cell, folder: ComparisonFolder) -> list[Shown]:
     ]
 
 
-def _citations(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return what all methods of the table rest on, each source once."""
-    records = (read_record(row.cells[0].folder) for row in comparison.rows)
+def citations_of(rows: Iterable[Row], *, contrasts: bool) -> list[tuple[str, str]]:
+    """Return what all methods of a table rest on, and its contrasts if any, each source once."""
+    records = (read_record(row.cells[0].folder) for row in rows)
     found = [source for record in records for source in references.citations(record)]
-    return list(dict.fromkeys([*found, *(_STATISTICS if comparison.contrasts else ())]))
+    return list(dict.fromkeys([*found, *(_STATISTICS if contrasts else ())]))

@@ -9,11 +9,11 @@ from spikeprune.lab.compare.curves import AXES, Axis, Curve, curves, dense_level
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.paths import ComparisonFolder
 
-__all__ = ["write_prints"]
+__all__ = ["COLOURS", "MARKERS", "save_figure", "write_prints"]
 
 _INCHES = (4.6, 3.2)
-_COLOURS = ("#0a66ad", "#c4560a", "#1d7f4e", "#9b3c8f", "#6b5b00", "#b3283c", "#3f8fa8", "#555555")
-_MARKERS = "osD^XPv*"
+COLOURS = ("#0a66ad", "#c4560a", "#1d7f4e", "#9b3c8f", "#6b5b00", "#b3283c", "#3f8fa8", "#555555")
+MARKERS = "osD^XPv*"
 _KINDS = ("svg", "pdf")
 
 
@@ -33,7 +33,7 @@ def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]
             if found:
                 figure = _drawn(found, dense, axis, comparison.select)
                 paths = [folder.figures / f"accuracy-{axis.key}{tail}.{kind}" for kind in _KINDS]
-                files += [_saved(figure, path) for path in paths]
+                files += [save_figure(figure, path) for path in paths]
     return files
 
 
@@ -56,8 +56,8 @@ def _drawn(found: list[Curve], dense: float | None, axis: Axis, select: str) -> 
             [point.y for point in points],
             xerr=[point.x_std for point in points],
             yerr=[point.y_std for point in points],
-            color=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            marker=MARKERS[number % len(MARKERS)],
             label=curve.method.replace("$", r"\$"),
             **style,
         )
@@ -69,13 +69,18 @@ def _drawn(found: list[Curve], dense: float | None, axis: Axis, select: str) -> 
     return figure
 
 
-def _saved(figure: Any, path: Path) -> Path:
-    """Write whole or not at all, and the same bytes for the same numbers."""
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write a figure as SVG, PDF or PNG, whole or not at all, the same bytes for the same numbers.
+
+    Args:
+        figure: of matplotlib.
+        path: its ending says which.
+    """
     from matplotlib import rc_context
 
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
-    date = {"svg": "Date", "pdf": "CreationDate"}[path.suffix[1:]]
+    date = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}[path.suffix[1:]]
     with rc_context({"svg.hashsalt": "spikeprune"}):  # else the names inside are random
         figure.savefig(draft, metadata={date: None})
     os.replace(draft, path)
