@@ -18,9 +18,15 @@ from contextlib import suppress
 
 import pytest
 
+from spikeprune.lab.account import Cell as Shown
 from spikeprune.lab.analysis import analyze
 from spikeprune.lab.compare import comparison_of_runs, write_results
 from spikeprune.lab.report import write_report
+from spikeprune.lab.reproduce import EXPERIMENTS, Done, Section
+from spikeprune.lab.reproduce.charts import Chart, Level, Series
+from spikeprune.lab.reproduce.documents import Folder
+from spikeprune.lab.reproduce.page import render as render_reproduction
+from spikeprune.lab.reproduce.section import Table
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -364,3 +370,52 @@ def test_a_comparison_draws_fits_and_stays_silent(browser, comparison, width, da
     )
     assert accuracy == sorted(accuracy)
     assert page.value("document.querySelectorAll('#cells tbody th a').length") == 6
+
+
+@pytest.fixture(scope="module")
+def reproduction(fake_run, tmp_path_factory):
+    """A page of two experiments with both forms of charts and a wide table."""
+    root = tmp_path_factory.mktemp("reproduction")
+    runs = [fake_run(seed=seed).write(root / "cells" / f"run-{seed}") for seed in range(2)]
+    for seed, run in enumerate(runs):
+        (run / "config.yaml").write_text(f"data: digits\nmodel: vgg-small\nseed: {seed}\n")
+    cells = comparison_of_runs(runs).cells
+    names = ("criticality", "gradient-regrow", "random-regrow", "granet")
+    series = (
+        Series("baseline", (90.0, 91.0, 88.0, 85.0), (1.0,) * 4),
+        Series("x", (None, 9, 8, 7)),
+    )
+    level = (Level("dense net", 95.0), Level("no regrowth", 80.0))
+    over = Series("train", (10.0, 50.0, 90.0), (1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
+    charts = (
+        Chart("by-name", "By name", "Caption.", "test accuracy, %", series, names, levels=level),
+        Chart("lines", "Over epochs", "Caption.", "accuracy, %", (over,), x="epoch", levels=level),
+    )
+    columns = tuple(f"a long title of column {n}" for n in range(9))
+    table = Table("Many columns", columns, (tuple(Shown(f"{n}.0", n) for n in range(9)),) * 3)
+    done = [
+        Done(EXPERIMENTS["fig2"], Section((table,), charts, ("A note.",)), cells),
+        Done(EXPERIMENTS["cost"], None, (), ("a-run-without-result",)),
+    ]
+    facts = {"scale": "smoke", "summary": "s", "evidence": "e", "command": "c", "seeds": [0, 1]}
+    page = root / "reproduce.html"
+    page.write_text(render_reproduction(done, facts, Folder(root)))
+    return page
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_a_reproduction_draws_fits_and_stays_silent(browser, reproduction, width, dark):
+    page = Page(browser, reproduction, width=width, dark=dark)
+    assert page.complaints() == []
+    assert sum(url.startswith("file:") for url in page.requests()) == 1
+    drawn = page.value(
+        "[...document.querySelectorAll('.plot')].filter(p => p.querySelector('.errorbars path'))"
+        ".map(p => p.dataset.figure)"
+    )
+    assert drawn == ["by-name", "lines"]
+    assert page.value("document.documentElement.scrollWidth") == width
+    assert page.value(
+        "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg')"
+        ".getBoundingClientRect().right <= p.getBoundingClientRect().right + 1)"
+    )
+    assert page.value("document.querySelector('#cost .absent').textContent").endswith("result")

@@ -6,6 +6,7 @@ from spikeprune.commands.compare import COMPARE
 from spikeprune.commands.folders import EVALUATE, REPORT
 from spikeprune.commands.lists import DATA, METHODS, RECIPES
 from spikeprune.commands.plan import PLAN
+from spikeprune.commands.reproduce import REPRODUCE
 from spikeprune.commands.run import RUN
 from spikeprune.commands.search import SEARCH
 
@@ -17,6 +18,7 @@ _ROWS: tuple[Command, ...] = (
     EVALUATE,
     REPORT,
     COMPARE,
+    REPRODUCE,
     ANALYZE,
     SEARCH,
     DATA,

@@ -1,0 +1,202 @@
+"""`spikeprune reproduce`: run what is not finished, measure, and write what there is."""
+
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from spikeprune.errors import ConfigError, RunError
+from spikeprune.lab.compare import CompareConfig, Machine
+from spikeprune.lab.compare.cells import Cell, read_cell
+from spikeprune.lab.compare.drive import run_jobs
+from spikeprune.lab.compare.grid import Job
+from spikeprune.lab.compare.local import at_once
+from spikeprune.lab.compare.preflight import refuse_impossible
+from spikeprune.lab.display import Display, Silent
+from spikeprune.lab.paths import ComparisonFolder, write_text
+from spikeprune.lab.reproduce.documents import Done, Folder, write_experiment
+from spikeprune.lab.reproduce.page import render
+from spikeprune.lab.reproduce.registry import chosen, curved
+from spikeprune.lab.reproduce.scales import Scale, scale_by_name
+from spikeprune.lab.reproduce.section import Experiment, Study
+from spikeprune.lab.reproduce.wants import jobs_of, refuse_changed
+from spikeprune.lab.wording import duration
+
+__all__ = ["Request", "jobs", "reproduce"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be reproduced, at which scale, where.
+
+    Attributes:
+        names: of experiments, or `all`.
+        scale: name of the scale.
+        out: folder; None: `runs/reproduce/SCALE`.
+        seeds: None: the scale's.
+        machine: runs at once, and by whom.
+        threads: CPU threads of a run; None: shared out.
+        data_root: folder with local copies of the data.
+        device: cpu, cuda or auto; None: as the scale's recipes say.
+    """
+
+    names: tuple[str, ...]
+    scale: str = "smoke"
+    out: str | None = None
+    seeds: tuple[int, ...] | None = None
+    machine: Machine = field(default_factory=Machine)
+    threads: int | None = None
+    data_root: str | None = None
+    device: str | None = None
+
+    @property
+    def folder(self) -> Folder:
+        """Where everything goes."""
+        default = Path("runs") / "reproduce" / self.scale
+        return Folder(default if self.out is None else Path(self.out).expanduser())
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for this."""
+        words = ["spikeprune", "reproduce", *self.names, "--scale", self.scale]
+        if self.seeds is not None:
+            words += ["--seeds", str(list(self.seeds))]
+        for name in ("out", "threads", "data_root", "device"):
+            if getattr(self, name) is not None:
+                words += [f"--{name}", str(getattr(self, name))]
+        return shlex.join(words)
+
+
+def jobs(experiments: Sequence[Experiment], request: Request) -> list[Job]:
+    """Return the runs of experiments, each once.
+
+    Raises:
+        ConfigError: no such scale, no seed, or one given twice.
+    """
+    scale, seeds = scale_by_name(request.scale), _seeds(request)
+    common: dict[str, Any] = {"data_root": request.data_root, "threads": request.threads}
+    if request.device is not None:
+        common["device"] = request.device
+    wants = [want for one in experiments for want in one.wants(scale)]
+    cells = request.folder.cells
+    return jobs_of(wants, seeds, cells=cells, common=common, curved=curved(scale))
+
+
+def _seeds(request: Request) -> tuple[int, ...]:
+    seeds = scale_by_name(request.scale).seeds if request.seeds is None else request.seeds
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"expected seeds, each once, as --seeds '[0, 1]'; got {list(seeds)}")
+    return seeds
+
+
+def reproduce(request: Request, display: Display | None = None) -> tuple[Path, list[Done]]:
+    """Run, or go on with, all runs that experiments need, and write what they give.
+
+    A run that several experiments need is run once; finished ones are used again.
+
+    Args:
+        request: what is asked for.
+        display: is told of progress; None shows nothing.
+
+    Returns:
+        The path of the page, and every experiment with what it gave.
+
+    Raises:
+        SpikePruneError: a run is impossible, or the folder holds something else; nothing is
+            written or run then.
+        RunError: runs failed, after all others were run and written. The next call tries again.
+    """
+    display = display or Silent()
+    experiments, scale = chosen(request.names), scale_by_name(request.scale)
+    asked = jobs(experiments, request)
+    folder = request.folder
+    _refuse_foreign(folder)
+    refuse_changed(asked)
+    waiting = [job for job in asked if not job.finished]
+    display.stage("check", f"{len(asked)} runs, {len(asked) - len(waiting)} of them finished")
+    refuse_impossible(waiting)
+    failed = _run(waiting, request, display)
+    done = [_made(one, asked, request, display) for one in experiments]
+    facts = _facts(request, scale)
+    written = [
+        replace(one, files=write_experiment(one, folder, facts)) if one.section else one
+        for one in done
+    ]
+    write_text(folder.page, render(written, facts, folder))
+    if failed:
+        words = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise RunError(
+            f"{len(failed)} of {len(asked)} runs failed ({words}); what the others give is in "
+            f"{folder.page}; the same command tries them again"
+        )
+    return folder.page, written
+
+
+def _refuse_foreign(folder: Folder) -> None:
+    if folder.path.exists() and not folder.path.is_dir():
+        raise RunError(f"{folder.path} is a file; give another --out")
+    if folder.path.is_dir() and any(folder.path.iterdir()) and not folder.cells.is_dir():
+        raise RunError(
+            f"{folder.path} holds files that are not of `spikeprune reproduce`; give an empty or "
+            "new folder as --out"
+        )
+
+
+def _run(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
+    """Run all jobs and return why, by name, of those that failed."""
+    if not waiting:
+        return {}
+    folder = request.folder.path
+    config = CompareConfig(base=waiting[0].config, out=str(folder), machine=request.machine)
+    try:
+        ComparisonFolder(folder).cells.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"expected to write to {folder}, got: {error}; give another folder as --out"
+        ) from error
+    logs = config.folder.log("*").parent
+    count = at_once(config, len(waiting))
+    display.stage("run", f"{len(waiting)} runs, {count} at once; what they print: {logs}")
+    with closing(run_jobs(waiting, config, display)) as outcomes:
+        return {ended.job.name: ended.error for ended in outcomes if ended.error}
+
+
+def _made(experiment: Experiment, asked: Sequence[Job], request: Request, display: Display) -> Done:
+    """Measure an experiment on its finished runs; without all of them it gives nothing."""
+    scale = scale_by_name(request.scale)
+    keys = {want.key for want in experiment.wants(scale)}
+    own = [job for job in asked if (job.setting, job.method, job.sparsity) in keys]
+    cells: list[Cell] = [read_cell(job) for job in own if job.finished]
+    missing = [job.name for job in own if not job.finished]
+    if missing:
+        return Done(experiment, None, cells, missing)
+    started = time.monotonic()
+    study = Study(
+        scale,
+        cells,
+        request.folder.measured,
+        data_root=request.data_root,
+        device=request.device,
+    )
+    section = experiment.measure(study)
+    trained = duration(sum(cell.values["wall_seconds"] or 0.0 for cell in cells))
+    display.message(
+        f"{experiment.name}: {len(cells)} runs, {trained} of training; measured in "
+        f"{duration(time.monotonic() - started)}"
+    )
+    return Done(experiment, section, cells)
+
+
+def _facts(request: Request, scale: Scale) -> dict[str, Any]:
+    return {
+        "scale": scale.name,
+        "summary": scale.summary,
+        "evidence": scale.evidence,
+        "command": request.command,
+        "seeds": list(_seeds(request)),
+        "cores": os.cpu_count(),
+    }

@@ -1,0 +1,145 @@
+"""Every figure and table by name: adding one is a row."""
+
+from collections.abc import Sequence
+
+from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.lab.reproduce import entropy, features, paper, regrowth, tables
+from spikeprune.lab.reproduce.scales import Scale
+from spikeprune.lab.reproduce.section import Experiment
+from spikeprune.lab.reproduce.wants import Key
+
+__all__ = ["ALL", "EXPERIMENTS", "chosen", "curved"]
+
+ALL = "all"
+_NUMBERS = "Its numbers: not available."
+_HEADLINE = paper.saved(paper.PRUNING_EPOCHS, paper.imp_epochs(max(paper.ROUNDS.values())))
+
+_ROWS = (
+    Experiment(
+        "fig2",
+        "Figure 2: what regrowth goes by",
+        (
+            "Regrowth by criticality, by gradient, at random and GraNet; the dense net and pruning "
+            "without regrowth as lines; VGG16 and ResNet19, CIFAR-100, 90 % (by its caption).",
+            _NUMBERS,
+        ),
+        regrowth.wants_fig2,
+        regrowth.fig2,
+    ),
+    Experiment(
+        "fig3a",
+        "Figure 3a: the curve that criticality is measured with",
+        (
+            "Dense net, baseline and the method under several surrogate functions; VGG16, "
+            "CIFAR-100 (by its caption). Which functions: not available.",
+            _NUMBERS,
+        ),
+        regrowth.wants_fig3a,
+        regrowth.fig3a,
+    ),
+    Experiment(
+        "fig3b",
+        "Figure 3b: importance of the channels that only one net kept",
+        (
+            "Mean importance (|γ|, min-max over the net) of the channels that only one of two "
+            "pruned nets kept, after fine-tuning.",
+            _NUMBERS,
+        ),
+        features.wants_fig3b,
+        features.fig3b,
+    ),
+    Experiment(
+        "fig4",
+        "Figure 4: features and training curves",
+        (
+            "Intra-cluster variance of last-layer spike counts, cosine of class means between "
+            "training and test set, accuracy curves; VGG16 unstructured and ResNet19 structured.",
+            _NUMBERS,
+        ),
+        features.wants_fig4,
+        features.fig4,
+        curves=True,
+    ),
+    Experiment(
+        "fig5",
+        "Figure 5: features by class",
+        ("The quantities of figure 4 class by class.", _NUMBERS),
+        features.wants_fig4,
+        features.fig5,
+        curves=True,
+    ),
+    Experiment(
+        "fig6",
+        "Figure 6: survival of regrown weights, and the share r",
+        (
+            "The figure was not seen. By the released scripts it probably shows the survival of "
+            "regrown weights and the effect of r.",
+            _NUMBERS,
+        ),
+        regrowth.wants_fig6,
+        regrowth.fig6,
+    ),
+    Experiment(
+        "table-unstructured",
+        "Table: pruning of weights",
+        (
+            "One table is known: CIFAR-100, ResNet19, about 95 %; it stands beside ours below. "
+            "Whether its accuracies include fine-tuning epochs, and all other tables: not "
+            "available.",
+        ),
+        tables.wants_unstructured,
+        tables.table_unstructured,
+    ),
+    Experiment(
+        "table-structured",
+        "Table: pruning of channels",
+        ("Parameters, operations and accuracy by method and share of channels.", _NUMBERS),
+        tables.wants_structured,
+        tables.table_structured,
+    ),
+    Experiment(
+        "cost",
+        "Pruning cost",
+        (
+            f"“Up to 95.26 % less” pruning cost (abstract). 1 − {paper.PRUNING_EPOCHS}/"
+            f"{paper.imp_epochs(max(paper.ROUNDS.values()))} epochs gives {100 * _HEADLINE:.2f} %: "
+            "its pruning epochs alone, against all of IMP's.",
+        ),
+        tables.wants_cost,
+        tables.cost,
+    ),
+    Experiment(
+        "entropy",
+        "Is criticality about entropy?",
+        (
+            "The abstract explains criticality by the maximum of feature information entropy. The "
+            "derivation, and numbers: not available.",
+        ),
+        entropy.wants_entropy,
+        entropy.entropy,
+    ),
+)
+
+EXPERIMENTS: dict[str, Experiment] = {row.name: row for row in _ROWS}
+"""Every experiment by name."""
+
+
+def chosen(names: Sequence[str]) -> list[Experiment]:
+    """Return experiments by name, each once and in the order of the registry; `all`: all of them.
+
+    Raises:
+        ConfigError: No name, or one that does not exist.
+    """
+    if not names:
+        raise ConfigError(f"nothing to reproduce; give {ALL}, or some of: {', '.join(EXPERIMENTS)}")
+    for name in names:
+        if name not in (ALL, *EXPERIMENTS):
+            raise unknown_name("experiment", name, (ALL, *EXPERIMENTS))
+    return [one for one in EXPERIMENTS.values() if ALL in names or one.name in names]
+
+
+def curved(scale: Scale) -> frozenset[Key]:
+    """Return the runs that record the accuracies of every epoch, whoever else needs them."""
+    return frozenset(
+        want.key for one in EXPERIMENTS.values() if one.curves for want in one.wants(scale)
+    )

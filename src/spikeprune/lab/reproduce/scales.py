@@ -1,0 +1,190 @@
+"""At which scale an experiment is run: nets, data, training, sparsities, seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikeprune.errors import unknown_name
+from spikeprune.lab.recipes import read_recipe
+
+__all__ = ["SCALES", "Scale", "Setting", "scale_by_name"]
+
+Overrides = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Net, data and training that all methods of a table share.
+
+    Attributes:
+        name: for tables and folders.
+        recipe: a shipped recipe.
+        options: fields of a run that replace the recipe's, whole.
+    """
+
+    name: str
+    recipe: str
+    options: Overrides = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Fields of a run; method, sparsity and seed do not count."""
+        return {**read_recipe(self.recipe), **self.options}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of all experiments.
+
+    Attributes:
+        name: of the scale.
+        summary: what it takes, in a line.
+        evidence: how far its numbers may be trusted.
+        weights: the two settings of figure 2; the first is that of figures 3a, 4, 5 and 6.
+        channels: settings of channel pruning; the last is that of figures 3b, 4 and 5.
+        tables: settings of the table of weight pruning; the first is that of the cost.
+        target: sparsity of the figures.
+        sparsities: of the table of weight pruning and of the cost.
+        share: channels to remove in the figures, by the position in `channels`.
+        shares: channels to remove in the table.
+        fractions: regrowth shares r of figure 6.
+        imp: options of iterative magnitude pruning.
+        imp_round: epochs of one of its rounds at its own budget; its own work has 300, where the
+            paper has 500 epochs in all.
+        seeds: if no others are asked for.
+        samples: nets are run on at most so many of training and test set.
+    """
+
+    name: str
+    summary: str
+    evidence: str
+    weights: tuple[Setting, Setting]
+    channels: tuple[Setting, ...]
+    tables: tuple[Setting, ...]
+    target: float
+    sparsities: tuple[float, ...]
+    share: float
+    shares: tuple[float, ...]
+    fractions: tuple[float, ...]
+    imp: Overrides
+    imp_round: int
+    seeds: tuple[int, ...]
+    samples: int
+
+
+_DIGITS: dict[str, Any] = {
+    "every": 20,
+    "epochs": {"prune": 4, "finetune": 2},
+    "optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 1e-4, "schedule": "cosine"},
+}
+_SMOKE_VGG = Setting("digits, vgg-small", "smoke", _DIGITS)
+_SMOKE = Scale(
+    "smoke",
+    "scikit-learn's digits, two tiny nets, one seed; minutes on 2 cores",
+    "Smoke: shows that it runs, no evidence.",
+    weights=(
+        _SMOKE_VGG,
+        Setting(
+            "digits, resnet19-pre of width 1 in 16",
+            "smoke",
+            _DIGITS
+            | {"model": "resnet19-pre", "model_args": {"width": 0.0625}, "time_steps": 2}
+            | {"epochs": {"prune": 3, "finetune": 1}},
+        ),
+    ),
+    channels=(
+        Setting(
+            "digits, vgg-small, channels",
+            "smoke",
+            _DIGITS
+            | {"granularity": "channel", "loss": "per-step", "every": None}
+            | {"criticality": {"score_on": "train-set"}, "channels": {"floor": 2, "l1": 1e-4}},
+        ),
+    ),
+    tables=(_SMOKE_VGG,),
+    target=0.9,
+    sparsities=(0.9, 0.95),
+    share=0.5,
+    shares=(0.5,),
+    fractions=(0.05, 0.2, 0.5),
+    imp={"imp.share": 0.5},
+    imp_round=4,
+    seeds=(0,),
+    samples=1000,
+)
+
+_NARROW: dict[str, Any] = {
+    **{"model": "resnet19-pre", "model_args": {"width": 0.125}},
+    **{"time_steps": 2, "limit": 10_000, "every": None},
+}
+_CPU_VGG = Setting("CIFAR-10, vgg-small", "cifar10-weights")
+_CPU = Scale(
+    "cpu",
+    "CIFAR-10 and Fashion-MNIST, small nets, three seeds; hours on 2 cores",
+    "Small nets and short trainings: exploratory, and no repetition of the paper's settings.",
+    weights=(
+        _CPU_VGG,
+        Setting(
+            "CIFAR-10, resnet19-pre of width 1 in 8",
+            "cifar10-weights",
+            _NARROW,
+        ),
+    ),
+    channels=(
+        Setting("CIFAR-10, vgg-small, channels", "cifar10-channels"),
+        Setting(
+            "CIFAR-10, resnet19-pre of width 1 in 8, channels",
+            "cifar10-channels",
+            _NARROW | {"channels": {"budget": "channels", "floor": 2, "l1": 1e-4}},
+        ),
+    ),
+    tables=(
+        _CPU_VGG,
+        Setting("Fashion-MNIST, vgg-small", "demo", {"epochs": {"prune": 5, "finetune": 3}}),
+    ),
+    target=0.9,
+    sparsities=(0.9, 0.95),
+    share=0.5,
+    shares=(0.5, 0.7),
+    fractions=(0.05, 0.1, 0.2, 0.5),
+    imp={"imp.share": 0.5},
+    imp_round=5,
+    seeds=(0, 1, 2),
+    samples=10_000,
+)
+
+_PAPER_RESNET = Setting("CIFAR-100, ResNet19", "paper-resnet19-weights")
+_PAPER = Scale(
+    "paper",
+    "CIFAR-100, VGG16 and ResNet19, T 5, 500 epochs, three seeds; needs a GPU, and weeks on one",
+    "The settings of the released scripts; a tenth of the training set is held out here.",
+    weights=(Setting("CIFAR-100, VGG16", "paper-vgg16-weights"), _PAPER_RESNET),
+    channels=(
+        Setting("CIFAR-100, VGG16, channels", "paper-vgg16-channels"),
+        Setting("CIFAR-100, ResNet19, channels", "paper-resnet19-channels"),
+    ),
+    tables=(_PAPER_RESNET,),
+    target=0.9,
+    sparsities=(0.9, 0.9569, 0.9813),
+    share=0.658,
+    shares=(0.658,),
+    fractions=(0.05, 0.1, 0.2, 0.5),
+    imp={},
+    imp_round=300,
+    seeds=(0, 1, 2),
+    samples=10_000,
+)
+
+SCALES: dict[str, Scale] = {scale.name: scale for scale in (_SMOKE, _CPU, _PAPER)}
+"""Every scale by name, the smallest first."""
+
+
+def scale_by_name(name: str) -> Scale:
+    """Return a scale.
+
+    Raises:
+        ConfigError: No such scale; the valid ones are listed.
+    """
+    if name not in SCALES:
+        raise unknown_name("scale", name, SCALES)
+    return SCALES[name]
