@@ -102,11 +102,7 @@ def large_event(million):
     live = {n: torch.rand(shape, generator=generator) < 0.5 for n in named}
     scores = {n: torch.rand(shape[0], 1, generator=generator) for n in named}
     options = PruneOptions(sparsity=0.9)
-    peak = peak_above(
-        lambda: prune_weights(
-            named, live, scores, density=0.3, options=options, generator=generator
-        )
-    )
+    peak = peak_above(lambda: prune_weights(named, live, scores, density=0.3, options=options))
     print(peak, sum(w.nbytes for w in named.values()))
 
 

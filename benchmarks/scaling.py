@@ -65,9 +65,7 @@ def _event(weights):
         n: torch.rand(len(w), *[1] * (w.ndim - 1), generator=generator) for n, w in weights.items()
     }
     options = PruneOptions(sparsity=0.9)
-    return lambda: prune_weights(
-        weights, live, scores, density=0.3, options=options, generator=generator
-    )
+    return lambda: prune_weights(weights, live, scores, density=0.3, options=options)
 
 
 def scaling(*, quick: bool) -> list[dict[str, float | str]]:

@@ -28,6 +28,33 @@ def test_quick_benchmarks_print_ratios_and_write_json(group, tmp_path):
         assert f"{row['measured']:.3f}" in done.stdout
 
 
+def test_scaling_is_measured_and_drawn(tmp_path):
+    points, plot = tmp_path / "points.json", tmp_path / "scaling.png"
+    options = ["--quick", "--json", str(points), "--plot", str(plot)]
+    command = [sys.executable, "-m", "benchmarks.scaling", *options]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(points.read_text())
+    assert {"time steps T", "batch", "prunable layers"} < {point["axis"] for point in found}
+    assert all(point["ours"] > 0 and point["event"] > 0 for point in found)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_profile_shares_out_the_whole_step(tmp_path):
+    target = tmp_path / "profile.json"
+    command = [sys.executable, "-m", "benchmarks.profile", "--quick", "--json", str(target)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for columns in json.loads(target.read_text())["shares"].values():
+        for shares in columns.values():
+            assert sum(shares.values()) == pytest.approx(1)
+            assert {"convolution, forward", "convolution, backward"} <= shares.keys()
+
+
 def test_precision_is_compared_seed_by_seed_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
     options = ["--recipe", "smoke", "--limit", "60", "--epochs", "1", "--seeds", "2"]
