@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spikeprune"
-ADAPTERS = ("adapters.base", "adapters.hoist")  # these name no framework
+ADAPTERS = ("adapters.base", "adapters.fusing", "adapters.hoist")  # these name no framework
 ALLOWED = {
     "science": {"science"},
     "adapters": {"adapters"},

@@ -12,7 +12,8 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters import compiled, kernels, multistep
-from spikeprune.adapters.base import adapter_for, fuse, unfuse
+from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.fusing import fuse, unfuse
 from spikeprune.adapters.membrane import Dynamics
 from spikeprune.adapters.multistep import run
 from spikeprune.adapters.slopes import CLOSED_FORMS, autograd_slope

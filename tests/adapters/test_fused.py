@@ -14,7 +14,8 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters import base, blocks, fused
-from spikeprune.adapters.base import adapter_for, fuse, unfuse
+from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.fusing import fuse, unfuse
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.wiring import trace

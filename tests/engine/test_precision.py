@@ -8,7 +8,8 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from spikeprune.adapters.base import fuse, spiking_neurons
+from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.fusing import fuse
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.compact import cut
 from spikeprune.engine.observe import Observer

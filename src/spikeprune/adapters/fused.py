@@ -14,8 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Inference, Sink
+from spikeprune.adapters.base import Sink
 from spikeprune.adapters.describe import describe
+from spikeprune.adapters.fusing import Inference
 from spikeprune.adapters.instruments import first_input
 from spikeprune.adapters.membrane import Dynamics
 from spikeprune.adapters.multistep import run

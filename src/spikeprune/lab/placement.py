@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import fuse, spiking_neurons
+from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.fusing import fuse
 from spikeprune.adapters.hoist import hoist, unhoist
 from spikeprune.engine.count import counting
 from spikeprune.engine.modes import evaluating

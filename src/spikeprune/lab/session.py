@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
-from spikeprune.adapters.base import cannot_compile, fuse
+from spikeprune.adapters.fusing import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate
