@@ -43,7 +43,7 @@ unit: install
 	  --cov --cov-report=term
 
 benchmark: install
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json docs/benchmarks.json
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -55,6 +55,15 @@ def test_a_profile_shares_out_the_whole_step(tmp_path):
             assert {"convolution, forward", "convolution, backward"} <= shares.keys()
 
 
+def test_the_page_is_made_of_the_raw_results(monkeypatch):
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(root)
+    page = importlib.import_module("benchmarks.page").page()
+    assert page == (root / "docs" / "benchmarks.md").read_text()
+    rows = json.loads((root / "docs" / "benchmarks.json").read_text())["rows"]
+    assert all(f"{row['measured']:.3f}" in page for row in rows)
+
+
 def test_precision_is_compared_seed_by_seed_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
     options = ["--recipe", "smoke", "--limit", "60", "--epochs", "1", "--seeds", "2"]
