@@ -18,7 +18,7 @@ from spikeprune.engine import upkeep
 from spikeprune.engine.evaluate import latencies
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import score_loader
-from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.options import ChannelOptions, PruneOptions
 from spikeprune.engine.weight_pruning import prune_weights
 
 TIME_STEPS = 4
@@ -171,7 +171,7 @@ def scoring(width, size, rounds, *, bf16):
 
 
 def cut_net(width, sparsity, goal):
-    """Cut the same share of all layers, up to chance, and measure as a run does."""
+    """Cut about the same share of all layers, in multiples of 16; measure as a run does."""
     x, _ = batch(1)
     model = net(width)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
@@ -185,6 +185,7 @@ def cut_net(width, sparsity, goal):
         saliency="random",
         regrow="none",
         sparsity=sparsity,
+        channels=ChannelOptions(round_to=max(1, int(16 * width))),
     )
     dense = copy.deepcopy(model).eval()
     training_step(model, optimizer, *batch(2), pruner)
