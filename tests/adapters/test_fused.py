@@ -13,7 +13,7 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import base, blocks, fused
+from spikeprune.adapters import blocks, fused, fusing
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.fusing import fuse, unfuse
 from spikeprune.engine.forward import forward, loss_by_name
@@ -602,7 +602,7 @@ def test_an_adapter_without_fused_forms_says_so(monkeypatch):
         def opaque(self, module):
             return False
 
-    monkeypatch.setattr(base, "adapters", lambda: (Foreign(),))
+    monkeypatch.setattr(fusing, "adapters", lambda: (Foreign(),))
     report = fuse(nn.Sequential(nn.ReLU(), nn.Linear(1, 1)))
     assert report.fused == ()
     assert report.left == {"0": "neurons of foreign have no fused form"}
