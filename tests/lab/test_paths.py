@@ -119,3 +119,14 @@ def test_keep_rows_drops_what_a_restart_repeats(tmp_path):
     assert read_rows(path) == [{"n": 0}, {"n": 1}]
     keep_rows(path, 5)
     assert len(read_rows(path)) == 2
+
+
+def test_a_file_that_somebody_holds_is_not_exchanged(tmp_path):
+    path = tmp_path / "config.yaml"
+    write_text(path, "first", replace=False)
+    inode = path.stat().st_ino
+    write_text(path, "second", replace=False)
+    assert (path.read_text(), path.stat().st_ino) == ("first", inode)
+    write_text(path, "third")
+    assert path.read_text() == "third"
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]

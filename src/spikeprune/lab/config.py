@@ -225,9 +225,9 @@ class RunConfig:
         """
         return build(cls, values)
 
-    def save(self, path: Path) -> None:
-        """Write all fields as YAML."""
-        write_text(path, dump_yaml(self.to_dict()))
+    def save(self, path: Path, *, replace: bool = True) -> None:
+        """Write all fields as YAML; without `replace`, only where there is no file."""
+        write_text(path, dump_yaml(self.to_dict()), replace=replace)
 
     @classmethod
     def load(cls, path: Path) -> Self:

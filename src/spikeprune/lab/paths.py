@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,13 +25,20 @@ __all__ = [
 ]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a crash leaves the old content."""
+def write_text(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file whole or not at all: a crash leaves the old content.
+
+    Without `replace` a file that is there stays, the very file: another process may hold it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        if not replace:
+            with suppress(OSError):  # it is there, or this file system has no links
+                os.link(draft, path)
+        if replace or not path.exists():
+            os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 

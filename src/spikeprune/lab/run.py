@@ -83,11 +83,12 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         by_main(lambda: _claim(session, folder))
         agree(lambda: _see(folder))
         with _held(folder.config, lambda: _refuse_second(folder)):
-            dense = _dense(session, folder, display)
-            if resolve(config).prunes:
-                _prune_and_measure(session, folder, dense, display)
-            else:
-                by_main(lambda: _finish_dense(session, folder, dense))
+            if not by_main(folder.metrics.is_file):  # another process may just have finished it
+                dense = _dense(session, folder, display)
+                if resolve(config).prunes:
+                    _prune_and_measure(session, folder, dense, display)
+                else:
+                    by_main(lambda: _finish_dense(session, folder, dense))
     display.stage("report")
     return by_main(lambda: write_report(folder.path))
 
@@ -137,8 +138,7 @@ def _claim(session: Session, folder: RunFolder) -> None:
     shared = _shared(session, folder)
     try:
         for path in (folder.config, shared.config):
-            if not path.is_file():
-                session.config.save(path)
+            session.config.save(path, replace=False)  # it is the lock, too: never exchanged
     except OSError as error:
         raise RunError(
             f"expected to write to {folder.path} and {shared.path.parent}, got: {error}; give a "

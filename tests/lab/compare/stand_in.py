@@ -18,8 +18,7 @@ from spikeprune.lab.locks import held
 def run(config, *, display):
     folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "config.yaml").is_file():
-        config.save(folder / "config.yaml")
+    config.save(folder / "config.yaml", replace=False)
     display.message(f"seed {config.seed} with {os.environ['OMP_NUM_THREADS']} threads")
     act(config.seed, folder)
     return folder / "report.html"
