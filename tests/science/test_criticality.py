@@ -15,6 +15,7 @@ from spikeprune.science.criticality import (
     charge,
     compute,
     merge,
+    per_channel,
     pool,
     rank_in_layer,
 )
@@ -216,3 +217,21 @@ def test_blocks_of_samples_change_nothing(shape, layout_of, dtype, monkeypatch):
     assert torch.equal(whole[1], parts[1])
     torch.testing.assert_close(whole[0], curve(x.to(whole[0].dtype)).sum(0))
     assert torch.equal(whole[1], (x >= 0).sum((0, 1, *range(3, x.ndim))))
+
+
+@pytest.mark.parametrize("space", [(1, 1), (1, 2), (3, 3), (4, 5), (2, 3, 2)])
+def test_the_maximum_over_space_is_the_same_in_every_memory_format(space):
+    x = potentials(0, 1, 3, 5, space, torch.float32)[0]
+    last = x.movedim(1, -1).contiguous().movedim(-1, 1)
+    assert last.stride(1) == 1
+    assert torch.equal(pool(last, 1), x.flatten(2).amax(2).sum(0))
+    last[1, 2] = torch.nan
+    assert pool(last, 1).isnan().tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("space", [(), (4,), (3, 2)])
+def test_spikes_are_counted_per_channel(space):
+    fired = torch.randint(5, (6, 3, *space), generator=torch.Generator().manual_seed(0))
+    counts = per_channel(fired.float())
+    assert counts.dtype == torch.int64
+    assert torch.equal(counts, fired.transpose(0, 1).flatten(1).sum(1))

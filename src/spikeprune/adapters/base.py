@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,6 +22,8 @@ from spikeprune.errors import ModelError
 __all__ = [
     "Adapter",
     "ClosedForms",
+    "Fold",
+    "FoldingSink",
     "SelfObserving",
     "Sink",
     "adapter_for",
@@ -33,6 +35,34 @@ __all__ = [
 Sink = Callable[[Tensor], None]
 """Takes potentials relative to threshold, `x = H - V_th`, charged and before reset, detached, as
 `[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""
+
+
+class Fold(NamedTuple):
+    """What a sink takes in place of all potentials of a forward: sums over its time steps.
+
+    Attributes:
+        curve: g, of elementwise operations that a compiler can trace; the same object for the same
+            function, since a kernel is made for each.
+        time: 'mean' for the sum of g(x) over the steps, 'max' for its maximum.
+        take: takes that, `[B, C, *space]`, and how often each neuron fired, likewise.
+    """
+
+    curve: Callable[[Tensor], Tensor]
+    time: str
+    take: Callable[[Tensor, Tensor], None]
+
+
+@runtime_checkable
+class FoldingSink(Protocol):
+    """A sink that a fused neuron may tell of folded potentials, which it makes in passing."""
+
+    def __call__(self, potentials: Tensor) -> None:
+        """Take potentials, as any sink does."""
+        ...
+
+    def fold(self, steps: int) -> Fold | None:
+        """Return what to fold a forward of so many steps into; None: it wants the potentials."""
+        ...
 
 
 @runtime_checkable

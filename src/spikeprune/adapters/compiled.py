@@ -11,7 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.base import Sink
+from spikeprune.adapters.base import Fold, FoldingSink, Sink
 from spikeprune.adapters.blocks import Frame
 from spikeprune.adapters.instruments import first_derivatives_only
 from spikeprune.adapters.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
@@ -85,13 +85,24 @@ def _forward(
     frame: Frame, inputs: tuple[Tensor, Tensor], dynamics: Dynamics, sinks: tuple[Sink, ...]
 ) -> tuple[Tensor, Tensor]:
     any_gradient = dynamics._replace(slope=_NO_SLOPE, detach_reset=True)
-    kind = Forward(_form(frame, inputs, any_gradient), observed=bool(sinks))
-    spikes, last, *above = kernel(kind)(*inputs, constants(dynamics))
-    if sinks:
-        potentials = frame.sequence(above[0])
+    form, fold = _form(frame, inputs, any_gradient), _fold(sinks, frame.shape[0])
+    folded = None if fold is None else (fold.curve, fold.time)
+    kind = Forward(form, observed=bool(sinks) and fold is None, folded=folded)
+    spikes, last, *seen = kernel(kind)(*inputs, constants(dynamics))
+    if fold is not None:
+        fold.take(*map(frame.step, seen))
+    elif sinks:
+        potentials = frame.sequence(*seen)
         for sink in sinks:
             sink(potentials)
     return frame.sequence(spikes), frame.step(last)
+
+
+def _fold(sinks: tuple[Sink, ...], steps: int) -> Fold | None:
+    """Return what the potentials can be folded into: where one sink alone is told."""
+    if len(sinks) == 1 and isinstance(sinks[0], FoldingSink):
+        return sinks[0].fold(steps)
+    return None
 
 
 def _backward(

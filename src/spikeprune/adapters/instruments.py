@@ -7,7 +7,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import SelfObserving, Sink
+from spikeprune.adapters.base import Fold, FoldingSink, SelfObserving, Sink
 from spikeprune.errors import ModelError, ObservationError
 
 __all__ = [
@@ -39,7 +39,7 @@ class Recorder:
         """Start a forward whose input is `[T, B, C, *space]`."""
         self._shape, self._seen = tuple(shape), 0
 
-    def take(self, u: Tensor) -> None:
+    def __call__(self, u: Tensor) -> None:
         """Bring the potentials of one step, or of several, into shape and pass them on.
 
         Raises:
@@ -59,6 +59,19 @@ class Recorder:
         x = u.detach().reshape(-1, *slab)
         self._seen += len(x)
         self._sink(x)
+
+    def fold(self, steps: int) -> Fold | None:
+        """Pass on what the sink would have a forward of so many steps folded into."""
+        fold = self._sink.fold(steps) if isinstance(self._sink, FoldingSink) else None
+        if fold is None or steps != self._shape[0]:
+            return None
+        slab = self._shape[1:]
+
+        def take(total: Tensor, fired: Tensor) -> None:
+            self._seen += steps
+            fold.take(total.reshape(slab), fired.reshape(slab))
+
+        return fold._replace(take=take)
 
     def end(self) -> None:
         """Close the forward.
@@ -103,7 +116,7 @@ def self_recording(
         stack.callback(before_handle.remove)
         after_handle = module.register_forward_hook(after)
         stack.callback(after_handle.remove)
-        stack.enter_context(cast(SelfObserving, module).observe_potential(recorder.take))
+        stack.enter_context(cast(SelfObserving, module).observe_potential(recorder))
         yield
 
 

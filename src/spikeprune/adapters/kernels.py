@@ -88,24 +88,33 @@ class Form(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """A kernel from input, V_0 and constants to spikes `[T, N]`, V_T and, if observed, H - V_th.
+    """A kernel from input, V_0 and constants to spikes `[T, N]`, V_T, and what is observed.
 
     Attributes:
         form: of the neuron.
-        observed: whether somebody wants the potentials.
+        observed: whether somebody wants the potentials, x = H - V_th `[T, N]`.
+        folded: what they are folded into instead: the sum or maximum over time of g(x), and the
+            number of spikes, `[N]` each in float32. It is `Fold.curve` and `Fold.time`.
     """
 
     form: Form
     observed: bool
+    folded: tuple[Callable[[Tensor], Tensor], str] | None = None
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Compute it with one operation at a time."""
         potentials, charged, spikes = self.form.run(*inputs)
-        outputs = torch.stack(spikes), potentials[-1]
-        if not self.observed:
-            return outputs
+        outputs: tuple[Tensor, ...] = torch.stack(spikes), potentials[-1]
         threshold = self.form.bound(inputs[2]).threshold
-        return *outputs, torch.stack([h - threshold for h in charged])
+        if self.observed:
+            outputs = *outputs, torch.stack([h - threshold for h in charged])
+        if self.folded is not None:
+            curve, time = self.folded
+            combine = torch.add if time == "mean" else torch.maximum
+            total = functools.reduce(combine, [curve(h - threshold) for h in charged])
+            fired = functools.reduce(torch.add, [spike.float() for spike in spikes])
+            outputs = *outputs, total, fired
+        return outputs
 
     def examples(self) -> tuple[Tensor, ...]:
         """Return inputs to trace with."""

@@ -30,7 +30,8 @@ def run(
         state: V_0 as `[B, *]` in the dtype of the potentials, or one number for all.
         dynamics: of the neuron.
         weight: w of a PLIF, 0-dimensional, for its gradient; its value is in `dynamics`.
-        sinks: each takes all H_t - V_th in one call, `[T, B, *]`, and must not change it.
+        sinks: each takes all H_t - V_th in one call, `[T, B, *]`, and must not change it. One
+            alone may be a `FoldingSink`, which the compiled body tells of sums over time.
         compiled: whether to take the compiled body where it serves, see `compiled.serves`.
 
     Returns:

@@ -258,7 +258,7 @@ def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
         if called is not module:  # a copy that was made meanwhile took the hook along
             return
         recorder.begin(_sequence_shape(module, tools.first_input(args, kwargs)))
-        replay(module, recorder.take, args, kwargs)
+        replay(module, recorder, args, kwargs)
         recorder.end()
 
     handle = module.register_forward_pre_hook(before, with_kwargs=True)

@@ -9,7 +9,7 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, ClosedForms, adapter_for, spiking_neurons
+from spikeprune.adapters.base import Adapter, ClosedForms, Fold, adapter_for, spiking_neurons
 from spikeprune.engine.modes import evaluating
 from spikeprune.engine.ranks import agree, settle_buffers_, sum_over_ranks
 from spikeprune.engine.tally import ChannelStats, Tally
@@ -81,11 +81,11 @@ class Observer:
         self.disarm()
         with ExitStack() as stack:
             for name, neuron in self._neurons.items():
-                tally = self._tally(
-                    name, self._curve(name, neuron), threshold=self._thresholds[name]
-                )
+                curve, traceable = self._curve(name, neuron)
+                threshold = self._thresholds[name]
+                tally = self._tally(name, curve, traceable=traceable, threshold=threshold)
                 self._tallies[name] = tally
-                sink = self._filtered(neuron, tally.take)
+                sink = _InMode(neuron, tally, train=self._train)
                 stack.enter_context(self._adapter.observe(neuron, sink, tally.reset))
             self._stack = stack.pop_all()
         self.armed = True
@@ -159,17 +159,26 @@ class Observer:
     ) -> None:
         self.disarm()
 
-    def _filtered(
-        self, neuron: nn.Module, take: Callable[[Tensor], None]
-    ) -> Callable[[Tensor], None]:
-        def sink(x: Tensor) -> None:
-            if neuron.training is self._train:
-                take(x)
 
-        return sink
+@final
+class _InMode:
+    """The `FoldingSink` of a tally; it leaves out forwards in the other mode."""
+
+    def __init__(self, neuron: nn.Module, tally: Tally, *, train: bool) -> None:
+        self._neuron, self._tally, self._train = neuron, tally, train
+
+    def __call__(self, potentials: Tensor) -> None:
+        if self._neuron.training is self._train:
+            self._tally.take(potentials)
+
+    def fold(self, steps: int) -> Fold | None:
+        return self._tally.fold(steps) if self._neuron.training is self._train else None
 
 
-def _curve(adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value: str) -> Curve:
+def _curve(
+    adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value: str
+) -> tuple[Curve, bool]:
+    """Return g, and whether a kernel may be made of it."""
     closed = None
     if curve == "model" and value == "derivative" and isinstance(adapter, ClosedForms):
         closed = adapter.derivative(neuron)
@@ -186,7 +195,7 @@ def _curve(adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value:
             check_peaked(found)
         except ConfigError as error:
             raise ConfigError(f"neuron {name!r}: {error}") from error
-    return found
+    return found, curve != "model" or closed is not None
 
 
 def score_loader(

@@ -8,9 +8,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from spikeprune.adapters.base import Fold
 from spikeprune.engine.moments import Moments, MomentSums, moments_of
 from spikeprune.errors import ObservationError
-from spikeprune.science.criticality import ChannelSum, add, charge, compute, pool
+from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
 from spikeprune.science.surrogate import Curve
 
 __all__ = ["ChannelStats", "Tally"]
@@ -48,6 +49,7 @@ class Tally:
     Args:
         name: of the neuron, for messages.
         curve: `g`.
+        traceable: whether a kernel may be made of `curve`, see `adapters.base.Fold`.
         time_steps: T.
         space: 'max' or 'mean'.
         time: 'mean' or 'max'.
@@ -59,13 +61,15 @@ class Tally:
         name: str,
         curve: Curve,
         *,
+        traceable: bool = False,
         time_steps: int,
         space: str,
         time: str,
         threshold: float | None = None,
     ) -> None:
         self.total = 0  # steps recorded since the start
-        self._name, self._curve, self._time_steps = name, curve, time_steps
+        self._name, self._curve, self._traceable = name, curve, traceable
+        self._time_steps = time_steps
         self._space, self._time = space, time
         self._since_reset = 0
         self._partial: Tensor | None = None
@@ -94,12 +98,32 @@ class Tally:
             self._moments.take(x)
         for part in _split(x, self._time_steps, self._charged):
             self._partial, fired = charge(self._partial, part, self._curve, self._time)
-            self._fired = fired if self._fired is None else self._fired.to(fired.device) + fired
+            self._count(fired)
             self._charged += len(part)
             if self._charged == self._time_steps:
                 self._close(part.shape[1])
         self.total += len(x)
         self._since_reset += len(x)
+
+    def fold(self, steps: int) -> Fold | None:
+        """Return what a forward of so many steps may be folded into: where it is one sequence."""
+        whole = steps == self._time_steps and not self._charged
+        if not whole or not self._traceable or self._moments is not None:
+            return None
+        return Fold(self._curve, self._time, self._take_folded)
+
+    @torch.no_grad()
+    def _take_folded(self, total: Tensor, fired: Tensor) -> None:
+        steps = self._time_steps
+        self._seen += steps * fired.numel() // fired.shape[1]
+        self._count(per_channel(fired))
+        self._partial, self._charged = total, steps
+        self._close(len(total))
+        self.total += steps
+        self._since_reset += steps
+
+    def _count(self, fired: Tensor) -> None:
+        self._fired = fired if self._fired is None else self._fired.to(fired.device) + fired
 
     def _close(self, batch: int) -> None:
         assert self._partial is not None

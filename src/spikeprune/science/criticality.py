@@ -26,6 +26,7 @@ __all__ = [
     "charge",
     "compute",
     "merge",
+    "per_channel",
     "pool",
     "rank_in_layer",
 ]
@@ -55,7 +56,18 @@ def _over_space(x: Tensor, space: str) -> Tensor:
     dims = tuple(range(2, x.ndim))
     if not dims:
         return x
-    return x.amax(dims) if space == "max" else x.mean(dims)
+    if space == "mean":
+        return x.mean(dims)
+    return _max_by_halves(x) if x.stride(1) == 1 else x.amax(dims)
+
+
+def _max_by_halves(x: Tensor) -> Tensor:
+    """Take the maximum over space where channels are last in memory; `amax` is slow there."""
+    rows = x.movedim(1, -1).flatten(1, -2)
+    while rows.shape[1] > 1:  # of an odd number the one in the middle takes part twice
+        half = (rows.shape[1] + 1) // 2
+        rows = torch.maximum(rows[:, :half], rows[:, -half:])
+    return rows[:, 0]
 
 
 def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> tuple[Tensor, Tensor]:
@@ -124,6 +136,19 @@ def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean")
         )
     summed = _over_space(partial, space).sum(0)
     return summed / steps if time == "mean" else summed
+
+
+def per_channel(fired: Tensor) -> Tensor:
+    """Add up how often each neuron fired.
+
+    Args:
+        fired: `[B, C, *space]`, float32.
+
+    Returns:
+        `[C]`, int64; exact for up to 2^24 spikes of one channel in one sample.
+    """
+    of_samples = fired.sum(tuple(range(2, fired.ndim))) if fired.ndim > 2 else fired
+    return of_samples.sum(0, dtype=torch.float64).to(torch.int64)
 
 
 class ChannelSum(NamedTuple):

@@ -5,6 +5,7 @@ at `x >= 0`), scaled to `g(0) = 1` so that layers with different surrogates comp
 option, the surrogate's own forward value (the *primitive*), which lies in [0, 1].
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -164,8 +165,11 @@ def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
     return primitive
 
 
+@functools.lru_cache(maxsize=256)
 def closed_curve(derivative: Curve) -> Curve:
     """Return the curve of a surrogate whose derivative is known in closed form.
+
+    It is the same object for the same function.
 
     Much quicker than `model_curve`, which asks autograd, and the same up to rounding.
 
