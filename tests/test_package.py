@@ -89,7 +89,7 @@ def _kept(path):
 
 def text_files():
     yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".coverage")
-    for folder in ("src", "tests", "docs", "benchmarks", ".ci"):
+    for folder in ("src", "tests", "docs", "benchmarks", "study", ".ci"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix not in {".pyc", ".png"} and path.is_file() and _kept(path):
                 yield path

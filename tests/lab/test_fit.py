@@ -6,9 +6,10 @@ from spikeprune.engine.train import count_hits, lr_factor
 from spikeprune.errors import RunError
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
-from spikeprune.lab.fit import Phase, Spent, fit
+from spikeprune.lab.fit import Phase, fit
 from spikeprune.lab.paths import read_rows
 from spikeprune.lab.session import Session
+from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker
 
 STEPS = 5

@@ -15,6 +15,7 @@ __all__ = [
     "LR_SCHEDULES",
     "Steps",
     "accuracy",
+    "check_finite",
     "count_hits",
     "lr_factor",
     "make_optimizer",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 LR_SCHEDULES = ("cosine", "step", "onecycle", "constant")
+
+_STATISTICS = ("running_mean", "running_var")
 
 
 class Steps(Protocol):
@@ -124,6 +127,21 @@ def train_epoch(
     if count == 0:
         raise DataError("expected at least one training batch, got none; lower the batch size")
     return total / count
+
+
+def check_finite(model: nn.Module, epoch: int) -> None:
+    """Refuse a net that the last step broke: spikes hide NaN, so the loss may not show it.
+
+    Raises:
+        RunError: a parameter, or a running statistic, that is not finite.
+    """
+    statistics = ((n, b) for n, b in model.named_buffers() if n.endswith(_STATISTICS))
+    for name, tensor in (*model.named_parameters(), *statistics):
+        if not bool(tensor.isfinite().all()):
+            raise RunError(
+                f"{name} holds values that are not finite after epoch {epoch}; lower the learning "
+                "rate or set optimizer.clip_norm"
+            )
 
 
 @torch.no_grad()

@@ -25,34 +25,16 @@ from spikeprune.engine.ranks import (
     world_size,
 )
 from spikeprune.engine.rate_penalty import rate_penalty
-from spikeprune.engine.train import count_hits, lr_factor, train_epoch
+from spikeprune.engine.train import check_finite, count_hits, lr_factor, train_epoch
 from spikeprune.errors import RunError
 from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
 from spikeprune.lab.shares import slices, turns
+from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker
 from spikeprune.science.cost import scoring_flops, training_flops
 
-__all__ = ["Phase", "Spent", "fit"]
-
-_STATISTICS = ("running_mean", "running_var")
-
-
-@dataclass
-class Spent:
-    """What training has cost so far."""
-
-    flops: float = 0.0
-    flops_sparse: float = 0.0
-    seconds: float = 0.0
-
-    def plus(self, other: "Spent") -> "Spent":
-        """Return the cost of both."""
-        return Spent(
-            self.flops + other.flops,
-            self.flops_sparse + other.flops_sparse,
-            self.seconds + other.seconds,
-        )
+__all__ = ["Phase", "fit"]
 
 
 @dataclass
@@ -151,7 +133,7 @@ class _Fit:
         started = time.monotonic()
         loss = mean_over_ranks(self._train(phase, total, before))
         settle_buffers_(self.model)
-        self._check_finite()
+        check_finite(self.model, self.epoch + 1)
         self.epoch += 1
         seconds = time.monotonic() - started
         self.spent.seconds += seconds
@@ -224,16 +206,6 @@ class _Fit:
         hits, count = sum_over_ranks(torch.tensor(found, device=self.session.device)).tolist()
         return float(hits / count)
 
-    def _check_finite(self) -> None:
-        """Refuse a net that the last step broke: spikes hide NaN, so the loss may not show it."""
-        statistics = ((n, b) for n, b in self.model.named_buffers() if n.endswith(_STATISTICS))
-        for name, tensor in (*self.model.named_parameters(), *statistics):
-            if not bool(tensor.isfinite().all()):
-                raise RunError(
-                    f"{name} holds values that are not finite after epoch {self.epoch + 1}; lower "
-                    "the learning rate or set optimizer.clip_norm"
-                )
-
     def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the training batches; count what a step on each costs at the density of then."""
         for x, y in self.session.moved(slices(self.session.data.train)):
@@ -245,9 +217,8 @@ class _Fit:
         density = 1.0 if self.pruner is None else self.pruner.macs_density
         self.spent.flops += training_flops(macs, samples)
         self.spent.flops_sparse += training_flops(macs, samples, density=density)
-        if self.pruner is None or self.pruner.steps + 1 not in self.pruner.event_steps:
-            return
-        if self.pruner.scores_loader:
+        pruner = self.pruner
+        if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
             scored = self.session.data.score.samples
             self.spent.flops += scoring_flops(macs, scored)
             self.spent.flops_sparse += scoring_flops(macs, scored, density=density)

@@ -14,6 +14,7 @@ from spikeprune.lab.config import RunConfig
 from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import peak_rss_bytes
+from spikeprune.lab.preflight import preflight
 from spikeprune.lab.session import Session
 
 __all__ = ["plan"]
@@ -34,7 +35,7 @@ def plan(config: RunConfig) -> dict[str, Any]:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     check(config, steps_per_epoch=session.steps_per_epoch, folder=False)
-    session.preflight()
+    preflight(session)
     wiring, prunes = session.wiring, resolve(config).prunes
     weights = session.weight_counts
     step = _seconds_per_step(session)

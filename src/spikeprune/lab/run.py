@@ -15,8 +15,6 @@ import torch
 from torch import nn
 
 from spikeprune.engine.checkpoint import save_tensors
-from spikeprune.engine.compact import Cut, cut
-from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranks import agree, by_main, main_first, require_same, world_size
 from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import BusyError, RunError
@@ -25,7 +23,7 @@ from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig, config_hash
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.evaluate_run import latencies_of, measure, saved_dense
-from spikeprune.lab.fit import Phase, Spent, fit
+from spikeprune.lab.fit import Phase, fit
 from spikeprune.lab.locks import held
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import Pruned, assemble
@@ -37,10 +35,12 @@ from spikeprune.lab.paths import (
     read_rows,
     write_json,
 )
-from spikeprune.lab.phases import phases
+from spikeprune.lab.preflight import preflight
+from spikeprune.lab.pruning_stage import prune_channels, prune_weights
 from spikeprune.lab.report import write_report
 from spikeprune.lab.saved import save_net
 from spikeprune.lab.session import Session
+from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker, mirror
 from spikeprune.science.masks import Mask
 
@@ -79,7 +79,7 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         ):
             if message:
                 display.message(message)
-        session.preflight()
+        preflight(session)
         by_main(lambda: _claim(session, folder))
         agree(lambda: _see(folder))
         with _held(folder.config, lambda: _refuse_second(folder)):
@@ -206,8 +206,8 @@ def _prune_and_measure(
         folder.history, folder.tensorboard, display, steps_per_epoch=session.steps_per_epoch
     )
     try:
-        trained = _prune_weights if session.config.granularity == "weight" else _prune_channels
-        pruned = trained(session, folder, tracker, display)
+        prune = prune_weights if session.config.granularity == "weight" else prune_channels
+        pruned = prune(session, folder, tracker, display)
     finally:
         tracker.close()
     display.stage("evaluate", "pruned")
@@ -239,72 +239,3 @@ def _finish_dense(session: Session, folder: RunFolder, dense: dict[str, Any]) ->
     if folder.dense.history.is_file():
         shutil.copyfile(folder.dense.history, folder.history)
     write_json(folder.metrics, assemble(session, dense, dense["metrics"], None))
-
-
-def _prune_weights(
-    session: Session, folder: RunFolder, tracker: Tracker, display: Display
-) -> Pruned:
-    """Prune while training, fine-tune, then cut what the masks left without function."""
-    model = session.model()
-    optimizer = session.optimizer(model)
-    pruner = session.pruner(model, optimizer)
-    spent = fit(
-        session,
-        model,
-        phases(session, folder, pruner),
-        optimizer=optimizer,
-        pruner=pruner,
-        tracker=tracker,
-        checkpoint=folder.checkpoints / "train.safetensors",
-        rate_penalty=session.config.rate_penalty,
-        curves=session.config.curves,
-    )
-    display.stage("cut")
-    full_mask = pruner.mask
-    return Pruned(_cut(session, pruner), pruner, full_mask, spent)
-
-
-def _cut(session: Session, pruner: Pruner) -> Cut:
-    """Cut on every rank, and make sure that they have cut the same."""
-    result = agree(lambda: cut(pruner, session.test_inputs))
-    require_same("what was cut", json.dumps(result.plan), "please report this")
-    return result
-
-
-def _prune_channels(
-    session: Session, folder: RunFolder, tracker: Tracker, display: Display
-) -> Pruned:
-    """Train with the penalty, prune and cut channels, then fine-tune the smaller net."""
-    epochs, model = session.config.epochs, session.model()
-    optimizer = session.optimizer(model)
-    pruner = session.pruner(model, optimizer)
-    first = fit(
-        session,
-        model,
-        [Phase("prune", epochs.prune)],
-        optimizer=optimizer,
-        pruner=pruner,
-        tracker=tracker,
-        checkpoint=folder.checkpoints / "prune.safetensors",
-        rate_penalty=session.config.rate_penalty,
-        curves=session.config.curves,
-    )
-    display.stage("cut")
-    full_mask = pruner.mask
-    smaller = _cut(session, pruner)
-    session.placed(smaller.model)
-    second = fit(
-        session,
-        smaller.model,
-        [Phase("finetune", epochs.finetune)],
-        optimizer=session.optimizer(smaller.model),
-        pruner=None,
-        tracker=tracker,
-        checkpoint=folder.checkpoints / "finetune.safetensors",
-        macs_share=pruner.macs_density,
-        density=pruner.density,
-        first_epoch=epochs.prune,
-        rate_penalty=session.config.rate_penalty,
-        curves=session.config.curves,
-    )
-    return Pruned(smaller, pruner, full_mask, first.plus(second))

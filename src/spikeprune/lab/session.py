@@ -1,6 +1,5 @@
 """What a run works on: data, device, fresh models, loss, all as its configuration says."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +14,12 @@ from spikeprune import zoo
 from spikeprune.adapters.fusing import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
-from spikeprune.engine.evaluate import evaluate
-from spikeprune.engine.forward import LAYOUTS, forward, loss_by_name
-from spikeprune.engine.observe import Observer
+from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.precision import autocast, has_bf16
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.train import make_optimizer
 from spikeprune.engine.wiring import Wiring, trace
-from spikeprune.errors import ConfigError, DataError, ModelError, SpikePruneError, unknown_name
+from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_name
 from spikeprune.lab import compiling
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.imp import rounds_of
@@ -35,7 +32,7 @@ from spikeprune.lab.placement import (
     static_obstacle,
 )
 from spikeprune.lab.processes import local_device
-from spikeprune.lab.shares import check_shares, slices, turns
+from spikeprune.lab.shares import turns
 
 __all__ = ["Session", "choose_device"]
 
@@ -259,68 +256,3 @@ class Session:
             events_at=drops,
             **{name: getattr(options, name) for name in options.__dataclass_fields__},
         )
-
-    def preflight(self) -> None:
-        """Refuse, before any training, all that building and pruning the net would refuse later.
-
-        One batch is evaluated and one training step is made, on a net that is thrown away, so that
-        layout, shapes and classes are known to fit and every layer can be counted.
-
-        Raises:
-            SpikePruneError: whatever is wrong, with the way out.
-        """
-        check_shares(self.data)
-        self.try_pruning()
-        self.try_training()
-
-    def try_pruning(self) -> None:
-        """Refuse what the method cannot do with this net; prunes nothing.
-
-        Raises:
-            SpikePruneError: whatever is wrong, with the way out.
-        """
-        model = self.model()
-        if resolve(self.config).prunes:
-            with self.pruner(model, self.optimizer(model)) as pruner:
-                pruner.begin(self.moved(self.data.train), self.loss)
-
-    def try_training(self) -> None:
-        """Refuse a net and data that do not fit, by one step on a net that is thrown away.
-
-        Raises:
-            SpikePruneError: whatever is wrong, with the way out.
-        """
-        model = self.model()
-        x, y = next(iter(self.moved(slices(self.data.train))))
-        try:
-            self._try(model, x, y)
-        except SpikePruneError:
-            raise
-        except Exception as error:  # whatever the user's code raises
-            raise ModelError(
-                f"model {self.config.model!r} fails on a batch {list(x.shape)} in layout "
-                f"{self.config.layout!r}: {said(error)}. Check --layout "
-                f"({', '.join(LAYOUTS)}) and what the model is built for"
-            ) from error
-
-    def _try(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        if not bool(x.isfinite().all()):  # spikes would hide it
-            raise DataError("the first training batch holds values that are not finite")
-        evaluate(
-            model,
-            [(x, y)],
-            time_steps=self.config.time_steps,
-            wiring=self.wiring,
-            classes=len(self.data.info.classes),
-            layout=self.config.layout,
-            latency=False,
-        )
-        # The named curve fits every neuron: what counts here is that each is seen for T steps.
-        with Observer(model, time_steps=self.config.time_steps, curve="atan", train=True) as seen:
-            loss = self.loss(self.forward(model.train())(x), y)
-        seen.compute()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(loss.item()):
-            raise ModelError(
-                f"the untrained net has a loss of {loss.item()}; check weights and data"
-            )

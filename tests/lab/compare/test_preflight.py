@@ -2,9 +2,9 @@ import pytest
 
 from spikeprune.data import assemble
 from spikeprune.errors import ConfigError, SpikePruneError
+from spikeprune.lab.compare import preflight
 from spikeprune.lab.compare.grid import jobs
 from spikeprune.lab.compare.preflight import refuse_impossible
-from spikeprune.lab.session import Session
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def counted(monkeypatch):
         monkeypatch.setattr(module, name, function)
 
     counting(assemble, "_read", "read")
-    counting(Session, "try_training", "train")
-    counting(Session, "try_pruning", "prune")
+    counting(preflight, "try_training", "train")
+    counting(preflight, "try_pruning", "prune")
     return counts
 
 

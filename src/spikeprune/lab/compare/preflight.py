@@ -8,6 +8,7 @@ from spikeprune.errors import SpikePruneError
 from spikeprune.lab.check import check
 from spikeprune.lab.compare.grid import Job
 from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.preflight import try_pruning, try_training
 from spikeprune.lab.session import Session
 
 __all__ = ["refuse_impossible"]
@@ -52,8 +53,8 @@ def _naming(job: Job) -> Iterator[None]:
 
 def _try(session: Session, nets: set[str]) -> None:
     check(session.config, steps_per_epoch=session.steps_per_epoch, folder=False)
-    session.try_pruning()
+    try_pruning(session)
     net = config_hash(session.config)
     if net not in nets:
-        session.try_training()
+        try_training(session)
         nets.add(net)

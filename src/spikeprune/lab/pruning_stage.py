@@ -1,0 +1,85 @@
+"""The pruning stage of a run: train, prune and regrow, cut, and fine-tune what is left."""
+
+import json
+
+from spikeprune.engine.compact import Cut, cut
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.ranks import agree, require_same
+from spikeprune.lab.display import Display
+from spikeprune.lab.fit import Phase, fit
+from spikeprune.lab.metrics import Pruned
+from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.phases import phases
+from spikeprune.lab.session import Session
+from spikeprune.lab.tracking import Tracker
+
+__all__ = ["prune_channels", "prune_weights"]
+
+
+def prune_weights(
+    session: Session, folder: RunFolder, tracker: Tracker, display: Display
+) -> Pruned:
+    """Prune while training, fine-tune, then cut what the masks left without function."""
+    model = session.model()
+    optimizer = session.optimizer(model)
+    pruner = session.pruner(model, optimizer)
+    spent = fit(
+        session,
+        model,
+        phases(session, folder, pruner),
+        optimizer=optimizer,
+        pruner=pruner,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "train.safetensors",
+        rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
+    )
+    display.stage("cut")
+    full_mask = pruner.mask
+    return Pruned(_cut(session, pruner), pruner, full_mask, spent)
+
+
+def _cut(session: Session, pruner: Pruner) -> Cut:
+    """Cut on every rank, and make sure that they have cut the same."""
+    result = agree(lambda: cut(pruner, session.test_inputs))
+    require_same("what was cut", json.dumps(result.plan), "please report this")
+    return result
+
+
+def prune_channels(
+    session: Session, folder: RunFolder, tracker: Tracker, display: Display
+) -> Pruned:
+    """Train with the penalty, prune and cut channels, then fine-tune the smaller net."""
+    epochs, model = session.config.epochs, session.model()
+    optimizer = session.optimizer(model)
+    pruner = session.pruner(model, optimizer)
+    first = fit(
+        session,
+        model,
+        [Phase("prune", epochs.prune)],
+        optimizer=optimizer,
+        pruner=pruner,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "prune.safetensors",
+        rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
+    )
+    display.stage("cut")
+    full_mask = pruner.mask
+    smaller = _cut(session, pruner)
+    session.placed(smaller.model)
+    second = fit(
+        session,
+        smaller.model,
+        [Phase("finetune", epochs.finetune)],
+        optimizer=session.optimizer(smaller.model),
+        pruner=None,
+        tracker=tracker,
+        checkpoint=folder.checkpoints / "finetune.safetensors",
+        macs_share=pruner.macs_density,
+        density=pruner.density,
+        first_epoch=epochs.prune,
+        rate_penalty=session.config.rate_penalty,
+        curves=session.config.curves,
+    )
+    return Pruned(smaller, pruner, full_mask, first.plus(second))

@@ -1,0 +1,147 @@
+"""The study's raw results as groups of paired runs, and the tables of its page."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from spikeprune.lab.statistics import holm, paired_interval, summarise
+
+RESULTS = Path(__file__).with_name("results")
+
+
+@cache
+def runs(part):
+    """Return the rows of a part, by (method, target sparsity)."""
+    groups = defaultdict(dict)
+    for row in json.loads((RESULTS / f"{part}.json").read_text())["rows"]:
+        groups[row["method"], row["target_sparsity"]][row["seed"]] = row
+    return dict(groups)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one method at one sparsity, by seed."""
+
+    label: str
+    rows: dict
+
+    def only(self, seeds: Iterable[int]) -> "Group":
+        return Group(self.label, {seed: self.rows[seed] for seed in seeds if seed in self.rows})
+
+    def values(self, key):
+        return [self.rows[seed][key] for seed in sorted(self.rows)]
+
+    def mean(self, key):
+        return summarise(self.values(key)).mean
+
+
+def group(part, method, sparsity, label=None):
+    return Group(label or method, runs(part)[method, sparsity])
+
+
+def spread(values, scale=1.0, digits=2):
+    """Return mean and sample standard deviation in words."""
+    found = summarise([scale * value for value in values])
+    spread = "" if found.std is None else f" ± {found.std:.{digits}f}"
+    return f"{found.mean:.{digits}f}{spread}"
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
+
+
+def accuracies(groups, value="test_accuracy", drop="drop"):
+    """Return the table of groups: accuracy, drop, SynOps, energy, survival."""
+    kind = value.split("_")[0]
+    head = (
+        *("method", "seeds", f"{kind} accuracy, %", "drop, points", "density, %"),
+        *("SynOps, thousands", "energy model, nJ", "survival, %"),
+    )
+    lines = []
+    for each in groups:
+        survival = [v for v in each.values("survival") if v is not None]
+        pruned = each.rows[min(each.rows)]["target_sparsity"] is not None
+        lines.append(
+            (
+                *(each.label, str(len(each.rows)), spread(each.values(value), 100)),
+                spread(each.values(drop), 100) if pruned else "",
+                f"{100 * each.mean('density'):.2f}",
+                spread(each.values("synops"), 1e-3, 0),
+                spread(each.values("energy_nj"), 1, 0),
+                spread(survival, 100, 1) if survival else "",
+            )
+        )
+    return markdown(head, lines)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Group a minus group b at the same seeds."""
+
+    a: Group
+    b: Group
+    key: str = "test_accuracy"
+
+    @property
+    def seeds(self):
+        return sorted(self.a.rows.keys() & self.b.rows.keys())
+
+    @property
+    def differences(self):
+        return [100 * (self.a.rows[s][self.key] - self.b.rows[s][self.key]) for s in self.seeds]
+
+    @property
+    def paired(self):
+        return paired_interval(self.differences)
+
+    @property
+    def synops(self):
+        ratios = [self.a.rows[s]["synops"] / self.b.rows[s]["synops"] for s in self.seeds]
+        return spread(ratios)
+
+    def words(self):
+        """Return the mean difference with its interval."""
+        found = self.paired
+        if found.low is None:
+            return f"{found.mean:+.2f}"
+        return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def contrasts(found: Sequence[Contrast]) -> str:
+    """Return the table of a family of contrasts, corrected for being several."""
+    corrected = holm([each.paired.p for each in found])
+    lines = [
+        (
+            *(f"{each.a.label} − {each.b.label}", str(each.paired.n), each.words()),
+            *(f"{each.paired.std:.2f}", f"{p:.3f}", f"{each.synops}×"),
+        )
+        for each, p in zip(found, corrected, strict=True)
+    ]
+    head = (
+        *("contrast", "pairs", "points, with 95 % interval", "std of the differences"),
+        *("p, Holm", "SynOps, a over b"),
+    )
+    return markdown(head, lines)
+
+
+def placement(groups):
+    """Return where live weights lie, and what regrowth brought back in all events, by layer."""
+    names = [layer["name"] for layer in next(iter(groups[0].rows.values()))["layers"]]
+    lines = []
+    for each in groups:
+        brought = [0.0] * len(names)
+        dense = [0.0] * len(names)
+        for row in each.rows.values():
+            total = sum(layer["regrown_in_all_events"] for layer in row["layers"]) or 1
+            for i, layer in enumerate(row["layers"]):
+                brought[i] += layer["regrown_in_all_events"] / total / len(each.rows)
+                dense[i] += layer["density"] / len(each.rows)
+        lines += [
+            (each.label, "density, %", *(f"{100 * v:.1f}" for v in dense)),
+            (each.label, "share of the regrown, %", *(f"{100 * v:.1f}" for v in brought)),
+        ]
+    return markdown(("method", "", *names), lines)
