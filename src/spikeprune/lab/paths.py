@@ -12,6 +12,7 @@ from typing import Any, Self
 from spikeprune.errors import RunError
 
 __all__ = [
+    "DENSE_NETS",
     "ComparisonFolder",
     "DenseFolder",
     "RunFolder",
@@ -193,9 +194,13 @@ class RunFolder(_Files):
         return folder
 
 
+DENSE_NETS = ".dense"
+"""Name of the folder beside runs that holds the dense nets they share."""
+
+
 def dense_folder(run: RunFolder, key: str) -> DenseFolder:
     """Return where runs beside `run` keep the dense net with this `config_hash`."""
-    return DenseFolder(run.path.absolute().parent / ".dense" / key)
+    return DenseFolder(run.path.absolute().parent / DENSE_NETS / key)
 
 
 @dataclass(frozen=True)

@@ -120,3 +120,17 @@ def test_no_comparison(tmp_path, grid):
     config.folder.config.write_text("base: {data: digits}\n")
     with pytest.raises(ConfigError, match=r"compare\.yaml: base\.model is missing"):
         CompareConfig.load(config.folder)
+
+
+def test_dense_nets_may_be_brought_along(grid, tmp_path):
+    nets = tmp_path / "study" / "cells" / ".dense"
+    nets.mkdir(parents=True)
+    assert claim(grid()).folder.config.is_file()
+    assert nets.is_dir()
+
+
+def test_runs_without_a_grid_are_not_taken_over(grid, tmp_path):
+    for name in (".dense", "mine"):
+        (tmp_path / "study" / "cells" / name).mkdir(parents=True)
+    with pytest.raises(RunError, match="files that are not a comparison"):
+        joined(grid())

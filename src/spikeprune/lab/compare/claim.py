@@ -9,7 +9,7 @@ from spikeprune.lab.compare.config import CompareConfig
 from spikeprune.lab.config import differences
 from spikeprune.lab.convert import dump_yaml
 from spikeprune.lab.locks import held
-from spikeprune.lab.paths import ComparisonFolder, write_text
+from spikeprune.lab.paths import DENSE_NETS, ComparisonFolder, write_text
 
 __all__ = ["claim", "joined"]
 
@@ -34,13 +34,20 @@ def joined(config: CompareConfig) -> CompareConfig:
         old = CompareConfig.load(folder)
         _refuse_changes(old, config)
         config = _union(old, config, named=not _has_results(folder))
-    elif folder.path.is_dir() and {p.name for p in folder.path.iterdir()} - {folder.lock.name}:
+    elif folder.path.is_dir() and _foreign(folder):
         raise RunError(
             f"{folder.path} holds files that are not a comparison; give an empty or new folder "
             "as --out"
         )
     config.check()
     return config
+
+
+def _foreign(folder: ComparisonFolder) -> bool:
+    """Whether a folder without a grid holds more than dense nets that were brought along."""
+    brought = folder.cells.is_dir() and {p.name for p in folder.cells.iterdir()} <= {DENSE_NETS}
+    expected = {folder.lock.name, folder.cells.name} if brought else {folder.lock.name}
+    return not {p.name for p in folder.path.iterdir()} <= expected
 
 
 def claim(config: CompareConfig) -> CompareConfig:
