@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.checkpoint import load_model_weights, save_tensors
 from spikeprune.engine.eventdriven import event_driven
@@ -104,10 +105,14 @@ class Predictor(nn.Module):
         self.classes: tuple[str, ...] = tuple(facts["classes"])
         self.mean: tuple[float, ...] = tuple(facts["input"]["mean"])
         self.std: tuple[float, ...] = tuple(facts["input"]["std"])
+        self._known = net, adapter_for(net)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[B, K]` of normalised images `[B, C, H, W]` or events `[T, B, ...]`."""
-        return forward(self.net, x, time_steps=self.time_steps, layout=self.layout).mean(0)
+        if self._known[0] is not self.net:  # somebody has put another net in its place
+            self._known = self.net, adapter_for(self.net)
+        how: dict[str, Any] = {"time_steps": self.time_steps, "layout": self.layout}
+        return forward(self.net, x, adapter=self._known[1], **how).mean(0)
 
     def event_driven(
         self, example: Tensor, *, choice: str | Mapping[str, str] | None = None

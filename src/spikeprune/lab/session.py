@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
+from spikeprune.adapters.base import Adapter, adapter_for
 from spikeprune.adapters.fusing import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
@@ -216,15 +217,17 @@ class Session:
 
         What is measured, in eval mode, is float32.
         """
+        adapter = adapter_for(model)
 
         def run(x: Tensor) -> Tensor:
             with autocast(self.config.precision if model.training else "fp32", self.device):
-                return self._run(model, x)
+                return self._run(model, x, adapter)
 
         return run
 
-    def _run(self, model: nn.Module, x: Tensor) -> Tensor:
-        return forward(model, x, time_steps=self.config.time_steps, layout=self.config.layout)
+    def _run(self, model: nn.Module, x: Tensor, adapter: Adapter | None = None) -> Tensor:
+        how: dict[str, Any] = {"time_steps": self.config.time_steps, "layout": self.config.layout}
+        return forward(model, x, adapter=adapter, **how)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
