@@ -28,6 +28,9 @@ class Group:
     label: str
     rows: dict
 
+    def called(self, label: str) -> "Group":
+        return Group(label, self.rows)
+
     def only(self, seeds: Iterable[int]) -> "Group":
         return Group(self.label, {seed: self.rows[seed] for seed in seeds if seed in self.rows})
 
