@@ -44,8 +44,22 @@ def collect(folder):
     return {"facts": facts, "rows": [row(cell, folder) for cell in cells]}
 
 
+def entropy(folder):
+    """Return, by seed, rank correlations of spike entropy by layer of the nets of a run."""
+    found = {}
+    for path in sorted(folder.glob("*/analysis.json"), key=lambda path: int(path.parent.name)):
+        (run,) = json.loads(path.read_text())["runs"]
+        found[path.parent.name] = {
+            net: {kind: measured["entropy"][kind] for kind in ("samples", "mean", "layers")}
+            for net, measured in run["nets"].items()
+        }
+    return found
+
+
 def main(runs):
     RESULTS.mkdir(exist_ok=True)
+    if found := entropy(runs / "entropy"):
+        (RESULTS / "entropy.json").write_text(json.dumps(found) + "\n")
     for folder in sorted(path.parent for path in runs.glob("*/compare.yaml")):
         found = collect(folder)
         lines = ",\n".join(map(json.dumps, found["rows"]))  # a line per run

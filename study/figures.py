@@ -26,7 +26,7 @@ def differences(name, contrasts, title):
         if found.low is not None:
             axes.plot([found.low, found.high], [y + 0.18] * 2, color="C0", linewidth=2)
         axes.plot(found.mean, y + 0.18, "D", color="C0", markersize=5)
-    labels = [f"{c.a.label} − {c.b.label}" for c in reversed(contrasts)]
+    labels = [contrast.words_of_pair for contrast in reversed(contrasts)]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(-0.5, len(labels) - 0.2)
     axes.axvline(0, color="black", linewidth=0.8)

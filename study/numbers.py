@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -27,12 +27,13 @@ class Group:
 
     label: str
     rows: dict
+    sparsity: float | None = None
 
     def called(self, label: str) -> "Group":
-        return Group(label, self.rows)
+        return replace(self, label=label)
 
     def only(self, seeds: Iterable[int]) -> "Group":
-        return Group(self.label, {seed: self.rows[seed] for seed in seeds if seed in self.rows})
+        return replace(self, rows={s: self.rows[s] for s in seeds if s in self.rows})
 
     def values(self, key):
         return [self.rows[seed][key] for seed in sorted(self.rows)]
@@ -41,8 +42,13 @@ class Group:
         return summarise(self.values(key)).mean
 
 
-def group(part, method, sparsity, label=None):
-    return Group(label or method, runs(part)[method, sparsity])
+def group(part, method, sparsity):
+    return Group(method, runs(part)[method, sparsity], sparsity)
+
+
+def groups(part):
+    """Return all groups of a part, in the order of its table."""
+    return [group(part, *key) for key in runs(part)]
 
 
 def spread(values, scale=1.0, digits=2):
@@ -106,6 +112,13 @@ class Contrast:
         ratios = [self.a.rows[s]["synops"] / self.b.rows[s]["synops"] for s in self.seeds]
         return spread(ratios)
 
+    @property
+    def words_of_pair(self):
+        return f"{self.a.label} − {self.b.label}"
+
+    def called(self, prefix):
+        return replace(self, a=self.a.called(prefix + self.a.label))
+
     def words(self):
         """Return the mean difference with its interval."""
         found = self.paired
@@ -116,10 +129,10 @@ class Contrast:
 
 def contrasts(found: Sequence[Contrast]) -> str:
     """Return the table of a family of contrasts, corrected for being several."""
-    corrected = holm([each.paired.p for each in found])
+    corrected = holm([1.0 if each.paired.p is None else each.paired.p for each in found])
     lines = [
         (
-            *(f"{each.a.label} − {each.b.label}", str(each.paired.n), each.words()),
+            *(each.words_of_pair, str(each.paired.n), each.words()),
             *(f"{each.paired.std:.2f}", f"{p:.3f}", f"{each.synops}×"),
         )
         for each, p in zip(found, corrected, strict=True)

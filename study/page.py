@@ -1,78 +1,201 @@
 """`python -m study.page` writes docs/study.md and its figures from the raw results."""
 
+import json
 from pathlib import Path
 
-from spikeprune.lab.statistics import summarise
 from study import figures
 from study.numbers import (
+    RESULTS,
     Contrast,
     accuracies,
     contrasts,
     group,
+    groups,
     markdown,
     placement,
-    runs,
     spread,
 )
 
 TEMPLATE = Path(__file__).with_name("page.md")
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
-SEEDS = (0, 1, 2)
+OURS, PAPER = "rank-previous-falling", "criticality"
+FEW = (0, 1, 2)
 
 
-def named():
-    """Part 1: dense, magnitude, criticality, random regrowth."""
-    dense = group("named", "dense", None)
-    found = {m: group("named", m, 0.95) for m in ("magnitude", "criticality", "random-regrow")}
-    return dense, found
+def named(sparsity=0.95):
+    """Part 1, by method: ten seeds of each."""
+    methods = ("magnitude", PAPER, "random-regrow")
+    found = {method: group("named", method, sparsity) for method in methods}
+    return {"dense": group("named", "dense", None), **found}
 
 
 def named_contrasts():
-    _, found = named()
-    return [
-        Contrast(found["criticality"], found["magnitude"]),
-        Contrast(found["criticality"], found["random-regrow"]),
-    ]
+    found = named()
+    return [Contrast(found[PAPER], found[other]) for other in ("magnitude", "random-regrow")]
 
 
-def explored():
-    """Part 3: groups at three seeds, and contrasts with magnitude at the same target."""
-    _, at95 = named()
-    tables, pairs = {}, []
-    for name, part, sparsity in (("90", "fig2-90", 0.9), ("95", "fig2-95", 0.95)):
-        groups = [group(part, *key) for key in sorted(runs(part), key=str)]
-        if name == "95":
-            groups += [each.only(SEEDS) for each in at95.values()]
-        tables[name] = sorted(groups, key=lambda each: -each.mean("test_accuracy"))
-        base = next(each for each in groups if each.label == "magnitude")
-        pairs += [
-            Contrast(each.at(sparsity), base.at(sparsity))
-            for each in tables[name]
-            if each is not base
-        ]
-    synops = [group("fig2-synops", *key) for key in runs("fig2-synops")]
-    return tables, pairs, synops
+def confirm():
+    """Part 5, by method: ten fresh seeds of each, on other data."""
+    return {each.label: each for each in groups("confirm")}
+
+
+def confirm_contrasts():
+    found = confirm()
+    return [Contrast(found[OURS], found[other]) for other in (PAPER, "magnitude", "random-regrow")]
+
+
+def confirm_explored():
+    found = confirm()
+    return [Contrast(found[PAPER], found[other]) for other in ("magnitude", "random-regrow")]
 
 
 def ablation():
-    """Part 2: every form on validation data, beside the forms of part 1 at the same seeds."""
-    _, found = named()
-    forms = [group(part, *key) for part in ("ablation", "combined") for key in runs(part)]
-    seeds = sorted(forms[0].rows)
-    base = found["magnitude"].only(seeds)
-    paper = found["criticality"].only(seeds).called("criticality (paper)")
-    groups = [base, paper, found["random-regrow"].only(seeds), *forms]
+    """Return the table of part 2: every form on validation data, against magnitude."""
+    forms = [*groups("ablation"), *groups("combined")]
+    seeds, known = sorted(forms[0].rows), named()
+    base = known["magnitude"].only(seeds)
+    paper = known[PAPER].only(seeds).called("the paper's form")
     lines = []
-    for each in groups:
-        gap = Contrast(each, base, "validation_accuracy").differences
+    for each in (base, paper, known["random-regrow"].only(seeds), *forms):
+        gap = Contrast(each, base, "validation_accuracy")
         lines.append(
             (
-                each.label,
-                spread(each.values("validation_accuracy"), 100),
-                "" if each is base else " ".join(f"{d:+.2f}" for d in gap),
-                spread(each.values("synops"), 1e-3, 0),
-                f"{Contrast(each, base).synops}×",
+                *(each.label, spread(each.values("validation_accuracy"), 100)),
+                "" if each is base else " ".join(f"{d:+.2f}" for d in gap.differences),
+                *(spread(each.values("synops"), 1e-3, 0), f"{gap.synops}×"),
             )
         )
-    head = ("form", "validation accuracy, %", "minus magnitude, by seed", "SynOps, thousands", "")
-    return markdown((*head[:-1], "over magnitude"), lines)
+    head = ("form", "validation accuracy, %", "minus magnitude, by seed", "SynOps, thousands")
+    return markdown((*head, "over magnitude"), lines)
+
+
+def at_three_seeds(part, *more):
+    """Return the groups of a part and others at its seeds, the best first."""
+    found = [*groups(part), *(each.only(FEW) for each in more)]
+    return sorted(found, key=lambda each: -each.mean("test_accuracy"))
+
+
+def weights():
+    """Part 3, by what is equal."""
+    found = named()
+    return {
+        "90 %": at_three_seeds("fig2-90"),
+        "95 %": at_three_seeds("fig2-95", *(found[m] for m in found if m != "dense")),
+        "SynOps": at_three_seeds("fig2-synops"),
+    }
+
+
+def channels():
+    """Part 4, by what is equal."""
+    cost = at_three_seeds("channels-cost")
+    return {
+        "50 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.5],
+        "70 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.7],
+        "MACs": [each for each in cost if each.label.endswith("macs")],
+        "SynOps": [each for each in cost if each.label.endswith("synops")],
+    }
+
+
+def explored(tables):
+    """Return contrasts of criticality with every other method of the same table."""
+    found = []
+    for name, rows in tables.items():
+        (ours,) = (each for each in rows if each.label.startswith(PAPER))
+        found += [
+            Contrast(ours, each.called(f"{each.label}, {name}"))
+            for each in rows
+            if each is not ours
+        ]
+    return found
+
+
+def cost():
+    """Return the table of part 6: what it takes to reach 95 % on Fashion-MNIST."""
+    seeds = (100, 101)
+    found = confirm()
+    rows = [*(found[m].only(seeds) for m in ("magnitude", PAPER, OURS)), *groups("cost")]
+    lines = [
+        (
+            *(each.label, spread(each.values("test_accuracy"), 100)),
+            *(f"{each.mean('pruning_epochs'):g}", f"{each.mean('total_epochs'):g}"),
+            *(f"{each.mean('training_flops') / 1e12:.1f}",),
+            *(f"{each.mean('training_flops_sparse') / 1e12:.1f}",),
+            f"{each.mean('wall_seconds'):.0f}",
+        )
+        for each in rows
+    ]
+    head = ("method", "test accuracy, %", "pruning epochs", "total epochs", "training TFLOPs")
+    return markdown((*head, "counting live weights", "wall time, s"), lines)
+
+
+def entropy():
+    """Return the table of part 7: rank correlations by net, mean over layers and seeds."""
+    seeds = json.loads((RESULTS / "entropy.json").read_text()).values()
+    head = ("net", "with criticality", "with the firing rate", "with criticality, given the rate")
+    lines = []
+    for net in ("untrained", "dense", "pruned"):
+        of = [one[net]["mean"]["position"] for one in seeds]
+        keys = ("criticality", "rate", "criticality_given_rate")
+        lines.append((net, *(spread([each[key]["mean"] for each in of]) for key in keys)))
+    return markdown(head, lines)
+
+
+def by_seed(found):
+    """Return the differences of every seed."""
+    head = ("contrast", *(str(seed) for seed in found[0].seeds))
+    lines = [(c.words_of_pair, *(f"{d:+.2f}" for d in c.differences)) for c in found]
+    return markdown(head, lines)
+
+
+def draw():
+    """Write the figures."""
+    found = named()
+    figures.differences(
+        "pairs",
+        [
+            *(c.called("CIFAR-10: ") for c in named_contrasts()),
+            *(c.called("Fashion-MNIST: ") for c in confirm_contrasts()),
+        ],
+        "test accuracy, difference in points; line: 95 % interval of the mean",
+    )
+    points = [
+        each.called(f"{each.label}, {name}") for name, rows in weights().items() for each in rows
+    ]
+    figures.over_synops("synops", points, found["dense"].only(FEW))
+
+
+def page() -> str:
+    """Return the text of the page."""
+    known, fresh = named(), confirm()
+    in_weights, in_channels = weights(), channels()
+    parts = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != "entropy")
+    runs = [each for part in parts for each in groups(part)]
+    forms = [*groups("ablation"), *groups("combined")]
+    lowest = next(each for each in forms if each.label == "per-synop")
+    seeds = sorted(forms[0].rows)
+    fields = {
+        "runs": sum(len(each.rows) for each in runs),
+        "named": accuracies(known.values()),
+        "named_contrasts": contrasts(named_contrasts()),
+        "named_seeds": by_seed(named_contrasts()),
+        "placement": placement([known[m] for m in ("magnitude", PAPER, "random-regrow")]),
+        "placement_forms": placement([lowest, *(e for e in forms if e.label == OURS)]),
+        "ablation": ablation(),
+        "ablation_seeds": " and ".join(map(str, seeds)),
+        "confirm": accuracies(fresh.values()),
+        "confirm_contrasts": contrasts(confirm_contrasts()),
+        "confirm_seeds": by_seed(confirm_contrasts()),
+        "confirm_explored": contrasts(confirm_explored()),
+        "weights_contrasts": contrasts(explored(in_weights)),
+        "channels_contrasts": contrasts(explored(in_channels)),
+        "cost": cost(),
+        "entropy": entropy(),
+        **{f"weights_{i}": accuracies(rows) for i, rows in enumerate(in_weights.values())},
+        **{f"channels_{i}": accuracies(rows) for i, rows in enumerate(in_channels.values())},
+    }
+    return TEMPLATE.read_text().format(**fields)
+
+
+if __name__ == "__main__":
+    draw()
+    PAGE.write_text(page())
