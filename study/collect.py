@@ -61,6 +61,8 @@ def main(runs):
     if found := entropy(runs / "entropy"):
         (RESULTS / "entropy.json").write_text(json.dumps(found) + "\n")
     for folder in sorted(path.parent for path in runs.glob("*/compare.yaml")):
+        if not (folder / "cells.json").is_file():  # nothing is finished yet
+            continue
         found = collect(folder)
         lines = ",\n".join(map(json.dumps, found["rows"]))  # a line per run
         facts = json.dumps(found["facts"], indent=1)

@@ -38,6 +38,7 @@ BAD = [
     ),
     ({"saliency": "snip", "regrow": "none"}, "snip is measured once.*schedule 'at-start'"),
     ({"saliency": "snip", "schedule": "at-start"}, "prunes once.*regrow='criticality'"),
+    ({"schedule": "one-shot", "fraction_schedule": "cosine"}, "nothing would come back; use"),
     ({"schedule": "constant", "regrow": "none"}, "changes nothing after the start"),
     ({"start_saliency": "random"}, "but this one starts dense"),
     ({"start_saliency": "taylor"}, "unknown start_saliency 'taylor'.*magnitude"),

@@ -118,7 +118,7 @@ def test_weights_settle_the_start():
 def test_folder_tells_runs_apart_and_has_no_separators_of_names():
     assert config(sparsity=0.9).folder.parts == (
         "runs",
-        "digits_vgg-small_criticality_weight_0.9_seed0",
+        "digits_vgg-small_criticality-ranked_weight_0.9_seed0",
     )
     own = config(model="my.nets:build", data="/data/images", method="dense", sparsity=0.9)
     assert own.folder.parts == ("runs", "images_my.nets.build_dense_weight_seed0")
@@ -248,3 +248,9 @@ def test_defaults_are_among_the_choices():
         for one in value if isinstance(value, tuple) else (value,):
             assert one is None or one in valid, name
     assert is_dataclass(made)
+
+
+def test_the_default_method_depends_on_the_granularity():
+    assert config().method == "criticality-ranked"
+    assert config(granularity="channel").method == "criticality"
+    assert config(method="magnitude").method == "magnitude"

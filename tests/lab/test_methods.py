@@ -77,6 +77,7 @@ def test_overrides_that_mean_nothing_are_refused():
 
 def test_prune_options_carry_every_choice():
     made = config(
+        method="criticality",
         allocation="erk",
         schedule="linear",
         every=7,
@@ -99,3 +100,21 @@ def test_prune_options_carry_every_choice():
 def test_sparsity_has_no_default():
     with pytest.raises(ConfigError, match="sparsity is missing"):
         prune_options(config(sparsity=None))
+
+
+def test_the_ranked_form_is_its_options_and_each_can_be_overridden():
+    ranked = prune_options(config(method="criticality-ranked"))
+    spelled = config(
+        method="criticality",
+        fraction_schedule="cosine",
+        initial_value="previous",
+        criticality={"normalise": "layer"},
+    )
+    assert ranked == prune_options(spelled)
+    own = {"initial_value": "zero", "fraction_schedule": "constant"}
+    other = config(method="criticality-ranked", criticality={"normalise": "synops"}, **own)
+    options = prune_options(other)
+    assert (options.initial_value, options.fraction_schedule) == ("zero", "constant")
+    assert options.criticality.normalise == "synops"
+    paper = prune_options(config(method="criticality"))
+    assert (paper.initial_value, paper.criticality.normalise) == ("zero", "none")

@@ -22,7 +22,12 @@ def config(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"exclude": ["stem.*"]}, {"schedule": "one-shot"}, {"method": "magnitude"}],
+    [
+        {},
+        {"exclude": ["stem.*"]},
+        {"method": "criticality", "schedule": "one-shot"},
+        {"method": "magnitude"},
+    ],
     ids=str,
 )
 def test_the_plan_is_what_the_run_then_does(config, tmp_path, values):

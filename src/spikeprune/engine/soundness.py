@@ -31,6 +31,12 @@ def _weights(options: PruneOptions) -> None:
             "schedule 'at-start' prunes once, before the first step, so nothing comes back; got "
             f"regrow={options.regrow!r}"
         )
+    regrows = options.regrow != "none" and options.fraction > 0
+    if options.schedule == "one-shot" and options.fraction_schedule == "cosine" and regrows:
+        raise ConfigError(
+            "fraction_schedule 'cosine' falls to 0 at the last event, the only one of 'one-shot', so "
+            "nothing would come back; use fraction_schedule 'constant', or regrow 'none'"
+        )
     if options.schedule == "constant" and options.regrow == "none":
         raise ConfigError(
             "a constant density without regrowth changes nothing after the start; choose what "

@@ -98,8 +98,9 @@ class RunConfig:
     layout: str = "sequence"
     """How a net takes time: [T,B,...] at once, a step a call, or folded into B."""
 
-    method: str = "criticality"
-    """Pruning method; see `spikeprune methods`."""
+    method: str = "auto"
+    """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights, and
+    criticality, the paper's, for channels."""
     granularity: str = "weight"
     """What is pruned."""
     sparsity: float | None = None
@@ -133,8 +134,8 @@ class RunConfig:
     every: int | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
-    initial_value: str = "zero"
-    """Where a returned weight starts."""
+    initial_value: str | None = None
+    """Where a returned weight starts, instead of the method's own."""
     start: str | None = None
     """From where: checkpoint if weights are given, else init (from scratch)."""
     include: tuple[str, ...] = ()
@@ -180,11 +181,14 @@ class RunConfig:
     """Compiled kernels for fused neurons; auto: in trainings long enough to win back the wait."""
 
     def __post_init__(self) -> None:
-        """Settle `start` and `precision`.
+        """Settle `method`, `start` and `precision`.
 
         Weights given without a word are a checkpoint to prune. What `auto` came to is kept: the
         run goes on in it, and is repeated in it, wherever that is.
         """
+        if self.method == "auto":
+            ranked = self.granularity == "weight"
+            object.__setattr__(self, "method", "criticality-ranked" if ranked else "criticality")
         if self.start is None:
             object.__setattr__(self, "start", "checkpoint" if self.weights else "init")
         object.__setattr__(self, "precision", resolve(self.precision, self.device))

@@ -34,7 +34,8 @@ class Method:
     sources: tuple[str, ...] = ()
     """Keys of `lab.sources.SOURCES`."""
     parts: Mapping[str, Any] = field(default_factory=dict)
-    """Other fields of `PruneOptions` that make the method; see `PARTS`."""
+    """Other fields of `PruneOptions` that make the method, see `PARTS`; and `normalise`, which
+    stands for a `criticality.normalise` that is none."""
     rewinds: bool = False
     """Whether it trains in rounds, each from the weights after the same early epochs."""
 
@@ -63,6 +64,17 @@ METHODS = (
         summary="drop small weights, bring back those of the most critical channels",
         formula="drop min |w|; grow max S_post",
         sources=("criticality",),
+    ),
+    Method(
+        *("criticality-ranked", WEIGHT, "magnitude", "criticality", 0.2),
+        summary="as criticality, but ranked within each layer, of a share that falls to 0, and "
+        "with the values that weights had; the default for weights",
+        formula="drop min |w|; grow max rank_layer S_post, r_k = r (1 + cos(pi k/n)) / 2",
+        sources=("criticality",),
+        parts={
+            **{"fraction_schedule": "cosine", "initial_value": "previous"},
+            **{"normalise": "layer"},
+        },
     ),
     Method(
         *("criticality-magnitude", WEIGHT, "magnitude", "criticality-magnitude", 0.2),

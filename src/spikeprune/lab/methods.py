@@ -13,7 +13,7 @@ __all__ = ["METHODS", "PARTS", "Method", "find", "prune_options", "resolve", "so
 
 PARTS = (
     *("saliency", "allocation", "schedule", "initial_density", "start_saliency"),
-    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers"),
+    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_value"),
 )
 """Fields that a method may set in its `parts` and a run may override by the flag of that name."""
 
@@ -103,7 +103,8 @@ def _regrowing(method: Method, config: RunConfig) -> Method:
 def _refuse_with_rewinding(config: RunConfig, given: Mapping[str, Any]) -> None:
     names = {"regrow", "regrow_fraction"}
     set_ = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    set_ |= {name: value for name, value in given.items() if name not in ("saliency", "allocation")}
+    harmless = ("saliency", "allocation", "initial_value")
+    set_ |= {name: value for name, value in given.items() if name not in harmless}
     if set_ and set_ != {"regrow": "none"}:
         listed = ", ".join(f"{name}={value!r}" for name, value in sorted(set_.items()))
         raise ConfigError(
@@ -131,13 +132,16 @@ def prune_options(config: RunConfig) -> PruneOptions:
         # The method's own start is denser than the target only where that is sparse enough.
         parts["initial_density"] = max(parts["initial_density"], 1 - config.sparsity)
     same = (
-        *("sparsity", "granularity", "budget", "every", "initial_value", "include", "exclude"),
-        *("limits", "criticality", "channels"),
+        *("sparsity", "granularity", "budget", "every", "include", "exclude", "limits", "channels"),
     )
+    criticality, normalise = config.criticality, parts.pop("normalise", "none")
+    if criticality.normalise == "none":
+        criticality = replace(criticality, normalise=normalise)
     return PruneOptions.of(
         saliency=method.saliency,
         regrow=method.regrow,
         regrow_fraction=method.regrow_fraction,
+        criticality=criticality,
         **{name: getattr(config, name) for name in same},
         **parts,
     )
