@@ -34,7 +34,7 @@ def _weights(options: PruneOptions) -> None:
     regrows = options.regrow != "none" and options.fraction > 0
     if options.schedule == "one-shot" and options.fraction_schedule == "cosine" and regrows:
         raise ConfigError(
-            "fraction_schedule 'cosine' falls to 0 at the last event, the only one of 'one-shot', so "
+            "fraction_schedule 'cosine' falls to 0 at the last event, and 'one-shot' has no other: "
             "nothing would come back; use fraction_schedule 'constant', or regrow 'none'"
         )
     if options.schedule == "constant" and options.regrow == "none":
