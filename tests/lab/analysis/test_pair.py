@@ -124,7 +124,7 @@ def test_differences_are_named(finished):
     rows = differing(Opened.at(finished["weight"]), Opened.at(finished["other"]))
     named = {row["what"]: (row["a"], row["b"]) for row in rows}
     assert named["time_steps"] == (3, 2)
-    assert named["method"] == ("criticality", "magnitude")
+    assert named["method"] == ("criticality-ranked", "magnitude")
     assert named["data.samples.train"] == (100, 80)
     assert named["model_args.widths"] == ([4, 8, 8], [4, 6, 8])
     assert not {"out", "threads", "device"} & named.keys()
