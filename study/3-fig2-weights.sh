@@ -16,8 +16,7 @@ for part; do
         fig2-90) run "$part" --sparsities '[0.9]' \
             --methods '[magnitude, criticality, random-regrow, gradient-regrow, granet]' ;;
         fig2-synops) run "$part" --sparsities '[0.8]' --variants '{
-            magnitude-at-synops:     {method: magnitude, budget: synops},
-            criticality-at-synops:   {method: criticality, budget: synops},
-            random-regrow-at-synops: {method: random-regrow, budget: synops}}' ;;
+            magnitude-at-synops:   {method: magnitude, budget: synops},
+            criticality-at-synops: {method: criticality, budget: synops}}' ;;
     esac
 done

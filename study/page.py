@@ -49,6 +49,11 @@ def confirm_explored():
     return [Contrast(found[PAPER], found[other]) for other in ("magnitude", "random-regrow")]
 
 
+def control_contrast():
+    (control,) = groups("control")
+    return Contrast(confirm()[OURS], control)
+
+
 def ablation():
     """Return the table of part 2: every form on validation data, against magnitude."""
     forms = [*groups("ablation"), *groups("combined")]
@@ -78,11 +83,13 @@ def at_three_seeds(part, *more):
 def weights():
     """Part 3, by what is equal."""
     found = named()
-    return {
+    tables = {
         "90 %": at_three_seeds("fig2-90"),
         "95 %": at_three_seeds("fig2-95", *(found[m] for m in found if m != "dense")),
-        "SynOps": at_three_seeds("fig2-synops"),
     }
+    if (RESULTS / "fig2-synops.json").is_file():
+        tables["SynOps"] = at_three_seeds("fig2-synops")
+    return tables
 
 
 def channels():
@@ -128,6 +135,18 @@ def cost():
     return markdown((*head, "counting live weights", "wall time, s"), lines)
 
 
+def against_imp():
+    """Return the numbers of part 6 that stand in sentences."""
+    equal, own = groups("cost")
+    ours = confirm()["magnitude"].only((100, 101))
+    return {
+        "imp_pruning": 1 - ours.mean("pruning_epochs") / own.mean("pruning_epochs"),
+        "imp_total": 1 - ours.mean("total_epochs") / own.mean("total_epochs"),
+        "imp_own": 100 * (own.mean("test_accuracy") - ours.mean("test_accuracy")),
+        "imp_equal": 100 * (ours.mean("test_accuracy") - equal.mean("test_accuracy")),
+    }
+
+
 def entropy():
     """Return the table of part 7: rank correlations by net, mean over layers and seeds."""
     seeds = json.loads((RESULTS / "entropy.json").read_text()).values()
@@ -164,6 +183,22 @@ def draw():
     figures.over_synops("synops", points, found["dense"].only(FEW))
 
 
+def sentences():
+    """Return the numbers that stand in sentences."""
+    magnitude, random = named_contrasts()
+    against_paper, against_magnitude, _ = confirm_contrasts()
+    return {
+        "c_mag": magnitude.words(),
+        "c_mag_high": magnitude.paired.high,
+        "c_synops": magnitude.synops,
+        "c_rand": random.words(),
+        "f_paper": against_paper.words(),
+        "f_mag": against_magnitude.words(),
+        "f_paper_mag": confirm_explored()[0].words(),
+        "f_control": control_contrast().words(),
+    }
+
+
 def page() -> str:
     """Return the text of the page."""
     known, fresh = named(), confirm()
@@ -174,6 +209,7 @@ def page() -> str:
     lowest = next(each for each in forms if each.label == "per-synop")
     seeds = sorted(forms[0].rows)
     fields = {
+        "weights_2": "Not run yet: `3-fig2-weights.sh fig2-synops`.",
         "runs": sum(len(each.rows) for each in runs),
         "named": accuracies(known.values()),
         "named_contrasts": contrasts(named_contrasts()),
@@ -188,6 +224,10 @@ def page() -> str:
         "confirm_explored": contrasts(confirm_explored()),
         "weights_contrasts": contrasts(explored(in_weights)),
         "channels_contrasts": contrasts(explored(in_channels)),
+        "control": accuracies([fresh[OURS], *groups("control")]),
+        "control_contrasts": contrasts([control_contrast()]),
+        **sentences(),
+        **against_imp(),
         "cost": cost(),
         "entropy": entropy(),
         **{f"weights_{i}": accuracies(rows) for i, rows in enumerate(in_weights.values())},
