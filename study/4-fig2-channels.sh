@@ -7,6 +7,10 @@ common=(--recipe cifar10.yaml --data_root "$DATA" --limit 8000 --granularity cha
         --channels.floor 4 --criticality.score_on train-set --seeds '[0, 1, 2]' --jobs 2)
 spikeprune compare "${common[@]}" --sparsities '[0.5, 0.7]' --out "$RUNS/channels" \
     --methods '[slimming, criticality, random-regrow]'
+mkdir -p "$RUNS/channels-sca/cells"
+ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/channels-sca/cells/.dense"
+spikeprune compare "${common[@]}" --sparsities '[0.5, 0.7]' --out "$RUNS/channels-sca" \
+    --methods '[sca]'
 mkdir -p "$RUNS/channels-cost/cells"
 ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/channels-cost/cells/.dense"
 spikeprune compare "${common[@]}" --sparsities '[0.5]' --out "$RUNS/channels-cost" --variants '{
