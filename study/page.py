@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from study import figures
-from study.numbers import (
+from study.groups import (
     RESULTS,
     Contrast,
     accuracies,

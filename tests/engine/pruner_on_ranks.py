@@ -24,11 +24,13 @@ ON_TRAINING = {
     "criticality": {},
     "gradient": {"regrow": "gradient"},
     "post*grad": {"criticality": CriticalityOptions(weight="post*grad", space="mean")},
+    "budget": {"budget": "synops"},
 }
 ON_LOADER = {
     "criticality": {},
     "ranks": {"criticality": {"space": "mean", "normalise": "layer"}},
     "synops": {"criticality": {"weight": "post*pre", "normalise": "synops"}},
+    "budget": {"budget": "synops"},
     "random": {"regrow": "random"},
     "random-saliency": {"saliency": "random"},
     "channels": {"granularity": "channel", "channels": ChannelOptions(budget="synops")},

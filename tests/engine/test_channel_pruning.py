@@ -20,9 +20,10 @@ from spikeprune.engine.channel_scores import (
 )
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, PruneOptions
-from spikeprune.engine.surgery import apply_plan, channel_groups, plan_for
+from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import BudgetError, ModelError
+from spikeprune.science.cost import conv_fan_out
 
 T = 2
 
@@ -50,13 +51,34 @@ class Residual(nn.Module):
         return self.head(self.spike4(self.norm4(self.flatten(x))))
 
 
-EXAMPLE = {"residual": torch.zeros(2, 2, 2, 2), "vgg-small": torch.zeros(2, 2, 8, 8)}
+class Depthwise(nn.Sequential):
+    """A depthwise convolution between two others: its channels are those of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm1, self.spike1 = self.part(2, 6)
+        self.depth, self.norm2, self.spike2 = self.part(6, 6, groups=6)
+        self.last, self.norm3, self.spike3 = self.part(6, 5)
+        self.flatten, self.head = layer.Flatten(), layer.Linear(5 * 16, 3)
+
+    @staticmethod
+    def part(inputs, outputs, groups=1):
+        conv = layer.Conv2d(inputs, outputs, 3, padding=1, bias=False, groups=groups)
+        return conv, layer.BatchNorm2d(outputs), neuron.IFNode()
+
+
+EXAMPLE = {
+    "residual": torch.zeros(2, 2, 2, 2),
+    "vgg-small": torch.zeros(2, 2, 8, 8),
+    "depthwise": torch.zeros(2, 2, 4, 4),
+}
+_BUILT = {"residual": Residual, "depthwise": Depthwise}
 
 
 def build(name):
     torch.manual_seed(0)
-    if name == "residual":
-        return Residual()
+    if name in _BUILT:
+        return _BUILT[name]()
     return zoo.build(
         *("vgg-small",),
         classes=3,
@@ -96,10 +118,9 @@ def some_live(name, seed):
     return live
 
 
-def cost(name, budget, rates=None):
+def cost(name, budget, **how):
     model, groups, wiring = parts(name)
-    rates = rates or {n: torch.ones(c) for n, c in wiring.neurons.items()}
-    return cost_model(model, groups, wiring, budget=budget, rates=rates)
+    return cost_model(model, groups, wiring, budget=budget, **how)
 
 
 def macs_by_hooks(model, example):
@@ -137,29 +158,62 @@ def test_cost_is_the_real_count_on_the_cut_net(name, seed):
         assert cost(name, budget)(live) == pytest.approx(count, rel=1e-12), budget
 
 
-def test_expected_synops_weigh_every_input_by_its_rate():
-    _, groups, wiring = parts("residual")
-    rates = {n: torch.rand(c) for n, c in wiring.neurons.items()}
-    live = some_live("residual", 1)
-    dead = {g.name: ~live[g.name] for g in groups}
-    rows = {
-        "first": (torch.ones(2), dead["first"]),
-        "inner": (rates["spike1"] * live["first"], dead["inner"]),
-        "second": (rates["spike2"] * live["inner"], dead["first"]),
-        "head": (rates["spike4"] * live["first"].repeat_interleave(4), torch.zeros(3).bool()),
-    }
-    expected = 0.0
-    for name, (rate, rows_dead) in rows.items():
-        per_input = wiring.layers[name].macs / wiring.layers[name].input_shape[0]
-        expected += float(rate.double().sum()) * per_input * float((~rows_dead).double().mean())
-    assert cost("residual", "synops", rates)(live) == pytest.approx(expected, rel=1e-5)
+def read_by(name, generator=None):
+    """What the layers of a net may have read, by input channel and place in the kernel."""
+    model, _, wiring = parts(name)
+    found = {}
+    for each in wiring.layers:
+        module = model.get_submodule(each)
+        weight, groups = module.weight, getattr(module, "groups", 1)
+        shape = (weight.shape[1] * groups, *weight.shape[2:])
+        found[each] = torch.rand(shape, dtype=torch.float64, generator=generator)
+    return found
 
 
-def test_a_silent_net_costs_nothing_in_synops():
+@pytest.mark.parametrize("name", EXAMPLE)
+@pytest.mark.parametrize("seed", range(4))
+def test_synops_are_those_of_the_cut_net_that_reads_the_same(name, seed):
+    model, groups, wiring = parts(name)
+    live = some_live(name, seed)
+    reads = read_by(name, torch.Generator().manual_seed(seed))
+    whole = {n: float((r * fan_out(model.get_submodule(n))).sum()) for n, r in reads.items()}
+    alive = channel_masks(model, groups, live)
+    masked = copy.deepcopy(model)
+    for n in wiring.layers:
+        masked.get_submodule(n).weight.data.fill_(1.0).mul_(alive.get(f"{n}.weight", 1))
+        dead = ~inputs_alive(groups, live, n, len(reads[n]))
+        if masked.get_submodule(n).weight.shape[1] == len(dead):
+            masked.get_submodule(n).weight.data[:, dead] = 0
+    left = {n: float((r * fan_out(masked.get_submodule(n))).sum()) for n, r in reads.items()}
+    found = cost(name, "synops", reads=reads)
+    assert found({}) == pytest.approx(sum(whole.values()), rel=1e-9)
+    assert found(live) == pytest.approx(sum(left.values()), rel=1e-9)
+    dense = {n: 100.0 * (k + 1) for k, n in enumerate(reads)}
+    expected = sum(dense[n] * left[n] / whole[n] for n in reads)
+    assert cost(name, "synops", reads=reads, dense_synops=dense)(live) == pytest.approx(expected)
+
+
+def fan_out(module):
+    return conv_fan_out(module.weight, getattr(module, "groups", 1))
+
+
+def inputs_alive(groups, live, layer, inputs):
+    alive = torch.ones(inputs, dtype=torch.bool)
+    for group in groups:
+        for member in group.of("in"):
+            if member.module == layer:
+                alive[member.index[~live[group.name]].flatten()] = False
+    return alive
+
+
+def test_without_reads_every_operand_counts():
     _, _, wiring = parts("residual")
-    silent = {n: torch.zeros(c) for n, c in wiring.neurons.items()}
-    model_cost = cost("residual", "synops", silent)
-    assert model_cost({}) == wiring.layers["first"].macs
+    assert cost("residual", "synops")({}) == sum(row.macs for row in wiring.layers.values())
+
+
+def test_a_layer_that_reads_nothing_costs_nothing():
+    reads = {n: torch.zeros_like(r) for n, r in read_by("residual").items()}
+    assert cost("residual", "synops", reads=reads)({}) == 0
 
 
 # -- ranking -----------------------------------------------------------------------------------

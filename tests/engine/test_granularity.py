@@ -41,17 +41,17 @@ class Block(nn.Module):
         return self.head(self.flatten(self.norm4(self.tail(x))))
 
 
-def made(kind, model=None, **options):
+def made(kind, model=None, dense_synops=None, **options):
     torch.manual_seed(0)
     model = model or Block()
     granularity = "weight" if kind is Weights else "channel"
     options = PruneOptions.of(**{"sparsity": 0.5, "granularity": granularity} | options)
     wiring = trace(model, EXAMPLE)
-    return model, kind(model, EXAMPLE, wiring=wiring, options=options, time_steps=T)
+    return model, kind(model, EXAMPLE, wiring, options, time_steps=T, dense_synops=dense_synops)
 
 
-def event(granularity, stats=None, density=0.5):
-    gathered = Gathered(stats or {}, {}, torch.Generator().manual_seed(0))
+def event(granularity, stats=None, density=0.5, reads=None):
+    gathered = Gathered(stats or {}, {}, torch.Generator().manual_seed(0), reads=reads or {})
     return granularity.event(Due(density, granularity._options), gathered)
 
 
@@ -167,17 +167,36 @@ def test_saliency_at_random():
     assert weights.density() == pytest.approx(0.5, abs=1e-3)
 
 
-def test_a_budget_of_synops_follows_the_rates():
-    model, channels = made(
-        Channels, regrow="none", sparsity=0.3, channels=ChannelOptions(budget="synops")
-    )
-    stats = {
-        n: ChannelStats(torch.zeros(c), torch.full((c,), 0.25), 1)
-        for n, c in trace(model, EXAMPLE).neurons.items()
-    }
-    outcome = event(channels, stats)
+def test_a_budget_of_synops_follows_what_is_read():
+    options = {"regrow": "none", "sparsity": 0.3, "channels": ChannelOptions(budget="synops")}
+    model, channels = made(Channels, **options)
+    convs = ("stem", "inner", "second")
+    reads = {n: torch.rand(model.get_submodule(n).weight.shape[1:]).double() for n in convs}
+    reads["head"] = torch.rand(64).double()
+    outcome = event(channels, reads=reads)
     assert outcome.details["allowed"] == pytest.approx(0.7 * outcome.details["total"])
-    macs = {n: row.macs for n, row in trace(model, EXAMPLE).layers.items()}
-    joined = 1 - 0.75**2  # the sum of two spikes is not 0
-    expected = macs["stem"] + 0.25 * (macs["inner"] + macs["second"]) + joined * macs["head"]
-    assert outcome.details["total"] == pytest.approx(expected)
+    outputs = {n: len(model.get_submodule(n).weight) for n in reads}
+    ours = {n: float(r.sum()) * outputs[n] for n, r in reads.items()}
+    assert outcome.details["total"] == pytest.approx(sum(ours.values()))
+    assert outcome.details["cost"] <= outcome.details["allowed"]
+
+    dense = {n: 10.0 * cost for n, cost in ours.items()}  # it fires ten times as much
+    _, alike = made(Channels, model, dense_synops=dense, **options)
+    again = event(alike, reads=reads)
+    assert again.details["total"] == pytest.approx(10 * outcome.details["total"])
+    assert again.details["cost"] == pytest.approx(10 * outcome.details["cost"])
+    assert all(torch.equal(again.kept[n], outcome.kept[n]) for n in outcome.kept)
+
+
+@pytest.mark.parametrize("kind", [Weights, Channels])
+def test_the_dense_net_of_a_budget_must_fit(kind):
+    budget = {"channels": ChannelOptions(budget="synops")} if kind is Channels else {}
+    budget = budget or {"budget": "synops"}
+    names = ("stem", "inner", "second", "head")
+    for dense in ({"stem": 1.0}, dict.fromkeys(names, 0.0)):
+        _, granularity = made(kind, regrow="none", dense_synops=dense, **budget)
+        with pytest.raises(ConfigError, match="expected dense_synops to give the SynOps"):
+            granularity.check()
+    _, other = made(kind, regrow="none", dense_synops=dict.fromkeys(names, 1.0))
+    with pytest.raises(ConfigError, match="goes with a budget of synops"):
+        other.check()

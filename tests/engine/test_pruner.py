@@ -400,6 +400,7 @@ SCENARIOS = {
     "gradient": {"regrow": "gradient"},
     "post*grad": {"criticality": CriticalityOptions(weight="post*grad"), "optimizer": "adamw"},
     "random": {"regrow": "random", "saliency": "random", "seed": 3},
+    "synops": {"budget": "synops", "criticality": CriticalityOptions(batches=2)},
     "channels": {"granularity": "channel", "sparsity": 0.4, "regrow_fraction": 0.2, "total": 5},
     "channels of a loader": {
         "granularity": "channel",

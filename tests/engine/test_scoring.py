@@ -9,6 +9,7 @@ from spikeprune.engine.forward import forward
 from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.scoring import Scorer
+from spikeprune.engine.wiring import trace
 from spikeprune.errors import ConfigError, ObservationError
 
 T = 3
@@ -37,7 +38,9 @@ def scorer(
         channels=ChannelOptions(budget=budget),
         criticality=CriticalityOptions(**how),
     )
-    return Scorer(model, options, (4, 8), time_steps=T, batches=loader, layout="sequence")
+    wiring = trace(model, torch.zeros(1, 1, 8, 8))
+    how = {"time_steps": T, "wiring": wiring, "batches": loader, "layout": "sequence"}
+    return Scorer(model, options, (4, 8), **how)
 
 
 def batch(seed):

@@ -7,49 +7,31 @@ from hypothesis import strategies as st
 
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.synops_budget import SynopsCost, fit_budget
-from spikeprune.engine.weight_pruning import prune_weights
-from spikeprune.engine.wiring import Layer, Wiring
+from spikeprune.engine.weight_pruning import most_live, prune_weights
 from spikeprune.errors import BudgetError
 
 SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
-RATES = {"n1": torch.tensor([0.0, 0.5, 0.25, 1.0]), "n2": torch.linspace(0.1, 0.6, 6)}
-RATES["n3"] = torch.tensor([0.2, 0.4, 0.6, 0.8])
-T = 3
+GROUPS = {"conv": 1, "deep": 2, "hidden": 1, "head": 1}
 
 
-def layer(name, feeds, sources, inputs, outputs):
-    shapes = torch.Size(inputs), torch.Size(outputs)
-    kind = "conv" if len(outputs) == 3 else "linear"
-    return Layer(name, kind, feeds, sources, bool(sources), *shapes, norms=(), macs=1)
+def drawn(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {n: (s[1] * GROUPS[n], *s[2:]) for n, s in SHAPES.items()}
+    return {n: 20 * torch.rand(s, generator=generator).double() for n, s in shapes.items()}
 
 
-WIRING = Wiring(
-    {
-        "conv": layer("conv", ("n1",), (), (2, 5, 5), (4, 2, 2)),
-        "deep": layer("deep", ("n3",), ("n1",), (4, 4, 4), (4, 2, 2)),  # 2 groups
-        "hidden": layer("hidden", ("n2",), ("n3",), (16,), (6,)),
-        "head": layer("head", (), ("n2",), (6,), (3,)),
-    },
-    {"n1": 4, "n2": 6, "n3": 4},
-)
-COST = SynopsCost(WIRING, RATES, T)
+READS = drawn()
+COST = SynopsCost(READS)
 
 
 def counted(live):
     """The same cost, weight by weight."""
     total = 0.0
     for name, mask in live.items():
-        for index in mask.nonzero().tolist():
-            out, into = index[:2]
-            if name == "conv":
-                rate, positions = 1.0, 4
-            elif name == "deep":
-                rate, positions = float(RATES["n1"][2 * (out // 2) + into]), 4
-            elif name == "hidden":
-                rate, positions = float(RATES["n3"][into // 4]), 1
-            else:
-                rate, positions = float(RATES["n2"][into]), 1
-            total += rate * positions * T
+        outputs, inputs = mask.shape[:2]
+        for out, into, *place in mask.nonzero().tolist():
+            channel = out // (outputs // GROUPS[name]) * inputs + into
+            total += float(READS[name][(channel, *place)])
     return total
 
 
@@ -85,16 +67,18 @@ def test_the_density_found_is_the_largest_within_the_budget(seed, share, allocat
     def choose(*, density):
         return prune_weights(weights, live, growth, density=density, options=options)
 
-    density, details = fit_budget(choose, COST, live, share=share)
+    most = most_live(live, growth.keys(), options)
+    alive = sum(int(m.sum()) for m in live.values())
+    assert alive <= most <= alive + 0.3 * alive if fraction else most == alive
+    density, details = fit_budget(choose, COST, live, most=most, share=share)
     size = sum(w.numel() for w in weights.values())
     count = round(density * size)
     everything = COST({n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()})
     assert details["total"] == pytest.approx(everything)
     assert details["allowed"] == pytest.approx(share * everything)
     assert details["cost"] == COST(choose(density=density).live) <= details["allowed"]
-    alive = sum(int(m.sum()) for m in live.values())
-    assert count <= alive
-    if count < alive:  # one more weight would not fit
+    assert count <= most
+    if count < most:  # one more weight would not fit
         assert COST(choose(density=(count + 1) / size).live) > details["allowed"]
 
 
@@ -108,4 +92,52 @@ def test_a_budget_below_a_single_weight_is_refused():
         return prune_weights(weights, live, {}, density=density, options=options)
 
     with pytest.raises(BudgetError, match=r"a single live weight exceeds.*lower the sparsity"):
-        fit_budget(choose, COST, live, share=1e-4)
+        fit_budget(choose, COST, live, most=200, share=1e-4)
+
+
+@pytest.mark.parametrize("without", ["head", "conv"])
+def test_regrowth_may_bring_back_what_an_earlier_event_had_no_room_for(without):
+    weights, live = tensors(0), masks(0, 0.2)
+    weights = {n: w * live[n] for n, w in weights.items()}
+    growth = {n: w.abs() + 1 for n, w in tensors(7).items() if n != without}
+    alive = sum(int(m.sum()) for m in live.values())
+    for fraction in (0.0, 0.3):
+        options = PruneOptions.of(sparsity=0.5, regrow_fraction=fraction)
+
+        def choose(*, density, options=options):
+            return prune_weights(weights, live, growth, density=density, options=options)
+
+        most = most_live(live, growth.keys(), options)
+        density, details = fit_budget(choose, COST, live, most=most, share=0.9)
+        chosen = choose(density=density)
+        assert sum(int(m.sum()) for m in chosen.live.values()) == most
+        assert details["cost"] < details["allowed"]
+        # What was dead before is there by regrowth alone, and by no more than its share.
+        assert not any((kept & ~live[n]).any() for n, kept in chosen.kept.items())
+        assert most - alive == int(fraction * sum(int(live[n].sum()) for n in growth))
+
+
+@pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
+def test_layers_that_regrow_for_themselves_get_no_more_than_the_rank_gives(allocation):
+    live = masks(0, 0.2)
+    options = PruneOptions.of(
+        sparsity=0.5, regrow_fraction=0.5, regrow_within="layer", allocation=allocation
+    )
+    alive = sum(int(m.sum()) for m in live.values())
+    assert (most_live(live, SHAPES, options) > alive) is (allocation != "global")
+    full = {n: torch.ones_like(m) for n, m in live.items()}
+    assert most_live(full, SHAPES, options) == sum(m.numel() for m in full.values())
+
+
+def test_a_dense_net_is_what_the_budget_is_a_share_of():
+    weights = tensors(0)
+    live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    options = PruneOptions.of(sparsity=0.5, regrow="none")
+
+    def choose(*, density):
+        return prune_weights(weights, live, {}, density=density, options=options)
+
+    dense = dict.fromkeys(SHAPES, 25.0) | {"excluded": 1e9}
+    _, details = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense)
+    assert details["total"] == 100
+    assert details["cost"] <= details["allowed"] == pytest.approx(50)

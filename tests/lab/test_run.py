@@ -9,9 +9,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import spikeprune
 from spikeprune.engine.checkpoint import save_tensors
+from spikeprune.engine.evaluate import evaluate
 from spikeprune.lab import run as run_module
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
+from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
@@ -527,4 +529,16 @@ def test_a_budget_of_synops_is_told_with_its_gap(tmp_path):
     assert metrics["target"] == {"sparsity": 0.6, "budget": "synops"}
     details = metrics["regrowth"]["events"][-1]["details"]
     assert details["cost"] <= details["allowed"] == pytest.approx(0.4 * details["total"])
+    # A share of what the dense net takes: here all training samples are counted, none of the test.
+    session = Session(made)
+    dense = evaluate(
+        saved_dense(session, RunFolder(made.folder)),
+        session.data.score,
+        time_steps=2,
+        wiring=session.wiring,
+        classes=10,
+        latency=False,
+    )
+    assert details["total"] == pytest.approx(dense.synops_per_sample)
+    assert details["total"] != pytest.approx(metrics["dense"]["synops_per_sample"])
     assert any("synops: " in note and "below the budget" in note for note in metrics["notes"])

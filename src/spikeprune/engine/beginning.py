@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
+from spikeprune.engine.reads import Reads
 from spikeprune.engine.timetable import Due
+from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
 from spikeprune.science.schedule import density_at
 
@@ -45,8 +48,8 @@ def rounds(passes: Passes, due: Due) -> Iterator[tuple[Due, dict[str, Tensor]]]:
 
 
 def observed_at_start(
-    passes: Passes, options: PruneOptions, observing: dict[str, Any]
-) -> dict[str, ChannelStats]:
+    passes: Passes, options: PruneOptions, observing: dict[str, Any], wiring: Wiring
+) -> tuple[dict[str, ChannelStats], dict[str, Tensor]]:
     """Observe training-mode forwards of a copy, if the event at step 0 looks at potentials.
 
     Training mode, since the running statistics of the norms are of no batch yet.
@@ -55,6 +58,10 @@ def observed_at_start(
         passes: the net, and the batches that were given.
         options: of the event.
         observing: how potentials are scored, as keywords of `Observer`.
+        wiring: of the net.
+
+    Returns:
+        What was observed by neuron, and what the layers read; empty where it is not needed.
 
     Raises:
         ConfigError: potentials are needed, but no batches were given, or a gradient is needed.
@@ -66,7 +73,7 @@ def observed_at_start(
             "none of before the first; choose another start_saliency"
         )
     if not wanted.potentials:
-        return {}
+        return {}, {}
     if not passes.batches:
         raise ConfigError(
             "the event at the start needs potentials or firing rates, measured on training "
@@ -75,10 +82,12 @@ def observed_at_start(
     adapter_for(passes.model).reset(passes.model)  # a state under way has a graph behind it
     model: nn.Module = copy.deepcopy(passes.model).train()
     observer = Observer(model, train=True, **observing | {"moments": wanted.moments})
-    with torch.no_grad(), observer:
+    counted = Reads(model, wiring, train=True) if wanted.reads else None
+    with torch.no_grad(), observer, counted or nullcontext():
         for x, _ in passes.batches:
             forward(model, x, time_steps=passes.time_steps, layout=passes.layout)
-    return observer.compute()
+    reads = counted.compute(sum(len(y) for _, y in passes.batches)) if counted else {}
+    return observer.compute(), reads
 
 
 def passes_taken(passes: Passes, options: PruneOptions) -> float:

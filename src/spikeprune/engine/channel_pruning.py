@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.engine.channels import ChannelGroup
 from spikeprune.engine.options import ChannelOptions, PruneOptions, floor_share
-from spikeprune.engine.wiring import Wiring
+from spikeprune.engine.wiring import Layer, Wiring
 from spikeprune.errors import BudgetError
 from spikeprune.science.select import top_k
 
@@ -90,35 +91,60 @@ def cost_model(
     wiring: Wiring,
     *,
     budget: str,
-    rates: Mapping[str, Tensor],
+    reads: Mapping[str, Tensor] = MappingProxyType({}),
+    dense_synops: Mapping[str, float] | None = None,
 ) -> CostModel:
     """Build the cost of the net in `channels`, `parameters`, `weights`, `macs` or `synops`.
 
     `channels` counts the output channels of the layers in `groups`, so a tied channel counts once
-    per layer. `synops` is the expectation from the presynaptic firing `rates` per neuron; the
-    count of an evaluated net is exact (science.cost).
+    per layer.
+
+    `synops` takes an input channel's share of a layer's operations from `reads` (per sample, by
+    layer, see `engine.reads`; without, all read alike), and the operations of the whole layer from
+    the dense net, where they are given: the penalty before the event makes a net fire less than it
+    will at the end, when it has trained on without.
     """
     modules = dict(model.named_modules())
     terms: list[_Term] = []
     for name, layer in wiring.layers.items():
         weight = modules[name].weight
         assert isinstance(weight, Tensor)
+        if budget == "synops":
+            terms.append(_synops(groups, layer, weight, reads.get(name), dense_synops))
+            continue
         n_out, n_in = weight.shape[:2]
         outs = _shares(groups, name, "out", torch.ones(n_out, dtype=torch.float64))
         ones = torch.ones(n_in, dtype=torch.float64)
         if budget == "channels":
             terms += [_Term(n_out, outs, {})] if outs else []
             continue
-        if budget == "synops":
-            rate = wiring.source_rates(name, rates).to("cpu", torch.float64)
-            unit = layer.macs * float(rate.mean())
-            terms.append(_Term(unit, outs, _shares(groups, name, "in", rate)))
-            continue
         ins = _shares(groups, name, "in", ones)
         terms.append(_Term(layer.macs if budget == "macs" else weight.numel(), outs, ins))
     if budget == "parameters":
         terms += _other_parameters(model, groups, wiring)
     return CostModel(tuple(terms))
+
+
+def _synops(
+    groups: tuple[ChannelGroup, ...],
+    layer: Layer,
+    weight: Tensor,
+    reads: Tensor | None,
+    dense_synops: Mapping[str, float] | None,
+) -> _Term:
+    n_out, n_in = weight.shape[:2]
+    if reads is None:
+        read, unit = torch.ones(n_in, dtype=torch.float64), float(layer.macs)
+    else:
+        read = reads.flatten(1).sum(1) if reads.ndim > 1 else reads
+        read = read.to("cpu", torch.float64)
+        unit = float(read.sum()) * n_out * n_in / len(read)  # of n_in inputs a group of outputs
+    if dense_synops is not None:
+        unit = dense_synops[layer.name]
+    depthwise = len(read) > n_in  # an output reads its own channel alone
+    written = read if depthwise else torch.ones(n_out, dtype=torch.float64)
+    outs = _shares(groups, layer.name, "out", written)
+    return _Term(unit, outs, {} if depthwise else _shares(groups, layer.name, "in", read))
 
 
 def _other_parameters(

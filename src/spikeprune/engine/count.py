@@ -1,6 +1,6 @@
 """What every layer reads and every neuron fires in the forwards of one evaluation, by hooks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,16 +59,34 @@ class LayerCount:
             **geometry,
         )
 
+    def reads(self) -> Tensor:
+        """Return what each kernel position of each input channel read, `[C_in, *kernel]`."""
+        assert self.nonzero is not None
+        return self._read(self.nonzero)
+
     def value_weighted(self) -> float | None:
         """Return the operations with each operand counted by its size: 2 for two spikes at once."""
         if self.values is None:
             return None
+        groups = getattr(self.module, "groups", 1)
+        return float((self._read(self.values) * conv_fan_out(self.weight, groups)).sum())
+
+    def _read(self, sums: Tensor) -> Tensor:
         if isinstance(self.module, nn.Linear):
-            return float((self.values * (self.weight != 0).sum(0)).sum())
-        values, geometry = _geometry(self.module, self.values)
+            return sums
+        padded, geometry = _geometry(self.module, sums)
         kernel = self.weight.shape[2:]
-        reads = conv_reads(values, kernel, output_size=self.output_size, **geometry)
-        return float((reads * conv_fan_out(self.weight, self.module.groups)).sum())
+        return conv_reads(padded, kernel, output_size=self.output_size, **geometry)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `reads` needs, as tensors and plain values."""
+        return {"nonzero": self.nonzero, "output_size": list(self.output_size)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        counted = state["nonzero"]
+        self.nonzero = None if counted is None else counted.to(self.weight.device)
+        self.output_size = tuple(state["output_size"])
 
 
 def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
@@ -104,29 +122,39 @@ class Counts:
 
 
 @contextmanager
-def counting(model: nn.Module, wiring: Wiring) -> Iterator[Counts]:
+def counting(
+    model: nn.Module, wiring: Wiring, *, train: bool | None = None
+) -> Iterator[Counts]:
     """Count in every forward while active; afterwards no hook is left, also after an exception.
 
     Args:
         model: the net, with the layers and neurons of `wiring` under their names; it may have
             fewer channels than the traced one.
         wiring: says of each layer whether the graph gives it spikes.
+        train: whether forwards of the model in training mode count, or those in eval mode; None:
+            both.
 
     Raises:
         ModelError: (while active) a layer of another kind, or a layer that by the graph reads
             spikes and was given other values than 0 and 1.
     """
     counts, handles = Counts(), []
+
+    def hang(name: str, hook: Callable[..., None]) -> None:
+        def in_mode(*call: Any) -> None:
+            if train is None or model.training is train:
+                hook(*call)
+
+        handles.append(model.get_submodule(name).register_forward_hook(in_mode))
+
     try:
         for name, layer in wiring.layers.items():
             module = model.get_submodule(name)
             _check_kind(name, module)
             counts.layers[name] = LayerCount(module)
-            hook = _layer_hook(counts.layers[name], layer)
-            handles.append(module.register_forward_hook(hook))
+            hang(name, _layer_hook(counts.layers[name], layer))
         for name in wiring.neurons:
-            hook = _neuron_hook(counts, name)
-            handles.append(model.get_submodule(name).register_forward_hook(hook))
+            hang(name, _neuron_hook(counts, name))
         yield counts
     finally:
         for handle in handles:

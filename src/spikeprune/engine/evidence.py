@@ -25,12 +25,14 @@ class Needs(NamedTuple):
         moments: mean, variance and mean size of the potentials too.
         gradient: the dense gradient of the step at whose end the event happens.
         memory: the magnitude that every weight had when it was last live.
+        reads: what the weights of every layer read.
     """
 
     potentials: bool = False
     moments: bool = False
     gradient: bool = False
     memory: bool = False
+    reads: bool = False
 
     @classmethod
     def of(cls, many: Iterable["Needs"]) -> "Needs":
@@ -49,6 +51,7 @@ class Gathered:
         stats: criticality, firing rate and moments by neuron; empty unless potentials are needed.
         gradients: dense gradients of the last batch by parameter name; empty unless needed.
         passes: scores that took passes of their own before training, by layer.
+        reads: per sample, by layer (see `engine.reads`); empty unless needed.
         generator: for what is drawn.
     """
 
@@ -56,11 +59,7 @@ class Gathered:
     gradients: Mapping[str, Tensor]
     generator: torch.Generator
     passes: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def rates(self) -> dict[str, Tensor]:
-        """Firing rate [C] by neuron."""
-        return {name: found.rate for name, found in self.stats.items()}
+    reads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from spikeprune.engine.event import Outcome
 from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.surgery import channel_masks
+from spikeprune.engine.synops_budget import check_reference
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
@@ -90,31 +91,30 @@ class Channels:
         self,
         model: nn.Module,
         example: Tensor,
-        *,
         wiring: Wiring,
         options: PruneOptions,
+        *,
         time_steps: int,
+        dense_synops: Mapping[str, float] | None = None,
     ) -> None:
         self._model, self._wiring, self._options = model, wiring, options
+        self._dense_synops = dense_synops
         self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
         self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
         self.memory: dict[str, Tensor] = {}
         self._scales = [model.get_submodule(norm).weight for g in self.groups for norm in g.norms]
-        self._weight_cost = cost_model(model, self.groups, wiring, budget="weights", rates={})
-        self._macs_cost = cost_model(model, self.groups, wiring, budget="macs", rates={})
+        self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
+        self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
 
     def check(self) -> None:
         """Refuse floors that exceed the budget, and groups that cannot be ranked or scored."""
         options = self._options
+        check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
         if options.regrow != "none":
             check_channel_score(self.groups, options.regrow, CHANNEL_GROWTH[options.regrow])
         check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
         anything = {g.name: torch.arange(float(g.channels)) for g in self.groups}
-        self._choose(anything, None, self._any_rates())
-
-    def _any_rates(self) -> dict[str, Tensor]:
-        """Stand in for firing rates that nobody measured: every neuron fires in every step."""
-        return {name: torch.ones(n) for name, n in self._wiring.neurons.items()}
+        self._choose(anything, None, {})
 
     def density(self) -> float:
         """Live share of the weights of all convolution and linear layers."""
@@ -140,10 +140,15 @@ class Channels:
         self,
         ranking: Mapping[str, Tensor],
         growth: Mapping[str, Tensor] | None,
-        rates: Mapping[str, Tensor],
+        reads: Mapping[str, Tensor],
     ) -> Outcome:
         budget = self._options.channels.budget
-        cost = cost_model(self._model, self.groups, self._wiring, budget=budget, rates=rates)
+        cost = cost_model(
+            *(self._model, self.groups, self._wiring),
+            budget=budget,
+            reads=reads,
+            dense_synops=self._dense_synops,
+        )
         chosen = prune_channels(ranking, growth, cost, self._options)
         details = {
             "budget": budget,
@@ -171,6 +176,6 @@ class Channels:
         if options.regrow != "none":
             grows = CHANNEL_GROWTH[options.regrow]
             growth = channel_scores(self.groups, options.regrow, grows, given)
-        outcome = self._choose(ranking, growth, gathered.rates or self._any_rates())
+        outcome = self._choose(ranking, growth, gathered.reads)
         self.live = {n: kept | outcome.regrown[n] for n, kept in outcome.kept.items()}
         return outcome

@@ -1,7 +1,7 @@
 """What a set of options asks to be gathered before its events."""
 
 from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.engine.evidence import Needs
+from spikeprune.engine.evidence import NOTHING, Needs
 from spikeprune.engine.growth import GROWTH
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
@@ -17,12 +17,17 @@ def needs(options: PruneOptions, *, start: bool = False) -> Needs:
     if options.granularity == "channel":
         rows = [CHANNEL_SALIENCY[options.saliency].needs]
         rows += [CHANNEL_GROWTH[options.regrow].needs] if options.regrow != "none" else []
-        rows.append(Needs(potentials=options.channels.budget == "synops"))
+        rows.append(_budget(options.channels.budget))
         return Needs.of(rows)
     rows = [SALIENCY[options.saliency].needs]
     rows += [GROWTH[options.regrow].needs] if options.regrow != "none" else []
     if start and options.start_saliency is not None:
         rows.append(SALIENCY[options.start_saliency].needs)
     by_gradient = options.regrow == "criticality" and options.criticality.weight == "post*grad"
-    rows.append(Needs(potentials=options.budget == "synops", gradient=by_gradient))
+    rows += [Needs(gradient=by_gradient), _budget(options.budget)]
     return Needs.of(rows)
+
+
+def _budget(name: str) -> Needs:
+    # Samples are counted where potentials are observed.
+    return Needs(potentials=True, reads=True) if name == "synops" else NOTHING

@@ -53,6 +53,8 @@ class Pruner:
         layout: how the model is called on them, see `engine.forward`.
         seed: of random saliency and regrowth.
         events_at: events after these optimiser steps instead of every `every` (weights only).
+        dense_synops: SynOps per sample of the dense net by layer, of which a budget of SynOps is a
+            share. None: of what this net would take at the event if everything lived.
         options: fields of `PruneOptions`; `sparsity` has no default.
 
     Attributes:
@@ -83,6 +85,7 @@ class Pruner:
         layout: str = "sequence",
         seed: int = 0,
         events_at: Iterable[int] | None = None,
+        dense_synops: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
         self.options = PruneOptions.of(**options)
@@ -93,7 +96,9 @@ class Pruner:
         self.wiring = trace(model, example)
         kind = Weights if self.options.granularity == "weight" else Channels
         self.granularity = kind(
-            model, example, wiring=self.wiring, options=self.options, time_steps=time_steps
+            *(model, example, self.wiring, self.options),
+            time_steps=time_steps,
+            dense_synops=dense_synops,
         )
         self._timetable = timetable(self.options, total_steps, at=events_at)
         self.event_steps = tuple(self._timetable)
@@ -108,6 +113,7 @@ class Pruner:
             self.options,
             self.event_steps,
             time_steps=time_steps,
+            wiring=self.wiring,
             batches=score_batches,
             layout=layout,
         )
@@ -144,11 +150,13 @@ class Pruner:
         chosen = beginning.first(batches, self.options.criticality.batches)
         where = (self.model, tuple(before), self.example, self.time_steps, self.layout)
         passes = Passes(*where, chosen, loss)
-        stats = beginning.observed_at_start(passes, due.options, self._scorer.how)
+        stats, reads = beginning.observed_at_start(
+            passes, due.options, self._scorer.how, self.wiring
+        )
         self.start_passes = beginning.passes_taken(passes, due.options)
         for part, scores in beginning.rounds(passes, due):
             with torch.no_grad():
-                gathered = Gathered(stats, {}, self._generator, scores)
+                gathered = Gathered(stats, {}, self._generator, scores, reads)
                 outcome = self.granularity.event(part, gathered)
                 self._apply(outcome)
         self._begun = True
@@ -281,7 +289,8 @@ class Pruner:
         if stats is not None:
             self.last_scores = {name: s.score.detach().cpu() for name, s in stats.items()}
         before = dict(self.granularity.live)
-        gathered = Gathered(stats or {}, gradients, self._generator)
+        reads = self._scorer.reads(stats)
+        gathered = Gathered(stats or {}, gradients, self._generator, reads=reads)
         outcome = self.granularity.event(self._timetable[self.steps], gathered)
         self._apply(outcome)
         return self._record(before, outcome)

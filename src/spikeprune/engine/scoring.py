@@ -2,15 +2,18 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.forward import forward
 from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.reads import Reads
+from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
 
 __all__ = ["Scorer"]
@@ -24,6 +27,7 @@ class Scorer:
         options: what is observed, and whether anything is.
         event_steps: after which optimiser steps events happen.
         time_steps: T of every forward.
+        wiring: of the net.
         batches: for `score_on="train-set"`, inputs or pairs of input and target.
         layout: how the model is called on them.
 
@@ -39,6 +43,7 @@ class Scorer:
         event_steps: tuple[int, ...],
         *,
         time_steps: int,
+        wiring: Wiring,
         batches: Iterable[Any] | None,
         layout: str,
     ) -> None:
@@ -60,6 +65,8 @@ class Scorer:
         self._check(event_steps)
         # Made even where a loader is scored, to refuse curves that cannot serve before training.
         self._observer = Observer(model, train=True, **self.how) if self.active else None
+        counts = self.active and wanted.reads
+        self._reads = Reads(model, wiring, train=self.on_training) if counts else None
 
     def _check(self, event_steps: tuple[int, ...]) -> None:
         steps = (0, *(step for step in event_steps if step))
@@ -80,20 +87,26 @@ class Scorer:
         if self.on_training and steps in self._arming:
             assert self._observer is not None
             self._observer.arm()
+            if self._reads is not None:
+                self._reads.arm()
 
     def disarm(self) -> None:
-        """Stop observing and let go of every neuron."""
-        if self._observer is not None:
-            self._observer.disarm()
+        """Stop observing and let go of every neuron and layer."""
+        for watcher in (self._observer, self._reads):
+            if watcher is not None:
+                watcher.disarm()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of a window of batches that is under way."""
-        return {} if self._observer is None else self._observer.state_dict()
+        state = {} if self._observer is None else self._observer.state_dict()
+        return state if self._reads is None else state | {"reads": self._reads.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         if self._observer is not None:
             self._observer.load_state_dict(state)
+        if self._reads is not None:
+            self._reads.load_state_dict(state["reads"])
 
     def score(self) -> dict[str, ChannelStats] | None:
         """Return criticality and firing rate per neuron for the event that is due, and disarm.
@@ -103,12 +116,16 @@ class Scorer:
         if self._observer is None:
             return None
         if self.on_training:
-            self._observer.disarm()
+            self.disarm()
             return self._observer.compute(over_ranks=True)
         assert self._batches is not None
+        with self._reads or nullcontext():
+            return self._score_loader(self._batches)
+
+    def _score_loader(self, batches: Iterable[Any]) -> dict[str, ChannelStats]:
         stats = score_loader(
             self._model,
-            self._batches,
+            batches,
             forward=lambda x: forward(
                 self._model, x, time_steps=self._time_steps, layout=self._layout
             ),
@@ -117,3 +134,9 @@ class Scorer:
         )
         adapter_for(self._model).reset(self._model)  # the next training batch starts from rest
         return stats
+
+    def reads(self, stats: Mapping[str, ChannelStats] | None) -> dict[str, Tensor]:
+        """Return what the layers read in the batches of `score`, by layer; empty unless needed."""
+        if self._reads is None or stats is None:
+            return {}
+        return self._reads.compute(next(iter(stats.values())).samples)

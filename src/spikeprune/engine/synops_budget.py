@@ -1,48 +1,63 @@
 """Weight pruning under a budget of synaptic operations: the density that meets it."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from spikeprune.engine.weight_pruning import WeightEvent
-from spikeprune.engine.wiring import Wiring
-from spikeprune.errors import BudgetError
-from spikeprune.science.broadcast import per_input
+from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.science.cost import conv_fan_out
 
-__all__ = ["SynopsCost", "fit_budget"]
+__all__ = ["SynopsCost", "check_reference", "fit_budget"]
+
+
+def check_reference(
+    dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str
+) -> None:
+    """Refuse SynOps of a dense net that leave out a layer, are all 0, or go unused.
+
+    Raises:
+        ConfigError: says which.
+    """
+    if dense_synops is None:
+        return
+    if budget != "synops":
+        raise ConfigError(f"dense_synops goes with a budget of synops, got one of {budget}")
+    missing = [name for name in layers if name not in dense_synops]
+    if missing or not sum(dense_synops.values()) > 0:
+        what = f"nothing for {', '.join(missing)}" if missing else f"{dict(dense_synops)}"
+        raise ConfigError(
+            "expected dense_synops to give the SynOps per sample of every layer, some above 0, got "
+            f"{what}; take them from spikeprune.evaluate: {{row.name: row.synops for row in "
+            "metrics.layers}"
+        )
 
 
 @dataclass(frozen=True)
 class SynopsCost:
-    """Expected SynOps per sample over all T of the prunable layers, from measured firing rates.
-
-    A live weight reads its presynaptic channel at every output position and time step, so it costs
-    rate x positions x T; borders, where convolutions read less, are counted like the rest. The
-    count of an evaluated net is exact (`science.cost`).
+    """SynOps per sample over all T of masked layers, from what their weights read.
 
     Attributes:
-        wiring: which channels a layer reads.
-        rates: firing rate [C] by neuron, measured just before the event.
-        time_steps: T.
+        reads: `[C_in, *kernel]` by layer, per sample, counted just before the event (see
+            `engine.reads`).
     """
 
-    wiring: Wiring
-    rates: Mapping[str, Tensor]
-    time_steps: int
+    reads: Mapping[str, Tensor]
 
     def __call__(self, live: Mapping[str, Tensor]) -> float:
         """Return the cost when `live` (bool by layer) lives."""
         return sum(self._layer(name, mask) for name, mask in live.items())
 
     def _layer(self, name: str, mask: Tensor) -> float:
-        positions = math.prod(self.wiring.layers[name].output_shape[1:])
-        fan = mask.flatten(2).sum(2) if mask.ndim > 2 else mask
-        reads = per_input(fan, self.wiring.source_rates(name, self.rates).double())
-        return float((fan.to(reads) * reads).sum()) * positions * self.time_steps
+        reads = self.reads[name].to(mask.device)
+        groups = len(reads) // mask.shape[1]
+        return float((reads * conv_fan_out(mask, groups)).sum())
+
+    def total(self, live: Mapping[str, Tensor]) -> float:
+        """Return the cost when all of the same layers live."""
+        return self({name: mask.new_ones(mask.shape) for name, mask in live.items()})
 
 
 class Choose(Protocol):
@@ -53,15 +68,24 @@ class Choose(Protocol):
 
 
 def fit_budget(
-    choose: Choose, cost: SynopsCost, live: Mapping[str, Tensor], *, share: float
+    choose: Choose,
+    cost: SynopsCost,
+    live: Mapping[str, Tensor],
+    *,
+    most: int,
+    share: float,
+    dense_synops: Mapping[str, float] | None = None,
 ) -> tuple[float, dict[str, Any]]:
     """Return the largest density, whose outcome costs at most the budget.
 
     Args:
         choose: the event; the same scores at every density.
-        cost: expected SynOps.
-        live: what lives before the event; no more will afterwards.
-        share: of the cost with all weights live, at the same firing rates.
+        cost: SynOps of what lives, by what the layers read now.
+        live: what lives before the event.
+        most: weights that may live after it.
+        share: that the budget is of the dense net's SynOps.
+        dense_synops: the dense net's SynOps per sample by layer. None: what this net would take if
+            everything lived, by what its layers read now.
 
     Returns:
         The density, and what the record of the event says of it: `budget`, `cost`, `allowed` and
@@ -72,14 +96,15 @@ def fit_budget(
         BudgetError: a single live weight exceeds the budget.
     """
     size = sum(mask.numel() for mask in live.values())
-    total = cost({name: torch.ones_like(mask) for name, mask in live.items()})
+    total = cost.total(live)
+    if dense_synops is not None:
+        total = sum(dense_synops[name] for name in live)
     allowed = share * total * (1 + 1e-9)
 
     def spent(count: int) -> float:
         return cost(choose(density=count / size).live)
 
-    alive = sum(int(mask.count_nonzero()) for mask in live.values())
-    count = _largest_within(spent, alive, allowed)
+    count = _largest_within(spent, most, allowed)
     if count is None:
         raise BudgetError(
             f"a single live weight exceeds the budget of {allowed:.6g} of {total:.6g} expected "

@@ -14,9 +14,9 @@ from spikeprune.engine.needs import needs
 from spikeprune.engine.norm_gain import norm_gain
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.ranking import weight_saliency
-from spikeprune.engine.synops_budget import SynopsCost, fit_budget
+from spikeprune.engine.synops_budget import SynopsCost, check_reference, fit_budget
 from spikeprune.engine.timetable import Due
-from spikeprune.engine.weight_pruning import check_target, prune_weights
+from spikeprune.engine.weight_pruning import check_target, most_live, prune_weights
 from spikeprune.engine.wiring import Wiring
 from spikeprune.science.masks import Mask
 
@@ -37,15 +37,17 @@ class Weights:
         self,
         model: nn.Module,
         example: Tensor,
-        *,
         wiring: Wiring,
         options: PruneOptions,
+        *,
         time_steps: int,
+        dense_synops: Mapping[str, float] | None = None,
     ) -> None:
         names = matching(wiring.layers, options.include, options.exclude)
         self._weights = {name: parameter_of(model, name) for name in names}
         self._model, self._wiring = model, wiring
         self._options, self._time_steps = options, time_steps
+        self._dense_synops = dense_synops
         self.live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in self._weights.items()}
         self._needs = needs(options, start=True)
         self.memory: dict[str, Tensor] = {}
@@ -61,6 +63,7 @@ class Weights:
 
     def check(self) -> None:
         """Refuse a final density that the limits or the allocation do not allow."""
+        check_reference(self._dense_synops, self._weights, budget=self._options.budget)
         if self._options.budget == "weights":
             check_target(self._detached(), self._options)
 
@@ -122,8 +125,12 @@ class Weights:
         details: dict[str, Any] = {}
         density = due.density
         if options.budget == "synops":
-            cost = SynopsCost(self._wiring, gathered.rates, self._time_steps)
-            density, details = fit_budget(choose, cost, self.live, share=due.density)
+            density, details = fit_budget(
+                *(choose, SynopsCost(gathered.reads), self.live),
+                most=most_live(self.live, growth.keys(), options),
+                share=due.density,
+                dense_synops=self._dense_synops,
+            )
         chosen = choose(density=density)
         self.live = chosen.live
         return Outcome(chosen.kept, chosen.regrown, details)

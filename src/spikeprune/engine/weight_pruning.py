@@ -18,6 +18,7 @@ __all__ = [
     "WeightEvent",
     "check_target",
     "make_pools",
+    "most_live",
     "prune_weights",
 ]
 
@@ -143,14 +144,15 @@ def make_pools(
     limits = _paced(_limits(ranking, options), live, density, 1 - options.sparsity)
     limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
     shared: tuple[str, ...] = ()
-    if options.allocation == "global":
-        if options.regrow_within == "network":
-            shared = tuple(name for name in ranking if name in growing and name not in limits)
-    else:
+    if options.allocation == "global" and options.regrow_within == "network":
+        shared = tuple(name for name in ranking if name in growing and name not in limits)
+    alive = {name: live_count(live[name]) for name in ranking}
+    rises = round(density * sum(mask.numel() for mask in live.values())) > sum(alive.values())
+    if options.allocation != "global" or rises:
         # Largest-remainder rounding may give a layer one weight more although the total falls.
         for name in ranking.keys() - set(growing):
             low, high = limits.get(name, (0.0, 1.0))
-            ceiling = live_count(live[name]) / live[name].numel()
+            ceiling = alive[name] / live[name].numel()
             limits[name] = (min(low, ceiling), min(high, ceiling))
     counts = kept_counts(
         {name: values.shape for name, values in ranking.items()},
@@ -165,8 +167,8 @@ def make_pools(
     pools = []
     for group in groups:
         count = sum(counts[name] for name in group)
-        alive = sum(int(live[name].count_nonzero()) for name in group)
-        grow = _grown(count, alive, options) if set(group) <= set(growing) else 0
+        before = sum(alive[name] for name in group)
+        grow = _grown(count, before, options) if set(group) <= set(growing) else 0
         pools.append(Pool(group, count - grow, grow))
     return tuple(pools)
 
@@ -176,6 +178,21 @@ def _grown(count: int, alive: int, options: PruneOptions) -> int:
     if options.fraction_of == "after":
         return floor_share(options.fraction, count)
     return max(0, count - (alive - floor_share(options.fraction, alive)))
+
+
+def most_live(live: Mapping[str, Tensor], growing: Collection[str], options: PruneOptions) -> int:
+    """Return how many weights may live after an event whose count is not settled.
+
+    A dead weight comes back by regrowth only: above what lives now, at most by the share r of it in
+    the layers of `growing`, as far as these have dead weights. Where every layer regrows for itself
+    under `global` allocation, none gets more than the rank gives it, so nothing is added.
+    """
+    alive = sum(live_count(mask) for mask in live.values())
+    if options.allocation == "global" and options.regrow_within == "layer":
+        return alive
+    counts = [(live_count(live[name]), live[name].numel()) for name in growing]
+    room = sum(size - count for count, size in counts)
+    return alive + min(room, floor_share(options.fraction, sum(count for count, _ in counts)))
 
 
 def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Score]:

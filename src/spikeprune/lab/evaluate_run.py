@@ -1,17 +1,19 @@
 """Measure the nets of a run: at its end, and again by `spikeprune evaluate FOLDER`."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate, latencies
 from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.engine.metrics import Metrics
+from spikeprune.engine.ranks import by_main
 from spikeprune.engine.surgery import cut_mask
 from spikeprune.engine.train import accuracy
 from spikeprune.lab.config import RunConfig
@@ -20,8 +22,16 @@ from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.session import Session
 from spikeprune.science.masks import Mask
 
-__all__ = ["Latencies", "evaluate_folder", "latencies_of", "measure", "saved_dense"]
+__all__ = [
+    "Latencies",
+    "dense_synops",
+    "evaluate_folder",
+    "latencies_of",
+    "measure",
+    "saved_dense",
+]
 
+_COUNTED = 2000  # training samples that stand for all when a dense net's SynOps are counted
 _WORTHWHILE = 0.5  # share of zeros from which an event-driven net is tried
 _WITHOUT_NUMBA = (
     "the latency of the event-driven net was not measured, for numba is not installed: "
@@ -73,6 +83,45 @@ def _prunable(session: Session, pruned: Mask) -> dict[str, int]:
     """
     channels = session.config.granularity == "channel"
     return {n: c for n, c in session.weight_counts.items() if channels or f"{n}.weight" in pruned}
+
+
+def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
+    """Return the SynOps of a run's dense net by layer, of which its budget is a share.
+
+    Counted on training samples without augmentation, since the choice of what lives depends on
+    them. None where the budget is of another kind.
+    """
+    config = session.config
+    channels = config.granularity == "channel"
+    if (config.channels.budget if channels else config.budget) != "synops":
+        return None
+    found = by_main(lambda: _synops(session, saved_dense(session, folder)))
+    return dict(found)
+
+
+def _synops(session: Session, dense: nn.Module) -> dict[str, float]:
+    metrics = evaluate(
+        dense,
+        _first(session.moved(session.data.score), _COUNTED),
+        time_steps=session.config.time_steps,
+        wiring=session.wiring,
+        classes=len(session.data.info.classes),
+        layout=session.config.layout,
+        latency=False,
+    )
+    return {row.name: row.synops for row in metrics.layers}
+
+
+def _first(
+    batches: Iterable[tuple[Tensor, Tensor]], samples: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield whole batches until there are so many samples."""
+    seen = 0
+    for x, y in batches:
+        yield x, y
+        seen += len(y)
+        if seen >= samples:
+            return
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from spikeprune.engine.compact import Cut, cut
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranks import agree, require_same
 from spikeprune.lab.display import Display
+from spikeprune.lab.evaluate_run import dense_synops
 from spikeprune.lab.fit import Phase, fit
 from spikeprune.lab.metrics import Pruned
 from spikeprune.lab.paths import RunFolder
@@ -22,7 +23,7 @@ def prune_weights(
     """Prune while training, fine-tune, then cut what the masks left without function."""
     model = session.model()
     optimizer = session.optimizer(model)
-    pruner = session.pruner(model, optimizer)
+    pruner = session.pruner(model, optimizer, dense_synops=dense_synops(session, folder))
     spent = fit(
         session,
         model,
@@ -52,7 +53,7 @@ def prune_channels(
     """Train with the penalty, prune and cut channels, then fine-tune the smaller net."""
     epochs, model = session.config.epochs, session.model()
     optimizer = session.optimizer(model)
-    pruner = session.pruner(model, optimizer)
+    pruner = session.pruner(model, optimizer, dense_synops=dense_synops(session, folder))
     first = fit(
         session,
         model,

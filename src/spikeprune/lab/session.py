@@ -1,6 +1,6 @@
 """What a run works on: data, device, fresh models, loss, all as its configuration says."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -241,8 +241,14 @@ class Session:
             model, o.name, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay
         )
 
-    def pruner(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Pruner:
-        """Return the run's pruner, attached to `model`."""
+    def pruner(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        dense_synops: Mapping[str, float] | None = None,
+    ) -> Pruner:
+        """Return the run's pruner, attached to `model`; a budget of SynOps is one of the dense."""
         options = prune_options(self.config)
         score: Iterable[Any] | None = self.moved(turns(self.data.score))
         rewinds = resolve(self.config).rewinds
@@ -257,5 +263,6 @@ class Session:
             layout=self.config.layout,
             seed=self.config.seed,
             events_at=drops,
+            dense_synops=dense_synops,
             **{name: getattr(options, name) for name in options.__dataclass_fields__},
         )

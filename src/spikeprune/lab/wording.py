@@ -1,6 +1,7 @@
 """Numbers as a person reads them: every value that may be absent says so."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 __all__ = [
@@ -14,11 +15,18 @@ __all__ = [
     "percent",
     "points",
     "size",
+    "some",
 ]
 
 MISSING = "not measured"
 _GAP = "\u00a0"  # a number and its unit stay on one line
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names as a list, of many the first: `a, b, c and 22 more`."""
+    listed = ", ".join(names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -48,6 +48,15 @@ def test_every_way_to_end_is_told_and_the_others_go_on(grid, stand_in):
     assert "seed 0 with 1 threads" in log
 
 
+def test_a_file_called_like_a_module_of_python_is_not_taken_for_it(
+    grid, stand_in, tmp_path, monkeypatch
+):
+    (tmp_path / "numbers.py").write_text("raise RuntimeError('not the module of Python')")
+    monkeypatch.chdir(tmp_path)
+    config = grid(methods=["magnitude"], seeds=[0], machine={"jobs": 1})
+    assert [one.error for one in run_local(jobs(config), config)] == [None]
+
+
 @needs_proc
 def test_leaving_early_ends_the_cells_at_work(grid, stand_in):
     config = grid(methods=["magnitude"], seeds=[6, 0], machine={"jobs": 2})

@@ -1,7 +1,7 @@
 """`spikeprune compare`: run what is not finished, and write what there is."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from spikeprune.lab.compare.preflight import refuse_impossible
 from spikeprune.lab.compare.results import Results
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.locks import is_held
-from spikeprune.lab.wording import duration, percent
+from spikeprune.lab.wording import duration, percent, some
 
 __all__ = ["compare", "run_jobs"]
 
@@ -59,12 +59,20 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     finally:
         results.write()
     if results.failed:
-        words = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
         raise RunError(
-            f"{len(results.failed)} of {len(asked)} cells failed ({words}). Their logs are in "
+            f"{len(results.failed)} of {len(asked)} cells failed ({_said(results.failed)}). Their "
+            "logs are in "
             f"{config.folder.log('*').parent}; the same command tries them again"
         )
     return config.folder.page
+
+
+def _said(failed: Mapping[str, str]) -> str:
+    """Name the cells that failed by reason, of many the first."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in failed.items():
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{some(names)}: {reason}" for reason, names in reasons.items())
 
 
 def _run_all(

@@ -90,7 +90,8 @@ class _Worker:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _WORKER],
+                # -P: a file of the working folder that is called as a module of Python's is none.
+                [sys.executable, "-P", "-c", _WORKER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
