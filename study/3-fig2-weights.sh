@@ -15,8 +15,13 @@ for part; do
         fig2-95) run "$part" --sparsities '[0.95]' --methods '[gradient-regrow, granet]' ;;
         fig2-90) run "$part" --sparsities '[0.9]' \
             --methods '[magnitude, criticality, random-regrow, gradient-regrow, granet]' ;;
-        fig2-synops) run "$part" --sparsities '[0.8]' --variants '{
-            magnitude-at-synops:   {method: magnitude, budget: synops},
-            criticality-at-synops: {method: criticality, budget: synops}}' ;;
+        fig2-synops) run "$part" --sparsities '[0.8]' --budget synops \
+            --methods '[magnitude, criticality, criticality-ranked, random-regrow,
+                        gradient-regrow, granet]' \
+            --variants '{
+                per-synop-previous-falling: {method: criticality, criticality.normalise: synops,
+                                 initial_value: previous, fraction_schedule: cosine},
+                random-previous-falling: {method: random-regrow, initial_value: previous,
+                                 fraction_schedule: cosine}}' ;;
     esac
 done

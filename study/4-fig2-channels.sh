@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Part 4: the methods of Fig. 2 in channels, at equal channels, MACs and SynOps, three seeds. Half the
-# images of the other parts, so the dense nets are others.
+# images of the other parts, so the dense nets are others. Arguments: which of the three to run.
 set -euo pipefail
 cd "$(dirname "$0")"
-common=(--recipe cifar10.yaml --data_root "$DATA" --limit 8000 --granularity channel
-        --channels.floor 4 --criticality.score_on train-set --seeds '[0, 1, 2]' --jobs 2)
-spikeprune compare "${common[@]}" --sparsities '[0.5, 0.7]' --out "$RUNS/channels" \
-    --methods '[slimming, criticality, random-regrow]'
-mkdir -p "$RUNS/channels-sca/cells"
-ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/channels-sca/cells/.dense"
-spikeprune compare "${common[@]}" --sparsities '[0.5, 0.7]' --out "$RUNS/channels-sca" \
-    --methods '[sca]'
-mkdir -p "$RUNS/channels-cost/cells"
-ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/channels-cost/cells/.dense"
-spikeprune compare "${common[@]}" --sparsities '[0.5]' --out "$RUNS/channels-cost" --variants '{
-    slimming-at-macs:        {method: slimming, channels.budget: macs},
-    criticality-at-macs:     {method: criticality, channels.budget: macs},
-    slimming-at-synops:      {method: slimming, channels.budget: synops},
-    criticality-at-synops:   {method: criticality, channels.budget: synops}}'
+run() {
+    mkdir -p "$RUNS/channels/cells/.dense" "$RUNS/$1/cells"
+    [ "$1" = channels ] || ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/$1/cells/.dense"
+    spikeprune compare --recipe cifar10.yaml --data_root "$DATA" --limit 8000 \
+        --granularity channel --channels.floor 4 --criticality.score_on train-set \
+        --seeds '[0, 1, 2]' --jobs 2 --out "$RUNS/$1" \
+        --methods '[slimming, criticality, random-regrow, sca]' "${@:2}"
+}
+[ $# -gt 0 ] || set -- channels channels-macs channels-synops
+for part; do
+    case $part in
+        channels) run "$part" --sparsities '[0.5, 0.7]' ;;
+        channels-macs) run "$part" --sparsities '[0.5]' --channels.budget macs ;;
+        channels-synops) run "$part" --sparsities '[0.5]' --channels.budget synops ;;
+    esac
+done

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p "$RUNS/cost/cells"
 ln -sfn "$RUNS/confirm/cells/.dense" "$RUNS/cost/cells/.dense"
-spikeprune compare --recipe fashion.yaml --sparsities '[0.95]' --seeds '[100, 101]' \
+spikeprune compare --recipe fashion.yaml --sparsities '[0.95]' --seeds '[100, 101, 102]' \
     --variants '{
         imp-equal: {method: imp, imp.budget: equal, imp.rounds: 3},
         imp-own:   {method: imp, imp.budget: own}}' \
