@@ -47,7 +47,7 @@ def made(kind, model=None, dense_synops=None, **options):
     granularity = "weight" if kind is Weights else "channel"
     options = PruneOptions.of(**{"sparsity": 0.5, "granularity": granularity} | options)
     wiring = trace(model, EXAMPLE)
-    return model, kind(model, EXAMPLE, wiring, options, time_steps=T, dense_synops=dense_synops)
+    return model, kind(model, EXAMPLE, wiring, options, T, dense_synops)
 
 
 def event(granularity, stats=None, density=0.5, reads=None):

@@ -39,8 +39,8 @@ def scorer(
         criticality=CriticalityOptions(**how),
     )
     wiring = trace(model, torch.zeros(1, 1, 8, 8))
-    how = {"time_steps": T, "wiring": wiring, "batches": loader, "layout": "sequence"}
-    return Scorer(model, options, (4, 8), **how)
+    how = {"time_steps": T, "batches": loader, "layout": "sequence"}
+    return Scorer(model, options, (4, 8), wiring, **how)
 
 
 def batch(seed):

@@ -11,9 +11,9 @@ from spikeprune.lab.config import (
     Epochs,
     Optimizer,
     RunConfig,
-    config_hash,
     differences,
 )
+from spikeprune.lab.dense_key import dense_key
 
 BASE = {"data": "digits", "model": "vgg-small"}
 
@@ -127,7 +127,7 @@ def test_folder_tells_runs_apart_and_has_no_separators_of_names():
 
 def test_dense_hash_is_pinned():
     """A changed value makes every cached dense net of every user useless: only on purpose."""
-    assert config_hash(config(precision="fp32")) == "f4f4176e3c96f76c"
+    assert dense_key(config(precision="fp32")) == "f4f4176e3c96f76c"
 
 
 DENSE = {
@@ -192,33 +192,33 @@ def test_auto_precision_is_settled_by_the_device_and_kept(monkeypatch, tmp_path)
         monkeypatch.setattr(precision, "has_bf16", lambda device, there=there: there)
         assert config().precision == settled
         config().save(tmp_path / f"{settled}.yaml")
-        assert config_hash(config()) == config_hash(config(precision=settled))
+        assert dense_key(config()) == dense_key(config(precision=settled))
     moved = RunConfig.load(tmp_path / "bf16.yaml")  # to a machine that would choose fp32
     assert differences(moved, config()) == {"precision": ("bf16", "fp32")}
-    assert config_hash(moved) != config_hash(config())
+    assert dense_key(moved) != dense_key(config())
 
 
 def test_dense_hash_depends_on_what_the_dense_net_depends_on():
-    base = config_hash(config(precision="bf16"))
-    assert base != config_hash(config(precision="fp32"))
+    base = dense_key(config(precision="bf16"))
+    assert base != dense_key(config(precision="fp32"))
     for name, value in DENSE.items():
-        assert config_hash(config(precision="bf16", **{name: value})) != base, name
+        assert dense_key(config(precision="bf16", **{name: value})) != base, name
     for name, value in NOT_DENSE.items():
-        assert config_hash(config(precision="bf16", **{name: value})) == base, name
-    assert config_hash(config(precision="bf16"), compiled=True) != base
+        assert dense_key(config(precision="bf16", **{name: value})) == base, name
+    assert dense_key(config(precision="bf16"), compiled=True) != base
     covered = {*DENSE, *NOT_DENSE, "weights", "start", "precision"}
     assert covered == {f.name for f in fields(RunConfig)}
 
 
 def test_dense_hash_takes_total_epochs_and_the_checkpoint_s_content(tmp_path):
     split = [{"prune": 8, "finetune": 2}, {"prune": 4, "finetune": 6}, {"prune": 1, "dense": 10}]
-    assert len({config_hash(config(epochs=epochs)) for epochs in split}) == 1
+    assert len({dense_key(config(epochs=epochs)) for epochs in split}) == 1
     weights = tmp_path / "net.safetensors"
     weights.write_bytes(b"one")
-    first = config_hash(config(weights=str(weights)))
+    first = dense_key(config(weights=str(weights)))
     weights.write_bytes(b"two")
-    second = config_hash(config(weights=str(weights)))
-    assert len({first, second, config_hash(config())}) == 3
+    second = dense_key(config(weights=str(weights)))
+    assert len({first, second, dense_key(config())}) == 3
 
 
 def test_differences_name_fields_but_not_the_folder():

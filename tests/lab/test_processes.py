@@ -15,7 +15,8 @@ from spikeprune.engine.checkpoint import load_tree
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab import processes
 from spikeprune.lab import run as lab_run
-from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.saved import load, load_masks
 
@@ -189,7 +190,7 @@ def test_torchrun_starts_the_package(tmp_path):
 
 def test_the_dense_net_is_shared_only_by_as_many_processes():
     config = RunConfig(data="digits", model="vgg-small")
-    keys = [config_hash(config), *(config_hash(config, processes=n) for n in (1, 2, 4))]
+    keys = [dense_key(config), *(dense_key(config, processes=n) for n in (1, 2, 4))]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
 

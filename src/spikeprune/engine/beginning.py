@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.at_start import Passes
+from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.forward import forward
 from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer
@@ -22,7 +23,7 @@ from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
 from spikeprune.science.schedule import density_at
 
-__all__ = ["first", "observed_at_start", "passes_taken", "rounds"]
+__all__ = ["first", "gathered", "passes_taken"]
 
 
 def first(
@@ -32,39 +33,39 @@ def first(
     return tuple(itertools.islice(batches or (), count))
 
 
-def rounds(passes: Passes, due: Due) -> Iterator[tuple[Due, dict[str, Tensor]]]:
-    """Yield the parts of the event at the start, each with its saliency, measured when it is due.
+def gathered(
+    passes: Passes, due: Due, observing: dict[str, Any], wiring: Wiring, generator: torch.Generator
+) -> Iterator[tuple[Due, Gathered]]:
+    """Yield the parts of the event at the start, each with what it looks at, measured when due.
 
     All but a saliency that is measured in rounds have one part; the rounds' densities fall
-    geometrically to that of the event. The saliency is empty where nothing takes passes.
+    geometrically to that of the event.
+
+    Args:
+        passes: the net, and the batches and loss that were given.
+        due: the event.
+        observing: how potentials are scored, as keywords of `Observer`.
+        wiring: of the net.
+        generator: for what is drawn.
 
     Raises:
-        ConfigError: no batches or no loss were given, and the measurement needs them.
+        ConfigError: no batches or no loss were given, and a measurement needs them; or a gradient
+            is needed.
     """
+    stats, reads = _observed(passes, due.options, observing, wiring)
     row = SALIENCY[due.options.saliency]
     for k in range(1, row.rounds + 1):
         density = density_at(k, row.rounds, due.density, schedule="geometric")
-        yield due._replace(density=density), {} if row.measure is None else row.measure(passes)
+        scores = {} if row.measure is None else row.measure(passes)
+        yield due._replace(density=density), Gathered(stats, {}, generator, scores, reads)
 
 
-def observed_at_start(
+def _observed(
     passes: Passes, options: PruneOptions, observing: dict[str, Any], wiring: Wiring
 ) -> tuple[dict[str, ChannelStats], dict[str, Tensor]]:
-    """Observe training-mode forwards of a copy, if the event at step 0 looks at potentials.
+    """Return what neurons did and layers read in forwards of a copy; empty where it is not needed.
 
-    Training mode, since the running statistics of the norms are of no batch yet.
-
-    Args:
-        passes: the net, and the batches that were given.
-        options: of the event.
-        observing: how potentials are scored, as keywords of `Observer`.
-        wiring: of the net.
-
-    Returns:
-        What was observed by neuron, and what the layers read; empty where it is not needed.
-
-    Raises:
-        ConfigError: potentials are needed, but no batches were given, or a gradient is needed.
+    In training mode, since the running statistics of the norms are of no batch yet.
     """
     wanted = needs(options)
     if wanted.gradient:

@@ -122,9 +122,7 @@ class Counts:
 
 
 @contextmanager
-def counting(
-    model: nn.Module, wiring: Wiring, *, train: bool | None = None
-) -> Iterator[Counts]:
+def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> Iterator[Counts]:
     """Count in every forward while active; afterwards no hook is left, also after an exception.
 
     Args:

@@ -93,7 +93,6 @@ class Channels:
         example: Tensor,
         wiring: Wiring,
         options: PruneOptions,
-        *,
         time_steps: int,
         dense_synops: Mapping[str, float] | None = None,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -95,11 +94,7 @@ class Pruner:
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
         kind = Weights if self.options.granularity == "weight" else Channels
-        self.granularity = kind(
-            *(model, example, self.wiring, self.options),
-            time_steps=time_steps,
-            dense_synops=dense_synops,
-        )
+        self.granularity = kind(model, example, self.wiring, self.options, time_steps, dense_synops)
         self._timetable = timetable(self.options, total_steps, at=events_at)
         self.event_steps = tuple(self._timetable)
         self.granularity.check()
@@ -109,11 +104,8 @@ class Pruner:
         self._regrown: dict[str, Tensor] = {}
         self._generator = torch.Generator().manual_seed(seed)
         self._scorer = Scorer(
-            model,
-            self.options,
-            self.event_steps,
+            *(model, self.options, self.event_steps, self.wiring),
             time_steps=time_steps,
-            wiring=self.wiring,
             batches=score_batches,
             layout=layout,
         )
@@ -150,13 +142,10 @@ class Pruner:
         chosen = beginning.first(batches, self.options.criticality.batches)
         where = (self.model, tuple(before), self.example, self.time_steps, self.layout)
         passes = Passes(*where, chosen, loss)
-        stats, reads = beginning.observed_at_start(
-            passes, due.options, self._scorer.how, self.wiring
-        )
         self.start_passes = beginning.passes_taken(passes, due.options)
-        for part, scores in beginning.rounds(passes, due):
+        how = (self._scorer.how, self.wiring, self._generator)
+        for part, gathered in beginning.gathered(passes, due, *how):
             with torch.no_grad():
-                gathered = Gathered(stats, {}, self._generator, scores, reads)
                 outcome = self.granularity.event(part, gathered)
                 self._apply(outcome)
         self._begun = True
@@ -206,12 +195,7 @@ class Pruner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property

@@ -26,8 +26,8 @@ class Scorer:
         model: the net.
         options: what is observed, and whether anything is.
         event_steps: after which optimiser steps events happen.
-        time_steps: T of every forward.
         wiring: of the net.
+        time_steps: T of every forward.
         batches: for `score_on="train-set"`, inputs or pairs of input and target.
         layout: how the model is called on them.
 
@@ -41,9 +41,9 @@ class Scorer:
         model: nn.Module,
         options: PruneOptions,
         event_steps: tuple[int, ...],
+        wiring: Wiring,
         *,
         time_steps: int,
-        wiring: Wiring,
         batches: Iterable[Any] | None,
         layout: str,
     ) -> None:

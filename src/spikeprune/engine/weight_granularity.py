@@ -39,7 +39,6 @@ class Weights:
         example: Tensor,
         wiring: Wiring,
         options: PruneOptions,
-        *,
         time_steps: int,
         dense_synops: Mapping[str, float] | None = None,
     ) -> None:

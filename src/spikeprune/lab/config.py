@@ -1,6 +1,5 @@
 """Everything that one run is told: frozen dataclasses, read from and written to YAML."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from spikeprune.lab.training_options import Epochs, Imp, Optimizer
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
-__all__ = ["CHOICES", "Epochs", "Imp", "Optimizer", "RunConfig", "config_hash", "differences"]
+__all__ = ["CHOICES", "Epochs", "Imp", "Optimizer", "RunConfig", "differences"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "neuron": ("lif", "if", "plif"),
@@ -247,41 +246,6 @@ class RunConfig:
             return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
-
-
-_DENSE_FIELDS = (
-    *("data", "limit", "validation", "augment", "image_size", "binning", "batch_size"),
-    *("model", "model_args", "time_steps", "neuron", "reset", "preset", "layout"),
-    *("optimizer", "loss", "seed", "fuse", "precision", "static_first_layer"),
-)
-
-
-def config_hash(config: RunConfig, *, compiled: bool = False, processes: int = 1) -> str:
-    """Return the key of the dense net: 16 hexadecimal digits of what that net depends on.
-
-    Methods, granularities and targets that share data, net, training and total epochs share it
-    (method, section 5). A checkpoint enters with its content. Code behind `module:callable` and
-    the content of a data folder do not enter.
-
-    Args:
-        config: of a run.
-        compiled: whether its neurons are compiled, which rounds gradients differently.
-        processes: how many train together.
-    """
-    plain = config.to_dict()
-    relevant = {name: plain[name] for name in _DENSE_FIELDS}
-    relevant["epochs"] = config.dense_epochs
-    if processes > 1:  # each process normalises its own slice of a batch
-        relevant["processes"] = processes
-    if config.data_root is not None:  # two copies of one name may differ in size or quality
-        relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
-    if compiled:
-        relevant["compiled"] = True
-    if config.start == "checkpoint" and config.weights:
-        content = Path(config.weights).expanduser().read_bytes()
-        relevant["weights"] = hashlib.sha256(content).hexdigest()
-    text = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

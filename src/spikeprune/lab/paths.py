@@ -199,7 +199,7 @@ DENSE_NETS = ".dense"
 
 
 def dense_folder(run: RunFolder, key: str) -> DenseFolder:
-    """Return where runs beside `run` keep the dense net with this `config_hash`."""
+    """Return where runs beside `run` keep the dense net with this `dense_key`."""
     return DenseFolder(run.path.absolute().parent / DENSE_NETS / key)
 
 

@@ -20,7 +20,8 @@ from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import BusyError, RunError
 from spikeprune.lab import compiling
 from spikeprune.lab.check import check
-from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.evaluate_run import latencies_of, measure, saved_dense
 from spikeprune.lab.fit import Phase, fit
@@ -125,7 +126,7 @@ def _held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
 
 def _shared(session: Session, folder: RunFolder) -> DenseFolder:
     """Return where the dense net is trained, for all runs beside this one that need the same."""
-    key = config_hash(session.config, compiled=session.compiled, processes=world_size())
+    key = dense_key(session.config, compiled=session.compiled, processes=world_size())
     return dense_folder(folder, key)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.grid import jobs, spread
-from spikeprune.lab.config import config_hash
+from spikeprune.lab.dense_key import dense_key
 
 
 def keys(config):
@@ -95,4 +95,4 @@ def test_neighbours_in_the_order_of_starting_need_different_dense_nets(grid):
     order = spread(made)
     assert sorted(job.name for job in order) == sorted(job.name for job in made)
     for first in range(0, len(order), 3):
-        assert len({config_hash(job.config) for job in order[first : first + 3]}) == 3
+        assert len({dense_key(job.config) for job in order[first : first + 3]}) == 3

@@ -5,7 +5,7 @@ from spikeprune.commands import reproduce as command
 from spikeprune.errors import ConfigError
 from spikeprune.lab import check as checking
 from spikeprune.lab.compare.grid import Job
-from spikeprune.lab.config import config_hash
+from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.reproduce import ALL, EXPERIMENTS, SCALES, Request
 from spikeprune.lab.reproduce.drive import jobs
 from spikeprune.lab.reproduce.registry import chosen, curved
@@ -42,7 +42,7 @@ def test_all_together_share_runs_and_dense_nets(scale):
     assert len({job.name for job in together}) == len(together) < apart
     seeds = len(SCALES[scale].seeds)
     settings = {job.setting for job in together}
-    assert len({config_hash(job.config) for job in together}) == len(settings) * seeds
+    assert len({dense_key(job.config) for job in together}) == len(settings) * seeds
 
 
 @pytest.mark.parametrize("scale", SCALES)

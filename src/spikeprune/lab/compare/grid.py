@@ -9,7 +9,8 @@ from typing import Any
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.config import CompareConfig, Overrides
-from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.flags import merge
 from spikeprune.lab.methods import find
 from spikeprune.lab.paths import RunFolder
@@ -87,7 +88,7 @@ def spread(waiting: Iterable[Job]) -> list[Job]:
     """
     by_dense: dict[str, list[Job]] = defaultdict(list)
     for job in waiting:
-        by_dense[config_hash(job.config)].append(job)
+        by_dense[dense_key(job.config)].append(job)
     ranked = ((rank, job) for group in by_dense.values() for rank, job in enumerate(group))
     return [job for _, job in sorted(ranked, key=lambda pair: pair[0])]
 

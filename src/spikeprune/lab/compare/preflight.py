@@ -7,7 +7,8 @@ from dataclasses import replace
 from spikeprune.errors import SpikePruneError
 from spikeprune.lab.check import check
 from spikeprune.lab.compare.grid import Job
-from spikeprune.lab.config import RunConfig, config_hash
+from spikeprune.lab.config import RunConfig
+from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.preflight import try_pruning, try_training
 from spikeprune.lab.session import Session
 
@@ -54,7 +55,7 @@ def _naming(job: Job) -> Iterator[None]:
 def _try(session: Session, nets: set[str]) -> None:
     check(session.config, steps_per_epoch=session.steps_per_epoch, folder=False)
     try_pruning(session)
-    net = config_hash(session.config)
+    net = dense_key(session.config)
     if net not in nets:
         try_training(session)
         nets.add(net)
