@@ -19,6 +19,7 @@ from study.groups import (
 TEMPLATE = Path(__file__).with_name("page.md")
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 OURS, PAPER = "rank-previous-falling", "criticality"
+CONTROL, RANKED = "random-previous-falling", "criticality-ranked"
 FEW = (0, 1, 2)
 
 
@@ -83,31 +84,40 @@ def at_three_seeds(part, *more):
 def weights():
     """Part 3, by what is equal."""
     found = named()
-    tables = {
+    return {
         "90 %": at_three_seeds("fig2-90"),
         "95 %": at_three_seeds("fig2-95", *(found[m] for m in found if m != "dense")),
+        "SynOps": at_three_seeds("fig2-synops"),
     }
-    if (RESULTS / "fig2-synops.json").is_file():
-        tables["SynOps"] = at_three_seeds("fig2-synops")
-    return tables
 
 
 def channels():
     """Part 4, by what is equal."""
-    cost = at_three_seeds("channels-cost")
     return {
         "50 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.5],
         "70 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.7],
-        "MACs": [each for each in cost if each.label.endswith("macs")],
-        "SynOps": [each for each in cost if each.label.endswith("synops")],
+        "MACs": at_three_seeds("channels-macs"),
+        "SynOps": at_three_seeds("channels-synops"),
     }
 
 
-def explored(tables):
-    """Return contrasts of criticality with every other method of the same table."""
+def longer():
+    """Part 8, by method: three times the budget of part 1."""
+    return {each.label: each for each in groups("longer")}
+
+
+def longer_contrasts():
+    """The contrasts that were named before the runs of part 8."""
+    found = longer()
+    pairs = (PAPER, "magnitude"), (RANKED, "magnitude"), (RANKED, CONTROL)
+    return [Contrast(found[one], found[other]) for one, other in pairs]
+
+
+def explored(tables, method=PAPER):
+    """Return contrasts of a method with every other one of the same table."""
     found = []
     for name, rows in tables.items():
-        (ours,) = (each for each in rows if each.label.startswith(PAPER))
+        (ours,) = (each for each in rows if each.label == method)
         found += [
             Contrast(ours, each.called(f"{each.label}, {name}"))
             for each in rows
@@ -118,8 +128,7 @@ def explored(tables):
 
 def cost():
     """Return the table of part 6: what it takes to reach 95 % on Fashion-MNIST."""
-    seeds = (100, 101)
-    found = confirm()
+    found, seeds = confirm(), sorted(groups("cost")[0].rows)
     rows = [*(found[m].only(seeds) for m in ("magnitude", PAPER, OURS)), *groups("cost")]
     lines = [
         (
@@ -138,7 +147,7 @@ def cost():
 def against_imp():
     """Return the numbers of part 6 that stand in sentences."""
     equal, own = groups("cost")
-    ours = confirm()["magnitude"].only((100, 101))
+    ours = confirm()["magnitude"].only(own.rows)
     return {
         "imp_pruning": 1 - ours.mean("pruning_epochs") / own.mean("pruning_epochs"),
         "imp_total": 1 - ours.mean("total_epochs") / own.mean("total_epochs"),
@@ -209,7 +218,6 @@ def page() -> str:
     lowest = next(each for each in forms if each.label == "per-synop")
     seeds = sorted(forms[0].rows)
     fields = {
-        "weights_2": "Not run yet: `3-fig2-weights.sh fig2-synops`.",
         "runs": sum(len(each.rows) for each in runs),
         "named": accuracies(known.values()),
         "named_contrasts": contrasts(named_contrasts()),
@@ -223,7 +231,11 @@ def page() -> str:
         "confirm_seeds": by_seed(confirm_contrasts()),
         "confirm_explored": contrasts(confirm_explored()),
         "weights_contrasts": contrasts(explored(in_weights)),
+        "ranked_contrasts": contrasts(explored({"SynOps": in_weights["SynOps"]}, RANKED)),
         "channels_contrasts": contrasts(explored(in_channels)),
+        "longer": accuracies(longer().values()),
+        "longer_contrasts": contrasts(longer_contrasts()),
+        "longer_seeds": by_seed(longer_contrasts()),
         "control": accuracies([fresh[OURS], *groups("control")]),
         "control_contrasts": contrasts([control_contrast()]),
         **sentences(),
