@@ -4,11 +4,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.lines import Line2D
 
 from spikeprune.lab.statistics import summarise
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
-_MARKS = "osD^vPX*<>hp"
+_MARKS = "osD^vP"
 
 
 def _save(figure, name):
@@ -35,21 +36,26 @@ def differences(name, contrasts, title):
     _save(figure, name)
 
 
-def over_synops(name, groups, dense, *, key="test_accuracy"):
-    """Draw mean accuracy over mean SynOps with the deviations of both, a mark per group."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
-    for number, group in enumerate(groups):
-        x = summarise([v / 1000 for v in group.values("synops")])
-        y = summarise([100 * v for v in group.values(key)])
-        mark = {"marker": _MARKS[number % len(_MARKS)], "color": f"C{number % 10}"}
-        axes.errorbar(
-            *(x.mean, y.mean, y.std, x.std), **mark, capsize=2, linestyle="", label=group.label
-        )
-    if dense is not None:
-        level = 100 * dense.mean(key)
-        axes.axhline(level, color="0.4", linestyle="--", linewidth=0.8, label="dense")
+def over_synops(name, tables, dense, *, key="test_accuracy"):
+    """Draw mean accuracy over mean SynOps, with deviations; a colour a method, a mark a table."""
+    figure, axes = plt.subplots(figsize=(7, 4.6))
+    methods = sorted({group.label for rows in tables.values() for group in rows})
+    colours = {method: f"C{number}" for number, method in enumerate(methods)}
+    for mark, rows in zip(_MARKS, tables.values(), strict=False):
+        for group in rows:
+            x = summarise([v / 1000 for v in group.values("synops")])
+            y = summarise([100 * v for v in group.values(key)])
+            how = {"marker": mark, "color": colours[group.label], "capsize": 2, "linestyle": ""}
+            axes.errorbar(x.mean, y.mean, y.std, x.std, **how)
+    level = 100 * dense.mean(key)
+    axes.axhline(level, color="0.4", linestyle="--", linewidth=0.8)
+    axes.annotate("dense", (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes.set_xlabel("SynOps per sample, thousands")
     axes.set_ylabel(f"{key.split('_')[0]} accuracy, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    entries = [Line2D([], [], color=colour, linewidth=4) for colour in colours.values()]
+    marks = [Line2D([], [], marker=m, color="0.3", linestyle="") for m in _MARKS[: len(tables)]]
+    labels = [*methods, *tables]
+    place = {"frameon": False, "fontsize": 8, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    axes.legend([*entries, *marks], labels, **place)
     _save(figure, name)

@@ -113,6 +113,17 @@ def longer_contrasts():
     return [Contrast(found[one], found[other]) for one, other in pairs]
 
 
+def again():
+    """Part 9, by method: part 8 on other data, fresh seeds."""
+    return {each.label: each for each in groups("longer-confirm")}
+
+
+def again_contrasts():
+    """The contrasts that were named before the runs of part 9."""
+    found = again()
+    return [Contrast(found[RANKED], found[other]) for other in ("magnitude", CONTROL)]
+
+
 def explored(tables, method=PAPER):
     """Return contrasts of a method with every other one of the same table."""
     found = []
@@ -186,10 +197,9 @@ def draw():
         ],
         "test accuracy, difference in points; line: 95 % interval of the mean",
     )
-    points = [
-        each.called(f"{each.label}, {name}") for name, rows in weights().items() for each in rows
-    ]
-    figures.over_synops("synops", points, found["dense"].only(FEW))
+    equal = {"90 % of the weights": "90 %", "95 %": "95 %", "80 % of the SynOps": "SynOps"}
+    tables = {words: weights()[name] for words, name in equal.items()}
+    figures.over_synops("synops", tables, found["dense"].only(FEW))
 
 
 def sentences():
@@ -205,6 +215,28 @@ def sentences():
         "f_mag": against_magnitude.words(),
         "f_paper_mag": confirm_explored()[0].words(),
         "f_control": control_contrast().words(),
+        "l_paper": longer_contrasts()[0].words(),
+        "l_ranked": longer_contrasts()[1].words(),
+        "l_control": longer_contrasts()[2].words(),
+        "a_ranked": again_contrasts()[0].words(),
+        "a_control": again_contrasts()[1].words(),
+    }
+
+
+def at_equal_synops():
+    """Return the numbers of part 3 at equal SynOps that stand in sentences."""
+    dense = named()["dense"].rows
+    found = [
+        row["synops"] / dense[seed]["synops"]
+        for each in groups("fig2-synops")
+        for seed, row in each.rows.items()
+    ]
+    rows = {"SynOps": weights()["SynOps"]}
+    lost = [-each.paired.mean for each in explored(rows)]
+    best, base = (group("fig2-synops", m, 0.8) for m in ("per-synop-previous-falling", "magnitude"))
+    return {
+        **{"synops_low": min(found), "synops_high": max(found)},
+        **{"s_least": min(lost), "s_most": max(lost), "s_form": Contrast(best, base).words()},
     }
 
 
@@ -236,10 +268,14 @@ def page() -> str:
         "longer": accuracies(longer().values()),
         "longer_contrasts": contrasts(longer_contrasts()),
         "longer_seeds": by_seed(longer_contrasts()),
+        "again": accuracies(again().values()),
+        "again_contrasts": contrasts(again_contrasts()),
+        "again_seeds": by_seed(again_contrasts()),
         "control": accuracies([fresh[OURS], *groups("control")]),
         "control_contrasts": contrasts([control_contrast()]),
         **sentences(),
         **against_imp(),
+        **at_equal_synops(),
         "cost": cost(),
         "entropy": entropy(),
         **{f"weights_{i}": accuracies(rows) for i, rows in enumerate(in_weights.values())},
