@@ -187,7 +187,7 @@ class PruneOptions:
     start_saliency: str | None = None
     """What a net that starts sparse keeps at step 0; None: by `saliency`."""
     budget: str = "weights"
-    """What `sparsity` is a share of when weights are pruned: `weights` or (expected) `synops`."""
+    """What `sparsity` is a share of when weights are pruned: `weights` or `synops`."""
     every: int | None = None
     """Optimiser steps between two events (weights); None: such that there are about 15. Without
     effect where the schedule has a single event."""

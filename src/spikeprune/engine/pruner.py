@@ -36,9 +36,8 @@ class Pruner:
     """Prunes a model while the user's own loop trains it (method, sections 3 and 4).
 
     Call `step()` after every `optimizer.step()`, and `begin()` before the first one where the net
-    starts sparse. Parameter objects, their names and the state_dict
-    keys stay the user's: masks live here. `compact` cuts what is dead when training is over. In a
-    `with` block the pruner is closed at the end, also by an exception.
+    starts sparse. Parameter objects, their names and the state_dict keys stay the user's: masks
+    live here. `compact` cuts what is dead when training is over. A `with` block closes the pruner.
 
     Args:
         model: a spiking net of a supported framework, or DistributedDataParallel around one.

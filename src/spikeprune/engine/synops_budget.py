@@ -107,8 +107,8 @@ def fit_budget(
     count = _largest_within(spent, most, allowed)
     if count is None:
         raise BudgetError(
-            f"a single live weight exceeds the budget of {allowed:.6g} of {total:.6g} expected "
-            "SynOps; lower the sparsity"
+            f"a single live weight exceeds the budget of {allowed:.6g} of {total:.6g} SynOps; "
+            "lower the sparsity"
         )
     details = {"budget": "synops", "cost": spent(count), "allowed": allowed, "total": total}
     return count / size, details | {"forced": {}}

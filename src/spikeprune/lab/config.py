@@ -127,7 +127,7 @@ class RunConfig:
     start_saliency: str | None = None
     """What a net that starts sparse keeps, such as random or snip."""
     budget: str = "weights"
-    """What sparsity is a share of in weight pruning: weights, or expected synops."""
+    """What sparsity is a share of in weight pruning: weights, or the dense net's synops."""
     rate_penalty: float = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
     every: int | None = None
