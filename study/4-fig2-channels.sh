@@ -8,14 +8,16 @@ run() {
     [ "$1" = channels ] || ln -sfn "$RUNS/channels/cells/.dense" "$RUNS/$1/cells/.dense"
     spikeprune compare --recipe cifar10.yaml --data_root "$DATA" --limit 8000 \
         --granularity channel --channels.floor 4 --criticality.score_on train-set \
-        --seeds '[0, 1, 2]' --jobs 2 --out "$RUNS/$1" \
-        --methods '[slimming, criticality, random-regrow, sca]' "${@:2}"
+        --seeds '[0, 1, 2]' --jobs 2 --out "$RUNS/$1" "${@:2}"
 }
-[ $# -gt 0 ] || set -- channels channels-macs channels-synops
+all='[slimming, criticality, random-regrow, sca]'
+[ $# -gt 0 ] || set -- channels channels-cost channels-synops
 for part; do
     case $part in
-        channels) run "$part" --sparsities '[0.5, 0.7]' ;;
-        channels-macs) run "$part" --sparsities '[0.5]' --channels.budget macs ;;
-        channels-synops) run "$part" --sparsities '[0.5]' --channels.budget synops ;;
+        channels) run "$part" --sparsities '[0.5, 0.7]' --methods "$all" ;;
+        channels-cost) run "$part" --sparsities '[0.5]' --variants '{
+            slimming-at-macs:    {method: slimming, channels.budget: macs},
+            criticality-at-macs: {method: criticality, channels.budget: macs}}' ;;
+        channels-synops) run "$part" --sparsities '[0.5]' --methods "$all" --channels.budget synops ;;
     esac
 done

@@ -96,7 +96,11 @@ def channels():
     return {
         "50 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.5],
         "70 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.7],
-        "MACs": at_three_seeds("channels-macs"),
+        "MACs": [
+            each.called(each.label.removesuffix("-at-macs"))
+            for each in at_three_seeds("channels-cost")
+            if each.label.endswith("-at-macs")
+        ],
         "SynOps": at_three_seeds("channels-synops"),
     }
 
@@ -224,18 +228,23 @@ def sentences():
 
 
 def at_equal_synops():
-    """Return the numbers of part 3 at equal SynOps that stand in sentences."""
-    dense = named()["dense"].rows
+    """Return the numbers of parts 3 and 4 at equal SynOps that stand in sentences."""
     found = [
-        row["synops"] / dense[seed]["synops"]
+        row["synops"] / row["dense_synops"]
         for each in groups("fig2-synops")
-        for seed, row in each.rows.items()
+        for row in each.rows.values()
     ]
     rows = {"SynOps": weights()["SynOps"]}
     lost = [-each.paired.mean for each in explored(rows)]
     best, base = (group("fig2-synops", m, 0.8) for m in ("per-synop-previous-falling", "magnitude"))
+    shares = [
+        row["synops"] / row["dense_synops"]
+        for each in groups("channels-synops")
+        for row in each.rows.values()
+    ]
     return {
         **{"synops_low": min(found), "synops_high": max(found)},
+        **{"channels_low": min(shares), "channels_high": max(shares)},
         **{"s_least": min(lost), "s_most": max(lost), "s_form": Contrast(best, base).words()},
     }
 
