@@ -219,6 +219,7 @@ def sentences():
         "f_mag": against_magnitude.words(),
         "f_paper_mag": confirm_explored()[0].words(),
         "f_control": control_contrast().words(),
+        "l_survival": longer()[PAPER].mean("survival"),
         "l_paper": longer_contrasts()[0].words(),
         "l_ranked": longer_contrasts()[1].words(),
         "l_control": longer_contrasts()[2].words(),

@@ -17,6 +17,7 @@ from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
+from spikeprune.lab.wording import percent
 
 BASE = {
     **{"data": "digits", "limit": 200, "batch_size": 40, "augment": ["crop"]},
@@ -542,3 +543,6 @@ def test_a_budget_of_synops_is_told_with_its_gap(tmp_path):
     assert details["total"] == pytest.approx(dense.synops_per_sample)
     assert details["total"] != pytest.approx(metrics["dense"]["synops_per_sample"])
     assert any("synops: " in note and "below the budget" in note for note in metrics["notes"])
+    share = metrics["pruned"]["synops_per_sample"] / metrics["dense"]["synops_per_sample"]
+    said = f"takes {percent(share)} of the dense net's SynOps on the test set, where {percent(0.4)}"
+    assert any(said in note for note in metrics["notes"])

@@ -23,6 +23,7 @@ from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions
 from spikeprune.lab.session import Session
 from spikeprune.lab.spent import Spent
+from spikeprune.lab.wording import percent
 from spikeprune.science.masks import Mask
 
 __all__ = ["Pruned", "assemble", "peak_rss_bytes"]
@@ -96,7 +97,9 @@ def assemble(
         "event_driven": None,
     }
     return metrics | (
-        _nothing_pruned(session, dense) if result is None else _pruning(session, dense, result)
+        _nothing_pruned(session, dense)
+        if result is None
+        else _pruning(session, dense, pruned, result)
     )
 
 
@@ -130,7 +133,9 @@ def _nothing_pruned(session: Session, dense: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pruning(session: Session, dense: dict[str, Any], result: Pruned) -> dict[str, Any]:
+def _pruning(
+    session: Session, dense: dict[str, Any], measured: dict[str, Any], result: Pruned
+) -> dict[str, Any]:
     pruner = result.pruner
     survivals = [e.survival for e in pruner.events if e.survival is not None]
     return {
@@ -157,6 +162,7 @@ def _pruning(session: Session, dense: dict[str, Any], result: Pruned) -> dict[st
             *_curve_notes(session),
             *result.cut.notes,
             *_event_notes(pruner),
+            *_synops_notes(pruner, dense["metrics"], measured),
         ],
     }
 
@@ -190,3 +196,21 @@ def _event_notes(pruner: Pruner) -> list[str]:
         forced = ", ".join(f"{name} +{n}" for name, n in details["forced"].items())
         notes.append(f"floors or rounding kept channels that the ranking would have cut: {forced}")
     return notes
+
+
+def _synops_notes(pruner: Pruner, dense: dict[str, Any], measured: dict[str, Any]) -> list[str]:
+    """Say what became of a budget of SynOps: rates move while the net is fine-tuned."""
+    last = pruner.events[-1]
+    if last.details.get("budget") != "synops":
+        return []
+    weights = pruner.options.granularity == "weight"
+    names = last.layers if weights else [row["name"] for row in dense["layers"]]
+    before, after = (
+        sum(row["synops"] for row in net["layers"] if row["name"] in names)
+        for net in (dense, measured)
+    )
+    return [
+        f"the finished net takes {percent(after / before)} of the dense net's SynOps on the test "
+        f"set, where {percent(last.details['allowed'] / last.details['total'])} were allowed at "
+        "the last event: firing rates move while it is fine-tuned"
+    ]
