@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from spikeprune.lab.statistics import holm
 from study import figures
 from study.groups import (
     RESULTS,
@@ -219,12 +220,16 @@ def sentences():
         "f_mag": against_magnitude.words(),
         "f_paper_mag": confirm_explored()[0].words(),
         "f_control": control_contrast().words(),
-        "l_survival": longer()[PAPER].mean("survival"),
+        "l_survival": 100 * longer()[PAPER].mean("survival"),
         "l_paper": longer_contrasts()[0].words(),
         "l_ranked": longer_contrasts()[1].words(),
         "l_control": longer_contrasts()[2].words(),
         "a_ranked": again_contrasts()[0].words(),
         "a_control": again_contrasts()[1].words(),
+        "a_low": -min(each.paired.low for each in again_contrasts()),
+        "a_high": max(each.paired.high for each in again_contrasts()),
+        "a_survival": 100 * again()[RANKED].mean("survival"),
+        "a_survival_control": 100 * again()[CONTROL].mean("survival"),
     }
 
 
@@ -237,6 +242,7 @@ def at_equal_synops():
     ]
     rows = {"SynOps": weights()["SynOps"]}
     lost = [-each.paired.mean for each in explored(rows)]
+    p = holm([each.paired.p for each in explored(weights())])[-len(lost) :]
     best, base = (group("fig2-synops", m, 0.8) for m in ("per-synop-previous-falling", "magnitude"))
     shares = [
         row["synops"] / row["dense_synops"]
@@ -244,8 +250,9 @@ def at_equal_synops():
         for row in each.rows.values()
     ]
     return {
-        **{"synops_low": min(found), "synops_high": max(found)},
-        **{"channels_low": min(shares), "channels_high": max(shares)},
+        **{"synops_low": 100 * min(found), "synops_high": 100 * max(found)},
+        **{"channels_low": 100 * min(shares), "channels_high": 100 * max(shares)},
+        **{"p_least": min(p), "p_most": max(p)},
         **{"s_least": min(lost), "s_most": max(lost), "s_form": Contrast(best, base).words()},
     }
 
@@ -287,6 +294,7 @@ def page() -> str:
         **against_imp(),
         **at_equal_synops(),
         "cost": cost(),
+        "cost_seeds": ", ".join(map(str, sorted(groups("cost")[0].rows))),
         "entropy": entropy(),
         **{f"weights_{i}": accuracies(rows) for i, rows in enumerate(in_weights.values())},
         **{f"channels_{i}": accuracies(rows) for i, rows in enumerate(in_channels.values())},
