@@ -118,6 +118,23 @@ def test_random_scores_come_from_the_generator():
     assert one["conv"].unique().numel() == one["conv"].numel()
 
 
+def test_shuffled_scores_are_the_same_ones_of_other_channels():
+    drawn = [growth("criticality-shuffled", normalise="layer") for _ in range(2)]
+    assert all(torch.equal(drawn[0][n], drawn[1][n]) for n in drawn[0])
+    ranked = growth(normalise="layer")
+    for name, score in drawn[0].items():
+        channels, of_ranked = (s.flatten(1)[:, 0] for s in (score, ranked[name]))
+        assert torch.equal(channels.sort().values, of_ranked.sort().values)
+        assert torch.equal(score, channels.reshape(-1, *[1] * (score.ndim - 1)).expand_as(score))
+    assert any(not torch.equal(drawn[0][n], ranked[n]) for n in ranked)
+
+
+def test_shuffled_scores_go_by_the_options_of_criticality():
+    rates = RATE["n1"].repeat_interleave(4)
+    hidden = growth("criticality-shuffled", weight="post*pre")["hidden"]
+    assert torch.equal(hidden, growth("criticality-shuffled")["hidden"] * rates)
+
+
 @pytest.mark.parametrize("name", GROWTH)
 def test_every_score_of_the_registry_conforms(name):
     scores = growth(name, tensors(1))
@@ -136,6 +153,7 @@ def test_every_score_of_the_registry_conforms(name):
     [
         ("criticality", "post", True, False),
         ("criticality", "post*grad", True, True),
+        ("criticality-shuffled", "post*grad", True, True),
         ("gradient", "post", False, True),
         ("random", "post*grad", False, False),
         ("none", "post*grad", False, False),

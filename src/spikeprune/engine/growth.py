@@ -9,7 +9,7 @@ from spikeprune.engine.evidence import Evidence, Needs, Score
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
 
-__all__ = ["CRISIS", "GROWTH", "channel_criticality", "growth_scores"]
+__all__ = ["BY_CRITICALITY", "CRISIS", "GROWTH", "channel_criticality", "growth_scores"]
 
 
 def channel_criticality(name: str, given: Evidence) -> Tensor:
@@ -19,7 +19,16 @@ def channel_criticality(name: str, given: Evidence) -> Tensor:
 
 
 def _criticality(name: str, weight: Tensor, given: Evidence) -> Tensor:
-    score, rates = channel_criticality(name, given), given.pre_rates(name)
+    return _of_weights(name, weight, channel_criticality(name, given), given)
+
+
+def _shuffled(name: str, weight: Tensor, given: Evidence) -> Tensor:
+    score = regrowth.shuffled(channel_criticality(name, given), given.generator)
+    return _of_weights(name, weight, score, given)
+
+
+def _of_weights(name: str, weight: Tensor, score: Tensor, given: Evidence) -> Tensor:
+    rates = given.pre_rates(name)
     match given.criticality.weight:
         case "post*pre":
             growth = regrowth.criticality_rate(weight, score, rates)
@@ -72,11 +81,15 @@ GROWTH: Mapping[str, Score] = {
     "criticality-magnitude": Score(
         _criticality_magnitude, Needs(potentials=True, memory=True), everywhere=False
     ),
+    "criticality-shuffled": Score(_shuffled, Needs(potentials=True), everywhere=False),
     "crisis": CRISIS,
     "gradient": Score(_gradient, Needs(gradient=True)),
     "random": Score(_random),
 }
 """Every regrowth score of weights; `none` is the absence of one."""
+
+BY_CRITICALITY = ("criticality", "criticality-shuffled")
+"""Those that go by the options of criticality, `criticality.weight` included."""
 
 
 def growth_scores(

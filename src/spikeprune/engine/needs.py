@@ -2,7 +2,7 @@
 
 from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
 from spikeprune.engine.evidence import NOTHING, Needs
-from spikeprune.engine.growth import GROWTH
+from spikeprune.engine.growth import BY_CRITICALITY, GROWTH
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
 
@@ -23,7 +23,7 @@ def needs(options: PruneOptions, *, start: bool = False) -> Needs:
     rows += [GROWTH[options.regrow].needs] if options.regrow != "none" else []
     if start and options.start_saliency is not None:
         rows.append(SALIENCY[options.start_saliency].needs)
-    by_gradient = options.regrow == "criticality" and options.criticality.weight == "post*grad"
+    by_gradient = options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad"
     rows += [Needs(gradient=by_gradient), _budget(options.budget)]
     return Needs.of(rows)
 

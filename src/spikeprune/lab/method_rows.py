@@ -53,6 +53,7 @@ class Method:
 WEIGHT, CHANNEL = ("weight",), ("channel",)
 _CONSTANT = {"schedule": "constant", "start_saliency": "random", "allocation": "erk"}
 _AT_START = {"schedule": "at-start"}
+_RANKED = {"fraction_schedule": "cosine", "initial_value": "previous", "normalise": "layer"}
 
 METHODS = (
     Method(
@@ -71,10 +72,15 @@ METHODS = (
         "with the values that weights had; the default for weights",
         formula="drop min |w|; grow max rank_layer S_post, r_k = r (1 + cos(pi k/n)) / 2",
         sources=("criticality",),
-        parts={
-            **{"fraction_schedule": "cosine", "initial_value": "previous"},
-            **{"normalise": "layer"},
-        },
+        parts=_RANKED,
+    ),
+    Method(
+        *("criticality-shuffled", WEIGHT, "magnitude", "criticality-shuffled", 0.2),
+        summary="as criticality-ranked, but the scores are dealt to the layer's channels at "
+        "random: the control",
+        formula="drop min |w|; grow max rank_layer S_sigma(post), r_k = r (1 + cos(pi k/n)) / 2",
+        sources=("criticality",),
+        parts=_RANKED,
     ),
     Method(
         *("criticality-magnitude", WEIGHT, "magnitude", "criticality-magnitude", 0.2),

@@ -23,6 +23,7 @@ _SOURCES_OF_PARTS = {
     ("regrow", "random"): "set",
     ("regrow", "criticality"): "criticality",
     ("regrow", "criticality-magnitude"): "criticality",
+    ("regrow", "criticality-shuffled"): "criticality",
     ("regrow", "crisis"): "crisis",
     ("regrow", "scale-gradient"): "sca",
     ("saliency", "crisis"): "crisis",

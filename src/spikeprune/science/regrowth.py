@@ -19,6 +19,7 @@ __all__ = [
     "criticality_rate",
     "gradient",
     "random",
+    "shuffled",
     "synops_normalised",
 ]
 
@@ -105,6 +106,23 @@ def gradient(weight: Tensor, gradient: Tensor) -> Tensor:
     Source: Evci et al., Rigging the Lottery, 2020.
     """
     return _same_shape(weight, gradient)
+
+
+def shuffled(channel_score: Tensor, generator: torch.Generator) -> Tensor:
+    """Deal the scores of a layer's channels to its channels at random.
+
+    The control for a channel score: the same values, the same ties and so the same share of every
+    layer, but no knowledge of which channel is which.
+
+    Args:
+        channel_score: `[C_out]`, of one layer.
+        generator: The order is drawn on its device.
+
+    Returns:
+        `[C_out]`, a permutation of the scores.
+    """
+    order = torch.randperm(len(channel_score), generator=generator, device=generator.device)
+    return channel_score[order.to(channel_score.device)]
 
 
 def synops_normalised(score: Tensor, added_synops: Tensor, samples: int) -> Tensor:
