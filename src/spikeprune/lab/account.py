@@ -9,6 +9,7 @@ from spikeprune.lab.record import Record, Row
 from spikeprune.lab.wording import (
     MISSING,
     amount,
+    budget_name,
     change,
     duration,
     energy,
@@ -69,7 +70,7 @@ def title(record: Record) -> str:
     if not is_number(target.get("sparsity")):
         return head
     budget = target.get("budget") or record.unit
-    return f"{head}, {100 * target['sparsity']:.4g} % fewer {_budget(budget)}"
+    return f"{head}, {100 * target['sparsity']:.4g} % fewer {budget_name(budget)}"
 
 
 def cards(record: Record) -> tuple[Card, ...]:
@@ -106,7 +107,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
     versions = ", ".join(f"{key} {value}" for key, value in (run.get("versions") or {}).items())
     shape = " × ".join(str(length) for length in data.get("shape") or [])
     threads = f", threads: {run['threads']}" if run.get("threads") else ""
-    budget = _budget(target.get("budget") or record.unit)
+    budget = budget_name(target.get("budget") or record.unit)
     wanted = target.get("sparsity")
     rows = [
         ("Data", f"{data.get('label') or data.get('name')} ({data.get('name')})"),
@@ -256,10 +257,6 @@ def _verdict(before: Any, after: Any, noise: float = 0.0) -> str:
 
 def _milliseconds(value: Any) -> str:
     return f"{value:.3g}\u00a0ms" if is_number(value) else MISSING
-
-
-def _budget(budget: str) -> str:
-    return {"macs": "MACs", "synops": "SynOps"}.get(budget, budget)
 
 
 def _kind(kind: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 __all__ = [
     "MISSING",
     "amount",
+    "budget_name",
     "change",
     "duration",
     "energy",
@@ -27,6 +28,11 @@ def some(names: Sequence[str], most: int = 3) -> str:
     """Return names as a list, of many the first: `a, b, c and 22 more`."""
     listed = ", ".join(names[:most])
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
+
+
+def budget_name(budget: str) -> str:
+    """Return what a sparsity is a share of, as it is written: `synops` -> `SynOps`."""
+    return {"macs": "MACs", "synops": "SynOps"}.get(budget, budget)
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -45,7 +45,7 @@ def test_markdown_has_means_spread_and_pairs(study):
     rows = table_of(text, 0)
     assert [row["method"] for row in rows] == ["dense", "magnitude", "criticality"]
     row = rows[1]
-    assert (row["sparsity"], row["n"]) == ("80 %", "3")
+    assert (row["target"], row["n"]) == ("80 %", "3")
     assert row["test accuracy, %"] == "72.00 ± 2.00"
     assert row["drop against dense, points"] == "18.00 ± 2.00"
     assert (row["pruning epochs"], row["total epochs"]) == ("6", "10")
@@ -61,6 +61,24 @@ def test_markdown_has_means_spread_and_pairs(study):
     assert named["what it allows to say"] == "excludes 0; enough to explore, not to claim"
     assert [row["kind"] for row in explored] == ["exploratory"] * 2
     assert "3 seeds at most: enough to explore, not to claim" in text
+
+
+def test_a_target_says_what_it_is_a_share_of(finished):
+    methods = ["magnitude", "criticality"]
+    config = finished({name: [0.7, 0.8] for name in methods}, pairs=[methods])
+    for job in jobs(config):
+        if job.method == "magnitude":
+            metrics = json.loads(job.folder.metrics.read_text())
+            metrics["target"]["budget"] = "synops"
+            job.folder.metrics.write_text(json.dumps(metrics))
+    folder = documents(config)
+    text = folder.table("md").read_text().replace("\u00a0", " ")
+    assert [row["target"] for row in table_of(text, 0)] == ["80 % fewer SynOps", "80 %"]
+    assert table_of(text, 1)[0]["target"] == "80 % fewer SynOps − 80 %"
+    rows = list(csv.DictReader(folder.table("csv").read_text().splitlines()))
+    assert [row["budget"] for row in rows] == ["synops", "weights"]
+    (pair,) = csv.DictReader(folder.pairs.read_text().splitlines())
+    assert pair["budgets"] == "synops weights"
 
 
 def test_csv_has_plain_numbers(study):

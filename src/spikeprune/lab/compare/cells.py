@@ -54,6 +54,8 @@ class Cell:
         setting: under what it was run; cells of different settings are not compared.
         method: name in the table: of the method, or of the variant.
         sparsity: the target; None for a run that prunes nothing.
+        budget: what the target is a share of, such as `weights` or `synops`; None likewise, or
+            where an older run does not say.
         seed: of the run. Cells of one seed share initial weights and data, and are paired.
         folder: of the run.
         values: what was measured (see `VALUES`), and `sparsity` reached, `drop` and
@@ -65,6 +67,7 @@ class Cell:
     setting: str
     method: str
     sparsity: float | None
+    budget: str | None
     seed: int
     folder: Path
     values: Mapping[str, float | None]
@@ -83,6 +86,7 @@ class Cell:
             "setting": self.setting,
             "method": self.method,
             "target_sparsity": self.sparsity,
+            "budget": self.budget,
             "seed": self.seed,
             "run": run.relative_to(folder.absolute()).as_posix() if inside else str(run),
             **self.values,
@@ -129,10 +133,11 @@ def cell_of(folder: Path, record: Record, config: Mapping[str, Any]) -> Cell:
     }
     facts = facts_of(record, config)
     method = str(record.metrics["method"])
-    target = None if method == "dense" else at(record.metrics, "target", "sparsity")
+    pruned = {} if method == "dense" else record.metrics.get("target") or {}
+    target, budget = pruned.get("sparsity"), pruned.get("budget")
     setting = f"{facts['data']}, {record.metrics['model']['name']}, T {facts['T']}"
     seed = int(record.metrics.get("seed", 0))
-    return Cell(setting, method, target, seed, folder, values, facts)
+    return Cell(setting, method, target, budget, seed, folder, values, facts)
 
 
 def _number(value: Any) -> float | None:

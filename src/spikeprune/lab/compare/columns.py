@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spikeprune.lab.compare.table import Contrast, Difference, Row
 from spikeprune.lab.statistics import Summary
-from spikeprune.lab.wording import amount, duration, energy
+from spikeprune.lab.wording import amount, budget_name, duration, energy
 
 __all__ = [
     "CLAIM",
@@ -77,9 +77,23 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
-def target(sparsity: float | None) -> str:
-    """Return a target sparsity in per cent, as few digits as it takes."""
-    return _NONE if sparsity is None else f"{round(100 * sparsity, 6):g}{_GAP}%"
+def target(sparsity: float | None, budget: str | None = None) -> str:
+    """Return a target sparsity in per cent, as few digits as it takes.
+
+    What it is a share of is said where that is neither weights nor channels: `80 % fewer SynOps`.
+    """
+    if sparsity is None:
+        return _NONE
+    share = f"{round(100 * sparsity, 6):g}{_GAP}%"
+    if not budget or budget in ("weights", "channels"):
+        return share
+    return f"{share} fewer {budget_name(budget)}"
+
+
+def _targets(one: Contrast) -> str:
+    """Return the target of a contrast; both, where they are shares of different things."""
+    words = [target(one.sparsity, budget) for budget in one.budgets]
+    return " − ".join(words) or _NONE
 
 
 def name_of(row: Row, differences: Sequence[Difference]) -> str:
@@ -109,7 +123,7 @@ def p_word(p: float | None) -> str:
 
 
 CONTRAST_TITLES = (
-    *("contrast, a − b", "sparsity", "n", "mean difference, points", "95 % interval"),
+    *("contrast, a − b", "target", "n", "mean difference, points", "95 % interval"),
     *("p", "p, Holm", "SynOps, a / b", "kind", "what it allows to say"),
 )
 """Headings of the table of contrasts; that of the setting comes first where there are several."""
@@ -127,7 +141,7 @@ def contrast_words(one: Contrast) -> tuple[str, ...]:
         interval = f"{_signed(found.low)}{_GAP}…{_GAP}{_signed(found.high)}"
     return (
         f"{one.a} − {one.b}",
-        target(one.sparsity),
+        _targets(one),
         str(found.n),
         mean,
         interval,

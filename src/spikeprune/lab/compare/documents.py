@@ -37,10 +37,10 @@ def grid_of_words(comparison: Comparison) -> tuple[Lines, Lines]:
     """
     several = len(comparison.settings) > 1
     head = ("setting",) * several
-    table = [(*head, "method", "sparsity", "n", *(c.title for c in comparison.columns))]
+    table = [(*head, "method", "target", "n", *(c.title for c in comparison.columns))]
     for row in comparison.rows:
         name = name_of(row, comparison.differences)
-        words = (name, target(row.sparsity), str(len(row.cells)))
+        words = (name, target(row.sparsity, row.budget), str(len(row.cells)))
         shown = (column.text(row) for column in comparison.columns)
         table.append((*(row.setting,) * several, *words, *shown))
     pairs: Lines = []
@@ -84,21 +84,31 @@ def _csv_rows(comparison: Comparison) -> str:
     names = [column.value for column in comparison.columns]
     titles = [f"{name}_{part}" for name in names for part in ("mean", "std")]
     lines: list[Sequence[object]] = [
-        ("setting", "method", "target_sparsity", "n", "seeds", *titles, "differs_in")
+        ("setting", "method", "target_sparsity", "budget", "n", "seeds", *titles, "differs_in")
     ]
     for row in comparison.rows:
         key = (row.setting, row.method, row.sparsity)
         numbers = [part for name in names for part in (row.of(name).mean, row.of(name).std)]
         seeds = " ".join(map(str, row.seeds))
         differs = "; ".join(one.fact for one in comparison.differences if key in one.rows)
-        lines.append((*key, len(row.cells), seeds, *numbers, differs))
+        lines.append((*key, row.budget, len(row.cells), seeds, *numbers, differs))
     return _csv(lines)
 
 
 def _csv_pairs(comparison: Comparison) -> str:
     lines: list[Sequence[object]] = [
         (
-            *("setting", "target_sparsity", "a", "b", "value", "named_beforehand", "n", "seeds"),
+            *(
+                "setting",
+                "target_sparsity",
+                "budgets",
+                "a",
+                "b",
+                "value",
+                "named_beforehand",
+                "n",
+                "seeds",
+            ),
             *("mean", "std", "low", "high", "p", "p_holm", "synops_ratio", "differences"),
         )
     ]
@@ -106,7 +116,16 @@ def _csv_pairs(comparison: Comparison) -> str:
         found = one.found
         lines.append(
             (
-                *(one.setting, one.sparsity, one.a, one.b, one.value, one.named, found.n),
+                *(
+                    one.setting,
+                    one.sparsity,
+                    " ".join(filter(None, one.budgets)),
+                    one.a,
+                    one.b,
+                    one.value,
+                    one.named,
+                    found.n,
+                ),
                 *(" ".join(map(str, one.seeds)), found.mean, found.std, found.low, found.high),
                 *(found.p, one.corrected, one.synops),
                 " ".join(map(repr, one.differences)),

@@ -55,7 +55,7 @@ _STATISTICS = (
     ),
 )
 CELL_COLUMNS = (
-    *("run", "method", "sparsity", "seed", "test accuracy", "validation accuracy", "drop"),
+    *("run", "method", "target", "seed", "test accuracy", "validation accuracy", "drop"),
     *("sparsity reached", "SynOps", "wall time", "code"),
 )
 
@@ -106,12 +106,13 @@ def _title(comparison: Comparison) -> str:
 
 def _headline(comparison: Comparison) -> str:
     methods = list(dict.fromkeys(row.method for row in comparison.rows))
-    targets = sorted({row.sparsity for row in comparison.rows if row.sparsity is not None})
+    pruned = sorted((r.sparsity, r.budget or "") for r in comparison.rows if r.sparsity is not None)
+    targets = dict.fromkeys(target(*one) for one in pruned)
     seeds = len({cell.seed for cell in comparison.cells})
     done, left = len(comparison.cells), len(comparison.missing)
     words = [_several(len(methods), "method"), _several(seeds, "seed")]
     if targets:
-        words.insert(1, f"sparsity {', '.join(map(target, targets))}")
+        words.insert(1, f"target {', '.join(targets)}")
     state = f"{done} of {done + left} runs are finished" if left else _several(done, "run")
     return f"{'; '.join(words)}. {state}."
 
@@ -126,7 +127,7 @@ def _table(comparison: Comparison) -> list[list[Shown]]:
         head = [Shown(row.setting)] if several else []
         head += [
             Shown(name_of(row, comparison.differences)),
-            Shown(target(row.sparsity), row.sparsity),
+            Shown(target(row.sparsity, row.budget), row.sparsity),
             Shown(str(len(row.cells)), len(row.cells)),
         ]
         lines.append(head + [Shown(c.text(row), row.of(c.value).mean) for c in comparison.columns])
@@ -164,7 +165,7 @@ def cell_line(cell: Cell, folder: ComparisonFolder) -> list[Shown]:
     return [
         Shown(cell.folder.name, link=link),
         Shown(cell.method),
-        Shown(target(cell.sparsity), cell.sparsity),
+        Shown(target(cell.sparsity, cell.budget), cell.sparsity),
         Shown(str(cell.seed), cell.seed),
         Shown(percent(values["test_accuracy"]), values["test_accuracy"]),
         Shown(percent(values["validation_accuracy"]), values["validation_accuracy"]),

@@ -34,6 +34,11 @@ class Row:
         """Seeds of the finished runs."""
         return tuple(cell.seed for cell in self.cells)
 
+    @property
+    def budget(self) -> str | None:
+        """What the target is a share of."""
+        return self.cells[0].budget
+
     def of(self, name: str) -> Summary:
         """Return mean and spread over the seeds of a value (see `cells.VALUES`)."""
         return summarise([v for cell in self.cells if (v := cell.values[name]) is not None])
@@ -46,6 +51,7 @@ class Contrast:
     Attributes:
         setting: data and net.
         sparsity: the target; None where neither prunes.
+        budgets: what the targets are shares of, of those that prune: one, or two that differ.
         a: a method.
         b: another.
         value: name of what is compared.
@@ -60,6 +66,7 @@ class Contrast:
 
     setting: str
     sparsity: float | None
+    budgets: tuple[str | None, ...]
     a: str
     b: str
     value: str
@@ -131,8 +138,10 @@ def _contrast(one: Row, other: Row, value: str) -> Contrast:
         if x is not None and (y := right.get(seed)) is not None
     }
     sparsity = one.sparsity if one.sparsity is not None else other.sparsity
+    prune = [row for row in (one, other) if row.sparsity is not None]
+    budgets = tuple(dict.fromkeys(row.budget for row in prune))
     return Contrast(
-        *(one.setting, sparsity, one.method, other.method, value),
+        *(one.setting, sparsity, budgets, one.method, other.method, value),
         seeds=tuple(differences),
         differences=tuple(differences.values()),
         found=paired_interval(list(differences.values())),

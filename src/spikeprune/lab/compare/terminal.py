@@ -24,7 +24,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
             ("method", "target", "n", *(column.title for column in shown)),
             [
                 (
-                    *(name_of(row, comparison.differences), target(row.sparsity)),
+                    *(name_of(row, comparison.differences), target(row.sparsity, row.budget)),
                     *(str(len(row.cells)), *(column.text(row) for column in shown)),
                 )
                 for row in comparison.rows

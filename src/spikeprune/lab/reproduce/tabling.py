@@ -39,7 +39,7 @@ def run_table(
         line = [Shown(row.setting)] * several
         line += [
             Shown(row.method),
-            Shown(target(row.sparsity), row.sparsity),
+            Shown(target(row.sparsity, row.budget), row.sparsity),
             Shown(str(len(row.cells)), len(row.cells)),
             *(Shown(column.text(row), row.of(column.value).mean) for column in chosen),
             *(cells[place] for _, cells in more),
