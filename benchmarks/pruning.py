@@ -1,5 +1,6 @@
 """Cost of pruning beside training: an event, an ordinary step, scoring, the cut net."""
 
+import contextlib
 import copy
 import statistics
 import subprocess
@@ -17,8 +18,9 @@ from spikeprune.adapters.fusing import fuse
 from spikeprune.engine import upkeep
 from spikeprune.engine.evaluate import latencies
 from spikeprune.engine.forward import forward, loss_by_name
-from spikeprune.engine.observe import score_loader
+from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.options import PruneOptions
+from spikeprune.engine.reads import Reads
 from spikeprune.engine.surgery import apply_plan, channel_groups, plan_for
 from spikeprune.engine.weight_pruning import prune_weights
 from spikeprune.engine.wiring import trace
@@ -146,6 +148,32 @@ def ordinary_step(width, size, rounds):
     return Row(what, "masks", added, "the rest of it", whole - added, at_most(0.01, 0.005))
 
 
+def scored_step(width, size, rounds):
+    """Yield a training step that is scored for an event, without and with a budget of SynOps."""
+    x, y = batch(size)
+    model = net(width)
+    fuse(model, compiled=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    observer = Observer(model, time_steps=TIME_STEPS, train=True)
+    reads = Reads(model, trace(model, x[:1]), train=True)
+
+    def step(*watchers):
+        with contextlib.ExitStack() as stack:
+            for watcher in watchers:
+                stack.enter_context(watcher)
+            training_step(model, optimizer, x, y)
+
+    cases = {
+        "criticality observed": lambda: step(observer),
+        "and operands counted, for a budget of SynOps": lambda: step(observer, reads),
+        "plain step": step,
+    }
+    times = compare(cases, rounds=rounds)
+    what = f"training step before an event, fused neurons, fp32, batch {size}"
+    for name in list(cases)[:2]:
+        yield Row(what, name, times[name], "plain step", times["plain step"])
+
+
 def scoring(width, size, rounds, *, bf16):
     """Score a set of four batches with fused neurons."""
     x, _ = batch(size)
@@ -197,6 +225,7 @@ def pruning_rows(*, quick: bool):
     yield from event(width, rounds, QUICK if quick else CASES["vgg16"])
     yield event_memory(1 if quick else 100)
     yield ordinary_step(width, 2 * size, rounds)
+    yield from scored_step(width, 2 * size, rounds)
     for bf16 in (False, True):
         yield scoring(width, size, rounds, bf16=bf16)
     for sparsity, goal in ((0.5, faster(3.3, 3.8)), (0.8, faster(9, 15))):

@@ -10,7 +10,7 @@ from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.wiring import trace
-from spikeprune.errors import ConfigError, ObservationError
+from spikeprune.errors import ConfigError, ObservationError, RunError
 
 T = 3
 
@@ -144,3 +144,11 @@ def test_an_event_without_observations_fails_and_leaves_nothing():
     with pytest.raises(ObservationError, match="training mode"):
         made.score()
     assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_state_without_the_counts_that_a_budget_needs_is_refused():
+    made = scorer(net(), granularity="channel", regrow="none", budget="synops")
+    state = made.state_dict()
+    del state["reads"]
+    with pytest.raises(RunError, match="lacks the operands counted for the budget of synops"):
+        made.load_state_dict(state)

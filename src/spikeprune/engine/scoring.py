@@ -14,7 +14,7 @@ from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.reads import Reads
 from spikeprune.engine.wiring import Wiring
-from spikeprune.errors import ConfigError
+from spikeprune.errors import ConfigError, RunError
 
 __all__ = ["Scorer"]
 
@@ -102,10 +102,19 @@ class Scorer:
         return state if self._reads is None else state | {"reads": self._reads.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            RunError: it was taken without the counts that a budget of SynOps needs.
+        """
         if self._observer is not None:
             self._observer.load_state_dict(state)
         if self._reads is not None:
+            if "reads" not in state:
+                raise RunError(
+                    "the checkpoint lacks the operands counted for the budget of synops: an older "
+                    "version wrote it; go on with that version, or start anew in another folder"
+                )
             self._reads.load_state_dict(state["reads"])
 
     def score(self) -> dict[str, ChannelStats] | None:
