@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from spikeprune.lab.statistics import holm
-from study import figures
+from study import figures, parts
 from study.groups import (
     RESULTS,
     Contrast,
@@ -19,49 +19,14 @@ from study.groups import (
 
 TEMPLATE = Path(__file__).with_name("page.md")
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
-OURS, PAPER = "rank-previous-falling", "criticality"
-CONTROL, RANKED = "random-previous-falling", "criticality-ranked"
-FEW = (0, 1, 2)
-
-
-def named(sparsity=0.95):
-    """Part 1, by method: ten seeds of each."""
-    methods = ("magnitude", PAPER, "random-regrow")
-    found = {method: group("named", method, sparsity) for method in methods}
-    return {"dense": group("named", "dense", None), **found}
-
-
-def named_contrasts():
-    found = named()
-    return [Contrast(found[PAPER], found[other]) for other in ("magnitude", "random-regrow")]
-
-
-def confirm():
-    """Part 5, by method: ten fresh seeds of each, on other data."""
-    return {each.label: each for each in groups("confirm")}
-
-
-def confirm_contrasts():
-    found = confirm()
-    return [Contrast(found[OURS], found[other]) for other in (PAPER, "magnitude", "random-regrow")]
-
-
-def confirm_explored():
-    found = confirm()
-    return [Contrast(found[PAPER], found[other]) for other in ("magnitude", "random-regrow")]
-
-
-def control_contrast():
-    (control,) = groups("control")
-    return Contrast(confirm()[OURS], control)
 
 
 def ablation():
     """Return the table of part 2: every form on validation data, against magnitude."""
     forms = [*groups("ablation"), *groups("combined")]
-    seeds, known = sorted(forms[0].rows), named()
+    seeds, known = sorted(forms[0].rows), parts.named()
     base = known["magnitude"].only(seeds)
-    paper = known[PAPER].only(seeds).called("the paper's form")
+    paper = known[parts.PAPER].only(seeds).called("the paper's form")
     lines = []
     for each in (base, paper, known["random-regrow"].only(seeds), *forms):
         gap = Contrast(each, base, "validation_accuracy")
@@ -76,76 +41,13 @@ def ablation():
     return markdown((*head, "over magnitude"), lines)
 
 
-def at_three_seeds(part, *more):
-    """Return the groups of a part and others at its seeds, the best first."""
-    found = [*groups(part), *(each.only(FEW) for each in more)]
-    return sorted(found, key=lambda each: -each.mean("test_accuracy"))
-
-
-def weights():
-    """Part 3, by what is equal."""
-    found = named()
-    return {
-        "90 %": at_three_seeds("fig2-90"),
-        "95 %": at_three_seeds("fig2-95", *(found[m] for m in found if m != "dense")),
-        "SynOps": at_three_seeds("fig2-synops"),
-    }
-
-
-def channels():
-    """Part 4, by what is equal."""
-    return {
-        "50 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.5],
-        "70 %": [each for each in at_three_seeds("channels") if each.sparsity == 0.7],
-        "MACs": [
-            each.called(each.label.removesuffix("-at-macs"))
-            for each in at_three_seeds("channels-cost")
-            if each.label.endswith("-at-macs")
-        ],
-        "SynOps": at_three_seeds("channels-synops"),
-    }
-
-
-def longer():
-    """Part 8, by method: three times the budget of part 1."""
-    return {each.label: each for each in groups("longer")}
-
-
-def longer_contrasts():
-    """The contrasts that were named before the runs of part 8."""
-    found = longer()
-    pairs = (PAPER, "magnitude"), (RANKED, "magnitude"), (RANKED, CONTROL)
-    return [Contrast(found[one], found[other]) for one, other in pairs]
-
-
-def again():
-    """Part 9, by method: part 8 on other data, fresh seeds."""
-    return {each.label: each for each in groups("longer-confirm")}
-
-
-def again_contrasts():
-    """The contrasts that were named before the runs of part 9."""
-    found = again()
-    return [Contrast(found[RANKED], found[other]) for other in ("magnitude", CONTROL)]
-
-
-def explored(tables, method=PAPER):
-    """Return contrasts of a method with every other one of the same table."""
-    found = []
-    for name, rows in tables.items():
-        (ours,) = (each for each in rows if each.label == method)
-        found += [
-            Contrast(ours, each.called(f"{each.label}, {name}"))
-            for each in rows
-            if each is not ours
-        ]
-    return found
-
-
 def cost():
     """Return the table of part 6: what it takes to reach 95 % on Fashion-MNIST."""
-    found, seeds = confirm(), sorted(groups("cost")[0].rows)
-    rows = [*(found[m].only(seeds) for m in ("magnitude", PAPER, OURS)), *groups("cost")]
+    found, seeds = parts.confirm(), sorted(groups("cost")[0].rows)
+    rows = [
+        *(found[m].only(seeds) for m in ("magnitude", parts.PAPER, parts.OURS)),
+        *groups("cost"),
+    ]
     lines = [
         (
             *(each.label, spread(each.values("test_accuracy"), 100)),
@@ -163,7 +65,7 @@ def cost():
 def against_imp():
     """Return the numbers of part 6 that stand in sentences."""
     equal, own = groups("cost")
-    ours = confirm()["magnitude"].only(own.rows)
+    ours = parts.confirm()["magnitude"].only(own.rows)
     return {
         "imp_pruning": 1 - ours.mean("pruning_epochs") / own.mean("pruning_epochs"),
         "imp_total": 1 - ours.mean("total_epochs") / own.mean("total_epochs"),
@@ -193,24 +95,24 @@ def by_seed(found):
 
 def draw():
     """Write the figures."""
-    found = named()
+    found = parts.named()
     figures.differences(
         "pairs",
         [
-            *(c.called("CIFAR-10: ") for c in named_contrasts()),
-            *(c.called("Fashion-MNIST: ") for c in confirm_contrasts()),
+            *(c.called("CIFAR-10: ") for c in parts.named_contrasts()),
+            *(c.called("Fashion-MNIST: ") for c in parts.confirm_contrasts()),
         ],
         "test accuracy, difference in points; line: 95 % interval of the mean",
     )
     equal = {"90 % of the weights": "90 %", "95 %": "95 %", "80 % of the SynOps": "SynOps"}
-    tables = {words: weights()[name] for words, name in equal.items()}
-    figures.over_synops("synops", tables, found["dense"].only(FEW))
+    tables = {words: parts.weights()[name] for words, name in equal.items()}
+    figures.over_synops("synops", tables, found["dense"].only(parts.FEW))
 
 
 def sentences():
     """Return the numbers that stand in sentences."""
-    magnitude, random = named_contrasts()
-    against_paper, against_magnitude, _ = confirm_contrasts()
+    magnitude, random = parts.named_contrasts()
+    against_paper, against_magnitude, _ = parts.confirm_contrasts()
     return {
         "c_mag": magnitude.words(),
         "c_mag_high": magnitude.paired.high,
@@ -218,18 +120,18 @@ def sentences():
         "c_rand": random.words(),
         "f_paper": against_paper.words(),
         "f_mag": against_magnitude.words(),
-        "f_paper_mag": confirm_explored()[0].words(),
-        "f_control": control_contrast().words(),
-        "l_survival": 100 * longer()[PAPER].mean("survival"),
-        "l_paper": longer_contrasts()[0].words(),
-        "l_ranked": longer_contrasts()[1].words(),
-        "l_control": longer_contrasts()[2].words(),
-        "a_ranked": again_contrasts()[0].words(),
-        "a_control": again_contrasts()[1].words(),
-        "a_low": -min(each.paired.low for each in again_contrasts()),
-        "a_high": max(each.paired.high for each in again_contrasts()),
-        "a_survival": 100 * again()[RANKED].mean("survival"),
-        "a_survival_control": 100 * again()[CONTROL].mean("survival"),
+        "f_paper_mag": parts.confirm_explored()[0].words(),
+        "f_control": parts.control_contrast().words(),
+        "l_survival": 100 * parts.longer()[parts.PAPER].mean("survival"),
+        "l_paper": parts.longer_contrasts()[0].words(),
+        "l_ranked": parts.longer_contrasts()[1].words(),
+        "l_control": parts.longer_contrasts()[2].words(),
+        "a_ranked": parts.again_contrasts()[0].words(),
+        "a_control": parts.again_contrasts()[1].words(),
+        "a_low": -min(each.paired.low for each in parts.again_contrasts()),
+        "a_high": max(each.paired.high for each in parts.again_contrasts()),
+        "a_survival": 100 * parts.again()[parts.RANKED].mean("survival"),
+        "a_survival_control": 100 * parts.again()[parts.CONTROL].mean("survival"),
     }
 
 
@@ -240,9 +142,9 @@ def at_equal_synops():
         for each in groups("fig2-synops")
         for row in each.rows.values()
     ]
-    rows = {"SynOps": weights()["SynOps"]}
-    lost = [-each.paired.mean for each in explored(rows)]
-    p = holm([each.paired.p for each in explored(weights())])[-len(lost) :]
+    rows = {"SynOps": parts.weights()["SynOps"]}
+    lost = [-each.paired.mean for each in parts.explored(rows)]
+    p = holm([each.paired.p for each in parts.explored(parts.weights())])[-len(lost) :]
     best, base = (group("fig2-synops", m, 0.8) for m in ("per-synop-previous-falling", "magnitude"))
     shares = [
         row["synops"] / row["dense_synops"]
@@ -259,37 +161,39 @@ def at_equal_synops():
 
 def page() -> str:
     """Return the text of the page."""
-    known, fresh = named(), confirm()
-    in_weights, in_channels = weights(), channels()
-    parts = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != "entropy")
-    runs = [each for part in parts for each in groups(part)]
+    known, fresh = parts.named(), parts.confirm()
+    in_weights, in_channels = parts.weights(), parts.channels()
+    stems = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != "entropy")
+    runs = [each for stem in stems for each in groups(stem)]
     forms = [*groups("ablation"), *groups("combined")]
     lowest = next(each for each in forms if each.label == "per-synop")
     seeds = sorted(forms[0].rows)
     fields = {
         "runs": sum(len(each.rows) for each in runs),
         "named": accuracies(known.values()),
-        "named_contrasts": contrasts(named_contrasts()),
-        "named_seeds": by_seed(named_contrasts()),
-        "placement": placement([known[m] for m in ("magnitude", PAPER, "random-regrow")]),
-        "placement_forms": placement([lowest, *(e for e in forms if e.label == OURS)]),
+        "named_contrasts": contrasts(parts.named_contrasts()),
+        "named_seeds": by_seed(parts.named_contrasts()),
+        "placement": placement([known[m] for m in ("magnitude", parts.PAPER, "random-regrow")]),
+        "placement_forms": placement([lowest, *(e for e in forms if e.label == parts.OURS)]),
         "ablation": ablation(),
         "ablation_seeds": " and ".join(map(str, seeds)),
         "confirm": accuracies(fresh.values()),
-        "confirm_contrasts": contrasts(confirm_contrasts()),
-        "confirm_seeds": by_seed(confirm_contrasts()),
-        "confirm_explored": contrasts(confirm_explored()),
-        "weights_contrasts": contrasts(explored(in_weights)),
-        "ranked_contrasts": contrasts(explored({"SynOps": in_weights["SynOps"]}, RANKED)),
-        "channels_contrasts": contrasts(explored(in_channels)),
-        "longer": accuracies(longer().values()),
-        "longer_contrasts": contrasts(longer_contrasts()),
-        "longer_seeds": by_seed(longer_contrasts()),
-        "again": accuracies(again().values()),
-        "again_contrasts": contrasts(again_contrasts()),
-        "again_seeds": by_seed(again_contrasts()),
-        "control": accuracies([fresh[OURS], *groups("control")]),
-        "control_contrasts": contrasts([control_contrast()]),
+        "confirm_contrasts": contrasts(parts.confirm_contrasts()),
+        "confirm_seeds": by_seed(parts.confirm_contrasts()),
+        "confirm_explored": contrasts(parts.confirm_explored()),
+        "weights_contrasts": contrasts(parts.explored(in_weights)),
+        "ranked_contrasts": contrasts(
+            parts.explored({"SynOps": in_weights["SynOps"]}, parts.RANKED)
+        ),
+        "channels_contrasts": contrasts(parts.explored(in_channels)),
+        "longer": accuracies(parts.longer().values()),
+        "longer_contrasts": contrasts(parts.longer_contrasts()),
+        "longer_seeds": by_seed(parts.longer_contrasts()),
+        "again": accuracies(parts.again().values()),
+        "again_contrasts": contrasts(parts.again_contrasts()),
+        "again_seeds": by_seed(parts.again_contrasts()),
+        "control": accuracies([fresh[parts.OURS], *groups("control")]),
+        "control_contrasts": contrasts([parts.control_contrast()]),
         **sentences(),
         **against_imp(),
         **at_equal_synops(),
