@@ -1,4 +1,4 @@
-"""The study's figures, SVG: differences seed by seed, and accuracy over synaptic operations."""
+"""The study's figures, SVG: differences seed by seed, accuracy over sparsity and over SynOps."""
 
 from pathlib import Path
 
@@ -36,6 +36,39 @@ def differences(name, contrasts, title):
     _save(figure, name)
 
 
+def _beside(axes, dense, key):
+    """Draw the level of the dense net, and say what accuracy it is."""
+    level = 100 * dense.mean(key)
+    axes.axhline(level, color="0.4", linestyle="--", linewidth=0.8)
+    axes.annotate("dense", (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    axes.set_ylabel(f"{key.split('_')[0]} accuracy, %")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def over_sparsity(name, tables, dense, *, key="test_accuracy"):
+    """Draw mean accuracy with deviations over sparsity, a line a method; densities are log."""
+    figure, axes = plt.subplots(figsize=(7, 4.6))
+    methods = sorted({group.label for rows in tables for group in rows})
+    for number, method in enumerate(methods):
+        found = [group for rows in tables for group in rows if group.label == method]
+        found.sort(key=lambda group: group.sparsity)
+        y = [summarise([100 * v for v in group.values(key)]) for group in found]
+        density = [
+            (1 - group.sparsity) * (1 + 0.03 * (number - len(methods) / 2)) for group in found
+        ]
+        how = {"marker": "o", "markersize": 4, "capsize": 2, "label": method}
+        axes.errorbar(density, [v.mean for v in y], [v.std for v in y], **how)
+    targets = sorted({group.sparsity for rows in tables for group in rows})
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xticks([1 - s for s in targets], [f"{100 * s:g} %" for s in targets])
+    axes.minorticks_off()
+    _beside(axes, dense, key)
+    axes.set_xlabel("sparsity")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    _save(figure, name)
+
+
 def over_synops(name, tables, dense, *, key="test_accuracy"):
     """Draw mean accuracy over mean SynOps, with deviations; a colour a method, a mark a table."""
     figure, axes = plt.subplots(figsize=(7, 4.6))
@@ -47,12 +80,8 @@ def over_synops(name, tables, dense, *, key="test_accuracy"):
             y = summarise([100 * v for v in group.values(key)])
             how = {"marker": mark, "color": colours[group.label], "capsize": 2, "linestyle": ""}
             axes.errorbar(x.mean, y.mean, y.std, x.std, **how)
-    level = 100 * dense.mean(key)
-    axes.axhline(level, color="0.4", linestyle="--", linewidth=0.8)
-    axes.annotate("dense", (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    _beside(axes, dense, key)
     axes.set_xlabel("SynOps per sample, thousands")
-    axes.set_ylabel(f"{key.split('_')[0]} accuracy, %")
-    axes.spines[["top", "right"]].set_visible(False)
     entries = [Line2D([], [], color=colour, linewidth=4) for colour in colours.values()]
     marks = [Line2D([], [], marker=m, color="0.3", linestyle="") for m in _MARKS[: len(tables)]]
     labels = [*methods, *tables]

@@ -27,8 +27,13 @@ def ablation():
     seeds, known = sorted(forms[0].rows), parts.named()
     base = known["magnitude"].only(seeds)
     paper = known[parts.PAPER].only(seeds).called("the paper's form")
-    lines = []
-    for each in (base, paper, known["random-regrow"].only(seeds), *forms):
+    return on_validation([base, paper, known["random-regrow"].only(seeds), *forms])
+
+
+def on_validation(forms):
+    """Return the table of forms on validation data, against the first of them, seed by seed."""
+    base, lines = forms[0], []
+    for each in forms:
         gap = Contrast(each, base, "validation_accuracy")
         lines.append(
             (
@@ -37,8 +42,8 @@ def ablation():
                 *(spread(each.values("synops"), 1e-3, 0), f"{gap.synops}×"),
             )
         )
-    head = ("form", "validation accuracy, %", "minus magnitude, by seed", "SynOps, thousands")
-    return markdown((*head, "over magnitude"), lines)
+    head = ("form", "validation accuracy, %", f"minus {base.label}, by seed", "SynOps, thousands")
+    return markdown((*head, f"over {base.label}"), lines)
 
 
 def cost():
