@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
 from spikeprune.lab.statistics import summarise
+from study.groups import Contrast
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 _MARKS = "osD^vP"
@@ -45,27 +46,40 @@ def _beside(axes, dense, key):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def over_sparsity(name, tables, dense, *, key="test_accuracy"):
-    """Draw mean accuracy with deviations over sparsity, a line a method; densities are log."""
-    figure, axes = plt.subplots(figsize=(7, 4.6))
+def over_sparsity(name, tables, dense, base, *, key="test_accuracy"):
+    """Draw mean accuracy over sparsity, a line a method, and below it what each has above `base`.
+
+    Densities are on a logarithmic axis; bars are deviations, below those of paired differences.
+    """
+    figure, (top, below) = plt.subplots(2, 1, figsize=(7, 6.4), sharex=True)
     methods = sorted({group.label for rows in tables for group in rows})
     for number, method in enumerate(methods):
-        found = [group for rows in tables for group in rows if group.label == method]
-        found.sort(key=lambda group: group.sparsity)
-        y = [summarise([100 * v for v in group.values(key)]) for group in found]
-        density = [
-            (1 - group.sparsity) * (1 + 0.03 * (number - len(methods) / 2)) for group in found
+        apart = 1 + 0.015 * (number - len(methods) / 2)  # bars side by side
+        how = {"marker": "o", "markersize": 4, "capsize": 2, "color": f"C{number}"}
+        pairs = [
+            (group, next(other for other in rows if other.label == base))
+            for rows in tables
+            for group in rows
+            if group.label == method
         ]
-        how = {"marker": "o", "markersize": 4, "capsize": 2, "label": method}
-        axes.errorbar(density, [v.mean for v in y], [v.std for v in y], **how)
+        x = [(1 - group.sparsity) * apart for group, _ in pairs]
+        y = [summarise([100 * v for v in group.values(key)]) for group, _ in pairs]
+        top.errorbar(x, [v.mean for v in y], [v.std for v in y], label=method, **how)
+        if method == base:
+            continue
+        gaps = [summarise(Contrast(group, other, key).differences) for group, other in pairs]
+        below.errorbar(x, [v.mean for v in gaps], [v.std for v in gaps], **how)
     targets = sorted({group.sparsity for rows in tables for group in rows})
-    axes.set_xscale("log")
-    axes.invert_xaxis()
-    axes.set_xticks([1 - s for s in targets], [f"{100 * s:g} %" for s in targets])
-    axes.minorticks_off()
-    _beside(axes, dense, key)
-    axes.set_xlabel("sparsity")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    below.set_xscale("log")
+    below.invert_xaxis()
+    below.set_xticks([1 - s for s in targets], [f"{100 * s:g} %" for s in targets])
+    below.minorticks_off()
+    below.axhline(0, color="0.4", linestyle="--", linewidth=0.8)
+    below.set_ylabel(f"minus {base}, points")
+    below.set_xlabel("sparsity")
+    below.spines[["top", "right"]].set_visible(False)
+    _beside(top, dense, key)
+    top.legend(frameon=False, fontsize=8, loc="lower left")
     _save(figure, name)
 
 

@@ -111,6 +111,8 @@ def draw():
     )
     equal = {"90 % of the weights": "90 %", "95 %": "95 %", "80 % of the SynOps": "SynOps"}
     tables = {words: parts.weights()[name] for words, name in equal.items()}
+    by_sparsity = [*list(parts.weights().values())[:2], *parts.high_sparsity().values()]
+    figures.over_sparsity("sparsity", by_sparsity, found["dense"].only(parts.FEW), "magnitude")
     figures.over_synops("synops", tables, found["dense"].only(parts.FEW))
 
 
@@ -164,10 +166,21 @@ def at_equal_synops():
     }
 
 
+def at_high_sparsity():
+    """Return the numbers of part 10 that stand in sentences."""
+    base, _, _, granet, *forms = parts.within_layer()
+    ratios = [each.mean("synops") / base.mean("synops") for each in (granet, *forms)]
+    gap = Contrast(granet, base)
+    return {
+        **{"h_granet": gap.words(), "h_granet_synops": gap.synops},
+        **{"w_low": min(ratios), "w_high": max(ratios)},
+    }
+
+
 def page() -> str:
     """Return the text of the page."""
     known, fresh = parts.named(), parts.confirm()
-    in_weights, in_channels = parts.weights(), parts.channels()
+    in_weights, in_channels, high = parts.weights(), parts.channels(), parts.high_sparsity()
     stems = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != "entropy")
     runs = [each for stem in stems for each in groups(stem)]
     forms = [*groups("ablation"), *groups("combined")]
@@ -197,11 +210,15 @@ def page() -> str:
         "again": accuracies(parts.again().values()),
         "again_contrasts": contrasts(parts.again_contrasts()),
         "again_seeds": by_seed(parts.again_contrasts()),
+        **{f"high_{i}": accuracies(rows) for i, rows in enumerate(high.values())},
+        "high_contrasts": contrasts(parts.explored(high, parts.RANKED)),
+        "within": on_validation(parts.within_layer()),
         "control": accuracies([fresh[parts.OURS], *groups("control")]),
         "control_contrasts": contrasts([parts.control_contrast()]),
         **sentences(),
         **against_imp(),
         **at_equal_synops(),
+        **at_high_sparsity(),
         "cost": cost(),
         "cost_seeds": ", ".join(map(str, sorted(groups("cost")[0].rows))),
         "entropy": entropy(),

@@ -92,6 +92,35 @@ def again_contrasts():
     return [Contrast(found[RANKED], found[other]) for other in ("magnitude", CONTROL)]
 
 
+def high_sparsity():
+    """Part 10, by sparsity."""
+    found = at_three_seeds("high-sparsity")
+    return {f"{100 * s:g} %": [each for each in found if each.sparsity == s] for s in (0.98, 0.99)}
+
+
+def within_layer():
+    """Part 10b: forms that regrow half of each layer, after magnitude pruning at 99 %."""
+    known = (group("high-sparsity", m, 0.99) for m in ("magnitude", PAPER, RANKED, "granet"))
+    return [*known, *groups("within-layer")]
+
+
+def shuffled():
+    """Part 12, by budget: what the scores do, and the same scores dealt at random."""
+    (short,), (long,) = groups("shuffled"), groups("shuffled-longer")
+    return {
+        "8 epochs": [confirm()[OURS].called(RANKED), short, *groups("control")],
+        "24 epochs": [again()[RANKED], long, again()[CONTROL]],
+    }
+
+
+def shuffled_contrasts(key="test_accuracy"):
+    """The contrasts that were named before the runs of part 12."""
+    return [
+        Contrast(ranked, control.called(f"{control.label}, {budget}"), key)
+        for budget, (ranked, control, _) in shuffled().items()
+    ]
+
+
 def explored(tables, method=PAPER):
     """Return contrasts of a method with every other one of the same table."""
     found = []
