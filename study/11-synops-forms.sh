@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Part 11: forms of criticality under a budget of SynOps, beside those of part 3, on validation data;
-# the best of them goes on to part 12.
+# the best of them goes on to part 13.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p "$RUNS/synops-forms/cells"
