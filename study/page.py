@@ -213,6 +213,7 @@ def page() -> str:
         **{f"high_{i}": accuracies(rows) for i, rows in enumerate(high.values())},
         "high_contrasts": contrasts(parts.explored(high, parts.RANKED)),
         "within": on_validation(parts.within_layer()),
+        "synops_80": on_validation(parts.forms_at_equal_synops("fig2-synops", "synops-forms")),
         "control": accuracies([fresh[parts.OURS], *groups("control")]),
         "control_contrasts": contrasts([parts.control_contrast()]),
         **sentences(),

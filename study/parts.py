@@ -4,6 +4,7 @@ from study.groups import Contrast, group, groups
 
 OURS, PAPER = "rank-previous-falling", "criticality"
 CONTROL, RANKED = "random-previous-falling", "criticality-ranked"
+PER_SYNOP = "per-synop-previous-falling"
 FEW = (0, 1, 2)
 
 
@@ -102,6 +103,25 @@ def within_layer():
     """Part 10b: forms that regrow half of each layer, after magnitude pruning at 99 %."""
     known = (group("high-sparsity", m, 0.99) for m in ("magnitude", PAPER, RANKED, "granet"))
     return [*known, *groups("within-layer")]
+
+
+def forms_at_equal_synops(*stems):
+    """Part 11, on validation data: magnitude pruning, then the other forms, the best first."""
+    found = [each for stem in stems for each in groups(stem)]
+    found.sort(key=lambda each: -each.mean("validation_accuracy"))
+    return sorted(found, key=lambda each: each.label != "magnitude")
+
+
+def synops_confirm():
+    """Part 13, by method: ten fresh seeds of each, on other data, 80 % fewer SynOps."""
+    return {each.label: each for each in groups("synops-confirm")}
+
+
+def synops_confirm_contrasts():
+    """The contrasts that were named before the runs of part 13."""
+    found = synops_confirm()
+    pairs = (PER_SYNOP, "magnitude"), (PER_SYNOP, CONTROL), (PAPER, "magnitude")
+    return [Contrast(found[one], found[other]) for one, other in pairs]
 
 
 def shuffled():
