@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 from spikeprune.lab.statistics import holm, paired_interval, summarise
 
@@ -142,6 +143,21 @@ def contrasts(found: Sequence[Contrast]) -> str:
         *("p, Holm", "SynOps, a over b"),
     )
     return markdown(head, lines)
+
+
+def operations(groups):
+    """Return where live weights lie, and where the synaptic operations are, by layer."""
+    names = [layer["name"] for layer in next(iter(groups[0].rows.values()))["layers"]]
+    lines = []
+    for each in groups:
+        layers = [row["layers"] for row in each.rows.values()]
+        density = [fmean(one[i]["density"] for one in layers) for i in range(len(names))]
+        spent = [fmean(one[i]["synops"] for one in layers) for i in range(len(names))]
+        lines += [
+            (each.label, "density, %", *(f"{100 * v:.1f}" for v in density)),
+            (each.label, "share of the SynOps, %", *(f"{100 * v / sum(spent):.1f}" for v in spent)),
+        ]
+    return markdown(("method", "", *names), lines)
 
 
 def placement(groups):
