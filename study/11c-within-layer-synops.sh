@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Part 11, continued after a look at 11b, in which the forms that regrow half of each layer are three to
 # four points above magnitude pruning: which score does best there? On validation data; exploratory. The
-# best form with criticality goes on to part 14.
+# best form with criticality goes on to part 13.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p "$RUNS/synops-95-forms/cells"

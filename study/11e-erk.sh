@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Part 11, after a look at 11d, in which magnitude pruning by the ERK allocation is eight points above
 # that of the whole net: regrowth with that allocation. On validation data; exploratory. The best form
-# with criticality of all of part 11 goes on to part 14.
+# with criticality of all of part 11 goes on to part 13.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p "$RUNS/synops-95-erk/cells"
