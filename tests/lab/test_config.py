@@ -250,7 +250,8 @@ def test_defaults_are_among_the_choices():
     assert is_dataclass(made)
 
 
-def test_the_default_method_depends_on_the_granularity():
+def test_the_default_method_depends_on_granularity_and_budget():
     assert config().method == "criticality-ranked"
+    assert config(budget="synops").method == "criticality-erk"
     assert config(granularity="channel").method == "criticality"
     assert config(method="magnitude").method == "magnitude"

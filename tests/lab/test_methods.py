@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -111,6 +112,7 @@ def test_the_ranked_form_is_its_options_and_each_can_be_overridden():
         criticality={"normalise": "layer"},
     )
     assert ranked == prune_options(spelled)
+    assert prune_options(config(method="criticality-erk")) == replace(ranked, allocation="erk")
     own = {"initial_value": "zero", "fraction_schedule": "constant"}
     other = config(method="criticality-ranked", criticality={"normalise": "synops"}, **own)
     options = prune_options(other)

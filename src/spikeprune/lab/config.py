@@ -98,8 +98,8 @@ class RunConfig:
     """How a net takes time: [T,B,...] at once, a step a call, or folded into B."""
 
     method: str = "auto"
-    """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights, and
-    criticality, the paper's, for channels."""
+    """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights,
+    criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
     granularity: str = "weight"
     """What is pruned."""
     sparsity: float | None = None
@@ -186,8 +186,7 @@ class RunConfig:
         run goes on in it, and is repeated in it, wherever that is.
         """
         if self.method == "auto":
-            ranked = self.granularity == "weight"
-            object.__setattr__(self, "method", "criticality-ranked" if ranked else "criticality")
+            object.__setattr__(self, "method", _default_method(self.granularity, self.budget))
         if self.start is None:
             object.__setattr__(self, "start", "checkpoint" if self.weights else "init")
         object.__setattr__(self, "precision", resolve(self.precision, self.device))
@@ -246,6 +245,13 @@ class RunConfig:
             return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+
+
+def _default_method(granularity: str, budget: str) -> str:
+    """What the study confirmed (docs/study.md, parts 5 and 13); for channels the paper's."""
+    if granularity == "channel":
+        return "criticality"
+    return "criticality-erk" if budget == "synops" else "criticality-ranked"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -75,6 +75,14 @@ METHODS = (
         parts=_RANKED,
     ),
     Method(
+        *("criticality-erk", WEIGHT, "magnitude", "criticality", 0.2),
+        summary="as criticality-ranked, with as many weights in each layer as ERK gives it; the "
+        "default under a budget of SynOps",
+        formula="ERK; drop min |w|; grow max S_post in each layer, r_k = r (1 + cos(pi k/n)) / 2",
+        sources=("criticality", "rigl"),
+        parts=_RANKED | {"allocation": "erk"},
+    ),
+    Method(
         *("criticality-shuffled", WEIGHT, "magnitude", "criticality-shuffled", 0.2),
         summary="as criticality-ranked, but the scores are dealt to the layer's channels at "
         "random: the control",
