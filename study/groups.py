@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean
 
+from spikeprune.lab.compare.columns import p_word
 from spikeprune.lab.statistics import holm, paired_interval, summarise
 
 RESULTS = Path(__file__).with_name("results")
@@ -134,7 +135,7 @@ def contrasts(found: Sequence[Contrast]) -> str:
     lines = [
         (
             *(each.words_of_pair, str(each.paired.n), each.words()),
-            *(f"{each.paired.std:.2f}", f"{p:.3f}", f"{each.synops}×"),
+            *(f"{each.paired.std:.2f}", p_word(p), f"{each.synops}×"),
         )
         for each, p in zip(found, corrected, strict=True)
     ]

@@ -13,11 +13,13 @@ from study.groups import (
     group,
     groups,
     markdown,
+    operations,
     placement,
     spread,
 )
 
 TEMPLATE = Path(__file__).with_name("page.md")
+_SPREAD = ("magnitude", "criticality", "granet", "magnitude-uniform", "magnitude-erk")
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 
 
@@ -40,10 +42,11 @@ def on_validation(forms):
                 *(each.label, spread(each.values("validation_accuracy"), 100)),
                 "" if each is base else " ".join(f"{d:+.2f}" for d in gap.differences),
                 *(spread(each.values("synops"), 1e-3, 0), f"{gap.synops}×"),
+                spread(each.values("energy_nj"), 1, 0),
             )
         )
     head = ("form", "validation accuracy, %", f"minus {base.label}, by seed", "SynOps, thousands")
-    return markdown((*head, f"over {base.label}"), lines)
+    return markdown((*head, f"over {base.label}", "energy model, nJ"), lines)
 
 
 def cost():
@@ -120,6 +123,7 @@ def sentences():
     """Return the numbers that stand in sentences."""
     magnitude, random = parts.named_contrasts()
     against_paper, against_magnitude, _ = parts.confirm_contrasts()
+    words = [each.words() for each in parts.synops_confirm_contrasts()]
     return {
         "c_mag": magnitude.words(),
         "c_mag_high": magnitude.paired.high,
@@ -129,6 +133,7 @@ def sentences():
         "f_mag": against_magnitude.words(),
         "f_paper_mag": parts.confirm_explored()[0].words(),
         "f_control": parts.control_contrast().words(),
+        **dict(zip(("e_ranked", "e_mag", "e_merk", "e_random"), words, strict=True)),
         "l_survival": 100 * parts.longer()[parts.PAPER].mean("survival"),
         "l_paper": parts.longer_contrasts()[0].words(),
         "l_ranked": parts.longer_contrasts()[1].words(),
@@ -164,6 +169,13 @@ def at_equal_synops():
         **{"p_least": min(p), "p_most": max(p)},
         **{"s_least": min(lost), "s_most": max(lost), "s_form": Contrast(best, base).words()},
     }
+
+
+def survivals():
+    """Return the shares of part 12 that stand in sentences."""
+    names = ("sh_ranked", "sh_dealt", "sh_random")
+    found = (100 * each.mean("survival") for each in parts.shuffled())
+    return dict(zip(names, found, strict=True))
 
 
 def at_high_sparsity():
@@ -213,7 +225,19 @@ def page() -> str:
         **{f"high_{i}": accuracies(rows) for i, rows in enumerate(high.values())},
         "high_contrasts": contrasts(parts.explored(high, parts.RANKED)),
         "within": on_validation(parts.within_layer()),
-        "synops_80": on_validation(parts.forms_at_equal_synops("fig2-synops", "synops-forms")),
+        "synops_80": on_validation(parts.forms_at_equal_synops(parts.SYNOPS_80)),
+        "synops_95": on_validation(parts.forms_at_equal_synops(parts.SYNOPS_95)),
+        "synops_layers": operations(
+            [e for e in parts.forms_at_equal_synops(parts.SYNOPS_95) if e.label in _SPREAD]
+        ),
+        "erk": accuracies(parts.erk_at_equal_sparsity()),
+        "synops_confirm": accuracies(parts.synops_confirm().values()),
+        "synops_confirm_contrasts": contrasts(parts.synops_confirm_contrasts()),
+        "synops_confirm_seeds": by_seed(parts.synops_confirm_contrasts()),
+        **survivals(),
+        "shuffled": accuracies(parts.shuffled()),
+        "shuffled_words": parts.shuffled_contrast().words(),
+        "shuffled_contrasts": contrasts([parts.shuffled_contrast()]),
         "control": accuracies([fresh[parts.OURS], *groups("control")]),
         "control_contrasts": contrasts([parts.control_contrast()]),
         **sentences(),

@@ -4,7 +4,8 @@ from study.groups import Contrast, group, groups
 
 OURS, PAPER = "rank-previous-falling", "criticality"
 CONTROL, RANKED = "random-previous-falling", "criticality-ranked"
-PER_SYNOP = "per-synop-previous-falling"
+SYNOPS_80 = ("fig2-synops", "synops-forms", "synops-80-erk")
+SYNOPS_95 = ("synops-95", "synops-95-forms", "synops-95-allocation", "synops-95-erk")
 FEW = (0, 1, 2)
 
 
@@ -105,40 +106,43 @@ def within_layer():
     return [*known, *groups("within-layer")]
 
 
-def forms_at_equal_synops(*stems):
+def forms_at_equal_synops(stems):
     """Part 11, on validation data: magnitude pruning, then the other forms, the best first."""
     found = [each for stem in stems for each in groups(stem)]
     found.sort(key=lambda each: -each.mean("validation_accuracy"))
     return sorted(found, key=lambda each: each.label != "magnitude")
 
 
+def erk_at_equal_sparsity():
+    """Part 11: magnitude pruning of the whole net and by ERK, at 95 and 99 % of the weights."""
+    found = [
+        *(named()["magnitude"].only(FEW), group("weights-erk", "magnitude-erk", 0.95)),
+        *(group("high-sparsity", "magnitude", 0.99), group("weights-erk", "magnitude-erk", 0.99)),
+    ]
+    return [each.called(f"{each.label}, {100 * each.sparsity:g} %") for each in found]
+
+
 def synops_confirm():
-    """Part 13, by method: ten fresh seeds of each, on other data, 80 % fewer SynOps."""
+    """Part 13, by method: ten fresh seeds of each, on other data, 95 % fewer SynOps."""
     return {each.label: each for each in groups("synops-confirm")}
 
 
 def synops_confirm_contrasts():
     """The contrasts that were named before the runs of part 13."""
     found = synops_confirm()
-    pairs = (PER_SYNOP, "magnitude"), (PER_SYNOP, CONTROL), (PAPER, "magnitude")
-    return [Contrast(found[one], found[other]) for one, other in pairs]
+    others = (RANKED, "magnitude", "magnitude-erk", f"{CONTROL}-erk")
+    return [Contrast(found["ranked-erk"], found[other]) for other in others]
 
 
 def shuffled():
-    """Part 12, by budget: what the scores do, and the same scores dealt at random."""
-    (short,), (long,) = groups("shuffled"), groups("shuffled-longer")
-    return {
-        "8 epochs": [confirm()[OURS].called(RANKED), short, *groups("control")],
-        "24 epochs": [again()[RANKED], long, again()[CONTROL]],
-    }
+    """Part 12: the default of part 5, the same scores dealt at random, and random regrowth."""
+    return [confirm()[OURS].called(RANKED), *groups("shuffled"), *groups("control")]
 
 
-def shuffled_contrasts(key="test_accuracy"):
-    """The contrasts that were named before the runs of part 12."""
-    return [
-        Contrast(ranked, control.called(f"{control.label}, {budget}"), key)
-        for budget, (ranked, control, _) in shuffled().items()
-    ]
+def shuffled_contrast():
+    """The contrast that was named before the runs of part 12."""
+    ranked, dealt, _ = shuffled()
+    return Contrast(ranked, dealt)
 
 
 def explored(tables, method=PAPER):

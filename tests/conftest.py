@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import sys
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,17 @@ _CONTEXT.set_forkserver_preload(
     ["spikeprune.cli", "spikeprune.lab.run", "spikeprune.zoo", "torch._dynamo", "torch_pruning"]
 )
 _LONGEST = 90  # seconds; a group that hangs fails instead
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_a_test_end_with_it(tmp_path_factory):
+    """Several tests write a `mine.py` of their own; the next one must not be given the last."""
+    before = set(sys.modules)
+    yield
+    written = str(tmp_path_factory.getbasetemp())
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(written):
+            del sys.modules[name]
 
 
 @pytest.fixture

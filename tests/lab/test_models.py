@@ -111,9 +111,6 @@ def _mine(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(MINE)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    yield
-    sys.modules.pop("mine", None)
 
 
 def command(model, *more, data="digits", out="x"):
