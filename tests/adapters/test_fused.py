@@ -584,8 +584,11 @@ def test_data_parallel_training_wraps_fused_neurons(tmp_path):
         plain, ours = net(), net()
         fuse(ours)
         x = torch.rand(T, B, 2, 4, 4)
-        for model in (plain, nn.parallel.DistributedDataParallel(ours)):
-            model(x).sum().backward()
+        plain(x).sum().backward()
+        wrapped = nn.parallel.DistributedDataParallel(ours)
+        wrapped(x).sum().backward()
+        # Before the group, or torch may join the group's thread while it waits for this one.
+        del wrapped
     finally:
         dist.destroy_process_group()
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):

@@ -298,5 +298,6 @@ def test_wrapped_for_several_processes(tmp_path):
             torch.testing.assert_close(q.grad, p.grad, rtol=1e-4, atol=1e-5)
         for p, q in zip(alone.buffers(), inner.buffers(), strict=True):
             torch.testing.assert_close(q, p)
+        del wrapped  # before the group: torch may wait for ever in the other order
     finally:
         dist.destroy_process_group()
