@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -25,6 +26,12 @@ def stop_after(epoch):
     fit._Fit.save = saved
 
 
+def left_behind():
+    """Return the threads of process groups that still live; at the end they abort a process."""
+    threads = Path("/proc/self/task").glob("*/comm")  # none but on Linux
+    return sorted(name for path in threads if "gloo" in (name := path.read_text().strip()))
+
+
 if __name__ == "__rank__":
     rank, world, folder = RANK, WORLD, FOLDER  # noqa: F821
     arguments = ARGUMENTS  # noqa: F821
@@ -42,6 +49,8 @@ if __name__ == "__rank__":
     sys.stderr = (folder / f"err{rank}").open("w")
     try:
         code = main([word.replace("RANK", str(rank)) for word in arguments["command"]])
+        if code == 0 and (threads := left_behind()):
+            raise RunError(f"threads are left behind: {threads}")
     except Exception:
         traceback.print_exc()
         code = 1

@@ -5,11 +5,12 @@ is what a single process would do. Functions marked *collective* must be called 
 the same order; a rank that does not call leaves the others waiting.
 """
 
-import functools
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
@@ -33,8 +34,15 @@ __all__ = [
     "world_size",
 ]
 
+if dist.is_available():
+    # Imported after a group is made, as data parallel training does, its functions hold the group
+    # as their default. Its threads then live to the interpreter's end, where one that asks for
+    # Python's lock aborts a process whose work is done.
+    importlib.import_module("torch.distributed.nn.functional")
+
 T = TypeVar("T")
 _PATIENCE = timedelta(days=2)  # others wait for what rank 0 does alone, such as an evaluation
+_PATIENT: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # ends with the default group
 
 
 def world_size() -> int:
@@ -163,10 +171,12 @@ def agree(work: Callable[[], T]) -> T:
     return result
 
 
-@functools.cache
-def _patient(world: Any) -> Any:
-    """A group whose waiting ranks do not give up, for one default group."""
-    return dist.new_group(backend="gloo", timeout=_PATIENCE)
+def _patient() -> Any:
+    """A group whose waiting ranks do not give up, one for the default group."""
+    world = dist.group.WORLD
+    if world not in _PATIENT:
+        _PATIENT[world] = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    return _PATIENT[world]
 
 
 def by_main(work: Callable[[], T]) -> T:
@@ -182,7 +192,7 @@ def by_main(work: Callable[[], T]) -> T:
     """
     if world_size() == 1:
         return work()
-    group = _patient(dist.group.WORLD)
+    group = _patient()
     reply: list[Any] = [None, None]
     failure: Exception | None = None
     if is_main():

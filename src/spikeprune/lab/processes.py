@@ -1,5 +1,6 @@
 """The processes that torchrun or `accelerate launch` has started: join them, and leave in order."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,7 @@ def processes() -> Iterator[None]:
                 "say why. The same command goes on after the last whole epoch"
             ) from error
         raise
+    gc.collect()  # the wrapper of data parallel training sits in a cycle and holds the group, too
     dist.destroy_process_group()
 
 
