@@ -145,14 +145,10 @@ def nothing():
 def _files(tmp_path, monkeypatch):
     for name, text in {"nets": NETS, "own": DATA, "torn": "import nowhere_to_be_found"}.items():
         (tmp_path / f"{name}.py").write_text(text)
-        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
     monkeypatch.setattr(places, "SYSTEM_FOLDER", tmp_path / "none")
     monkeypatch.chdir(tmp_path)
-    yield
-    for name in ("nets", "own", "torn"):
-        sys.modules.pop(name, None)
 
 
 def config(**values):

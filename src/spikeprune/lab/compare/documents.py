@@ -98,17 +98,8 @@ def _csv_rows(comparison: Comparison) -> str:
 def _csv_pairs(comparison: Comparison) -> str:
     lines: list[Sequence[object]] = [
         (
-            *(
-                "setting",
-                "target_sparsity",
-                "budgets",
-                "a",
-                "b",
-                "value",
-                "named_beforehand",
-                "n",
-                "seeds",
-            ),
+            *("setting", "target_sparsity", "budgets", "a", "b"),
+            *("value", "named_beforehand", "n", "seeds"),
             *("mean", "std", "low", "high", "p", "p_holm", "synops_ratio", "differences"),
         )
     ]
@@ -116,16 +107,8 @@ def _csv_pairs(comparison: Comparison) -> str:
         found = one.found
         lines.append(
             (
-                *(
-                    one.setting,
-                    one.sparsity,
-                    " ".join(filter(None, one.budgets)),
-                    one.a,
-                    one.b,
-                    one.value,
-                    one.named,
-                    found.n,
-                ),
+                *(one.setting, one.sparsity, " ".join(filter(None, one.budgets)), one.a, one.b),
+                *(one.value, one.named, found.n),
                 *(" ".join(map(str, one.seeds)), found.mean, found.std, found.low, found.high),
                 *(found.p, one.corrected, one.synops),
                 " ".join(map(repr, one.differences)),
