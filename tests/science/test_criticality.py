@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import ConfigError, ObservationError, RunError
-from spikeprune.science import layout
+from spikeprune.science import memory_order as layout
 from spikeprune.science.criticality import (
     REDUCTIONS,
     ChannelSum,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import DataError, ModelError
-from spikeprune.science import layout
+from spikeprune.science import memory_order as layout
 from spikeprune.science.masks import (
     Mask,
     apply_,

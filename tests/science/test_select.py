@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.science import threshold
+from spikeprune.science import kth_largest as threshold
 from spikeprune.science.select import (
     Magnitude,
     keep_and_regrow,

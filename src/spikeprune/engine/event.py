@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from spikeprune.science.layout import live_count
 from spikeprune.science.masks import Mask, returned, survival
+from spikeprune.science.memory_order import live_count
 
 __all__ = ["Event", "Outcome", "record_event", "survived"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from spikeprune.science.layout import live_count, pieces
 from spikeprune.science.masks import silence_
+from spikeprune.science.memory_order import live_count, pieces
 
 __all__ = ["ZERO_KEEPING", "forget_directions", "reset_state"]
 

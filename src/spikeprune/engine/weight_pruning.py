@@ -10,7 +10,7 @@ from torch import Tensor
 from spikeprune.engine.options import PruneOptions, floor_share
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.science.allocation import kept_counts
-from spikeprune.science.layout import live_count
+from spikeprune.science.memory_order import live_count
 from spikeprune.science.select import Magnitude, Score, keep_and_regrow
 
 __all__ = [

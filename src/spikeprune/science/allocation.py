@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, unknown_name
-from spikeprune.science.layout import live_count
+from spikeprune.science.memory_order import live_count
 from spikeprune.science.select import Score, top_counts, top_k
 
 __all__ = ["ALLOCATIONS", "kept_counts"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikeprune.errors import ObservationError, RunError, unknown_name
 from spikeprune.science.correlation import average_ranks
-from spikeprune.science.layout import sample_blocks
+from spikeprune.science.memory_order import sample_blocks
 from spikeprune.science.surrogate import Curve
 
 __all__ = [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import DataError, ModelError
-from spikeprune.science.layout import live_count, pieces
+from spikeprune.science.memory_order import live_count, pieces
 
 __all__ = [
     "Mask",

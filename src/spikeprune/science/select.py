@@ -2,7 +2,7 @@
 
 The order is total, so the choice is the same everywhere: score, then a tie score (the weight's
 magnitude just before the event), then the lowest index (tensor order, then flat index).
-A pool of 100 million weights is neither copied nor sorted, see `science.threshold`; what an event
+A pool of 100 million weights is neither copied nor sorted, see `science.kth_largest`; what an event
 needs beside it is a bool for each weight.
 """
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.layout import live_count
-from spikeprune.science.scores import Magnitude, Score, aligned, find_threshold, passing
-from spikeprune.science.threshold import Found, chunk_size
+from spikeprune.science.kth_largest import Found, chunk_size
+from spikeprune.science.memory_order import live_count
+from spikeprune.science.ranked_values import Magnitude, Score, aligned, find_threshold, passing
 
 __all__ = [
     "Magnitude",

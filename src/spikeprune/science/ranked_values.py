@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.science.layout import memory_order
-from spikeprune.science.threshold import Found, Strip, chunk_size, chunks, find
+from spikeprune.science.kth_largest import Found, Strip, chunk_size, chunks, find
+from spikeprune.science.memory_order import memory_order
 
 __all__ = ["Magnitude", "Score", "aligned", "find_threshold", "passing"]
 

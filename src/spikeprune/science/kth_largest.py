@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.science.layout import live_count
+from spikeprune.science.memory_order import live_count
 
 __all__ = ["Found", "Strip", "chunk_size", "chunks", "find"]
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeprune.science import threshold
-from spikeprune.science.threshold import Strip, find
+from spikeprune.science import kth_largest as threshold
+from spikeprune.science.kth_largest import Strip, find
 
 SIZE = 5000
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from spikeprune.science import layout
-from spikeprune.science.layout import live_count, memory_order, pieces
+from spikeprune.science import memory_order as layout
+from spikeprune.science.memory_order import live_count, memory_order, pieces
 
 
 @pytest.mark.parametrize(
