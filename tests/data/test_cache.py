@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spikeprune.data import cache
-from spikeprune.data.base import Part
+from spikeprune.data.types import Part
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spikeprune.data.base import DataInfo, Part
 from spikeprune.data.loader import Loader, generator_for
+from spikeprune.data.types import DataInfo, Part
 
 
 def info(kind="static", channels=1):

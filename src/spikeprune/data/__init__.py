@@ -1,10 +1,10 @@
 """Data sets by name, as loaders whose batches are a pure function of the seed and the epoch."""
 
-from spikeprune.data.assemble import load
-from spikeprune.data.base import Batches, Data, DataInfo
+from spikeprune.data.load import load
 from spikeprune.data.loader import Loader
 from spikeprune.data.places import Location, Place, locate
 from spikeprune.data.sets import NAMES, Description, describe
+from spikeprune.data.types import Batches, Data, DataInfo
 
 __all__ = [
     "NAMES",

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from spikeprune.data.base import Part
+from spikeprune.data.types import Part
 
 __all__ = ["exists", "fingerprint", "folder", "remember"]
 

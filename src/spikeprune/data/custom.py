@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from spikeprune.data.base import Data, DataInfo, Kind
+from spikeprune.data.checked_loader import Wrapped
 from spikeprune.data.options import Options
-from spikeprune.data.wrapped import Wrapped
+from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
 
 __all__ = ["is_import_path", "load"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.data import cache
-from spikeprune.data.base import Part
-from spikeprune.data.images import Encoded, decode
+from spikeprune.data.formats.images import Encoded, decode
 from spikeprune.data.sets import DataSet
+from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
 __all__ = ["HubUnreachable", "download", "key", "parquet_rows"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.data.augment import crop, crop_padding, cutout, cutout_size, flip
-from spikeprune.data.base import DataInfo, Part
+from spikeprune.data.types import DataInfo, Part
 
 __all__ = ["Loader", "generator_for"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikeprune.data.augment import AUGMENTATIONS
-from spikeprune.data.events import BINNINGS
+from spikeprune.data.formats.events import BINNINGS
 from spikeprune.errors import ConfigError, unknown_name
 
 __all__ = ["Options"]

@@ -4,8 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeprune.data import cache, hub, idx, parquet, recordings
+from spikeprune.data import cache, hub
 from spikeprune.data.custom import is_import_path
+from spikeprune.data.formats import idx, parquet
+from spikeprune.data.formats import nmnist as recordings
 from spikeprune.data.sets import NAMES, SETS, DataSet
 from spikeprune.errors import ConfigError, DataError, unknown_name
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spikeprune.data import classes
-from spikeprune.data.base import Kind
+from spikeprune.data.types import Kind
 
 __all__ = ["NAMES", "SETS", "DataSet", "Description", "describe"]
 

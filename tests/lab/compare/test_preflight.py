@@ -1,6 +1,6 @@
 import pytest
 
-from spikeprune.data import assemble
+from spikeprune.data import load as assemble
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.compare import preflight
 from spikeprune.lab.compare.grid import jobs

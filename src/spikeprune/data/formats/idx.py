@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spikeprune.data.base import Part
 from spikeprune.data.sets import DataSet
+from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
 __all__ = ["missing", "read", "read_idx"]

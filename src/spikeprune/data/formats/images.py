@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spikeprune.data.base import Part
+from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
 __all__ = ["BROKEN_IMAGE", "Encoded", "channel_statistics", "decode", "resize"]

@@ -5,7 +5,7 @@ import gzip
 import pytest
 import torch
 
-from spikeprune.data import idx
+from spikeprune.data.formats import idx
 from spikeprune.data.sets import SETS
 from spikeprune.errors import DataError
 

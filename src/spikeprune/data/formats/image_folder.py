@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spikeprune.data import cache
-from spikeprune.data.base import DataInfo, Part, Samples
-from spikeprune.data.images import BROKEN_IMAGE, Encoded, channel_statistics, decode
+from spikeprune.data.formats.images import BROKEN_IMAGE, Encoded, channel_statistics, decode
+from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
 __all__ = ["read"]

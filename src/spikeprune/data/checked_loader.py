@@ -6,7 +6,7 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
-from spikeprune.data.base import Kind
+from spikeprune.data.types import Kind
 from spikeprune.errors import DataError
 
 __all__ = ["Wrapped"]

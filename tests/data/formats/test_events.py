@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeprune.data.events import Events, bin_events, read_events
+from spikeprune.data.formats.events import Events, bin_events, read_events
 from spikeprune.errors import DataError
 
 SHAPE = (2, 34, 34)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeprune.data.images import Encoded, channel_statistics, decode, resize
+from spikeprune.data.formats.images import Encoded, channel_statistics, decode, resize
 from spikeprune.errors import DataError
 
 

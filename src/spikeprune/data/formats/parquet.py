@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from spikeprune.data import cache
-from spikeprune.data.base import Part
+from spikeprune.data.formats.images import decode
 from spikeprune.data.hub import parquet_rows
-from spikeprune.data.images import decode
 from spikeprune.data.sets import DataSet
+from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
 __all__ = ["missing", "read"]

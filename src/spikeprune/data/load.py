@@ -7,14 +7,17 @@ from pathlib import Path
 
 import torch
 
-from spikeprune.data import custom, digits, folder, hub, idx, parquet, recordings
-from spikeprune.data.base import Data, DataInfo, Part, Samples
-from spikeprune.data.images import resize
+from spikeprune.data import custom, hub
+from spikeprune.data.formats import digits, idx, parquet
+from spikeprune.data.formats import image_folder as folder
+from spikeprune.data.formats import nmnist as recordings
+from spikeprune.data.formats.images import resize
 from spikeprune.data.loader import Loader
 from spikeprune.data.options import Options
 from spikeprune.data.places import image_folder, locate, not_found
 from spikeprune.data.sets import SETS, DataSet
 from spikeprune.data.split import split
+from spikeprune.data.types import Data, DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
 __all__ = ["load"]

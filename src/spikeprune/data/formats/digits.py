@@ -2,8 +2,8 @@
 
 import torch
 
-from spikeprune.data.base import Part
 from spikeprune.data.split import SPLIT_SEED, stratified_order
+from spikeprune.data.types import Part
 
 __all__ = ["read"]
 

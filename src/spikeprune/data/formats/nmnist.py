@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from spikeprune.data import cache
-from spikeprune.data.base import DataInfo, Part, Samples
-from spikeprune.data.events import Events, bin_events, read_events
+from spikeprune.data.formats.events import Events, bin_events, read_events
 from spikeprune.data.options import Options
 from spikeprune.data.sets import DataSet
+from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import ConfigError, DataError
 
 __all__ = ["missing", "read", "typical_count"]
