@@ -13,13 +13,14 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import blocks, fused, fusing
+from spikeprune.adapters import fused, fusing
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.fusing import fuse, unfuse
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError, ObservationError
+from spikeprune.neurons import blocks
 from spikeprune.zoo.neurons import TanhSurrogate
 
 T, B, C = 4, 2, 3

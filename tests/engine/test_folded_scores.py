@@ -5,10 +5,10 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune.adapters import kernels
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.fusing import fuse
 from spikeprune.engine.observe import Observer
+from spikeprune.neurons import kernels
 
 T = 4
 
@@ -26,7 +26,7 @@ def kinds(monkeypatch):
     called = []
     original = kernels.kernel
     monkeypatch.setattr(
-        "spikeprune.adapters.compiled.kernel", lambda kind: called.append(kind) or original(kind)
+        "spikeprune.neurons.compiled.kernel", lambda kind: called.append(kind) or original(kind)
     )
     return called
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from spikeprune.adapters.membrane import Dynamics
-from spikeprune.adapters.slopes import CLOSED_FORMS, Slope, autograd_slope
+from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, Slope, autograd_slope
 
 __all__ = ["closed_slope", "describe"]
 

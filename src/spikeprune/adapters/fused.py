@@ -18,9 +18,9 @@ from spikeprune.adapters.base import Sink
 from spikeprune.adapters.describe import describe
 from spikeprune.adapters.fusing import Inference
 from spikeprune.adapters.instruments import first_input
-from spikeprune.adapters.membrane import Dynamics
-from spikeprune.adapters.multistep import run
 from spikeprune.adapters.twin import replay
+from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.multistep import run
 
 __all__ = ["attach", "detach", "infer_by"]
 

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
-"""Runs a neuron without gradients: input `[T, B, *]`, V_0, `adapters.membrane.Dynamics` -> spikes
+"""Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
 `[T, B, *]` and V_T, or None for what it does not know."""
 
 
@@ -118,7 +118,7 @@ def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
 
 def cannot_compile() -> str | None:
     """Compile a small kernel, once in a process; return None, or why that did not work."""
-    from spikeprune.adapters.kernels import obstacle  # these build on this module
+    from spikeprune.neurons.kernels import obstacle  # these build on this module
 
     return obstacle()
 

@@ -175,7 +175,7 @@ def fire(sequences: Any, v: Any, kind: Any, part: Any) -> None:
     """Run a part of the neurons through time; `v` `[n]` goes from V_0 to V_T.
 
     `sequences` is (input, spikes), each `[T, n]`; `kind` is (threshold, reset, leak, leaks,
-    divides, decay_input, soft), see `adapters.membrane`: operations and order are the same.
+    divides, decay_input, soft), see `neurons.lif`: operations and order are the same.
     """
     threshold, reset, _, _, _, _, soft = kind
     x, spikes = sequences

@@ -189,12 +189,12 @@ class EventPool(nn.Module):
 
 
 def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] | None:
-    """Run a neuron over all time steps, as `adapters.multistep.run` does, spikes bit for bit.
+    """Run a neuron over all time steps, as `neurons.multistep.run` does, spikes bit for bit.
 
     Args:
         x: input `[T, B, *]`.
         v: V_0 as `[B, *]` or one number for all.
-        dynamics: `adapters.membrane.Dynamics`.
+        dynamics: `neurons.lif.Dynamics`.
 
     Returns:
         Spikes and V_T, or None for an input that is not float32 on the CPU.

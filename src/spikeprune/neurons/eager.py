@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Sink
-from spikeprune.adapters.blocks import Frame
 from spikeprune.adapters.instruments import first_derivatives_only
-from spikeprune.adapters.membrane import (
+from spikeprune.neurons.blocks import Frame
+from spikeprune.neurons.lif import (
     Dynamics,
     accumulate,
     at_charge,

@@ -11,14 +11,14 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import compiled, kernels, multistep
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.fusing import fuse, unfuse
-from spikeprune.adapters.membrane import Dynamics
-from spikeprune.adapters.multistep import run
-from spikeprune.adapters.slopes import CLOSED_FORMS, autograd_slope
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.errors import ModelError
+from spikeprune.neurons import compiled, kernels, multistep
+from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.multistep import run
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, autograd_slope
 
 T = 3
 KINDS = {"if": neuron.IFNode, "lif": neuron.LIFNode, "plif": neuron.ParametricLIFNode}

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from spikeprune.adapters import blocks, multistep
-from spikeprune.adapters.membrane import Dynamics
-from spikeprune.adapters.slopes import CLOSED_FORMS
+from spikeprune.neurons import blocks, multistep
+from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
 ATAN = CLOSED_FORMS["atan"](2.0)
 LIF = Dynamics(1.0, 0.0, 2.0, True, True, True, ATAN)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spikeprune.adapters.slopes import CLOSED_FORMS, autograd_slope
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, autograd_slope
 
 PRIMITIVES = {  # integral of the slope, up to a constant
     "sigmoid": lambda u, a: torch.sigmoid(a * u),

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Fold, FoldingSink, Sink
-from spikeprune.adapters.blocks import Frame
 from spikeprune.adapters.instruments import first_derivatives_only
-from spikeprune.adapters.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
-from spikeprune.adapters.membrane import Dynamics, leak_factor
-from spikeprune.adapters.slopes import Slope
 from spikeprune.errors import ModelError
+from spikeprune.neurons.blocks import Frame
+from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
+from spikeprune.neurons.lif import Dynamics, leak_factor
+from spikeprune.neurons.surrogate_slopes import Slope
 
 __all__ = ["MAX_STEPS", "Compiled", "serves"]
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.slopes import Slope
+from spikeprune.neurons.surrogate_slopes import Slope
 
 __all__ = [
     "Dynamics",

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Sink
-from spikeprune.adapters.compiled import Compiled, serves
-from spikeprune.adapters.eager import Eager
-from spikeprune.adapters.membrane import Dynamics
+from spikeprune.neurons.compiled import Compiled, serves
+from spikeprune.neurons.eager import Eager
+from spikeprune.neurons.lif import Dynamics
 
 __all__ = ["run"]
 

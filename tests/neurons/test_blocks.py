@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spikeprune.adapters import blocks
-from spikeprune.adapters.blocks import Frame
+from spikeprune.neurons import blocks
+from spikeprune.neurons.blocks import Frame
 
 
 def layouts():

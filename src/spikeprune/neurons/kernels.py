@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.membrane import (
+from spikeprune.neurons.lif import (
     Dynamics,
     accumulate,
     at_charge,
@@ -23,7 +23,7 @@ from spikeprune.adapters.membrane import (
     leak_term,
     scaled,
 )
-from spikeprune.adapters.slopes import CLOSED_FORMS
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
 __all__ = ["Backward", "Form", "Forward", "constants", "form", "kernel", "obstacle"]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spikeprune.adapters.membrane import Dynamics, charge_and_fire
-from spikeprune.adapters.slopes import CLOSED_FORMS
+from spikeprune.neurons.lif import Dynamics, charge_and_fire
+from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
 ATAN = CLOSED_FORMS["atan"](2.0)
 IF = Dynamics(1.0, 0.0, None, False, False, True, ATAN)
