@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.nets import CASES, QUICK
 from benchmarks.timing import Row, compare, faster
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.adapters.fusing import fuse
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.eventdriven import event_driven, event_report
 from spikeprune.engine.fold import fold_batchnorm
 from spikeprune.engine.forward import forward

@@ -8,7 +8,7 @@ from spikingjelly.activation_based import neuron, surrogate
 
 from benchmarks.timing import Row, compare
 from spikeprune import zoo
-from spikeprune.adapters.fusing import fuse
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.forward import forward, loss_by_name
 
 TIME_STEPS = 4

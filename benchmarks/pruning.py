@@ -14,7 +14,7 @@ from benchmarks.memory import peak_above
 from benchmarks.nets import CASES, QUICK, spikingjelly
 from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
-from spikeprune.adapters.fusing import fuse
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine import upkeep
 from spikeprune.engine.evaluate import latencies
 from spikeprune.engine.forward import forward, loss_by_name

@@ -7,7 +7,7 @@ from torch import nn
 
 from spikeprune.adapters import base
 from spikeprune.adapters.hoist import Hoisted, Hoisting, computed, hoist, unhoist
-from spikeprune.adapters.spikingjelly import ADAPTER
+from spikeprune.adapters.spikingjelly.adapter import ADAPTER
 
 
 def test_the_adapter_and_its_layers_keep_the_protocols():

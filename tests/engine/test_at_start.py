@@ -7,7 +7,7 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune.adapters.fusing import fuse
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.at_start import Passes, grasp, snip, synflow
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.errors import ConfigError, ModelError

@@ -10,7 +10,7 @@ from torch import nn
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from spikeprune.adapters.fusing import fuse, infer_by, unfuse
+from spikeprune.adapters.speedups import fuse, infer_by, unfuse
 from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, spread
 
 NODES = {

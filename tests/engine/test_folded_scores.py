@@ -6,7 +6,7 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.fusing import fuse
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.observe import Observer
 from spikeprune.neurons import kernels
 

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from spikeprune.adapters.base import spiking_neurons
-from spikeprune.adapters.fusing import fuse
 from spikeprune.adapters.hoist import hoist
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.compact import cut
 from spikeprune.engine.observe import Observer
 from spikeprune.engine.options import CriticalityOptions

@@ -12,7 +12,7 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.fusing import fuse, unfuse
+from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.errors import ModelError
 from spikeprune.neurons import compiled, kernels, multistep

@@ -166,7 +166,7 @@ class ClosedForms(Protocol):
 
 
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"spikingjelly": "spikeprune.adapters.spikingjelly"}  # framework -> module with ADAPTER
+    {"spikingjelly": "spikeprune.adapters.spikingjelly.adapter"}  # framework -> module with ADAPTER
 )
 _registered: dict[str, Adapter] = {}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.fusing import unfuse
+from spikeprune.adapters.speedups import unfuse
 from spikeprune.engine.forward import forward
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.science import saliency

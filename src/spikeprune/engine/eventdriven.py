@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.fusing import fuse, infer_by
+from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, warm_up
 from spikeprune.engine.eventtables import obstacle
 from spikeprune.engine.fold import fold_batchnorm

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from spikeprune.adapters.fusing import cannot_compile
+from spikeprune.adapters.speedups import cannot_compile
 
 if TYPE_CHECKING:
     from spikeprune.lab.session import Session

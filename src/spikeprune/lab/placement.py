@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import spiking_neurons
-from spikeprune.adapters.fusing import fuse
 from spikeprune.adapters.hoist import hoist, unhoist
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.count import counting
 from spikeprune.engine.modes import evaluating
 from spikeprune.engine.precision import widen

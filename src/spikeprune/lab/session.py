@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spikeprune import data as datasets
 from spikeprune import zoo
 from spikeprune.adapters.base import Adapter, adapter_for
-from spikeprune.adapters.fusing import cannot_compile, fuse
+from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.forward import forward, loss_by_name

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Fold, FoldingSink, Sink
-from spikeprune.adapters.instruments import first_derivatives_only
+from spikeprune.adapters.toolkit import first_derivatives_only
 from spikeprune.errors import ModelError
 from spikeprune.neurons.blocks import Frame
 from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form, kernel, obstacle

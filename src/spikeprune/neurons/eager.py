@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Sink
-from spikeprune.adapters.instruments import first_derivatives_only
+from spikeprune.adapters.toolkit import first_derivatives_only
 from spikeprune.neurons.blocks import Frame
 from spikeprune.neurons.lif import (
     Dynamics,

@@ -13,9 +13,10 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import fused, fusing
+from spikeprune.adapters import speedups as fusing
 from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.fusing import fuse, unfuse
+from spikeprune.adapters.speedups import fuse, unfuse
+from spikeprune.adapters.spikingjelly import fused
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.wiring import trace

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeprune.adapters import fused, static
-from spikeprune.adapters import instruments as tools
+from spikeprune.adapters import toolkit as tools
 from spikeprune.adapters.base import SelfObserving, Sink
-from spikeprune.adapters.describe import closed_slope
-from spikeprune.adapters.fusing import Inference
-from spikeprune.adapters.instruments import PassThrough, shadowed
-from spikeprune.adapters.twin import replay, twin_of
+from spikeprune.adapters.speedups import Inference
+from spikeprune.adapters.spikingjelly import fused
+from spikeprune.adapters.spikingjelly import hoisted as static
+from spikeprune.adapters.spikingjelly.describe import closed_slope
+from spikeprune.adapters.spikingjelly.twin import replay, twin_of
+from spikeprune.adapters.toolkit import PassThrough, shadowed
 from spikeprune.errors import ModelError
 
 __all__ = ["ADAPTER", "SpikingJelly"]
@@ -178,11 +179,11 @@ class SpikingJelly:
         return cast(Tensor, spikes.reshape(time_steps, -1))
 
     def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
-        """Fuse one neuron; see `adapters.fusing.Fusing`."""
+        """Fuse one neuron; see `adapters.speedups.Fusing`."""
         return fused.attach(module, compiled=compiled)
 
     def unfuse(self, module: nn.Module) -> bool:
-        """Give a fused neuron its own class back; see `adapters.fusing.Fusing`."""
+        """Give a fused neuron its own class back; see `adapters.speedups.Fusing`."""
         return fused.detach(module)
 
     def hoist(self, module: nn.Module) -> bool:
@@ -194,7 +195,7 @@ class SpikingJelly:
         return static.detach(module)
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
-        """Let a fused neuron run by `body`; see `adapters.fusing.Inferring`."""
+        """Let a fused neuron run by `body`; see `adapters.speedups.Inferring`."""
         return fused.infer_by(module, body)
 
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import Sink
-from spikeprune.adapters.describe import describe
-from spikeprune.adapters.fusing import Inference
-from spikeprune.adapters.instruments import first_input
-from spikeprune.adapters.twin import replay
+from spikeprune.adapters.speedups import Inference
+from spikeprune.adapters.spikingjelly.describe import describe
+from spikeprune.adapters.spikingjelly.twin import replay
+from spikeprune.adapters.toolkit import first_input
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run
 

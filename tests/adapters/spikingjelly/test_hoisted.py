@@ -9,8 +9,8 @@ import torch.distributed as dist
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune.adapters.fusing import fuse
 from spikeprune.adapters.hoist import hoist, unhoist
+from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.fold import fold_batchnorm
 from spikeprune.engine.wiring import trace
 
