@@ -19,7 +19,7 @@ import torch.multiprocessing
 
 from benchmarks.nets import CASES, QUICK, ours
 from benchmarks.timing import Row, faster
-from spikeprune.engine.parallel import data_parallel
+from spikeprune.distributed.data_parallel import data_parallel
 
 PROCESSES, STEPS = 2, 3
 

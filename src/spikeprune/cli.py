@@ -15,9 +15,9 @@ from jsonargparse import ArgumentError, ArgumentParser
 from spikeprune import __version__
 from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Argument, Command
+from spikeprune.distributed.launch import speaks
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.flags import add_flags, explain
-from spikeprune.lab.processes import speaks
 from spikeprune.lab.recipes import recipe_names
 
 __all__ = ["main"]

@@ -1,10 +1,10 @@
 """`spikeprune run`: the whole job."""
 
 from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
+from spikeprune.distributed.launch import launched, processes
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent, make_display
-from spikeprune.lab.processes import launched, processes
 
 __all__ = ["RUN"]
 

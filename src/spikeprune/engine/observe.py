@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import Adapter, ClosedForms, Fold, adapter_for, spiking_neurons
+from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
 from spikeprune.engine.modes import evaluating
-from spikeprune.engine.ranks import agree, settle_buffers_, sum_over_ranks
 from spikeprune.engine.tally import ChannelStats, Tally
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.science.criticality import REDUCTIONS
@@ -219,7 +219,7 @@ def score_loader(
         moments: likewise.
         over_ranks: whether to add up the processes of a group, each with batches of its own (or
             each with all of them), and the same weights; then all must call. Buffers that differ
-            are made the same first, see `engine.ranks.settle_buffers_`.
+            are made the same first, see `distributed.collectives.settle_buffers_`.
 
     Returns:
         Score and rate per channel of each neuron module, by name.

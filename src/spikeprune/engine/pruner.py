@@ -7,6 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikeprune.distributed.collectives import require_same, require_same_tensors
+from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
 from spikeprune.engine import beginning
 from spikeprune.engine.at_start import Loss, Passes
 from spikeprune.engine.event import Event, Outcome, record_event, survived
@@ -16,8 +18,6 @@ from spikeprune.engine.granularity import Channels
 from spikeprune.engine.needs import needs
 from spikeprune.engine.optimizer_state import reset_state
 from spikeprune.engine.options import PruneOptions
-from spikeprune.engine.parallel import inner_model, inner_optimizer
-from spikeprune.engine.ranks import require_same, require_same_tensors
 from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.timetable import refuse_foreign, timetable
 from spikeprune.engine.upkeep import Upkeep

@@ -7,8 +7,8 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, nn
 
+from spikeprune.distributed.collectives import sum_over_ranks
 from spikeprune.engine.count import Counts, counting
-from spikeprune.engine.ranks import sum_over_ranks
 from spikeprune.engine.wiring import Wiring
 
 __all__ = ["Reads"]

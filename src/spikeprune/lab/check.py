@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from spikeprune.data import locate
-from spikeprune.engine.ranks import world_size
+from spikeprune.distributed.collectives import world_size
 from spikeprune.errors import ConfigError, RunError, unknown_name
 from spikeprune.lab.config import CHOICES, RunConfig, differences
 from spikeprune.lab.imp import rounds_of

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeprune.distributed.collectives import by_main
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.evaluate import evaluate, latencies
 from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.engine.metrics import Metrics
-from spikeprune.engine.ranks import by_main
 from spikeprune.engine.surgery import cut_mask
 from spikeprune.engine.train import accuracy
 from spikeprune.lab.config import RunConfig

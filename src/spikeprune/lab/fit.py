@@ -11,10 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.data import Batches
-from spikeprune.engine.checkpoint import load_tree, rng_states, save_tree, set_rng_states
-from spikeprune.engine.parallel import data_parallel
-from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.ranks import (
+from spikeprune.distributed.collectives import (
     by_main,
     gather,
     is_main,
@@ -24,6 +21,9 @@ from spikeprune.engine.ranks import (
     sum_over_ranks,
     world_size,
 )
+from spikeprune.distributed.data_parallel import data_parallel
+from spikeprune.engine.checkpoint import load_tree, rng_states, save_tree, set_rng_states
+from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.rate_penalty import rate_penalty
 from spikeprune.engine.train import check_finite, count_hits, lr_factor, train_epoch
 from spikeprune.errors import RunError

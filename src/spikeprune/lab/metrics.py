@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from spikeprune import __version__
+from spikeprune.distributed.collectives import world_size
 from spikeprune.engine.compact import Cut
 from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.ranks import world_size
 from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions

@@ -1,8 +1,8 @@
 """The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
 
+from spikeprune.distributed.collectives import by_main
 from spikeprune.engine.checkpoint import load_tensors, save_tensors
 from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.ranks import by_main
 from spikeprune.engine.rewind import rewind
 from spikeprune.lab.imp import rounds_of
 from spikeprune.lab.methods import resolve

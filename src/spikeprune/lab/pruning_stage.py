@@ -2,9 +2,9 @@
 
 import json
 
+from spikeprune.distributed.collectives import agree, require_same
 from spikeprune.engine.compact import Cut, cut
 from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.ranks import agree, require_same
 from spikeprune.lab.display import Display
 from spikeprune.lab.evaluate_run import dense_synops
 from spikeprune.lab.fit import Phase, fit

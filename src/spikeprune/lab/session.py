@@ -14,6 +14,7 @@ from spikeprune import zoo
 from spikeprune.adapters.base import Adapter, adapter_for
 from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
+from spikeprune.distributed.launch import local_device
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.precision import autocast, has_bf16
@@ -32,7 +33,6 @@ from spikeprune.lab.placement import (
     place,
     static_obstacle,
 )
-from spikeprune.lab.processes import local_device
 from spikeprune.lab.shares import turns
 
 __all__ = ["Session", "choose_device"]

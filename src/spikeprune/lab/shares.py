@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from spikeprune.data import Batches, Data
-from spikeprune.engine.ranks import rank, require_same, require_same_tensors, world_size
+from spikeprune.distributed.collectives import rank, require_same, require_same_tensors, world_size
 from spikeprune.errors import DataError
 
 __all__ = ["check_shares", "slices", "turns"]

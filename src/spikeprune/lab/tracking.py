@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spikeprune.engine.ranks import is_main
+from spikeprune.distributed.collectives import is_main
 from spikeprune.lab.display import Display
 from spikeprune.lab.paths import append_row, keep_rows, read_rows
 

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from spikeprune.engine import ranks
+from spikeprune.distributed import collectives as ranks
 from spikeprune.errors import SpikePruneError
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeprune.engine import ranks
+from spikeprune.distributed import collectives as ranks
 from spikeprune.errors import RunError
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from spikeprune.engine.ranks import gather, world_size
+from spikeprune.distributed.collectives import gather, world_size
 from spikeprune.errors import ConfigError, RunError, SpikePruneError
 
 __all__ = ["launched", "local_device", "processes", "speaks"]

@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 
 from spikeprune.cli import main
+from spikeprune.distributed import launch as processes
 from spikeprune.engine.checkpoint import load_tree
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.lab import processes
 from spikeprune.lab import run as lab_run
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.dense_key import dense_key

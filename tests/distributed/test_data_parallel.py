@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeprune.engine.parallel import data_parallel, inner_model, inner_optimizer
+from spikeprune.distributed.data_parallel import data_parallel, inner_model, inner_optimizer
 
 WORKER = Path(__file__).parent / "pruner_on_ranks.py"
 

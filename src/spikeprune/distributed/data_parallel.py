@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from spikeprune.engine.ranks import world_size
+from spikeprune.distributed.collectives import world_size
 from spikeprune.errors import ModelError
 
 __all__ = ["data_parallel", "inner_model", "inner_optimizer"]
@@ -30,7 +30,7 @@ def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable
     """Return `run` such that its gradients are the mean over ranks. Collective.
 
     All ranks then hold rank 0's parameters and buffers. Buffers are each rank's own afterwards; see
-    `engine.ranks.settle_buffers_`. Parameters that a forward does not use are allowed, as long as
+    `distributed.collectives.settle_buffers_`. Parameters that a forward does not use are allowed, as long as
     they are the same in every step.
 
     Args:

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from spikeprune import Pruner, zoo
-from spikeprune.engine import ranks
+from spikeprune.distributed import collectives as ranks
+from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.engine.compact import compact
 from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions
-from spikeprune.engine.parallel import data_parallel
 from spikeprune.errors import SpikePruneError
 
 T, STEPS, BATCH = 3, 4, 8
