@@ -16,8 +16,8 @@ from benchmarks.timing import Row, compare, faster
 from spikeprune.adapters.base import adapter_for, spiking_neurons
 from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.eventdriven import event_driven, event_report
-from spikeprune.engine.fold import fold_batchnorm
-from spikeprune.engine.forward import forward
+from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.execution.forward import forward
 
 RATE = 0.1
 GOALS = {0.9: None, 0.95: faster(1.4, 2.5), 0.98: faster(2.2, 5.0)}

@@ -10,7 +10,7 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from spikeprune.engine.forward import forward
+from spikeprune.execution.forward import forward
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.placement import channels_last, place
 

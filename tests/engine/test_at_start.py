@@ -9,8 +9,8 @@ from torch import nn
 
 from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.at_start import Passes, grasp, snip, synflow
-from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.errors import ConfigError, ModelError
+from spikeprune.execution.forward import forward, loss_by_name
 
 T = 3
 LOSS = loss_by_name("mean-logits")

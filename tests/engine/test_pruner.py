@@ -13,7 +13,6 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.engine.checkpoint import load_tree, save_tree
-from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions
 from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import (
@@ -24,6 +23,7 @@ from spikeprune.errors import (
     RunError,
     SpikePruneError,
 )
+from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.science.schedule import density_at
 
 T = 3

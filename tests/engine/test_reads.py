@@ -7,9 +7,9 @@ from torch import nn
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.evaluate import evaluate
-from spikeprune.engine.forward import forward
 from spikeprune.engine.reads import Reads
 from spikeprune.engine.wiring import trace
+from spikeprune.execution.forward import forward
 from spikeprune.science.cost import conv_fan_out
 
 T = 3

@@ -4,9 +4,9 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.rewind import rewind
+from spikeprune.execution.forward import forward, loss_by_name
 
 LOSS = loss_by_name("mean-logits")
 

@@ -5,12 +5,12 @@ import torch
 from spikingjelly.activation_based import neuron
 
 from spikeprune import zoo
-from spikeprune.engine.forward import forward
 from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.wiring import trace
 from spikeprune.errors import ConfigError, ObservationError, RunError
+from spikeprune.execution.forward import forward
 
 T = 3
 

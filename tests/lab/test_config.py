@@ -4,8 +4,8 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 from docstring_parser import parse_from_object
 
-from spikeprune.engine import precision
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution import precision
 from spikeprune.lab.config import (
     CHOICES,
     Epochs,

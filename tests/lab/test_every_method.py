@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from spikeprune import zoo
 from spikeprune.engine.checkpoint import load_tree, save_tree
-from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranking import SALIENCY
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import METHODS, prune_options, resolve
 from spikeprune.lab.paths import RunFolder, read_json

@@ -13,8 +13,8 @@ from torch import nn
 from spikeprune import zoo
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
-from spikeprune.engine.forward import forward, loss_by_name
 from spikeprune.errors import ModelError
+from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.neurons import compiled, kernels, multistep
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import unfuse
-from spikeprune.engine.forward import forward
 from spikeprune.errors import ConfigError, ModelError
+from spikeprune.execution.forward import forward
 from spikeprune.science import saliency
 
 __all__ = ["SYNFLOW_ROUNDS", "Loss", "Passes", "grasp", "snip", "synflow"]
@@ -31,7 +31,7 @@ class Passes:
         layers: names of the prunable layers.
         example: one slice of input, `[B, C, H, W]` or `[B, F]`; values do not matter.
         time_steps: T.
-        layout: how the model is called, see `engine.forward`.
+        layout: how the model is called, see `execution.forward`.
         batches: pairs of input and target.
         loss: logits `[T, B, K]` and targets to a scalar; None where nobody gave one.
     """

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.at_start import Passes
 from spikeprune.engine.evidence import Gathered
-from spikeprune.engine.forward import forward
 from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer
 from spikeprune.engine.options import PruneOptions
@@ -21,6 +20,7 @@ from spikeprune.engine.reads import Reads
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
+from spikeprune.execution.forward import forward
 from spikeprune.science.schedule import density_at
 
 __all__ = ["first", "gathered", "passes_taken"]

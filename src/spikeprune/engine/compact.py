@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.dead import dead_channels
-from spikeprune.engine.forward import forward
 from spikeprune.engine.granularity import Channels
-from spikeprune.engine.modes import evaluating
-from spikeprune.engine.precision import exact
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.errors import ModelError
+from spikeprune.execution.forward import forward
+from spikeprune.execution.modes import evaluating
+from spikeprune.execution.precision import exact
 from spikeprune.science.masks import Mask
 
 __all__ = ["Cut", "compact", "cut"]

@@ -11,8 +11,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.channels import ChannelGroup
-from spikeprune.engine.modes import evaluating
 from spikeprune.errors import ModelError
+from spikeprune.execution.modes import evaluating
 
 __all__ = ["DeadChannels", "dead_channels"]
 

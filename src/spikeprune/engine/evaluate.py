@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.count import Counts, counting
-from spikeprune.engine.fold import fold_batchnorm
-from spikeprune.engine.forward import forward, is_static, predict
 from spikeprune.engine.latency import measure_latency
 from spikeprune.engine.metrics import LayerMetrics, Metrics
-from spikeprune.engine.modes import evaluating
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import DataError, ModelError, RunError
+from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.execution.forward import forward, is_static, predict
+from spikeprune.execution.modes import evaluating
 from spikeprune.science.cost import dense_macs, energy_nj
 
 __all__ = ["LayerMetrics", "Metrics", "evaluate", "latencies"]
@@ -40,12 +40,12 @@ def evaluate(
     Args:
         model: the net: dense, masked or cut. Its modes and hooks are afterwards as before, its
             state is reset.
-        batches: pairs of input and class index `[B]`; inputs as `engine.forward.forward` takes
+        batches: pairs of input and class index `[B]`; inputs as `execution.forward.forward` takes
             them, moved to the model's device.
         time_steps: T.
         wiring: of this net, or of the one that it was cut from.
         classes: number of classes K.
-        layout: how the model is called, see `engine.forward.forward`.
+        layout: how the model is called, see `execution.forward.forward`.
         prunable: prunable weights of the original net, in all or by layer name; by name, layers
             without an entry take no part in the density. None: all weights of the layers as they
             are.
@@ -242,7 +242,7 @@ def latencies(
         models: nets in eval mode, by name.
         x: a batch of inputs.
         time_steps: T.
-        layout: how they are called, see `engine.forward.forward`.
+        layout: how they are called, see `execution.forward.forward`.
         ready: further nets that are run as they are, such as those of `event_driven`.
 
     Returns:

@@ -21,10 +21,10 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, warm_up
 from spikeprune.engine.eventtables import obstacle
-from spikeprune.engine.fold import fold_batchnorm
-from spikeprune.engine.forward import forward, is_static
 from spikeprune.engine.latency import of_size
 from spikeprune.errors import ModelError, missing_extra, unknown_name
+from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.execution.forward import forward, is_static
 
 __all__ = ["CHOICES", "EventLayerReport", "event_driven", "event_report", "numba_installed"]
 
@@ -81,7 +81,7 @@ def event_driven(
         model: the net; its state is reset, all else is left as it was.
         example: a batch of typical inputs, of which the first sample is used: static or events.
         time_steps: T.
-        layout: how the net is called, see `engine.forward.forward`.
+        layout: how the net is called, see `execution.forward.forward`.
         choice: one of `CHOICES` for all layers, or by name of the layer; None or a name that is
             missing: the fastest by measurement, so that two copies may differ within rounding.
 

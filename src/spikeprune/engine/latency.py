@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.engine.forward import is_static
+from spikeprune.execution.forward import is_static
 
 __all__ = ["BATCH_SIZES", "measure_latency", "of_size"]
 
@@ -38,7 +38,7 @@ def measure_latency(runs: Mapping[str, Run], x: Tensor) -> dict[str, dict[str, f
 
     Args:
         runs: forward passes by name.
-        x: a batch whose samples are used, static or events (see `engine.forward.is_static`).
+        x: a batch whose samples are used, static or events (see `execution.forward.is_static`).
     """
     by_size = {f"b{size}": _medians_ms(runs, of_size(x, size)) for size in BATCH_SIZES}
     return {name: {size: ms[name] for size, ms in by_size.items()} for name in runs}

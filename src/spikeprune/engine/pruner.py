@@ -48,7 +48,7 @@ class Pruner:
         total_steps: optimiser steps of the pruning phase.
         score_batches: inputs (or `(input, target)` pairs) scored when the criticality option
             `score_on` is `train-set`; iterated once per event.
-        layout: how the model is called on them, see `engine.forward`.
+        layout: how the model is called on them, see `execution.forward`.
         seed: of random saliency and regrowth.
         events_at: events after these optimiser steps instead of every `every` (weights only).
         dense_synops: SynOps per sample of the dense net by layer, of which a budget of SynOps is a

@@ -8,13 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.forward import forward
 from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.reads import Reads
 from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution.forward import forward
 
 __all__ = ["Scorer"]
 

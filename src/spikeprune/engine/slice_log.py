@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.engine.precision import exact, like_parameters
 from spikeprune.errors import ModelError
+from spikeprune.execution.precision import exact, like_parameters
 
 __all__ = ["LAYERS", "SliceLog", "operation"]
 

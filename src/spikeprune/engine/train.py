@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.forward import predict
-from spikeprune.engine.modes import evaluating
 from spikeprune.errors import DataError, RunError, unknown_name
+from spikeprune.execution.forward import predict
+from spikeprune.execution.modes import evaluating
 
 __all__ = [
     "LR_SCHEDULES",

@@ -11,13 +11,13 @@ from spikeprune.engine.event import Outcome
 from spikeprune.engine.evidence import Evidence, Gathered
 from spikeprune.engine.growth import growth_scores
 from spikeprune.engine.needs import needs
-from spikeprune.engine.norm_gain import norm_gain
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.ranking import weight_saliency
 from spikeprune.engine.synops_budget import SynopsCost, check_reference, fit_budget
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.weight_pruning import check_target, most_live, prune_weights
 from spikeprune.engine.wiring import Wiring
+from spikeprune.execution.norm_gain import norm_gain
 from spikeprune.science.masks import Mask
 
 __all__ = ["Weights", "parameter_of"]

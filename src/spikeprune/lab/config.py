@@ -14,8 +14,8 @@ from spikeprune.engine.options import (
     ChannelOptions,
     CriticalityOptions,
 )
-from spikeprune.engine.precision import PRECISIONS, resolve
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.lab.convert import build, dump_yaml, parse_yaml
 from spikeprune.lab.paths import write_text
 from spikeprune.lab.training_options import Epochs, Imp, Optimizer

@@ -5,9 +5,9 @@ import math
 from torch import Tensor, nn
 
 from spikeprune.engine.evaluate import evaluate
-from spikeprune.engine.forward import LAYOUTS
 from spikeprune.engine.observe import Observer
 from spikeprune.errors import DataError, ModelError, SpikePruneError
+from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.models import said
 from spikeprune.lab.session import Session

@@ -19,9 +19,9 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.checkpoint import load_model_weights, save_tensors
 from spikeprune.engine.eventdriven import event_driven
-from spikeprune.engine.forward import forward
 from spikeprune.engine.surgery import Plan, apply_plan
 from spikeprune.errors import RunError
+from spikeprune.execution.forward import forward
 from spikeprune.lab.models import build_model
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.session import Session
@@ -91,7 +91,7 @@ class Predictor(nn.Module):
     Attributes:
         net: the cut net itself.
         time_steps: T.
-        layout: how the net is called (see `engine.forward`).
+        layout: how the net is called (see `execution.forward`).
         classes: names of the classes.
         mean: per input channel; inputs are `(pixel in [0, 1] - mean) / std`.
         std: per input channel.

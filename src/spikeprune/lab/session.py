@@ -16,12 +16,12 @@ from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.distributed.launch import local_device
 from spikeprune.engine.checkpoint import load_model_weights
-from spikeprune.engine.forward import forward, loss_by_name
-from spikeprune.engine.precision import autocast, has_bf16
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.train import make_optimizer
 from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_name
+from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.precision import autocast, has_bf16
 from spikeprune.lab import compiling
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.imp import rounds_of

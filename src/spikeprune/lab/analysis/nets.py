@@ -15,7 +15,7 @@ from spikeprune.engine.activity import (
     neuron_activity,
     spike_features,
 )
-from spikeprune.engine.forward import is_static
+from spikeprune.execution.forward import is_static
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.record import Row

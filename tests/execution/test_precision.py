@@ -14,7 +14,10 @@ from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.compact import cut
 from spikeprune.engine.observe import Observer
 from spikeprune.engine.options import CriticalityOptions
-from spikeprune.engine.precision import (
+from spikeprune.engine.pruner import Pruner
+from spikeprune.engine.tally import Tally
+from spikeprune.engine.wiring import trace
+from spikeprune.execution.precision import (
     autocast,
     exact,
     has_bf16,
@@ -22,9 +25,6 @@ from spikeprune.engine.precision import (
     resolve,
     widen,
 )
-from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.tally import Tally
-from spikeprune.engine.wiring import trace
 
 T, B, K = 4, 8, 5
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.engine.fold import fold_batchnorm
-from spikeprune.engine.forward import forward
+from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.execution.forward import forward
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 # BatchNorms that stay: pre-activation blocks normalise spikes' sums, behind an addition.

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from spikeprune import zoo
-from spikeprune.engine.forward import LAYOUTS, LOSSES, forward, is_static, loss_by_name, predict
 from spikeprune.errors import ConfigError, DataError, ModelError
+from spikeprune.execution.forward import LAYOUTS, LOSSES, forward, is_static, loss_by_name, predict
 
 T, B, F, K = 3, 2, 5, 4
 

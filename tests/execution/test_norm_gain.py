@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikeprune.engine.norm_gain import norm_gain
 from spikeprune.errors import ModelError
+from spikeprune.execution.norm_gain import norm_gain
 
 
 def test_the_gain_is_what_a_norm_does_to_a_difference():

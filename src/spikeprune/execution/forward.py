@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikeprune.adapters.base import Adapter, adapter_for
-from spikeprune.engine.precision import like_parameters
 from spikeprune.errors import DataError, ModelError, unknown_name
+from spikeprune.execution.precision import like_parameters
 
 __all__ = ["LAYOUTS", "LOSSES", "forward", "is_static", "loss_by_name", "predict"]
 
