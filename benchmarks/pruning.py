@@ -22,8 +22,8 @@ from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.reads import Reads
 from spikeprune.engine.surgery import apply_plan, channel_groups, plan_for
 from spikeprune.engine.weight_pruning import prune_weights
-from spikeprune.engine.wiring import trace
 from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.wiring.wiring import trace
 
 TIME_STEPS = 4
 

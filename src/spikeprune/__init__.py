@@ -9,9 +9,9 @@ from spikeprune.engine.metrics import Metrics
 from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import SpikePruneError
 from spikeprune.lab.saved import load
+from spikeprune.wiring.wiring import trace
 
 __all__ = [
     "ChannelOptions",

@@ -11,11 +11,11 @@ from spikeprune.engine.activity import (
     neuron_activity,
     spike_features,
 )
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import DataError, ModelError, ObservationError
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.features import min_max
 from spikeprune.science.surrogate import named_curve
+from spikeprune.wiring.wiring import trace
 
 T = 4
 

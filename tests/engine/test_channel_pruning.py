@@ -21,9 +21,9 @@ from spikeprune.engine.channel_scores import (
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, PruneOptions
 from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import BudgetError, ModelError
 from spikeprune.science.cost import conv_fan_out
+from spikeprune.wiring.wiring import trace
 
 T = 2
 

@@ -12,11 +12,11 @@ from spikeprune.engine.channel_scores import (
     channel_scores,
     check_channel_score,
 )
-from spikeprune.engine.channels import channel_groups
 from spikeprune.engine.moments import Moments
 from spikeprune.engine.observe import ChannelStats
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError
+from spikeprune.wiring.tied_channels import channel_groups
+from spikeprune.wiring.wiring import trace
 
 EXAMPLE = torch.zeros(1, 2, 2, 2)
 ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("growth", n) for n in CHANNEL_GROWTH]

@@ -7,9 +7,9 @@ from torch.nn import functional
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.count import counting
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
+from spikeprune.wiring.wiring import trace
 
 T, B, K = 3, 4, 5
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}

@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.engine.channels import channel_groups
 from spikeprune.engine.dead import dead_channels
 from spikeprune.engine.surgery import apply_plan, plan_for
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.science.masks import Mask, apply_
+from spikeprune.wiring.tied_channels import channel_groups
+from spikeprune.wiring.wiring import trace
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 

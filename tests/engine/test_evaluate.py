@@ -10,11 +10,11 @@ from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.evaluate import evaluate
 from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.science.cost import energy_nj
 from spikeprune.science.masks import apply_
+from spikeprune.wiring.wiring import trace
 
 T, K = 3, 4
 KEYS = {

@@ -11,8 +11,8 @@ from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.weight_granularity import Weights, parameter_of
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import BudgetError, ConfigError, ModelError
+from spikeprune.wiring.wiring import trace
 
 T = 2
 EXAMPLE = torch.zeros(1, 2, 4, 4)

@@ -9,7 +9,7 @@ from spikeprune.engine.moments import Moments
 from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import REGROWTH, CriticalityOptions, PruneOptions
-from spikeprune.engine.wiring import Layer, Wiring
+from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
 FEEDING = ("conv", "hidden")

@@ -9,7 +9,7 @@ from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import AT_START, CriticalityOptions, PruneOptions
 from spikeprune.engine.ranking import SALIENCY, weight_saliency
 from spikeprune.engine.weight_pruning import prune_weights
-from spikeprune.engine.wiring import Layer, Wiring
+from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
 SCORE = {"n1": torch.tensor([0.2, 0.9, 0.2, 0.4]), "n2": torch.tensor([0.1, 0.3, 0.5, 0.7, 0.8, 1])}

@@ -8,9 +8,9 @@ from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
 from spikeprune.engine.evaluate import evaluate
 from spikeprune.engine.reads import Reads
-from spikeprune.engine.wiring import trace
 from spikeprune.execution.forward import forward
 from spikeprune.science.cost import conv_fan_out
+from spikeprune.wiring.wiring import trace
 
 T = 3
 

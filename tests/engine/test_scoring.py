@@ -8,9 +8,9 @@ from spikeprune import zoo
 from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.scoring import Scorer
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ConfigError, ObservationError, RunError
 from spikeprune.execution.forward import forward
+from spikeprune.wiring.wiring import trace
 
 T = 3
 

@@ -20,9 +20,9 @@ from spikeprune.engine.surgery import (
     cut_mask,
     plan_for,
 )
-from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.errors import BudgetError, ConfigError, ModelError
 from spikeprune.science.masks import Mask, apply_
+from spikeprune.wiring.wiring import Wiring, trace
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 VARIANTS = [("if", "hard"), ("lif", "hard"), ("lif", "soft"), ("plif", "soft")]

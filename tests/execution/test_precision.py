@@ -16,7 +16,6 @@ from spikeprune.engine.observe import Observer
 from spikeprune.engine.options import CriticalityOptions
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.tally import Tally
-from spikeprune.engine.wiring import trace
 from spikeprune.execution.precision import (
     autocast,
     exact,
@@ -25,6 +24,7 @@ from spikeprune.execution.precision import (
     resolve,
     widen,
 )
+from spikeprune.wiring.wiring import trace
 
 T, B, K = 4, 8, 5
 CPU = torch.device("cpu")

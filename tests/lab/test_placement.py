@@ -9,7 +9,6 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.base import spiking_neurons
-from spikeprune.engine.wiring import trace
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.placement import (
     channels_last,
@@ -18,6 +17,7 @@ from spikeprune.lab.placement import (
     static_obstacle,
 )
 from spikeprune.lab.session import Session
+from spikeprune.wiring.wiring import trace
 
 T, B = 3, 4
 

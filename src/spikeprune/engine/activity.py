@@ -11,11 +11,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
 from spikeprune.engine.observe import Observer
-from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import DataError, ModelError
 from spikeprune.execution.forward import is_static
 from spikeprune.execution.modes import evaluating
 from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Activity", "calibrate_norms", "last_neurons", "neuron_activity", "spike_features"]
 

@@ -18,10 +18,10 @@ from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
 from spikeprune.engine.reads import Reads
 from spikeprune.engine.timetable import Due
-from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.science.schedule import density_at
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["first", "gathered", "passes_taken"]
 

@@ -7,11 +7,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.channels import ChannelGroup
 from spikeprune.engine.options import ChannelOptions, PruneOptions, floor_share
-from spikeprune.engine.wiring import Layer, Wiring
 from spikeprune.errors import BudgetError
 from spikeprune.science.select import top_k
+from spikeprune.wiring.tied_channels import ChannelGroup
+from spikeprune.wiring.wiring import Layer, Wiring
 
 __all__ = [
     "ChannelEvent",

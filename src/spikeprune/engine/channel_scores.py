@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.channels import ChannelGroup, Member
 from spikeprune.engine.evidence import NOTHING, Needs
 from spikeprune.engine.observe import ChannelStats
 from spikeprune.errors import ModelError
 from spikeprune.science import saliency
 from spikeprune.science.criticality import rank_in_layer
+from spikeprune.wiring.tied_channels import ChannelGroup, Member
 
 __all__ = [
     "CHANNEL_GROWTH",

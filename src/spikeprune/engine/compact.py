@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.dead import dead_channels
 from spikeprune.engine.granularity import Channels
 from spikeprune.engine.pruner import Pruner
@@ -19,6 +18,7 @@ from spikeprune.execution.forward import forward
 from spikeprune.execution.modes import evaluating
 from spikeprune.execution.precision import exact
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 
 __all__ = ["Cut", "compact", "cut"]
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.hoist import computed
-from spikeprune.engine.wiring import Layer, Wiring
 from spikeprune.errors import ModelError
 from spikeprune.science.cost import conv_fan_out, conv_reads, conv_synops, linear_synops
+from spikeprune.wiring.wiring import Layer, Wiring
 
 __all__ = ["Counts", "LayerCount", "counting"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.channels import ChannelGroup
 from spikeprune.errors import ModelError
 from spikeprune.execution.modes import evaluating
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 __all__ = ["DeadChannels", "dead_channels"]
 

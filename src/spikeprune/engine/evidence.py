@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.engine.observe import ChannelStats
-from spikeprune.engine.wiring import Wiring
+from spikeprune.wiring.wiring import Wiring
 
 if TYPE_CHECKING:  # options take their valid names from the registries of scores
     from spikeprune.engine.at_start import Passes

@@ -14,16 +14,16 @@ from spikeprune.engine.channel_scores import (
     channel_scores,
     check_channel_score,
 )
-from spikeprune.engine.channels import ChannelGroup, channel_groups
 from spikeprune.engine.event import Outcome
 from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.options import PruneOptions, matching
 from spikeprune.engine.surgery import channel_masks
 from spikeprune.engine.synops_budget import check_reference
 from spikeprune.engine.timetable import Due
-from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Channels", "Granularity"]
 

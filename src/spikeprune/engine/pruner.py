@@ -22,9 +22,9 @@ from spikeprune.engine.scoring import Scorer
 from spikeprune.engine.timetable import refuse_foreign, timetable
 from spikeprune.engine.upkeep import Upkeep
 from spikeprune.engine.weight_granularity import Weights
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import RunError
 from spikeprune.science.masks import apply_
+from spikeprune.wiring.wiring import trace
 
 __all__ = ["Pruner"]
 

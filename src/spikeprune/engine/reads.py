@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import sum_over_ranks
 from spikeprune.engine.count import Counts, counting
-from spikeprune.engine.wiring import Wiring
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Reads"]
 

@@ -12,9 +12,9 @@ from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.reads import Reads
-from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Scorer"]
 

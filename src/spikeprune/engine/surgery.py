@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.channels import ChannelGroup, Member, channel_groups
 from spikeprune.errors import BudgetError, ConfigError, ModelError, unknown_name
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.tied_channels import ChannelGroup, Member, channel_groups
 
 __all__ = [
     "ChannelGroup",

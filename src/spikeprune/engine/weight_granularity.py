@@ -16,9 +16,9 @@ from spikeprune.engine.ranking import weight_saliency
 from spikeprune.engine.synops_budget import SynopsCost, check_reference, fit_budget
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.weight_pruning import check_target, most_live, prune_weights
-from spikeprune.engine.wiring import Wiring
 from spikeprune.execution.norm_gain import norm_gain
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Weights", "parameter_of"]
 

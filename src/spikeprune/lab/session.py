@@ -18,7 +18,6 @@ from spikeprune.distributed.launch import local_device
 from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.train import make_optimizer
-from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_name
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.execution.precision import autocast, has_bf16
@@ -34,6 +33,7 @@ from spikeprune.lab.placement import (
     static_obstacle,
 )
 from spikeprune.lab.shares import turns
+from spikeprune.wiring.wiring import Wiring, trace
 
 __all__ = ["Session", "choose_device"]
 

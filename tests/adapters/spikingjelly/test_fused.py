@@ -18,10 +18,10 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.adapters.spikingjelly import fused
 from spikeprune.engine.observe import Observer, score_loader
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError, ObservationError
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.neurons import blocks
+from spikeprune.wiring.wiring import trace
 from spikeprune.zoo.neurons import TanhSurrogate
 
 T, B, C = 4, 2, 3

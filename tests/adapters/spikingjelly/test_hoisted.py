@@ -11,8 +11,8 @@ from torch import nn
 
 from spikeprune.adapters.hoist import hoist, unhoist
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.wiring import trace
 from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.wiring.wiring import trace
 
 T, B = 5, 3
 

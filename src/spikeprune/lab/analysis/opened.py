@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.engine.surgery import ChannelGroup, channel_groups
-from spikeprune.engine.wiring import Wiring, trace
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.models import build_model
@@ -17,6 +16,7 @@ from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.record import Record, read_record
 from spikeprune.lab.saved import load, load_masks
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.wiring import Wiring, trace
 
 __all__ = ["Opened"]
 

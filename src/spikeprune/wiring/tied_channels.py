@@ -14,9 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
-from spikeprune.engine.wiring import Wiring
 from spikeprune.errors import ModelError
 from spikeprune.execution.precision import exact, like_parameters
+from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["ChannelGroup", "Member", "channel_groups"]
 

@@ -17,8 +17,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.engine.slice_log import LAYERS, SliceLog, operation
 from spikeprune.errors import ModelError
+from spikeprune.wiring.trace_log import LAYERS, SliceLog, operation
 
 __all__ = ["Layer", "Wiring", "trace"]
 

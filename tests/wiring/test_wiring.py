@@ -4,8 +4,8 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-from spikeprune.engine.wiring import trace
 from spikeprune.errors import ModelError
+from spikeprune.wiring.wiring import trace
 
 IMAGE = torch.zeros(1, 3, 8, 8)
 
