@@ -9,7 +9,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import spikeprune
 from spikeprune.engine.checkpoint import save_tensors
-from spikeprune.engine.evaluate import evaluate
 from spikeprune.lab import run as run_module
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
@@ -18,6 +17,7 @@ from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
 from spikeprune.lab.wording import percent
+from spikeprune.measuring.evaluate import evaluate
 
 BASE = {
     **{"data": "digits", "limit": 200, "batch_size": 40, "augment": ["crop"]},

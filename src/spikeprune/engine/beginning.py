@@ -16,10 +16,10 @@ from spikeprune.engine.needs import needs
 from spikeprune.engine.observe import ChannelStats, Observer
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
-from spikeprune.engine.reads import Reads
 from spikeprune.engine.timetable import Due
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
+from spikeprune.measuring.weight_operands import Reads
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
 

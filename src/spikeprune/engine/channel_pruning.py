@@ -100,7 +100,7 @@ def cost_model(
     per layer.
 
     `synops` takes an input channel's share of a layer's operations from `reads` (per sample, by
-    layer, see `engine.reads`; without, all read alike), and the operations of the whole layer from
+    layer, see `measuring.weight_operands`; without, all read alike), and the operations of the whole layer from
     the dense net, where they are given: the penalty before the event makes a net fire less than it
     will at the end, when it has trained on without.
     """

@@ -21,10 +21,10 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, warm_up
 from spikeprune.engine.eventtables import obstacle
-from spikeprune.engine.latency import of_size
 from spikeprune.errors import ModelError, missing_extra, unknown_name
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward, is_static
+from spikeprune.measuring.latency import of_size
 
 __all__ = ["CHOICES", "EventLayerReport", "event_driven", "event_report", "numba_installed"]
 

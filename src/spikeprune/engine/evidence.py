@@ -51,7 +51,7 @@ class Gathered:
         stats: criticality, firing rate and moments by neuron; empty unless potentials are needed.
         gradients: dense gradients of the last batch by parameter name; empty unless needed.
         passes: scores that took passes of their own before training, by layer.
-        reads: per sample, by layer (see `engine.reads`); empty unless needed.
+        reads: per sample, by layer (see `measuring.weight_operands`); empty unless needed.
         generator: for what is drawn.
     """
 

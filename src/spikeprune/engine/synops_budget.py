@@ -41,7 +41,7 @@ class SynopsCost:
 
     Attributes:
         reads: `[C_in, *kernel]` by layer, per sample, counted just before the event (see
-            `engine.reads`).
+            `measuring.weight_operands`).
     """
 
     reads: Mapping[str, Tensor]

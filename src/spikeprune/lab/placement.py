@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import spiking_neurons
 from spikeprune.adapters.hoist import hoist, unhoist
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.count import counting
 from spikeprune.execution.modes import evaluating
 from spikeprune.execution.precision import widen
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.models import said
+from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["channels_last", "first_layers_run_once", "place", "static_obstacle"]

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.count import Counts, counting
-from spikeprune.engine.latency import measure_latency
-from spikeprune.engine.metrics import LayerMetrics, Metrics
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward, is_static, predict
 from spikeprune.execution.modes import evaluating
+from spikeprune.measuring.latency import measure_latency
+from spikeprune.measuring.metrics import LayerMetrics, Metrics
+from spikeprune.measuring.synops import Counts, counting
 from spikeprune.science.cost import dense_macs, energy_nj
 from spikeprune.wiring.wiring import Wiring
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import sum_over_ranks
-from spikeprune.engine.count import Counts, counting
+from spikeprune.measuring.synops import Counts, counting
 from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Reads"]
@@ -19,7 +19,7 @@ class Reads:
     """Counts the non-zero operands of every weight between `arm` and `disarm`, or in a `with`.
 
     A weight reads what its position in the kernel meets, at all outputs and time steps. It is
-    counted as an evaluation does (`engine.count`), so borders, pooling, additive joins and layers
+    counted as an evaluation does (`measuring.synops`), so borders, pooling, additive joins and layers
     that run once for all steps are what they are; only the samples are fewer.
 
     Args:
@@ -28,7 +28,7 @@ class Reads:
         train: whether to count forwards in training mode, or those in eval mode.
 
     Raises:
-        ModelError: (while armed) as `engine.count.counting`.
+        ModelError: (while armed) as `measuring.synops.counting`.
     """
 
     def __init__(self, model: nn.Module, wiring: Wiring, *, train: bool) -> None:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from spikeprune.engine import latency
-from spikeprune.engine.latency import measure_latency, of_size
+from spikeprune.measuring import latency
+from spikeprune.measuring.latency import measure_latency, of_size
 
 
 def test_batches_of_any_size_repeat_samples():

@@ -6,9 +6,9 @@ from torch.nn import functional
 
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
-from spikeprune.engine.count import counting
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
+from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import trace
 
 T, B, K = 3, 4, 5

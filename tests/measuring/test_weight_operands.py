@@ -6,9 +6,9 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
-from spikeprune.engine.evaluate import evaluate
-from spikeprune.engine.reads import Reads
 from spikeprune.execution.forward import forward
+from spikeprune.measuring.evaluate import evaluate
+from spikeprune.measuring.weight_operands import Reads
 from spikeprune.science.cost import conv_fan_out
 from spikeprune.wiring.wiring import trace
 

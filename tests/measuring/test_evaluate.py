@@ -8,10 +8,10 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
-from spikeprune.engine.evaluate import evaluate
 from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
+from spikeprune.measuring.evaluate import evaluate
 from spikeprune.science.cost import energy_nj
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.wiring import trace
