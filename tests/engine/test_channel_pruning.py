@@ -18,10 +18,10 @@ from spikeprune.engine.channel_scores import (
     ChannelEvidence,
     channel_scores,
 )
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, PruneOptions
 from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
 from spikeprune.errors import BudgetError, ModelError
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.science.cost import conv_fan_out
 from spikeprune.wiring.wiring import trace
 

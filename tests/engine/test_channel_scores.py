@@ -12,9 +12,9 @@ from spikeprune.engine.channel_scores import (
     channel_scores,
     check_channel_score,
 )
-from spikeprune.engine.moments import Moments
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.errors import ModelError
+from spikeprune.observing.moments import Moments
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.wiring import trace
 

@@ -7,11 +7,11 @@ from torch import nn
 
 from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.granularity import Channels
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.timetable import Due
 from spikeprune.engine.weight_granularity import Weights, parameter_of
 from spikeprune.errors import BudgetError, ConfigError, ModelError
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.wiring.wiring import trace
 
 T = 2

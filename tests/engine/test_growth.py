@@ -5,10 +5,10 @@ import torch
 
 from spikeprune.engine.evidence import Evidence
 from spikeprune.engine.growth import GROWTH, growth_scores
-from spikeprune.engine.moments import Moments
 from spikeprune.engine.needs import needs
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import REGROWTH, CriticalityOptions, PruneOptions
+from spikeprune.observing.moments import Moments
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}

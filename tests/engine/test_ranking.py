@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from spikeprune.engine.evidence import Evidence
-from spikeprune.engine.moments import Moments
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.engine.options import AT_START, CriticalityOptions, PruneOptions
 from spikeprune.engine.ranking import SALIENCY, weight_saliency
 from spikeprune.engine.weight_pruning import prune_weights
+from spikeprune.observing.moments import Moments
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}

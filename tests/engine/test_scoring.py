@@ -5,11 +5,11 @@ import torch
 from spikingjelly.activation_based import neuron
 
 from spikeprune import zoo
-from spikeprune.engine.observe import score_loader
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
 from spikeprune.engine.scoring import Scorer
 from spikeprune.errors import ConfigError, ObservationError, RunError
 from spikeprune.execution.forward import forward
+from spikeprune.observing.observer import score_loader
 from spikeprune.wiring.wiring import trace
 
 T = 3

@@ -11,11 +11,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikeprune.engine import upkeep
-from spikeprune.engine.observe import Observer
 from spikeprune.engine.optimizer_state import ZERO_KEEPING
 from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.observing.observer import Observer
 
 T = 2
 LOSS = loss_by_name("mean-logits")

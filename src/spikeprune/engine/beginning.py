@@ -13,13 +13,13 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.at_start import Passes
 from spikeprune.engine.evidence import Gathered
 from spikeprune.engine.needs import needs
-from spikeprune.engine.observe import ChannelStats, Observer
 from spikeprune.engine.options import PruneOptions
 from spikeprune.engine.ranking import SALIENCY
 from spikeprune.engine.timetable import Due
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
+from spikeprune.observing.observer import ChannelStats, Observer
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.engine.evidence import NOTHING, Needs
-from spikeprune.engine.observe import ChannelStats
 from spikeprune.errors import ModelError
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.science import saliency
 from spikeprune.science.criticality import rank_in_layer
 from spikeprune.wiring.tied_channels import ChannelGroup, Member

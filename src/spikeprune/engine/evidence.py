@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.engine.observe import ChannelStats
+from spikeprune.observing.observer import ChannelStats
 from spikeprune.wiring.wiring import Wiring
 
 if TYPE_CHECKING:  # options take their valid names from the registries of scores

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.needs import needs
-from spikeprune.engine.observe import ChannelStats, Observer, score_loader
 from spikeprune.engine.options import PruneOptions
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
+from spikeprune.observing.observer import ChannelStats, Observer, score_loader
 from spikeprune.wiring.wiring import Wiring
 
 __all__ = ["Scorer"]

@@ -4,7 +4,6 @@ import math
 
 from torch import Tensor, nn
 
-from spikeprune.engine.observe import Observer
 from spikeprune.errors import DataError, ModelError, SpikePruneError
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.methods import resolve
@@ -12,6 +11,7 @@ from spikeprune.lab.models import said
 from spikeprune.lab.session import Session
 from spikeprune.lab.shares import check_shares, slices
 from spikeprune.measuring.evaluate import evaluate
+from spikeprune.observing.observer import Observer
 
 __all__ = ["preflight", "try_pruning", "try_training"]
 

@@ -17,10 +17,10 @@ from spikeprune.adapters import speedups as fusing
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.adapters.spikingjelly import fused
-from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.errors import ModelError, ObservationError
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.neurons import blocks
+from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.wiring.wiring import trace
 from spikeprune.zoo.neurons import TanhSurrogate
 

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.data import Batches
-from spikeprune.engine.activity import (
+from spikeprune.execution.forward import is_static
+from spikeprune.lab.analysis.opened import Opened
+from spikeprune.lab.evaluate_run import saved_dense
+from spikeprune.lab.record import Row
+from spikeprune.lab.session import Session
+from spikeprune.observing.activity import (
     Activity,
     calibrate_norms,
     last_neurons,
     neuron_activity,
     spike_features,
 )
-from spikeprune.execution.forward import is_static
-from spikeprune.lab.analysis.opened import Opened
-from spikeprune.lab.evaluate_run import saved_dense
-from spikeprune.lab.record import Row
-from spikeprune.lab.session import Session
 from spikeprune.science.correlation import partial_spearman, spearman
 from spikeprune.science.features import (
     ClassSums,

@@ -5,13 +5,13 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.engine.activity import (
+from spikeprune.errors import DataError, ModelError, ObservationError
+from spikeprune.observing.activity import (
     calibrate_norms,
     last_neurons,
     neuron_activity,
     spike_features,
 )
-from spikeprune.errors import DataError, ModelError, ObservationError
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.features import min_max
 from spikeprune.science.surrogate import named_curve

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.engine.observe import Observer
 from spikeprune.errors import DataError, ModelError
 from spikeprune.execution.forward import is_static
 from spikeprune.execution.modes import evaluating
+from spikeprune.observing.observer import Observer
 from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
 from spikeprune.wiring.wiring import Wiring
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from spikeprune.engine.moments import MomentSums, moments_of
-from spikeprune.engine.tally import Tally
+from spikeprune.observing.moments import MomentSums, moments_of
+from spikeprune.observing.potential_sums import Tally
 from spikeprune.science.surrogate import named_curve
 
 

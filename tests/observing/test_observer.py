@@ -8,8 +8,8 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.engine.observe import Observer, score_loader
 from spikeprune.errors import ConfigError, ModelError, ObservationError
+from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.surrogate import model_curve, named_curve
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from spikeprune.adapters.base import Fold
-from spikeprune.engine.moments import Moments, MomentSums, moments_of
 from spikeprune.errors import ObservationError
+from spikeprune.observing.moments import Moments, MomentSums, moments_of
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
 from spikeprune.science.surrogate import Curve
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.observe import Observer
 from spikeprune.neurons import kernels
+from spikeprune.observing.observer import Observer
 
 T = 4
 

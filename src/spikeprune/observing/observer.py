@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import Adapter, ClosedForms, Fold, adapter_for, spiking_neurons
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
-from spikeprune.engine.tally import ChannelStats, Tally
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.execution.modes import evaluating
+from spikeprune.observing.potential_sums import ChannelStats, Tally
 from spikeprune.science.criticality import REDUCTIONS
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
 
