@@ -12,7 +12,6 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.engine.checkpoint import load_tree, save_tree
 from spikeprune.engine.options import ChannelOptions, CriticalityOptions
 from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import (
@@ -25,6 +24,7 @@ from spikeprune.errors import (
 )
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.science.schedule import density_at
+from spikeprune.training.checkpoint import load_tree, save_tree
 
 T = 3
 LOSS = loss_by_name("mean-logits")

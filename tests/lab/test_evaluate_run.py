@@ -5,7 +5,6 @@ import pytest
 from safetensors.torch import load_file
 
 from spikeprune.cli import main
-from spikeprune.engine.checkpoint import save_tensors
 from spikeprune.engine.eventdriven import numba_installed
 from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.lab import evaluate_run
@@ -13,6 +12,7 @@ from spikeprune.lab.config import RunConfig
 from spikeprune.lab.evaluate_run import evaluate_folder
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
+from spikeprune.training.checkpoint import save_tensors
 
 BASE = {
     **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeprune import zoo
-from spikeprune.engine.checkpoint import load_tree, save_tree
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.ranking import SALIENCY
 from spikeprune.errors import ConfigError, RunError
@@ -20,6 +19,7 @@ from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
 from spikeprune.lab.sources import SOURCES
 from spikeprune.science.schedule import density_at, fraction_at
+from spikeprune.training.checkpoint import load_tree, save_tree
 
 T, STEPS = 2, 8
 LOSS = loss_by_name("mean-logits")

@@ -1,8 +1,6 @@
 import pytest
 import torch
 
-from spikeprune.engine.checkpoint import load_tree
-from spikeprune.engine.train import count_hits, lr_factor
 from spikeprune.errors import RunError
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
@@ -11,6 +9,8 @@ from spikeprune.lab.paths import read_rows
 from spikeprune.lab.session import Session
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker
+from spikeprune.training.checkpoint import load_tree
+from spikeprune.training.loop import count_hits, lr_factor
 
 STEPS = 5
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from spikeprune.engine.rewind import rewind
-from spikeprune.engine.train import lr_factor
 from spikeprune.errors import ConfigError
 from spikeprune.lab import phases as phases_module
 from spikeprune.lab.config import RunConfig
@@ -18,6 +17,7 @@ from spikeprune.lab.imp import epochs_of, rounds_of
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.science.schedule import density_at
+from spikeprune.training.loop import lr_factor
 
 BASE = {
     **{"data": "digits", "limit": 200, "batch_size": 40, "method": "imp", "threads": 1},

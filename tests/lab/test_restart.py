@@ -8,7 +8,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from spikeprune import data as datasets
 from spikeprune.cli import main
-from spikeprune.engine.checkpoint import load_tree
 from spikeprune.errors import RunError
 from spikeprune.lab import session as session_module
 from spikeprune.lab.config import RunConfig
@@ -17,6 +16,7 @@ from spikeprune.lab.locks import held
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
+from spikeprune.training.checkpoint import load_tree
 
 BASE = {
     **{"data": "digits", "limit": 200, "batch_size": 40, "augment": ["crop"]},

@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import spikeprune
-from spikeprune.engine.checkpoint import save_tensors
 from spikeprune.lab import run as run_module
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
@@ -18,6 +17,7 @@ from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
 from spikeprune.lab.wording import percent
 from spikeprune.measuring.evaluate import evaluate
+from spikeprune.training.checkpoint import save_tensors
 
 BASE = {
     **{"data": "digits", "limit": 200, "batch_size": 40, "augment": ["crop"]},

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import by_main
-from spikeprune.engine.checkpoint import load_model_weights
 from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.engine.surgery import cut_mask
-from spikeprune.engine.train import accuracy
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.saved import load, load_masks
@@ -21,6 +19,8 @@ from spikeprune.lab.session import Session
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
+from spikeprune.training.checkpoint import load_model_weights
+from spikeprune.training.loop import accuracy
 
 __all__ = [
     "Latencies",

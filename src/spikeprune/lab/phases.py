@@ -1,7 +1,6 @@
 """The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
 
 from spikeprune.distributed.collectives import by_main
-from spikeprune.engine.checkpoint import load_tensors, save_tensors
 from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.rewind import rewind
 from spikeprune.lab.imp import rounds_of
@@ -9,6 +8,7 @@ from spikeprune.lab.methods import resolve
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
+from spikeprune.training.checkpoint import load_tensors, save_tensors
 
 __all__ = ["phases"]
 

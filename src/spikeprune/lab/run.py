@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from spikeprune.distributed.collectives import agree, by_main, main_first, require_same, world_size
-from spikeprune.engine.checkpoint import save_tensors
 from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import BusyError, RunError
 from spikeprune.lab import compiling
@@ -44,6 +43,7 @@ from spikeprune.lab.session import Session
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker, mirror
 from spikeprune.science.masks import Mask
+from spikeprune.training.checkpoint import save_tensors
 
 __all__ = ["run"]
 

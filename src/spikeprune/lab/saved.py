@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.hoist import hoist
-from spikeprune.engine.checkpoint import load_model_weights, save_tensors
 from spikeprune.engine.eventdriven import event_driven
 from spikeprune.engine.surgery import Plan, apply_plan
 from spikeprune.errors import RunError
@@ -26,6 +25,7 @@ from spikeprune.lab.models import build_model
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.session import Session
 from spikeprune.science.masks import Mask, pack, unpack
+from spikeprune.training.checkpoint import load_model_weights, save_tensors
 
 __all__ = ["Predictor", "code_hash", "load", "load_masks", "save_net", "versions"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from spikeprune.engine.checkpoint import load_model_weights, load_tree, save_tensors, save_tree
 from spikeprune.errors import ModelError, RunError
+from spikeprune.training.checkpoint import load_model_weights, load_tree, save_tensors, save_tree
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bool, torch.uint8, torch.int64)
 PLAIN = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikeprune.engine.train import (
+from spikeprune.errors import ConfigError, DataError, RunError
+from spikeprune.training.loop import (
     LR_SCHEDULES,
     accuracy,
     evaluating,
@@ -14,7 +15,6 @@ from spikeprune.engine.train import (
     make_optimizer,
     train_epoch,
 )
-from spikeprune.errors import ConfigError, DataError, RunError
 
 
 def net():

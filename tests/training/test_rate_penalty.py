@@ -5,9 +5,9 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune.engine.rate_penalty import rate_penalty
 from spikeprune.errors import ObservationError
 from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.training.rate_penalty import rate_penalty
 
 T = 3
 LOSS = loss_by_name("mean-logits")
