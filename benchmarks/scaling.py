@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.nets import Case, ours, spikingjelly
 from benchmarks.timing import compare
-from spikeprune.engine.options import PruneOptions
-from spikeprune.engine.weight_pruning import prune_weights
+from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.weights.choose_weights import prune_weights
 
 BASE = Case("plain net", (32,) * 4, 3, 16, 4, 32)
 NAMES = {

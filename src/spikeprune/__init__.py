@@ -4,13 +4,13 @@ __version__ = "0.1.0"
 
 from spikeprune.engine.compact import Cut, compact, cut
 from spikeprune.engine.eventdriven import event_driven
-from spikeprune.engine.options import ChannelOptions, CriticalityOptions, PruneOptions
-from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import SpikePruneError
 from spikeprune.lab.saved import load
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.observing.observer import Observer, score_loader
+from spikeprune.pruning.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.wiring.wiring import trace
 
 __all__ = [

@@ -14,9 +14,9 @@ from spikeprune import Pruner, zoo
 from spikeprune.distributed import collectives as ranks
 from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.engine.compact import compact
-from spikeprune.engine.options import ChannelOptions, CriticalityOptions
 from spikeprune.errors import SpikePruneError
 from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.pruning.options import ChannelOptions, CriticalityOptions
 
 T, STEPS, BATCH = 3, 4, 8
 LOSS = loss_by_name("mean-logits")

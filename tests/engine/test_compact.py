@@ -11,11 +11,11 @@ from torch import nn
 from spikeprune import zoo
 from spikeprune.engine import compact as module
 from spikeprune.engine.compact import compact, cut
-from spikeprune.engine.options import ChannelOptions
-from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.surgery import apply_plan
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.pruner import Pruner
 
 T = 3
 LOSS = loss_by_name("mean-logits")

@@ -12,8 +12,6 @@ from spikeprune.adapters.base import spiking_neurons
 from spikeprune.adapters.hoist import hoist
 from spikeprune.adapters.speedups import fuse
 from spikeprune.engine.compact import cut
-from spikeprune.engine.options import CriticalityOptions
-from spikeprune.engine.pruner import Pruner
 from spikeprune.execution.precision import (
     autocast,
     exact,
@@ -24,6 +22,8 @@ from spikeprune.execution.precision import (
 )
 from spikeprune.observing.observer import Observer
 from spikeprune.observing.potential_sums import Tally
+from spikeprune.pruning.options import CriticalityOptions
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.wiring.wiring import trace
 
 T, B, K = 4, 8, 5

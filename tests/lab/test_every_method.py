@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeprune import zoo
-from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.ranking import SALIENCY
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import METHODS, prune_options, resolve
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
-from spikeprune.lab.sources import SOURCES
+from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.pruner import Pruner
+from spikeprune.pruning.sources import SOURCES
 from spikeprune.science.schedule import density_at, fraction_at
 from spikeprune.training.checkpoint import load_tree, save_tree
 

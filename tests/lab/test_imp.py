@@ -8,7 +8,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from spikeprune.engine.rewind import rewind
 from spikeprune.errors import ConfigError
 from spikeprune.lab import phases as phases_module
 from spikeprune.lab.config import RunConfig
@@ -16,6 +15,7 @@ from spikeprune.lab.display import Silent
 from spikeprune.lab.imp import epochs_of, rounds_of
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
+from spikeprune.pruning.rewind import rewind
 from spikeprune.science.schedule import density_at
 from spikeprune.training.loop import lr_factor
 

@@ -3,9 +3,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.engine.channel_scores import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.engine.growth import GROWTH
-from spikeprune.engine.ranking import SALIENCY
 from spikeprune.lab.methods import METHODS
 from spikeprune.lab.tables import (
     methods_markdown,
@@ -14,6 +11,9 @@ from spikeprune.lab.tables import (
     print_values,
     recipes_table,
 )
+from spikeprune.pruning.criteria.growth import GROWTH
+from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
+from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
 

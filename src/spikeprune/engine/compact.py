@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.engine.dead import dead_channels
-from spikeprune.engine.granularity import Channels
-from spikeprune.engine.pruner import Pruner
 from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.execution.modes import evaluating
 from spikeprune.execution.precision import exact
+from spikeprune.pruning.granularity import Channels
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 

@@ -5,7 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from spikeprune.engine.options import (
+from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution.precision import PRECISIONS, resolve
+from spikeprune.lab.convert import build, dump_yaml, parse_yaml
+from spikeprune.lab.paths import write_text
+from spikeprune.lab.training_options import Epochs, Imp, Optimizer
+from spikeprune.pruning.options import (
     BUDGETS,
     GRANULARITIES,
     REGROWTH,
@@ -14,11 +19,6 @@ from spikeprune.engine.options import (
     ChannelOptions,
     CriticalityOptions,
 )
-from spikeprune.errors import ConfigError, RunError
-from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.lab.convert import build, dump_yaml, parse_yaml
-from spikeprune.lab.paths import write_text
-from spikeprune.lab.training_options import Epochs, Imp, Optimizer
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 

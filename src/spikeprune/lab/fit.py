@@ -22,13 +22,13 @@ from spikeprune.distributed.collectives import (
     world_size,
 )
 from spikeprune.distributed.data_parallel import data_parallel
-from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import RunError
 from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
 from spikeprune.lab.shares import slices, turns
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.cost import scoring_flops, training_flops
 from spikeprune.training.checkpoint import load_tree, rng_states, save_tree, set_rng_states
 from spikeprune.training.loop import check_finite, count_hits, lr_factor, train_epoch

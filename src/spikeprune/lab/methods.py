@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from spikeprune.engine.options import PAPER_FRACTION, REGROWTH, PruneOptions
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.config import RunConfig
-from spikeprune.lab.method_rows import METHODS, Method
+from spikeprune.pruning.methods import METHODS, Method
+from spikeprune.pruning.options import PAPER_FRACTION, REGROWTH, PruneOptions
 
 __all__ = ["METHODS", "PARTS", "Method", "find", "prune_options", "resolve", "sources_of"]
 

@@ -17,13 +17,13 @@ import torch
 from spikeprune import __version__
 from spikeprune.distributed.collectives import world_size
 from spikeprune.engine.compact import Cut
-from spikeprune.engine.pruner import Pruner
 from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions
 from spikeprune.lab.session import Session
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.wording import percent
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 
 __all__ = ["Pruned", "assemble", "peak_rss_bytes"]

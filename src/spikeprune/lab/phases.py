@@ -1,13 +1,13 @@
 """The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
 
 from spikeprune.distributed.collectives import by_main
-from spikeprune.engine.pruner import Pruner
-from spikeprune.engine.rewind import rewind
 from spikeprune.lab.imp import rounds_of
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
+from spikeprune.pruning.pruner import Pruner
+from spikeprune.pruning.rewind import rewind
 from spikeprune.training.checkpoint import load_tensors, save_tensors
 
 __all__ = ["phases"]

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from spikeprune.engine.granularity import Channels
-from spikeprune.engine.pruner import Pruner
 from spikeprune.lab.check import check
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.imp import epochs_of
@@ -16,6 +14,8 @@ from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import peak_rss_bytes
 from spikeprune.lab.preflight import preflight
 from spikeprune.lab.session import Session
+from spikeprune.pruning.granularity import Channels
+from spikeprune.pruning.pruner import Pruner
 
 __all__ = ["plan"]
 

@@ -4,7 +4,6 @@ import json
 
 from spikeprune.distributed.collectives import agree, require_same
 from spikeprune.engine.compact import Cut, cut
-from spikeprune.engine.pruner import Pruner
 from spikeprune.lab.display import Display
 from spikeprune.lab.evaluate_run import dense_synops
 from spikeprune.lab.fit import Phase, fit
@@ -13,6 +12,7 @@ from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.phases import phases
 from spikeprune.lab.session import Session
 from spikeprune.lab.tracking import Tracker
+from spikeprune.pruning.pruner import Pruner
 
 __all__ = ["prune_channels", "prune_weights"]
 

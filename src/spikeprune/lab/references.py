@@ -5,7 +5,7 @@ from spikeprune.lab.config import RunConfig
 from spikeprune.lab.convert import parse_yaml
 from spikeprune.lab.methods import resolve, sources_of
 from spikeprune.lab.record import Record
-from spikeprune.lab.sources import SOURCES
+from spikeprune.pruning.sources import SOURCES
 
 __all__ = ["DEFINITIONS", "citations"]
 

@@ -15,7 +15,6 @@ from spikeprune.adapters.base import Adapter, adapter_for
 from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.distributed.launch import local_device
-from spikeprune.engine.pruner import Pruner
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_name
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.execution.precision import autocast, has_bf16
@@ -31,6 +30,7 @@ from spikeprune.lab.placement import (
     static_obstacle,
 )
 from spikeprune.lab.shares import turns
+from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
 from spikeprune.wiring.wiring import Wiring, trace

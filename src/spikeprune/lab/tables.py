@@ -10,8 +10,8 @@ from rich.text import Text
 from spikeprune.data import describe, locate
 from spikeprune.lab.methods import METHODS
 from spikeprune.lab.recipes import recipe_names, recipe_summary
-from spikeprune.lab.sources import SOURCES
 from spikeprune.lab.wording import amount, duration, percent, size
+from spikeprune.pruning.sources import SOURCES
 
 __all__ = [
     "methods_markdown",

@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.engine.channel_scores import CHANNEL_SALIENCY, ChannelEvidence, channel_scores
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.files import class_rows, synops_rows
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.config import differences
 from spikeprune.lab.record import Row
+from spikeprune.pruning.criteria.of_channels import (
+    CHANNEL_SALIENCY,
+    ChannelEvidence,
+    channel_scores,
+)
 from spikeprune.science.masks import Mask, expected_overlap, overlap
 
 __all__ = ["compare", "differing"]

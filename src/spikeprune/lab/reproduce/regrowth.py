@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spikeprune.engine.options import PAPER_FRACTION
 from spikeprune.lab.compare.curves import dense_level
 from spikeprune.lab.compare.table import Row
 from spikeprune.lab.reproduce.charts import Chart, Level, Series
@@ -18,6 +17,7 @@ from spikeprune.lab.reproduce.tabling import (
     worded,
 )
 from spikeprune.lab.reproduce.wants import Want, want
+from spikeprune.pruning.options import PAPER_FRACTION
 
 __all__ = ["fig2", "fig3a", "fig6", "wants_fig2", "wants_fig3a", "wants_fig6"]
 

@@ -1,0 +1,142 @@
+"""Dead weights stay at 0 between events, at the cost of one pass over their gradients."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.errors import RunError
+from spikeprune.pruning.optimizer_state import ZERO_KEEPING, forget_directions
+from spikeprune.science.masks import Mask, apply_, leaking, silence_
+
+__all__ = ["Upkeep"]
+
+
+@final
+class Upkeep:
+    """Keeps dead weights at exactly 0 while an optimiser trains the others.
+
+    Their gradient is masked as soon as it is there, so before clipping. Where the optimiser is one
+    of `ZERO_KEEPING`, a weight of 0 then stays 0, and the parameters need no pass of their own. It
+    is made all the same after everything that could undo this, told by the version counters of the
+    tensors, without a look at their values:
+
+    - gradients that were written to, or came by another way than a hook, are masked again before
+      the optimiser sees them;
+    - parameters that others wrote to (say `load_state_dict`) are masked, as is the optimiser's
+      momentum; likewise after its state was loaded;
+    - with any other optimiser, parameters are masked in every step.
+
+    What is written past the version counters (`parameter.data`) is found by `check`.
+
+    Args:
+        optimizer: whose step follows the gradients.
+        parameters: that have a mask, by name.
+        dense: whether the coming step needs the dense gradient, which is then masked by the
+            caller, before the optimiser's step.
+
+    Attributes:
+        mask: what lives; None while everything does.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        parameters: Mapping[str, nn.Parameter],
+        dense: Callable[[], bool],
+    ) -> None:
+        self.mask: Mask | None = None
+        self._optimizer, self._parameters, self._dense = optimizer, parameters, dense
+        self._keeps_zero = type(optimizer) in ZERO_KEEPING
+        self._masked: dict[str, tuple[Tensor, int]] = {}  # gradients as the hooks left them
+        self._versions: list[int] = []  # of the parameters as the optimiser or we left them
+        self._handles: list[Any] = [
+            p.register_post_accumulate_grad_hook(self._hook(n))  # type: ignore[no-untyped-call]
+            for n, p in parameters.items()
+            if p.requires_grad  # a frozen layer is pruned like any other
+        ]
+        self._handles += [
+            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_load_state_dict_post_hook(self._distrust),
+        ]
+
+    def close(self) -> None:
+        """Remove all hooks."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self._masked = [], {}
+
+    def mask_with(self, mask: Mask, *, trusted: bool) -> None:
+        """Take a new mask.
+
+        Args:
+            mask: what lives.
+            trusted: whether dead parameters and their momentum are 0 already.
+        """
+        self.mask = mask if mask.live < mask.total else None
+        self._versions = self._current() if trusted else []
+
+    def before_step(self) -> None:
+        """Mask what the optimiser is about to read; called before its step."""
+        if self.mask is None:
+            return
+        for name, parameter in self._parameters.items():
+            gradient = parameter.grad
+            if gradient is not None and not self._is_masked(name, gradient):
+                silence_(gradient, self.mask[name])
+        if self._current() != self._versions:
+            apply_(self._parameters, self.mask)
+            forget_directions(self._optimizer, self._parameters, self.mask)
+            self._versions = self._current()
+
+    def after_step(self) -> None:
+        """Mask the parameters where that is needed; called after the optimiser's step."""
+        if self.mask is not None and not (self._keeps_zero and self._current() == self._versions):
+            apply_(self._parameters, self.mask)
+            self._versions = self._current()
+
+    def check(self) -> None:
+        """Refuse if a dead weight is not 0.
+
+        Raises:
+            RunError: it is not.
+        """
+        for name, live in {} if self.mask is None else self.mask.items():
+            if leaking(self._parameters[name].detach(), live):
+                raise RunError(
+                    f"expected every dead weight of {name!r} to be 0, but one is not: the training "
+                    "has diverged, or something wrote to `parameter.data`, which nobody can "
+                    "notice; write to the parameter itself, under torch.no_grad()"
+                )
+
+    def _hook(self, name: str) -> Callable[[Tensor], None]:
+        def hook(parameter: Tensor) -> None:
+            if self.mask is not None and not self._dense():
+                assert parameter.grad is not None
+                silence_(parameter.grad, self.mask[name])
+                self._masked[name] = parameter.grad, parameter.grad._version
+
+        return hook
+
+    def _is_masked(self, name: str, gradient: Tensor) -> bool:
+        # Processes exchange gradients after, or while, the hooks run.
+        if name not in self._masked or _in_group():
+            return False
+        left, version = self._masked[name]
+        return left is gradient and gradient._version == version
+
+    def _current(self) -> list[int]:
+        return [parameter._version for parameter in self._parameters.values()]
+
+    def _after_step(self, *_: Any) -> None:
+        self._masked = {}  # holds on to no gradient that the user lets go
+        if self._keeps_zero:
+            self._versions = self._current()
+
+    def _distrust(self, *_: Any) -> None:
+        self._versions = []
+
+
+def _in_group() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

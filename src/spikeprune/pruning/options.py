@@ -1,0 +1,256 @@
+"""What a `Pruner` is told: frozen option sets, checked when they are made."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Any, Self
+
+from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.pruning.criteria.growth import GROWTH
+from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
+from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.science.allocation import ALLOCATIONS
+from spikeprune.science.schedule import FRACTIONS, SCHEDULES
+from spikeprune.science.surrogate import CURVES
+
+__all__ = [
+    "AT_START",
+    "BUDGETS",
+    "GRANULARITIES",
+    "PAPER_FRACTION",
+    "REGROWTH",
+    "SALIENCIES",
+    "WEIGHT_BUDGETS",
+    "ChannelOptions",
+    "CriticalityOptions",
+    "PruneOptions",
+    "floor_share",
+    "matching",
+]
+
+GRANULARITIES = ("weight", "channel")
+EVENTS = 15
+"""Events of a pruning phase where nothing else is asked for."""
+PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
+"""The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
+REGROWTH = (*dict.fromkeys([*GROWTH, *CHANNEL_GROWTH]), "none")
+SALIENCIES = tuple(dict.fromkeys([*SALIENCY, *CHANNEL_SALIENCY]))
+BUDGETS = ("channels", "parameters", "macs", "synops")
+WEIGHT_BUDGETS = ("weights", "synops")
+AT_START = tuple(name for name, row in SALIENCY.items() if row.measure is not None)
+"""Saliencies that are measured before training only."""
+
+
+def _one_of(kind: str, value: str, valid: Iterable[str]) -> None:
+    if value not in valid:
+        raise unknown_name(kind, value, valid)
+
+
+def check_names(options: "PruneOptions") -> None:
+    """Refuse scores that are not defined for the granularity: they would be ignored in silence."""
+    weights = options.granularity == "weight"
+    tables = (SALIENCY, GROWTH) if weights else (CHANNEL_SALIENCY, CHANNEL_GROWTH)
+    kinds = "weights" if weights else "channels"
+    if options.saliency not in tables[0]:
+        raise ConfigError(
+            f"saliency {options.saliency!r} is not defined for {kinds}; choose one of: "
+            f"{', '.join(sorted(tables[0]))}"
+        )
+    if options.regrow not in (*tables[1], "none"):
+        raise ConfigError(
+            f"{options.regrow} regrowth is not defined for {kinds}; choose one of: "
+            f"{', '.join(sorted([*tables[1], 'none']))}"
+        )
+
+
+def floor_share(fraction: float, count: int) -> int:
+    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
+    return int(Fraction(fraction).limit_denominator(10**9) * count)
+
+
+def matching(
+    names: Iterable[str], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the names that match a pattern of `include` (empty: all) and none of `exclude`.
+
+    Patterns are shell-style (`features.*`). A pattern that matches no name is an error, since a
+    misspelt layer would otherwise be pruned, or spared, in silence.
+
+    Raises:
+        ConfigError: a pattern matches nothing, or nothing is left.
+    """
+    names = tuple(names)
+    for pattern in (*include, *exclude):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"the layer pattern {pattern!r} matches none of the layers: {', '.join(names)}"
+            )
+    chosen = [
+        name
+        for name in names
+        if (not tuple(include) or any(fnmatchcase(name, p) for p in include))
+        and not any(fnmatchcase(name, p) for p in exclude)
+    ]
+    if not chosen:
+        raise ConfigError("include and exclude patterns leave no layer to prune")
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class CriticalityOptions:
+    """How criticality is measured (method, section 2); the defaults are the paper's."""
+
+    curve: str = "model"
+    """Score curve: the model's own surrogate (`model`) or a named family."""
+    value: str = "derivative"
+    """`derivative` of the surrogate, or its `primitive` (forward) value."""
+    space: str = "max"
+    """Reduction over positions: `max` or `mean`."""
+    time: str = "mean"
+    """Reduction over time steps: `mean` or `max`."""
+    normalise: str = "none"
+    """`none`, `layer` (rank within the layer) or `synops` (per added synaptic operation)."""
+    weight: str = "post"
+    """Score of one weight: `post`, `post*pre` (presynaptic rate) or `post*grad`."""
+    batches: int = 1
+    """Training batches just before an event that are scored."""
+    score_on: str = "train-batch"
+    """`train-batch` (the batches just before the event) or `train-set` (a loader, eval mode)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist."""
+        _one_of("criticality curve", self.curve, ("model", *CURVES))
+        _one_of("criticality value", self.value, ("derivative", "primitive"))
+        _one_of("criticality space", self.space, ("max", "mean"))
+        _one_of("criticality time", self.time, ("mean", "max"))
+        _one_of("criticality normalise", self.normalise, ("none", "layer", "synops"))
+        _one_of("criticality weight", self.weight, ("post", "post*pre", "post*grad"))
+        _one_of("criticality score_on", self.score_on, ("train-batch", "train-set"))
+        if self.batches < 1:
+            raise ConfigError(f"criticality.batches must be at least 1, got {self.batches}")
+
+
+@dataclass(frozen=True)
+class ChannelOptions:
+    """What is particular to channel pruning (method, section 4)."""
+
+    budget: str = "channels"
+    """What `sparsity` is a share of: `channels`, `parameters`, `macs` or `synops`."""
+    floor: int = 1
+    """Channels that every layer keeps."""
+    round_to: int = 1
+    """Channel counts are multiples of this where the hardware wants it."""
+    l1: float = 1e-4
+    """L1 penalty on the BatchNorm scales before the event."""
+    reducer: str = "mean"
+    """How tied channels and several neurons share one score: `mean` or `max`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist."""
+        _one_of("channel budget", self.budget, BUDGETS)
+        _one_of("channel reducer", self.reducer, ("mean", "max"))
+        if self.floor < 1 or self.round_to < 1 or self.l1 < 0:
+            raise ConfigError(
+                "channels.floor and channels.round_to must be at least 1 and channels.l1 at least "
+                f"0, got floor={self.floor}, round_to={self.round_to}, l1={self.l1}"
+            )
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """What to prune, how far, and what to bring back."""
+
+    sparsity: float
+    """Share of the prunable weights (or of the channel budget) to remove, in (0, 1)."""
+    granularity: str = "weight"
+    saliency: str = "magnitude"
+    """What is dropped first, by its lowest value (`magnitude` is |w|, of channels |gamma|); names:
+    `pruning.criteria.of_weights.SALIENCY`, `pruning.criteria.of_channels.CHANNEL_SALIENCY`."""
+    regrow: str = "criticality"
+    regrow_fraction: float | None = None
+    """Share r of what lives that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
+    weights or 0.05 of the channels."""
+    fraction_schedule: str = "constant"
+    """How r changes over the events: `science.schedule.FRACTIONS`."""
+    fraction_of: str = "after"
+    """What r is a share of: what lives `after` the event; or `before` it, of which all but r are
+    kept, and regrowth makes up the count."""
+    regrow_within: str = "network"
+    """Whether regrowth competes over the `network` or within each `layer`."""
+    regrow_layers: str = "spiking"
+    """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
+    allocation: str = "global"
+    schedule: str = "cubic"
+    initial_density: float = 1.0
+    """Live share before the first step; below 1 the net starts sparse."""
+    start_saliency: str | None = None
+    """What a net that starts sparse keeps at step 0; None: by `saliency`."""
+    budget: str = "weights"
+    """What `sparsity` is a share of when weights are pruned: `weights` or `synops`."""
+    every: int | None = None
+    """Optimiser steps between two events (weights); None: such that there are about 15. Without
+    effect where the schedule has a single event."""
+    initial_value: str = "zero"
+    """Where a returned weight starts: `zero` (paper) or `previous`, its value before the event."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest density by layer pattern; the highest is reached at the last event."""
+    criticality: CriticalityOptions = CriticalityOptions()
+    channels: ChannelOptions = ChannelOptions()
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not exist or cannot work."""
+        _one_of("granularity", self.granularity, GRANULARITIES)
+        _one_of("saliency", self.saliency, SALIENCIES)
+        _one_of("regrowth", self.regrow, REGROWTH)
+        _one_of("allocation", self.allocation, ALLOCATIONS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("initial value", self.initial_value, ("zero", "previous"))
+        _one_of("fraction schedule", self.fraction_schedule, FRACTIONS)
+        _one_of("fraction_of", self.fraction_of, ("after", "before"))
+        _one_of("regrow_within", self.regrow_within, ("network", "layer"))
+        _one_of("regrow_layers", self.regrow_layers, ("spiking", "all"))
+        _one_of("budget", self.budget, WEIGHT_BUDGETS)
+        if self.start_saliency is not None:
+            _one_of("start_saliency", self.start_saliency, SALIENCY)
+        if not 0 < self.sparsity < 1:
+            raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
+        if not 0 <= self.fraction < 1:
+            raise ConfigError(f"regrow_fraction must lie in [0, 1), got {self.fraction}")
+        for name in ("include", "exclude"):
+            if isinstance(getattr(self, name), str):
+                raise ConfigError(
+                    f"expected {name} as a list of patterns, got the text {getattr(self, name)!r}; "
+                    "put it in brackets"
+                )
+        if not 0 < self.initial_density <= 1:
+            raise ConfigError(f"initial_density must lie in (0, 1], got {self.initial_density}")
+        check_names(self)
+
+    def interval(self, total_steps: int) -> int:
+        """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
+        return self.every if self.every is not None else max(1, total_steps // EVENTS)
+
+    @property
+    def fraction(self) -> float:
+        """The share r that holds: the one given, or the paper's for this granularity."""
+        if self.regrow_fraction is None:
+            return PAPER_FRACTION[self.granularity]
+        return self.regrow_fraction
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Make options from keywords; unknown ones and unsound combinations are refused."""
+        from spikeprune.pruning.soundness import refuse_unsound
+
+        valid = {f.name for f in fields(cls)}
+        for name in options:
+            if name not in valid:
+                raise unknown_name("Pruner option", name, valid)
+        if "sparsity" not in options:
+            raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
+        made = cls(**options)
+        refuse_unsound(made)
+        return made

@@ -1,0 +1,256 @@
+"""One event of weight pruning with regrowth: Algorithm 1 (method, section 3) on named tensors."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from torch import Tensor
+
+from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.pruning.options import PruneOptions, floor_share
+from spikeprune.science.allocation import kept_counts
+from spikeprune.science.memory_order import live_count
+from spikeprune.science.select import Magnitude, Score, keep_and_regrow
+
+__all__ = [
+    "Pool",
+    "WeightEvent",
+    "check_target",
+    "make_pools",
+    "most_live",
+    "prune_weights",
+]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Layers ranked together: of their weights `keep` stay by saliency, `grow` by regrowth."""
+
+    layers: tuple[str, ...]
+    keep: int
+    grow: int
+
+
+@dataclass(frozen=True)
+class WeightEvent:
+    """Outcome of an event, one boolean tensor per layer: what stays and what comes back."""
+
+    kept: dict[str, Tensor]
+    regrown: dict[str, Tensor]
+
+    @property
+    def live(self) -> dict[str, Tensor]:
+        """Kept or regrown."""
+        return {name: kept | self.regrown[name] for name, kept in self.kept.items()}
+
+
+def _limits(names: Collection[str], options: PruneOptions) -> dict[str, tuple[float, float]]:
+    limits: dict[str, tuple[float, float]] = {}
+    for pattern, (low, high) in options.limits.items():
+        hits = [name for name in names if fnmatchcase(name, pattern)]
+        if not hits:
+            raise ConfigError(f"the density limit {pattern!r} matches none of: {', '.join(names)}")
+        limits |= dict.fromkeys(hits, (low, high))
+    return limits
+
+
+def _paced(
+    limits: Mapping[str, tuple[float, float]],
+    live: Mapping[str, Tensor],
+    density: float,
+    final: float,
+) -> dict[str, tuple[float, float]]:
+    """Return the limits of this event: a highest density is reached at the last event.
+
+    Of what a layer has in excess of it, as large a share goes as this event takes of all that is
+    still to go. So the limits never ask for more than an event removes, and no other layer has to
+    grow for a limited one to shrink.
+    """
+    count = {name: live_count(mask) for name, mask in live.items()}
+    size = {name: mask.numel() for name, mask in live.items()}
+    total, alive = sum(size.values()), sum(count.values())
+    drop, left = alive - round(density * total), alive - round(final * total)
+    excess = {n: max(0, count[n] - floor_share(high, size[n])) for n, (_, high) in limits.items()}
+    paced, before, gone = {}, 0, 0
+    for name, (low, high) in limits.items():
+        before += excess[name]
+        until = -(-before * drop // left) if left else 0  # of all layers up to this one
+        ceiling = (count[name] - (until - gone)) / size[name] if excess[name] else high
+        paced[name], gone = (min(low, ceiling), ceiling), until
+    return paced
+
+
+def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
+    """Refuse, before any training, a final density that the options do not allow.
+
+    Raises:
+        BudgetError: limits that cannot be met, a layer that uniform or ERK allocation would empty,
+            or not a single live weight.
+        ConfigError: limits outside [0, 1], or for layers that do not exist.
+    """
+    density = 1 - options.sparsity
+    total = sum(weight.numel() for weight in weights.values())
+    if round(density * total) < 1:
+        raise BudgetError(
+            f"no weight would be left: {total} prunable weights at density {density:.3g}; lower "
+            "the sparsity"
+        )
+    if options.allocation == "global" and not options.limits:
+        return
+    counts = kept_counts(
+        {name: weight.shape for name, weight in weights.items()},
+        density,
+        allocation=options.allocation,
+        saliency=_magnitudes(weights),
+        limits=_limits(weights, options),
+    )
+    empty = [name for name, count in counts.items() if count == 0]
+    if empty and options.allocation != "global":
+        raise BudgetError(
+            f"{options.allocation} allocation at density {density:.3g} would leave no weight in: "
+            f"{', '.join(empty)}; lower the sparsity, exclude these layers, or give them a lowest "
+            f"density, as limits={{{empty[0]!r}: (0.1, 1.0)}}"
+        )
+
+
+def make_pools(
+    ranking: Mapping[str, Score],
+    live: Mapping[str, Tensor],
+    density: float,
+    options: PruneOptions,
+    *,
+    growing: Collection[str],
+    pinned: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[Pool, ...]:
+    """Divide K = round(density N) live weights over pools of layers (section 3, steps 1 and 2).
+
+    Under `global` allocation the layers of `growing` (those with a regrowth score) form one pool;
+    a layer outside it, or with a density limit, is a pool of its own with the share that the
+    global rank gives it. Under `uniform` and `erk`, and where regrowth competes within each layer
+    only, every layer is a pool of its own.
+
+    Args:
+        ranking: saliency by layer name.
+        live: what lives now; it ranks above all that is dead.
+        density: live share after the event.
+        options: allocation, limits, regrowth and its fraction.
+        growing: layers that take part in regrowth; the others cannot get more than they have.
+        pinned: how many weights live in layers whose count is settled already.
+
+    Raises:
+        BudgetError: the limits cannot be met.
+    """
+    limits = _paced(_limits(ranking, options), live, density, 1 - options.sparsity)
+    limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
+    shared: tuple[str, ...] = ()
+    if options.allocation == "global" and options.regrow_within == "network":
+        shared = tuple(name for name in ranking if name in growing and name not in limits)
+    alive = {name: live_count(live[name]) for name in ranking}
+    rises = round(density * sum(mask.numel() for mask in live.values())) > sum(alive.values())
+    if options.allocation != "global" or rises:
+        # Largest-remainder rounding may give a layer one weight more although the total falls.
+        for name in ranking.keys() - set(growing):
+            low, high = limits.get(name, (0.0, 1.0))
+            ceiling = alive[name] / live[name].numel()
+            limits[name] = (min(low, ceiling), min(high, ceiling))
+    counts = kept_counts(
+        {name: values.shape for name, values in ranking.items()},
+        density,
+        allocation=options.allocation,
+        saliency=ranking,
+        live=live,
+        limits=limits,
+    )
+    groups = [shared] if shared else []
+    groups += [(name,) for name in ranking if name not in shared]
+    pools = []
+    for group in groups:
+        count = sum(counts[name] for name in group)
+        before = sum(alive[name] for name in group)
+        grow = _grown(count, before, options) if set(group) <= set(growing) else 0
+        pools.append(Pool(group, count - grow, grow))
+    return tuple(pools)
+
+
+def _grown(count: int, alive: int, options: PruneOptions) -> int:
+    """Return how many of `count` come by regrowth, where `alive` live before the event."""
+    if options.fraction_of == "after":
+        return floor_share(options.fraction, count)
+    return max(0, count - (alive - floor_share(options.fraction, alive)))
+
+
+def most_live(live: Mapping[str, Tensor], growing: Collection[str], options: PruneOptions) -> int:
+    """Return how many weights may live after an event whose count is not settled.
+
+    A dead weight comes back by regrowth only: above what lives now, at most by the share r of it in
+    the layers of `growing`, as far as these have dead weights. Where every layer regrows for itself
+    under `global` allocation, none gets more than the rank gives it, so nothing is added.
+    """
+    alive = sum(live_count(mask) for mask in live.values())
+    if options.allocation == "global" and options.regrow_within == "layer":
+        return alive
+    counts = [(live_count(live[name]), live[name].numel()) for name in growing]
+    room = sum(size - count for count, size in counts)
+    return alive + min(room, floor_share(options.fraction, sum(count for count, _ in counts)))
+
+
+def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Score]:
+    return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
+
+
+def _unranked(
+    weights: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    density: float,
+    options: PruneOptions,
+    *,
+    names: Collection[str],
+) -> dict[str, int]:
+    """Return the share that the global rank by magnitude gives to layers without a saliency."""
+    if options.allocation != "global":
+        return {}
+    plain = replace(options, regrow_fraction=0.0)
+    pools = make_pools(_magnitudes(weights), live, density, plain, growing=())
+    return {pool.layers[0]: pool.keep for pool in pools if pool.layers[0] in names}
+
+
+def prune_weights(
+    weights: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    growth: Mapping[str, Tensor],
+    *,
+    density: float,
+    options: PruneOptions,
+    ranking: Mapping[str, Score] | None = None,
+) -> WeightEvent:
+    """Choose what is live after the event: exactly round(density N) weights (section 3, 1-5).
+
+    Args:
+        weights: prunable weights by layer name, just before the event.
+        live: boolean tensors alike, what is live now.
+        growth: regrowth scores of the layers that take part in regrowth.
+        density: live share after the event, of all weights given.
+        options: allocation, limits, regrowth and its fraction.
+        ranking: saliency by layer name, shaped as the weights; None: the magnitudes. Under `global`
+            allocation a layer that has none keeps the share that the magnitudes give it, and
+            within it they decide.
+    """
+    missing = {} if ranking is None else weights.keys() - ranking.keys()
+    pinned = _unranked(weights, live, density, options, names=missing) if missing else {}
+    ranked = _magnitudes(weights) | dict(ranking or {})
+    kept: dict[str, Tensor] = {}
+    regrown: dict[str, Tensor] = {}
+    pools = make_pools(ranked, live, density, options, growing=growth.keys(), pinned=pinned)
+    for pool in pools:
+        chosen = keep_and_regrow(
+            [ranked[name] for name in pool.layers],
+            [live[name] for name in pool.layers],
+            [growth[n] for n in pool.layers] if growth.keys() >= set(pool.layers) else None,
+            keep=pool.keep,
+            grow=pool.grow,
+            tie=[Magnitude(weights[name].detach()) for name in pool.layers],
+        )
+        kept |= dict(zip(pool.layers, chosen.kept, strict=True))
+        regrown |= dict(zip(pool.layers, chosen.regrown, strict=True))
+    return WeightEvent({n: kept[n] for n in weights}, {n: regrown[n] for n in weights})

@@ -1,0 +1,154 @@
+"""What is observed, when, and that nothing else is."""
+
+import pytest
+import torch
+from spikingjelly.activation_based import neuron
+
+from spikeprune import zoo
+from spikeprune.errors import ConfigError, ObservationError, RunError
+from spikeprune.execution.forward import forward
+from spikeprune.observing.observer import score_loader
+from spikeprune.pruning.events.observe_before import Scorer
+from spikeprune.pruning.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.wiring.wiring import trace
+
+T = 3
+
+
+def net():
+    torch.manual_seed(0)
+    return zoo.build(
+        *("vgg-small",),
+        classes=3,
+        in_channels=1,
+        image_size=8,
+        time_steps=T,
+        widths=(4, 5),
+        strides=(2, 1),
+    )
+
+
+def scorer(
+    model, *, loader=None, granularity="weight", regrow="criticality", budget="channels", **how
+):
+    options = PruneOptions.of(
+        sparsity=0.5,
+        granularity=granularity,
+        regrow=regrow,
+        channels=ChannelOptions(budget=budget),
+        criticality=CriticalityOptions(**how),
+    )
+    wiring = trace(model, torch.zeros(1, 1, 8, 8))
+    how = {"time_steps": T, "batches": loader, "layout": "sequence"}
+    return Scorer(model, options, (4, 8), wiring, **how)
+
+
+def batch(seed):
+    return torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def run(model, seed):
+    return forward(model, batch(seed), time_steps=T)
+
+
+def same(one, two):
+    return all(torch.equal(one[n].score, two[n].score) for n in one)
+
+
+def test_the_batches_just_before_the_event_are_scored():
+    model = net().train()
+    one, window = scorer(model), scorer(model, batches=2)
+    for step in range(4):
+        one.arm_if_due(step)
+        window.arm_if_due(step)
+        run(model, step)
+    last, two = one.score(), window.score()
+    assert {n: s.samples for n, s in last.items()} == {"body.spike1": 5, "body.spike2": 5}
+    assert {n: s.samples for n, s in two.items()} == {"body.spike1": 10, "body.spike2": 10}
+    one.arm_if_due(3)
+    run(model, 3)
+    assert same(one.score(), last)
+
+
+def test_a_loader_is_scored_in_eval_mode_and_the_net_left_at_rest():
+    model = net().train()
+    inputs = [batch(0), (batch(1), torch.zeros(5))]
+    loader = scorer(model, loader=inputs, score_on="train-set")
+    assert loader.active
+    assert not loader.on_training
+    loader.arm_if_due(3)
+    found = loader.score()
+    expected = score_loader(
+        model, inputs, time_steps=T, forward=lambda x: forward(model, x, time_steps=T)
+    )
+    assert same(found, expected)
+    assert all(module.training for module in model.modules())
+    loader.score()
+    nodes = [m for m in model.modules() if isinstance(m, neuron.LIFNode)]
+    assert all(node.v == 0.0 for node in nodes)  # not the state of the loader's last batch
+
+
+@pytest.mark.parametrize(
+    ("granularity", "regrow", "budget", "active"),
+    [
+        ("weight", "criticality", "channels", True),
+        ("weight", "random", "synops", False),
+        ("weight", "none", "channels", False),
+        ("channel", "none", "channels", False),
+        ("channel", "none", "synops", True),
+    ],
+)
+def test_only_what_an_event_needs_is_observed(granularity, regrow, budget, active):
+    model = net()
+    made = scorer(model, granularity=granularity, regrow=regrow, budget=budget)
+    assert made.active is active
+    made.arm_if_due(3)
+    armed = any(m._forward_pre_hooks for m in model.modules())
+    assert armed is active
+    if not active:
+        assert made.score() is None
+        assert made.state_dict() == {}
+        made.load_state_dict({})
+    made.disarm()
+    assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_curves_are_only_checked_where_they_are_used():
+    class Flat(torch.nn.Module):
+        def forward(self, x):
+            return (x >= 0).to(x) + 0 * x
+
+    model = net()
+    model.body.spike2.surrogate_function = Flat()
+    scorer(model, regrow="none")
+    for score_on in ("train-batch", "train-set"):
+        with pytest.raises(ConfigError, match=r"body\.spike2"):
+            scorer(model, loader=[batch(0)], score_on=score_on)
+    scorer(model, curve="atan")
+
+
+def test_a_window_that_does_not_fit_between_events_is_refused():
+    with pytest.raises(ConfigError, match=r"batches = 5 does not fit.*4 steps apart"):
+        scorer(net(), batches=5)
+
+
+def test_a_loader_that_is_missing_is_refused():
+    with pytest.raises(ConfigError, match=r"needs score_batches.*or use score_on='train-batch'"):
+        scorer(net(), score_on="train-set")
+
+
+def test_an_event_without_observations_fails_and_leaves_nothing():
+    model = net()
+    made = scorer(model)
+    made.arm_if_due(3)
+    with pytest.raises(ObservationError, match="training mode"):
+        made.score()
+    assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_state_without_the_counts_that_a_budget_needs_is_refused():
+    made = scorer(net(), granularity="channel", regrow="none", budget="synops")
+    state = made.state_dict()
+    del state["reads"]
+    with pytest.raises(RunError, match="lacks the operands counted for the budget of synops"):
+        made.load_state_dict(state)

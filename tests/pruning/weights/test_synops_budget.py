@@ -1,0 +1,143 @@
+"""A budget of synaptic operations against counting them one by one."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeprune.errors import BudgetError
+from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.weights.choose_weights import most_live, prune_weights
+from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+
+SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
+GROUPS = {"conv": 1, "deep": 2, "hidden": 1, "head": 1}
+
+
+def drawn(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {n: (s[1] * GROUPS[n], *s[2:]) for n, s in SHAPES.items()}
+    return {n: 20 * torch.rand(s, generator=generator).double() for n, s in shapes.items()}
+
+
+READS = drawn()
+COST = SynopsCost(READS)
+
+
+def counted(live):
+    """The same cost, weight by weight."""
+    total = 0.0
+    for name, mask in live.items():
+        outputs, inputs = mask.shape[:2]
+        for out, into, *place in mask.nonzero().tolist():
+            channel = out // (outputs // GROUPS[name]) * inputs + into
+            total += float(READS[name][(channel, *place)])
+    return total
+
+
+def tensors(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return {n: torch.randn(s, generator=generator) for n, s in SHAPES.items()}
+
+
+def masks(seed, share):
+    generator = torch.Generator().manual_seed(seed + 1)
+    return {n: torch.rand(s, generator=generator) < share for n, s in SHAPES.items()}
+
+
+@given(st.integers(0, 999), st.floats(0, 1))
+def test_the_cost_is_that_of_every_live_weight(seed, share):
+    live = masks(seed, share)
+    assert COST(live) == pytest.approx(counted(live))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 999),
+    st.floats(0.05, 1.0),
+    st.sampled_from(["global", "uniform"]),
+    st.sampled_from([0.0, 0.3]),
+)
+def test_the_density_found_is_the_largest_within_the_budget(seed, share, allocation, fraction):
+    weights, live = tensors(seed), masks(seed, 0.9)
+    weights = {n: w * live[n] for n, w in weights.items()}
+    options = PruneOptions.of(sparsity=0.5, allocation=allocation, regrow_fraction=fraction)
+    growth = {n: w.abs() + 1 for n, w in tensors(seed + 7).items()} if fraction else {}
+
+    def choose(*, density):
+        return prune_weights(weights, live, growth, density=density, options=options)
+
+    most = most_live(live, growth.keys(), options)
+    alive = sum(int(m.sum()) for m in live.values())
+    assert alive <= most <= alive + 0.3 * alive if fraction else most == alive
+    density, details = fit_budget(choose, COST, live, most=most, share=share)
+    size = sum(w.numel() for w in weights.values())
+    count = round(density * size)
+    everything = COST({n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()})
+    assert details["total"] == pytest.approx(everything)
+    assert details["allowed"] == pytest.approx(share * everything)
+    assert details["cost"] == COST(choose(density=density).live) <= details["allowed"]
+    assert count <= most
+    if count < most:  # one more weight would not fit
+        assert COST(choose(density=(count + 1) / size).live) > details["allowed"]
+
+
+def test_a_budget_below_a_single_weight_is_refused():
+    weights = {n: w.abs() for n, w in tensors(0).items()}
+    weights["conv"] += 10  # the dearest operations are the most salient weights
+    live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    options = PruneOptions.of(sparsity=0.5, regrow="none")
+
+    def choose(*, density):
+        return prune_weights(weights, live, {}, density=density, options=options)
+
+    with pytest.raises(BudgetError, match=r"a single live weight exceeds.*lower the sparsity"):
+        fit_budget(choose, COST, live, most=200, share=1e-4)
+
+
+@pytest.mark.parametrize("without", ["head", "conv"])
+def test_regrowth_may_bring_back_what_an_earlier_event_had_no_room_for(without):
+    weights, live = tensors(0), masks(0, 0.2)
+    weights = {n: w * live[n] for n, w in weights.items()}
+    growth = {n: w.abs() + 1 for n, w in tensors(7).items() if n != without}
+    alive = sum(int(m.sum()) for m in live.values())
+    for fraction in (0.0, 0.3):
+        options = PruneOptions.of(sparsity=0.5, regrow_fraction=fraction)
+
+        def choose(*, density, options=options):
+            return prune_weights(weights, live, growth, density=density, options=options)
+
+        most = most_live(live, growth.keys(), options)
+        density, details = fit_budget(choose, COST, live, most=most, share=0.9)
+        chosen = choose(density=density)
+        assert sum(int(m.sum()) for m in chosen.live.values()) == most
+        assert details["cost"] < details["allowed"]
+        # What was dead before is there by regrowth alone, and by no more than its share.
+        assert not any((kept & ~live[n]).any() for n, kept in chosen.kept.items())
+        assert most - alive == int(fraction * sum(int(live[n].sum()) for n in growth))
+
+
+@pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
+def test_layers_that_regrow_for_themselves_get_no_more_than_the_rank_gives(allocation):
+    live = masks(0, 0.2)
+    options = PruneOptions.of(
+        sparsity=0.5, regrow_fraction=0.5, regrow_within="layer", allocation=allocation
+    )
+    alive = sum(int(m.sum()) for m in live.values())
+    assert (most_live(live, SHAPES, options) > alive) is (allocation != "global")
+    full = {n: torch.ones_like(m) for n, m in live.items()}
+    assert most_live(full, SHAPES, options) == sum(m.numel() for m in full.values())
+
+
+def test_a_dense_net_is_what_the_budget_is_a_share_of():
+    weights = tensors(0)
+    live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    options = PruneOptions.of(sparsity=0.5, regrow="none")
+
+    def choose(*, density):
+        return prune_weights(weights, live, {}, density=density, options=options)
+
+    dense = dict.fromkeys(SHAPES, 25.0) | {"excluded": 1e9}
+    _, details = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense)
+    assert details["total"] == 100
+    assert details["cost"] <= details["allowed"] == pytest.approx(50)
