@@ -15,7 +15,7 @@ from benchmarks.nets import CASES, QUICK, spikingjelly
 from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.surgery import apply_plan, channel_groups, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, channel_groups, plan_for
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.measuring.evaluate import latencies
 from spikeprune.measuring.weight_operands import Reads

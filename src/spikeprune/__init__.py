@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from spikeprune.engine.compact import Cut, compact, cut
+from spikeprune.cutting.compact import Cut, compact, cut
 from spikeprune.engine.eventdriven import event_driven
 from spikeprune.errors import SpikePruneError
 from spikeprune.lab.saved import load

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from spikeprune import Pruner, zoo
+from spikeprune.cutting.compact import compact
 from spikeprune.distributed import collectives as ranks
 from spikeprune.distributed.data_parallel import data_parallel
-from spikeprune.engine.compact import compact
 from spikeprune.errors import SpikePruneError
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.pruning.options import ChannelOptions, CriticalityOptions

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from spikeprune.adapters.base import spiking_neurons
 from spikeprune.adapters.hoist import hoist
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.compact import cut
+from spikeprune.cutting.compact import cut
 from spikeprune.execution.precision import (
     autocast,
     exact,

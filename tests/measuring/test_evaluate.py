@@ -8,7 +8,7 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.hoist import hoist
-from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, channel_groups, channel_masks, plan_for
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from spikeprune import __version__
+from spikeprune.cutting.compact import Cut
 from spikeprune.distributed.collectives import world_size
-from spikeprune.engine.compact import Cut
 from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions

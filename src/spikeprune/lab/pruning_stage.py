@@ -2,8 +2,8 @@
 
 import json
 
+from spikeprune.cutting.compact import Cut, cut
 from spikeprune.distributed.collectives import agree, require_same
-from spikeprune.engine.compact import Cut, cut
 from spikeprune.lab.display import Display
 from spikeprune.lab.evaluate_run import dense_synops
 from spikeprune.lab.fit import Phase, fit

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikeprune.cutting.cut_plan import plan_for
 from spikeprune.distributed.collectives import agree, by_main, main_first, require_same, world_size
-from spikeprune.engine.surgery import plan_for
 from spikeprune.errors import BusyError, RunError
 from spikeprune.lab import compiling
 from spikeprune.lab.check import check

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.hoist import hoist
+from spikeprune.cutting.cut_plan import Plan, apply_plan
 from spikeprune.engine.eventdriven import event_driven
-from spikeprune.engine.surgery import Plan, apply_plan
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
 from spikeprune.lab.models import build_model

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.surgery import channel_masks
+from spikeprune.cutting.cut_plan import channel_masks
 from spikeprune.errors import ConfigError
 from spikeprune.pruning.channels.choose_channels import cost_model, prune_channels
 from spikeprune.pruning.criteria.inputs import Gathered

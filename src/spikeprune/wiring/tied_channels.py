@@ -1,7 +1,7 @@
 """Which channels live and die together: groups of tied channels, from Torch-Pruning's graph.
 
 Torch-Pruning supplies the dependency graph and nothing else; what is cut is cut by
-`engine.surgery`. Its tracing is exact only with neurons passed through, one step, one slice.
+`cutting.cut_plan`. Its tracing is exact only with neurons passed through, one step, one slice.
 """
 
 from collections.abc import Iterator

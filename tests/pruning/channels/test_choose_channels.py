@@ -11,7 +11,7 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.engine.surgery import apply_plan, channel_groups, channel_masks, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, channel_groups, channel_masks, plan_for
 from spikeprune.errors import BudgetError, ModelError
 from spikeprune.observing.observer import ChannelStats
 from spikeprune.pruning.channels.choose_channels import cost_model, prune_channels

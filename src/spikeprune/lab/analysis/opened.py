@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.surgery import ChannelGroup, channel_groups
+from spikeprune.cutting.cut_plan import ChannelGroup, channel_groups
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import resolve
 from spikeprune.lab.models import build_model

@@ -9,9 +9,9 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.engine import compact as module
-from spikeprune.engine.compact import compact, cut
-from spikeprune.engine.surgery import apply_plan
+from spikeprune.cutting import compact as module
+from spikeprune.cutting.compact import compact, cut
+from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.pruning.options import ChannelOptions

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.engine.dead import dead_channels
-from spikeprune.engine.surgery import apply_plan, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, plan_for
+from spikeprune.cutting.dead_channels import dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.science.masks import Mask, apply_

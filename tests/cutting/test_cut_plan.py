@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.engine.surgery import (
+from spikeprune.cutting.cut_plan import (
     apply_plan,
     channel_groups,
     channel_masks,

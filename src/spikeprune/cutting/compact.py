@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapter_for
-from spikeprune.engine.dead import dead_channels
-from spikeprune.engine.surgery import Plan, apply_plan, cut_mask, plan_for
+from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
+from spikeprune.cutting.dead_channels import dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.execution.modes import evaluating
