@@ -15,9 +15,9 @@ from benchmarks.nets import CASES, QUICK
 from benchmarks.timing import Row, compare, faster
 from spikeprune.adapters.base import adapter_for, spiking_neurons
 from spikeprune.adapters.speedups import fuse
-from spikeprune.engine.eventdriven import event_driven, event_report
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward
+from spikeprune.inference.event_driven import event_driven, event_report
 
 RATE = 0.1
 GOALS = {0.9: None, 0.95: faster(1.4, 2.5), 0.98: faster(2.2, 5.0)}

@@ -3,8 +3,8 @@
 __version__ = "0.1.0"
 
 from spikeprune.cutting.compact import Cut, compact, cut
-from spikeprune.engine.eventdriven import event_driven
 from spikeprune.errors import SpikePruneError
+from spikeprune.inference.event_driven import event_driven
 from spikeprune.lab.saved import load
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.measuring.metrics import Metrics

@@ -5,8 +5,8 @@ import pytest
 from safetensors.torch import load_file
 
 from spikeprune.cli import main
-from spikeprune.engine.eventdriven import numba_installed
 from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.inference.event_driven import numba_installed
 from spikeprune.lab import evaluate_run
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.evaluate_run import evaluate_folder

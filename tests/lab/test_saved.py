@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import spikeprune
-from spikeprune.engine.eventdriven import event_report, numba_installed
 from spikeprune.errors import ModelError, RunError
+from spikeprune.inference.event_driven import event_report, numba_installed
 from spikeprune.lab import saved
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json

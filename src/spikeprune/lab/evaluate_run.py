@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune.cutting.cut_plan import cut_mask
 from spikeprune.distributed.collectives import by_main
-from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report, numba_installed
+from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.saved import load, load_masks

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.hoist import hoist
 from spikeprune.cutting.cut_plan import Plan, apply_plan
-from spikeprune.engine.eventdriven import event_driven
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
+from spikeprune.inference.event_driven import event_driven
 from spikeprune.lab.models import build_model
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.session import Session
@@ -117,7 +117,7 @@ class Predictor(nn.Module):
     def event_driven(
         self, example: Tensor, *, choice: str | Mapping[str, str] | None = None
     ) -> "Predictor":
-        """Return a copy whose net skips dead weights; see `engine.eventdriven.event_driven`.
+        """Return a copy whose net skips dead weights; see `inference.event_driven.event_driven`.
 
         Args:
             example: normalised inputs, as `forward` takes them.

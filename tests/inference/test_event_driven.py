@@ -7,10 +7,10 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.base import spiking_neurons
-from spikeprune.engine import eventdriven
-from spikeprune.engine.eventdriven import CHOICES, event_driven, event_report
 from spikeprune.errors import ConfigError, ModelError, SpikePruneError
 from spikeprune.execution.forward import forward
+from spikeprune.inference import event_driven as eventdriven
+from spikeprune.inference.event_driven import CHOICES, event_driven, event_report
 
 T = 3
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}

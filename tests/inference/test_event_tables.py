@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikeprune.engine.eventtables import (
+from spikeprune.inference.event_tables import (
     PARTS,
     geometry_of,
     lane_table,

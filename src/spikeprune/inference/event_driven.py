@@ -19,11 +19,11 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
 from spikeprune.adapters.speedups import fuse, infer_by
-from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, warm_up
-from spikeprune.engine.eventtables import obstacle
 from spikeprune.errors import ModelError, missing_extra, unknown_name
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward, is_static
+from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fire, warm_up
+from spikeprune.inference.event_tables import obstacle
 from spikeprune.measuring.latency import of_size
 
 __all__ = ["CHOICES", "EventLayerReport", "event_driven", "event_report", "numba_installed"]

@@ -2,8 +2,8 @@ import pytest
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from spikeprune.engine import eventkernels
-from spikeprune.engine.eventmodules import warm_up
+from spikeprune.inference import event_kernels as eventkernels
+from spikeprune.inference.event_layers import warm_up
 
 
 def test_compiled_code_is_kept_where_a_folder_can_be_written(monkeypatch):

@@ -11,7 +11,7 @@ from torch import nn
 pytest.importorskip("numba", reason="numba is not installed")
 
 from spikeprune.adapters.speedups import fuse, infer_by, unfuse
-from spikeprune.engine.eventmodules import KERNELS, EventLayer, EventPool, fire, spread
+from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fire, spread
 
 NODES = {
     "IF": lambda **o: neuron.IFNode(**o),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeprune.engine.eventtables import (
+from spikeprune.inference.event_tables import (
     PARTS,
     Geometry,
     geometry_of,
@@ -35,7 +35,7 @@ Task = Callable[[int, int], None]
 @functools.cache
 def _kernels() -> Any:
     """Return the compiled loops; numba, an optional package, is imported where they are used."""
-    return importlib.import_module("spikeprune.engine.eventkernels")
+    return importlib.import_module("spikeprune.inference.event_kernels")
 
 
 @functools.cache
