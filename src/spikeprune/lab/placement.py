@@ -11,9 +11,9 @@ from spikeprune.adapters.speedups import fuse
 from spikeprune.execution.modes import evaluating
 from spikeprune.execution.precision import widen
 from spikeprune.lab.config import RunConfig
-from spikeprune.lab.models import said
 from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
+from spikeprune.zoo.custom import said
 
 __all__ = ["channels_last", "first_layers_run_once", "place", "static_obstacle"]
 

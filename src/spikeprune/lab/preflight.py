@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from spikeprune.errors import DataError, ModelError, SpikePruneError
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.methods import resolve
-from spikeprune.lab.models import said
 from spikeprune.lab.session import Session
 from spikeprune.lab.shares import check_shares, slices
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.observer import Observer
+from spikeprune.zoo.custom import said
 
 __all__ = ["preflight", "try_pruning", "try_training"]
 

@@ -21,11 +21,11 @@ from spikeprune.cutting.cut_plan import Plan, apply_plan
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
 from spikeprune.inference.event_driven import event_driven
-from spikeprune.lab.models import build_model
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.session import Session
 from spikeprune.science.masks import Mask, pack, unpack
 from spikeprune.training.checkpoint import load_model_weights, save_tensors
+from spikeprune.zoo.custom import build_model
 
 __all__ = ["Predictor", "code_hash", "load", "load_masks", "save_net", "versions"]
 

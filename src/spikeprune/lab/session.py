@@ -22,7 +22,6 @@ from spikeprune.lab import compiling
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.imp import rounds_of
 from spikeprune.lab.methods import prune_options, resolve
-from spikeprune.lab.models import build_model, describe_model, said
 from spikeprune.lab.placement import (
     channels_last,
     first_layers_run_once,
@@ -34,6 +33,7 @@ from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
 from spikeprune.wiring.wiring import Wiring, trace
+from spikeprune.zoo.custom import build_model, describe_model, said
 
 __all__ = ["Session", "choose_device"]
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from spikeprune.cutting.cut_plan import ChannelGroup, channel_groups
 from spikeprune.lab.config import RunConfig
 from spikeprune.lab.methods import resolve
-from spikeprune.lab.models import build_model
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.record import Record, read_record
 from spikeprune.lab.saved import load, load_masks
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.wiring import Wiring, trace
+from spikeprune.zoo.custom import build_model
 
 __all__ = ["Opened"]
 

@@ -11,7 +11,7 @@ import spikeprune
 from spikeprune.cli import main
 from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.lab.evaluate_run import evaluate_folder
-from spikeprune.lab.models import build_model
+from spikeprune.zoo.custom import build_model
 
 MINE = '''
 import torch
