@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.flags import merge
-from spikeprune.lab.recipes import read_recipe
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.flags import merge
+from spikeprune.lab.settings.recipes import read_recipe
 
 PRECISIONS = ("fp32", "bf16")
 

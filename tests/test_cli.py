@@ -8,7 +8,7 @@ from spikeprune import __version__
 from spikeprune.cli import main
 from spikeprune.commands import COMMANDS
 from spikeprune.errors import DataError, RunError
-from spikeprune.lab.recipes import recipe_names
+from spikeprune.lab.settings.recipes import recipe_names
 
 BASE = ["--data", "digits", "--model", "vgg-small", "--sparsity", "0.9"]
 

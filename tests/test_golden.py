@@ -143,8 +143,8 @@ def masks(folder):
 
 def dense_keys(folder):
     """Return the keys of `KEYED`. No hash of the code enters them, so none is held constant."""
-    from spikeprune.lab.config import RunConfig
     from spikeprune.lab.dense_key import dense_key
+    from spikeprune.lab.settings.config import RunConfig
 
     checkpoint = folder / "net.bin"
     checkpoint.write_bytes(b"the content enters, the name does not")

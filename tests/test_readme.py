@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 
 from spikeprune.cli import main
 from spikeprune.commands import COMMANDS as ROWS
-from spikeprune.lab.recipes import recipe_names
+from spikeprune.lab.settings.recipes import recipe_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

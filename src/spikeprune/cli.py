@@ -17,8 +17,8 @@ from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Argument, Command
 from spikeprune.distributed.launch import speaks
 from spikeprune.errors import ConfigError, SpikePruneError
-from spikeprune.lab.flags import add_flags, explain
-from spikeprune.lab.recipes import recipe_names
+from spikeprune.lab.settings.flags import add_flags, explain
+from spikeprune.lab.settings.recipes import recipe_names
 
 __all__ = ["main"]
 

@@ -14,10 +14,10 @@ from spikeprune.cli import main
 from spikeprune.distributed import launch as processes
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab import run as lab_run
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.saved import load, load_masks
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 
 WORKER = Path(__file__).parent / "run_on_ranks.py"

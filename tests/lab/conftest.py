@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
 
 
 @dataclass(frozen=True)

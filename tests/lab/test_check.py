@@ -3,8 +3,8 @@ import torch
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.check import check, check_events, check_folder
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.settings.config import RunConfig
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from spikeprune.errors import ConfigError
 from spikeprune.lab import compiling, session
 from spikeprune.lab.check import check
-from spikeprune.lab.config import Epochs, RunConfig
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import Epochs, RunConfig
 
 
 def made(**changes):

@@ -8,10 +8,10 @@ from spikeprune.cli import main
 from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.inference.event_driven import numba_installed
 from spikeprune.lab import evaluate_run
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.evaluate_run import evaluate_folder
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import save_tensors
 
 BASE = {

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward, loss_by_name
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.methods import METHODS, prune_options, resolve
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import METHODS, prune_options, resolve
 from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.sources import SOURCES

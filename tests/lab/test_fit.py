@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from spikeprune.errors import RunError
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
 from spikeprune.lab.fit import Phase, fit
 from spikeprune.lab.paths import read_rows
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker
 from spikeprune.training.checkpoint import load_tree

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.metrics import assemble, peak_rss_bytes
 from spikeprune.lab.record import SCHEMA, read_record
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 
 
 def session(**values):

@@ -9,7 +9,6 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.base import spiking_neurons
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.placement import (
     channels_last,
     first_layers_run_once,
@@ -17,6 +16,7 @@ from spikeprune.lab.placement import (
     static_obstacle,
 )
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.wiring.wiring import trace
 
 T, B = 3, 4

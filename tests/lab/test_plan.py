@@ -3,10 +3,10 @@ import torch
 
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.lab import plan as plan_module
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.plan import plan
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
 
 
 @pytest.fixture

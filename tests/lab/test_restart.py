@@ -10,12 +10,12 @@ from spikeprune import data as datasets
 from spikeprune.cli import main
 from spikeprune.errors import RunError
 from spikeprune.lab import session as session_module
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
 from spikeprune.lab.locks import held
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 
 BASE = {

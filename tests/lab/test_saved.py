@@ -10,11 +10,11 @@ import spikeprune
 from spikeprune.errors import ModelError, RunError
 from spikeprune.inference.event_driven import event_report, numba_installed
 from spikeprune.lab import saved
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.run import run
 from spikeprune.lab.saved import load, load_masks, versions
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 
 
 @pytest.fixture(scope="module", params=["weight", "channel"])

@@ -8,9 +8,9 @@ import pytest
 from spikeprune.cli import main
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.lab import search as module
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.search import Goal, drop, search
+from spikeprune.lab.settings.config import RunConfig
 
 BASE = {
     **{"data": "digits", "limit": 100, "batch_size": 20, "every": 2, "threads": 1},

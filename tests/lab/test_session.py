@@ -10,8 +10,8 @@ from spikeprune import zoo
 from spikeprune.cli import main
 from spikeprune.data import places
 from spikeprune.errors import ConfigError
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.session import Session, choose_device
+from spikeprune.lab.settings.config import RunConfig
 
 BASE = {
     **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.6, "every": 2},

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.lab.methods import METHODS
+from spikeprune.lab.settings.method_choice import METHODS
 from spikeprune.lab.tables import (
     methods_markdown,
     methods_table,

@@ -9,9 +9,9 @@ from jsonargparse import SUPPRESS
 from rich.console import Console
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.flags import merge
-from spikeprune.lab.recipes import read_recipe, recipe_names
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.flags import merge
+from spikeprune.lab.settings.recipes import read_recipe, recipe_names
 from spikeprune.lab.tables import print_values
 
 __all__ = [

@@ -9,7 +9,7 @@ from rich.console import Console
 from spikeprune.commands.base import RECIPE, Argument, Command, Options, run_values
 from spikeprune.errors import ConfigError
 from spikeprune.lab.display import make_display
-from spikeprune.lab.recipes import recipe_names
+from spikeprune.lab.settings.recipes import recipe_names
 
 if TYPE_CHECKING:
     from spikeprune.lab.compare import Comparison

@@ -3,8 +3,8 @@
 from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
 from spikeprune.distributed.launch import launched, processes
 from spikeprune.lab.check import check
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent, make_display
+from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["RUN"]
 

@@ -8,10 +8,10 @@ import torch
 from spikeprune.data import locate
 from spikeprune.distributed.collectives import world_size
 from spikeprune.errors import ConfigError, RunError, unknown_name
-from spikeprune.lab.config import CHOICES, RunConfig, differences
-from spikeprune.lab.imp import rounds_of
-from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.settings.config import CHOICES, RunConfig, differences
+from spikeprune.lab.settings.imp_rounds import rounds_of
+from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.zoo import NAMES
 
 __all__ = ["check", "check_events", "check_folder"]

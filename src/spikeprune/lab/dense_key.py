@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from spikeprune.lab.config import RunConfig
+from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["dense_key"]
 

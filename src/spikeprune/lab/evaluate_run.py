@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from spikeprune.cutting.cut_plan import cut_mask
 from spikeprune.distributed.collectives import by_main
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask

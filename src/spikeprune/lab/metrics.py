@@ -17,10 +17,10 @@ import torch
 from spikeprune import __version__
 from spikeprune.cutting.compact import Cut
 from spikeprune.distributed.collectives import world_size
-from spikeprune.lab.imp import epochs_of
 from spikeprune.lab.record import SCHEMA
 from spikeprune.lab.saved import versions
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.wording import percent
 from spikeprune.pruning.pruner import Pruner

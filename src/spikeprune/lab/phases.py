@@ -1,11 +1,11 @@
 """The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
 
 from spikeprune.distributed.collectives import by_main
-from spikeprune.lab.imp import rounds_of
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.phase import Phase
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.imp_rounds import rounds_of
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.rewind import rewind
 from spikeprune.training.checkpoint import load_tensors, save_tensors

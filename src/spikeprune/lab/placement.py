@@ -10,7 +10,7 @@ from spikeprune.adapters.hoist import hoist, unhoist
 from spikeprune.adapters.speedups import fuse
 from spikeprune.execution.modes import evaluating
 from spikeprune.execution.precision import widen
-from spikeprune.lab.config import RunConfig
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
 from spikeprune.zoo.custom import said

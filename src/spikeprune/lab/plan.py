@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from spikeprune.lab.check import check
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.imp import epochs_of
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import peak_rss_bytes
 from spikeprune.lab.preflight import preflight
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.imp_rounds import epochs_of
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.pruning.granularity import Channels
 from spikeprune.pruning.pruner import Pruner
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from spikeprune.errors import DataError, ModelError, SpikePruneError
 from spikeprune.execution.forward import LAYOUTS
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.lab.shares import check_shares, slices
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.observer import Observer

@@ -1,10 +1,10 @@
 """What the report's terms mean, and what to cite for a run."""
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.convert import parse_yaml
-from spikeprune.lab.methods import resolve, sources_of
 from spikeprune.lab.record import Record
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import resolve, sources_of
+from spikeprune.lab.settings.yaml_values import parse_yaml
 from spikeprune.pruning.sources import SOURCES
 
 __all__ = ["DEFINITIONS", "citations"]

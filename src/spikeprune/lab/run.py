@@ -19,13 +19,11 @@ from spikeprune.distributed.collectives import agree, by_main, main_first, requi
 from spikeprune.errors import BusyError, RunError
 from spikeprune.lab import compiling
 from spikeprune.lab.check import check
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.evaluate_run import latencies_of, measure, saved_dense
 from spikeprune.lab.fit import Phase, fit
 from spikeprune.lab.locks import held
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.metrics import Pruned, assemble
 from spikeprune.lab.paths import (
     DenseFolder,
@@ -40,6 +38,8 @@ from spikeprune.lab.pruning_stage import prune_channels, prune_weights
 from spikeprune.lab.report import write_report
 from spikeprune.lab.saved import save_net
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.lab.spent import Spent
 from spikeprune.lab.tracking import Tracker, mirror
 from spikeprune.science.masks import Mask

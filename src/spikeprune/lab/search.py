@@ -16,13 +16,13 @@ from rich.text import Text
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.lab.bracket import propose
 from spikeprune.lab.check import check, check_folder
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Display, Silent
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.record import Row
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.lab.tables import print_values
 from spikeprune.lab.wording import percent, points
 

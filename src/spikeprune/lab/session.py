@@ -19,15 +19,15 @@ from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_n
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.execution.precision import autocast, has_bf16
 from spikeprune.lab import compiling
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.imp import rounds_of
-from spikeprune.lab.methods import prune_options, resolve
 from spikeprune.lab.placement import (
     channels_last,
     first_layers_run_once,
     place,
     static_obstacle,
 )
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.imp_rounds import rounds_of
+from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.lab.shares import turns
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights

@@ -13,7 +13,7 @@ from torch import nn
 from spikeprune import zoo
 from spikeprune.data import Data
 from spikeprune.errors import ConfigError, ModelError, SpikePruneError
-from spikeprune.lab.config import RunConfig
+from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["build_model", "describe_model", "said"]
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.cutting.cut_plan import ChannelGroup, channel_groups
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.methods import resolve
 from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.record import Record, read_record
 from spikeprune.lab.saved import load, load_masks
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.wiring import Wiring, trace
 from spikeprune.zoo.custom import build_model

@@ -6,10 +6,10 @@ from typing import Any
 
 from spikeprune.errors import RunError
 from spikeprune.lab.compare.config import CompareConfig
-from spikeprune.lab.config import differences
-from spikeprune.lab.convert import dump_yaml
 from spikeprune.lab.locks import held
 from spikeprune.lab.paths import DENSE_NETS, ComparisonFolder, write_text
+from spikeprune.lab.settings.config import differences
+from spikeprune.lab.settings.yaml_values import dump_yaml
 
 __all__ = ["claim", "joined"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError, unknown_name
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.convert import build, parse_yaml
 from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.yaml_values import build, parse_yaml
 
 __all__ = ["ENGINES", "SELECT", "CompareConfig", "Machine"]
 

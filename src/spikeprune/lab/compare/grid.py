@@ -9,11 +9,11 @@ from typing import Any
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.config import CompareConfig, Overrides
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.dense_key import dense_key
-from spikeprune.lab.flags import merge
-from spikeprune.lab.methods import find
 from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.flags import merge
+from spikeprune.lab.settings.method_choice import find
 
 __all__ = ["Job", "job_of", "jobs", "overridden", "spread"]
 

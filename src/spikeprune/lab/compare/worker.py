@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from spikeprune.errors import BusyError, SpikePruneError
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import PlainDisplay
 from spikeprune.lab.locks import is_held
 from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["BUSY", "DONE", "FAILED", "main", "run_cell"]
 

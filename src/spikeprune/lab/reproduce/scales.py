@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spikeprune.errors import unknown_name
-from spikeprune.lab.recipes import read_recipe
+from spikeprune.lab.settings.recipes import read_recipe
 
 __all__ = ["SCALES", "Scale", "Setting", "scale_by_name"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.compare.grid import Job, job_of, overridden
-from spikeprune.lab.config import RunConfig, differences
 from spikeprune.lab.reproduce.scales import Scale, Setting
+from spikeprune.lab.settings.config import RunConfig, differences
 
 __all__ = ["Key", "Want", "jobs_of", "refuse_changed", "want"]
 

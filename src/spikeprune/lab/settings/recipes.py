@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError, unknown_name
-from spikeprune.lab.convert import parse_yaml
+from spikeprune.lab.settings.yaml_values import parse_yaml
 
 __all__ = ["read_recipe", "recipe_names", "recipe_summary"]
 

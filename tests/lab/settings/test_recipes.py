@@ -4,9 +4,9 @@ import torch
 from spikeprune import zoo
 from spikeprune.errors import ConfigError
 from spikeprune.lab.check import check, check_events
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.recipes import read_recipe, recipe_names, recipe_summary
 from spikeprune.lab.session import Session
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.recipes import read_recipe, recipe_names, recipe_summary
 
 SHAPES = {"digits": (10, 1, 8), "fashion-mnist": (10, 1, 28), "cifar10": (10, 3, 32)}
 SHAPES |= {"cifar100": (100, 3, 32), "nmnist": (10, 2, 34)}

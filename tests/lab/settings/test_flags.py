@@ -2,8 +2,8 @@ from dataclasses import fields
 
 import pytest
 
-from spikeprune.lab.config import CHOICES, RunConfig
-from spikeprune.lab.flags import GROUPS, explain, flag_names, merge
+from spikeprune.lab.settings.config import CHOICES, RunConfig
+from spikeprune.lab.settings.flags import GROUPS, explain, flag_names, merge
 
 
 def test_every_field_stands_under_one_heading():

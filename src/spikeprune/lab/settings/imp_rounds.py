@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.config import RunConfig
-from spikeprune.lab.methods import resolve
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.method_choice import resolve
 
 __all__ = ["Rounds", "epochs_of", "rounds_of"]
 

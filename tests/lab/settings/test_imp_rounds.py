@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab import phases as phases_module
-from spikeprune.lab.config import RunConfig
 from spikeprune.lab.display import Silent
-from spikeprune.lab.imp import epochs_of, rounds_of
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
 from spikeprune.lab.run import run
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.imp_rounds import epochs_of, rounds_of
 from spikeprune.pruning.rewind import rewind
 from spikeprune.science.schedule import density_at
 from spikeprune.training.loop import lr_factor

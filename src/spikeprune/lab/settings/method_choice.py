@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from spikeprune.errors import ConfigError, unknown_name
-from spikeprune.lab.config import RunConfig
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.pruning.methods import METHODS, Method
 from spikeprune.pruning.options import PAPER_FRACTION, REGROWTH, PruneOptions
 

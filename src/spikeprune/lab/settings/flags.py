@@ -10,8 +10,8 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from docstring_parser import parse_from_object
 from jsonargparse import SUPPRESS, ArgumentParser
 
-from spikeprune.lab.config import CHOICES, RunConfig
-from spikeprune.lab.convert import describe
+from spikeprune.lab.settings.config import CHOICES, RunConfig
+from spikeprune.lab.settings.yaml_values import describe
 
 __all__ = ["GROUPS", "add_flags", "explain", "flag_names", "merge"]
 

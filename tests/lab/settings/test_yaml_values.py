@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.convert import build, describe, dump_yaml, parse_yaml
+from spikeprune.lab.settings.yaml_values import build, describe, dump_yaml, parse_yaml
 
 
 @dataclass(frozen=True)

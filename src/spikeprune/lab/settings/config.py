@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.lab.convert import build, dump_yaml, parse_yaml
 from spikeprune.lab.paths import write_text
-from spikeprune.lab.training_options import Epochs, Imp, Optimizer
+from spikeprune.lab.settings.training_options import Epochs, Imp, Optimizer
+from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.pruning.options import (
     BUDGETS,
     GRANULARITIES,

@@ -6,14 +6,14 @@ from docstring_parser import parse_from_object
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution import precision
-from spikeprune.lab.config import (
+from spikeprune.lab.dense_key import dense_key
+from spikeprune.lab.settings.config import (
     CHOICES,
     Epochs,
     Optimizer,
     RunConfig,
     differences,
 )
-from spikeprune.lab.dense_key import dense_key
 
 BASE = {"data": "digits", "model": "vgg-small"}
 
