@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from spikeprune.lab.metrics import assemble, peak_rss_bytes
-from spikeprune.lab.record import SCHEMA, read_record
+from spikeprune.lab.report.run_record import SCHEMA, read_record
 from spikeprune.lab.session import Session
 from spikeprune.lab.settings.config import RunConfig
 

@@ -12,10 +12,10 @@ from spikeprune.lab import run as run_module
 from spikeprune.lab.display import Silent
 from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.paths import RunFolder, read_json, read_rows
+from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.lab.wording import percent
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.training.checkpoint import save_tensors
 

@@ -9,10 +9,10 @@ from jsonargparse import SUPPRESS
 from rich.console import Console
 
 from spikeprune.errors import ConfigError
+from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names
-from spikeprune.lab.tables import print_values
 
 __all__ = [
     "CONFIGURE",

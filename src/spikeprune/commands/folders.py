@@ -22,7 +22,7 @@ def _report(options: Options) -> None:
 
         print(f"page: {write_results(load_comparison(folder), folder)}")
         return
-    from spikeprune.lab.report import write_report
+    from spikeprune.lab.report.report import write_report
 
     print(f"report: {write_report(folder)}")
 

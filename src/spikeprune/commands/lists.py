@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from spikeprune.commands.base import DATA_ROOT, Command, Options
-from spikeprune.lab.tables import methods_table, print_data, recipes_table
+from spikeprune.lab.report.terminal import methods_table, print_data, recipes_table
 
 __all__ = ["DATA", "METHODS", "RECIPES"]
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeprune.errors import SpikePruneError
-from spikeprune.lab.account import cards
-from spikeprune.lab.record import read_record
+from spikeprune.lab.report.run_record import read_record
+from spikeprune.lab.report.summary import cards
 
 __all__ = ["Display", "LiveDisplay", "PlainDisplay", "Silent", "make_display"]
 

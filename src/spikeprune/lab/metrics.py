@@ -1,6 +1,6 @@
 """`metrics.json`: what a run found, in one place and in one form.
 
-Policy of the schema: its number is `lab.record.SCHEMA`. A key that is added leaves the number; a
+Policy of the schema: its number is `lab.report.run_record.SCHEMA`. A key that is added leaves the number; a
 key that is removed, renamed or changes its meaning or unit raises it by one, and the report keeps
 reading the older ones or refuses them with a message.
 """
@@ -17,12 +17,12 @@ import torch
 from spikeprune import __version__
 from spikeprune.cutting.compact import Cut
 from spikeprune.distributed.collectives import world_size
-from spikeprune.lab.record import SCHEMA
+from spikeprune.lab.report.number_words import percent
+from spikeprune.lab.report.run_record import SCHEMA
 from spikeprune.lab.saved import versions
 from spikeprune.lab.session import Session
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.lab.spent import Spent
-from spikeprune.lab.wording import percent
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 

@@ -35,7 +35,7 @@ from spikeprune.lab.paths import (
 )
 from spikeprune.lab.preflight import preflight
 from spikeprune.lab.pruning_stage import prune_channels, prune_weights
-from spikeprune.lab.report import write_report
+from spikeprune.lab.report.report import write_report
 from spikeprune.lab.saved import save_net
 from spikeprune.lab.session import Session
 from spikeprune.lab.settings.config import RunConfig

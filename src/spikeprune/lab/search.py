@@ -18,13 +18,13 @@ from spikeprune.lab.bracket import propose
 from spikeprune.lab.check import check, check_folder
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.paths import RunFolder, read_json, write_json
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.number_words import percent, points
+from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.run import run
 from spikeprune.lab.session import Session
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
-from spikeprune.lab.tables import print_values
-from spikeprune.lab.wording import percent, points
 
 __all__ = ["Goal", "drop", "print_search", "search", "search_folder"]
 

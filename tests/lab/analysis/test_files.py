@@ -1,7 +1,7 @@
 import pytest
 
 from spikeprune.lab.analysis.files import class_rows, regrowth, synops_rows
-from spikeprune.lab.record import Record, read_record
+from spikeprune.lab.report.run_record import Record, read_record
 
 
 def event(*rows, survival=None):

@@ -4,7 +4,7 @@ import json
 import re
 
 from spikeprune.cli import main
-from spikeprune.lab.record import read_record
+from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.reproduce import EXPERIMENTS, SCALES
 from spikeprune.lab.reproduce.documents import Folder
 

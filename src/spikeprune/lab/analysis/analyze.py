@@ -14,7 +14,7 @@ from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.analysis.page import render_analysis
 from spikeprune.lab.analysis.pair import compare
 from spikeprune.lab.paths import write_json, write_text
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["SAMPLES", "analyze"]
 

@@ -4,8 +4,8 @@ from spikeprune.lab.analysis.figures_entropy import entropy_figures
 from spikeprune.lab.analysis.figures_features import feature_figures
 from spikeprune.lab.analysis.shapes import change_bars, ratio_bars
 from spikeprune.lab.analysis.words import regrowth_sentence
-from spikeprune.lab.chart import HATCH, Figure, absent, bars, safe, strips
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["run_figures"]
 

@@ -1,9 +1,9 @@
 """Figures of entropy: what it goes with, layer by layer and channel by channel."""
 
 from spikeprune.lab.analysis.shapes import dots
-from spikeprune.lab.chart import Figure, Spec, layout, safe, strips
-from spikeprune.lab.record import Row
-from spikeprune.lab.wording import amount
+from spikeprune.lab.report.number_words import amount
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe, strips
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["entropy_figures"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from spikeprune.lab.analysis.shapes import MANY_CLASSES, dots
-from spikeprune.lab.chart import Figure, Spec, strips
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.plotly_parts import Figure, Spec, strips
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["feature_figures"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikeprune.lab.record import Record, Row
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["class_rows", "regrowth", "synops_rows"]
 

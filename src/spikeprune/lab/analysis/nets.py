@@ -11,7 +11,7 @@ from spikeprune.data import Batches
 from spikeprune.execution.forward import is_static
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.evaluate_run import saved_dense
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.session import Session
 from spikeprune.observing.activity import (
     Activity,

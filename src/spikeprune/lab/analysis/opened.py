@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.cutting.cut_plan import ChannelGroup, channel_groups
 from spikeprune.lab.paths import RunFolder, read_json
-from spikeprune.lab.record import Record, read_record
+from spikeprune.lab.report.run_record import Record, read_record
 from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from spikeprune.lab.account import Cell
 from spikeprune.lab.analysis.figures import run_figures
 from spikeprune.lab.analysis.pair_figures import pair_figures
 from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, titles
-from spikeprune.lab.chart import Figure
-from spikeprune.lab.page import asset, script_json, template
-from spikeprune.lab.record import Row
-from spikeprune.lab.wording import is_number, percent
+from spikeprune.lab.report.html import asset, script_json, template
+from spikeprune.lab.report.number_words import is_number, percent
+from spikeprune.lab.report.plotly_parts import Figure
+from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.report.summary import Cell
 
 __all__ = ["render_analysis"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.files import class_rows, synops_rows
 from spikeprune.lab.analysis.opened import Opened
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.settings.config import differences
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_SALIENCY,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.chart import Figure, Spec, absent, bars, safe, strips
-from spikeprune.lab.record import Row
+from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, bars, safe, strips
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["MANY_CLASSES", "change_bars", "dots", "ratio_bars"]
 

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.text import Text
 
 from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, rho, titles
-from spikeprune.lab.record import Row
-from spikeprune.lab.tables import print_values
+from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.report.terminal import print_values
 
 __all__ = ["print_analysis"]
 

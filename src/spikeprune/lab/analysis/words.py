@@ -3,8 +3,8 @@
 from typing import Any
 
 from spikeprune.lab.analysis.nets import KINDS
-from spikeprune.lab.record import Row
-from spikeprune.lab.wording import is_number, percent
+from spikeprune.lab.report.number_words import is_number, percent
+from spikeprune.lab.report.run_record import Row
 
 __all__ = ["entropy_rows", "feature_rows", "headline", "regrowth_sentence", "rho", "titles"]
 

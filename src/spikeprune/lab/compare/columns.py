@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spikeprune.lab.compare.table import Contrast, Difference, Row
+from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 from spikeprune.lab.statistics import Summary
-from spikeprune.lab.wording import amount, budget_name, duration, energy
 
 __all__ = [
     "CLAIM",

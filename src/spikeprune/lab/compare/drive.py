@@ -17,7 +17,7 @@ from spikeprune.lab.compare.preflight import refuse_impossible
 from spikeprune.lab.compare.results import Results
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.locks import is_held
-from spikeprune.lab.wording import duration, percent, some
+from spikeprune.lab.report.number_words import duration, percent, some
 
 __all__ = ["compare", "run_jobs"]
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikeprune.lab.record import Record
+from spikeprune.lab.report.run_record import Record
 
 __all__ = ["FACTS", "at", "facts_of", "word"]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.chart import Figure, Spec, absent, layout, safe
 from spikeprune.lab.compare.curves import AXES, Axis, Curve, curves, dense_level
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.compare.table import Row
+from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout, safe
 
 __all__ = ["figures"]
 

@@ -6,7 +6,7 @@ from rich.text import Text
 from spikeprune.lab.compare.columns import contrast_words, name_of, target
 from spikeprune.lab.compare.documents import numbered
 from spikeprune.lab.compare.result import Comparison
-from spikeprune.lab.tables import print_rows
+from spikeprune.lab.report.terminal import print_rows
 
 __all__ = ["print_comparison"]
 

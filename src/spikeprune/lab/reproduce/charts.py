@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeprune.lab.chart import Figure, Spec, absent, layer_axis, layout, safe
+from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layer_axis, layout, safe
 
 __all__ = ["Chart", "Level", "Series", "offset", "on_page"]
 

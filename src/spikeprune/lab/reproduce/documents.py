@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune import __version__
-from spikeprune.lab.chart import finite
 from spikeprune.lab.compare.cells import Cell
 from spikeprune.lab.paths import write_json, write_text
+from spikeprune.lab.report.plotly_parts import finite
 from spikeprune.lab.reproduce.prints import write_chart
 from spikeprune.lab.reproduce.section import Experiment, Section, Table
 

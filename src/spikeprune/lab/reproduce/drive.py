@@ -18,13 +18,13 @@ from spikeprune.lab.compare.local import at_once
 from spikeprune.lab.compare.preflight import refuse_impossible
 from spikeprune.lab.display import Display, Silent
 from spikeprune.lab.paths import ComparisonFolder, write_text
+from spikeprune.lab.report.number_words import duration
 from spikeprune.lab.reproduce.documents import Done, Folder, write_experiment
 from spikeprune.lab.reproduce.page import render
 from spikeprune.lab.reproduce.registry import chosen, curved
 from spikeprune.lab.reproduce.scales import Scale, scale_by_name
 from spikeprune.lab.reproduce.section import Experiment, Study
 from spikeprune.lab.reproduce.wants import jobs_of, refuse_changed
-from spikeprune.lab.wording import duration
 
 __all__ = ["Request", "jobs", "reproduce"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.account import Cell as Shown
 from spikeprune.lab.analysis.nets import KINDS
-from spikeprune.lab.record import Row as Values
+from spikeprune.lab.report.run_record import Row as Values
+from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.charts import Chart, Series
 from spikeprune.lab.reproduce.measured import entropy_of
 from spikeprune.lab.reproduce.scales import Scale

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from spikeprune.lab.account import Cell as Shown
 from spikeprune.lab.analysis.shapes import MANY_CLASSES
 from spikeprune.lab.compare.table import Row
-from spikeprune.lab.record import Row as Values
-from spikeprune.lab.record import read_record
+from spikeprune.lab.report.run_record import Row as Values
+from spikeprune.lab.report.run_record import read_record
+from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.charts import Chart, Series
 from spikeprune.lab.reproduce.measured import features_of, importance_of
 from spikeprune.lab.reproduce.scales import Scale

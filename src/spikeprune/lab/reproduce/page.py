@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from spikeprune.lab import references
 from spikeprune.lab.compare.cells import Cell
 from spikeprune.lab.compare.page import (
     CELL_COLUMNS,
@@ -16,8 +15,9 @@ from spikeprune.lab.compare.page import (
     facts_of_cells,
 )
 from spikeprune.lab.compare.table import rows
-from spikeprune.lab.page import asset, script_json, template
 from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.report import terms as references
+from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.reproduce.charts import on_page
 from spikeprune.lab.reproduce.documents import Done, Folder
 

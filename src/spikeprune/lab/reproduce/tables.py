@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from spikeprune.lab.account import Cell as Shown
 from spikeprune.lab.compare.columns import target
 from spikeprune.lab.compare.curves import AXES, curves, dense_level
 from spikeprune.lab.compare.table import Row
+from spikeprune.lab.report.number_words import percent
+from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import paper
 from spikeprune.lab.reproduce.charts import Chart, Level, Series
 from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.lab.reproduce.section import NOT_AVAILABLE, Section, Study, Table
 from spikeprune.lab.reproduce.tabling import run_table
 from spikeprune.lab.reproduce.wants import Want, want
-from spikeprune.lab.wording import percent
 
 __all__ = [
     "cost",

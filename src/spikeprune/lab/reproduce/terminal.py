@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.text import Text
 
+from spikeprune.lab.report.terminal import print_rows
 from spikeprune.lab.reproduce.documents import Done
 from spikeprune.lab.reproduce.section import Table
-from spikeprune.lab.tables import print_rows
 
 __all__ = ["print_done"]
 

@@ -18,10 +18,10 @@ from contextlib import suppress
 
 import pytest
 
-from spikeprune.lab.account import Cell as Shown
 from spikeprune.lab.analysis import analyze
 from spikeprune.lab.compare import comparison_of_runs, write_results
-from spikeprune.lab.report import write_report
+from spikeprune.lab.report.report import write_report
+from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import EXPERIMENTS, Done, Section
 from spikeprune.lab.reproduce.charts import Chart, Level, Series
 from spikeprune.lab.reproduce.documents import Folder

@@ -3,14 +3,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.lab.settings.method_choice import METHODS
-from spikeprune.lab.tables import (
+from spikeprune.lab.report.terminal import (
     methods_markdown,
     methods_table,
     print_data,
     print_values,
     recipes_table,
 )
+from spikeprune.lab.settings.method_choice import METHODS
 from spikeprune.pruning.criteria.growth import GROWTH
 from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
 from spikeprune.pruning.criteria.of_weights import SALIENCY
@@ -38,7 +38,7 @@ def test_every_method_and_recipe_is_listed():
 def test_the_page_of_methods_shows_the_registry():
     page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
     assert methods_markdown() in page, (
-        "replace its table by spikeprune.lab.tables.methods_markdown()"
+        "replace its table by spikeprune.lab.report.terminal.methods_markdown()"
     )
     for table in (SALIENCY, GROWTH, CHANNEL_SALIENCY, CHANNEL_GROWTH, SCHEDULES, FRACTIONS):
         for name in table:

@@ -1,8 +1,8 @@
 """Figures of the net's structure: what lives, what is critical, what was cut."""
 
-from spikeprune.lab.chart import HATCH, Figure, absent, bars, safe, strips
-from spikeprune.lab.record import Record, Row
-from spikeprune.lab.wording import amount, is_number, percent
+from spikeprune.lab.report.number_words import amount, is_number, percent
+from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["net_figures"]
 

@@ -1,7 +1,7 @@
 """What the report's terms mean, and what to cite for a run."""
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.record import Record
+from spikeprune.lab.report.run_record import Record
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve, sources_of
 from spikeprune.lab.settings.yaml_values import parse_yaml

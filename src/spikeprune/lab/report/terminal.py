@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeprune.data import describe, locate
+from spikeprune.lab.report.number_words import amount, duration, percent, size
 from spikeprune.lab.settings.method_choice import METHODS
 from spikeprune.lab.settings.recipes import recipe_names, recipe_summary
-from spikeprune.lab.wording import amount, duration, percent, size
 from spikeprune.pruning.sources import SOURCES
 
 __all__ = [

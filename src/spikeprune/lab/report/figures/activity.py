@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from spikeprune.lab.chart import HATCH, Figure, Spec, absent, bars, safe, strips
-from spikeprune.lab.record import Record, Row
-from spikeprune.lab.wording import amount, is_number, percent, points
+from spikeprune.lab.report.number_words import amount, is_number, percent, points
+from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, absent, bars, safe, strips
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["activity_figures", "class_changes"]
 

@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.chart import HATCH, Figure, Spec, absent, layer_axis, layout, safe, strip_height
-from spikeprune.lab.record import Record, Row
-from spikeprune.lab.wording import amount, in_percent, is_number, percent
+from spikeprune.lab.report.number_words import amount, in_percent, is_number, percent
+from spikeprune.lab.report.plotly_parts import (
+    HATCH,
+    Figure,
+    Spec,
+    absent,
+    layer_axis,
+    layout,
+    safe,
+    strip_height,
+)
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["regrowth_figures"]
 

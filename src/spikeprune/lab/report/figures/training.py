@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.chart import Figure, Spec, absent, layout
-from spikeprune.lab.record import Record, Row
-from spikeprune.lab.wording import in_percent, is_number
+from spikeprune.lab.report.number_words import in_percent, is_number
+from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["event_positions", "training_figures"]
 

@@ -4,7 +4,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from spikeprune.lab.chart import finite
+from spikeprune.lab.report.plotly_parts import finite
 
 __all__ = ["asset", "script_json", "template"]
 

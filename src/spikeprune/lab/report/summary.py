@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from spikeprune.lab.record import Record, Row
-from spikeprune.lab.wording import (
+from spikeprune.lab.report.number_words import (
     MISSING,
     amount,
     budget_name,
@@ -18,6 +17,7 @@ from spikeprune.lab.wording import (
     points,
     size,
 )
+from spikeprune.lab.report.run_record import Record, Row
 
 __all__ = ["Card", "Cell", "cards", "cost_rows", "facts", "headline", "layer_table", "title"]
 

@@ -9,14 +9,15 @@ import plotly.graph_objects as go
 import pytest
 
 from spikeprune.errors import RunError
-from spikeprune.lab import account, wording
-from spikeprune.lab import report as report_module
-from spikeprune.lab.chart import label
-from spikeprune.lab.figures import figures
-from spikeprune.lab.figures_training import event_positions
-from spikeprune.lab.record import Record, read_record
-from spikeprune.lab.references import citations
-from spikeprune.lab.report import render, write_report
+from spikeprune.lab.report import number_words as wording
+from spikeprune.lab.report import report as report_module
+from spikeprune.lab.report import summary as account
+from spikeprune.lab.report.figures.all_figures import figures
+from spikeprune.lab.report.figures.training import event_positions
+from spikeprune.lab.report.plotly_parts import label
+from spikeprune.lab.report.report import render, write_report
+from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.terms import citations
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 VARIANTS = {
