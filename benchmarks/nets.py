@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikeprune.execution.forward import forward
-from spikeprune.lab.placement import channels_last, place
+from spikeprune.lab.run.compute import channels_last, place
 from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["CASES", "QUICK", "Case", "Trainer", "ours", "spikingjelly", "spikingjelly_bf16"]

@@ -14,7 +14,7 @@ settings.load_profile("spikeprune")
 
 _CONTEXT = multiprocessing.get_context("forkserver")  # imports torch once for all processes
 _CONTEXT.set_forkserver_preload(
-    ["spikeprune.cli", "spikeprune.lab.run", "spikeprune.zoo", "torch._dynamo", "torch_pruning"]
+    ["spikeprune.cli", "spikeprune.lab.run.run", "spikeprune.zoo", "torch._dynamo", "torch_pruning"]
 )
 _LONGEST = 90  # seconds; a group that hangs fails instead
 

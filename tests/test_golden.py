@@ -143,7 +143,7 @@ def masks(folder):
 
 def dense_keys(folder):
     """Return the keys of `KEYED`. No hash of the code enters them, so none is held constant."""
-    from spikeprune.lab.dense_key import dense_key
+    from spikeprune.lab.run.dense_net import dense_key
     from spikeprune.lab.settings.config import RunConfig
 
     checkpoint = folder / "net.bin"

@@ -11,7 +11,7 @@ import torch
 
 from spikeprune.cli import main
 from spikeprune.errors import RunError
-from spikeprune.lab import fit
+from spikeprune.lab.run.stages import train as fit
 
 
 def stop_after(epoch):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from spikeprune.lab.run import run
+from spikeprune.lab.run.run import run
 from spikeprune.lab.settings.config import RunConfig
 
 

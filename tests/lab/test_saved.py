@@ -10,10 +10,10 @@ import spikeprune
 from spikeprune.errors import ModelError, RunError
 from spikeprune.inference.event_driven import event_report, numba_installed
 from spikeprune.lab import saved
-from spikeprune.lab.paths import RunFolder, read_json
-from spikeprune.lab.run import run
+from spikeprune.lab.run.run import run
+from spikeprune.lab.run.session import Session
+from spikeprune.lab.run_folder import RunFolder, read_json
 from spikeprune.lab.saved import load, load_masks, versions
-from spikeprune.lab.session import Session
 from spikeprune.lab.settings.config import RunConfig
 
 
@@ -158,7 +158,7 @@ def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypat
         (package / name).write_text("# edited")
     assert hashed() == first
     seen = {first}
-    for name in ("science/select.py", "lab/fit.py", "engine/new.py"):
+    for name in ("science/select.py", "lab/run/stages/train.py", "engine/new.py"):
         with (package / name).open("a") as file:
             file.write("# edited")
         seen.add(hashed())

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 import spikeprune
 from spikeprune.cli import main
 from spikeprune.errors import ConfigError, ModelError, RunError
-from spikeprune.lab.evaluate_run import evaluate_folder
+from spikeprune.lab.run.results.measure import evaluate_folder
 from spikeprune.zoo.custom import build_model
 
 MINE = '''

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from spikeprune.commands.base import RECIPE, Argument, Command, Options, run_values
 from spikeprune.errors import ConfigError
-from spikeprune.lab.display import make_display
+from spikeprune.lab.run.progress.display import make_display
 from spikeprune.lab.settings.recipes import recipe_names
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _compare(options: Options) -> None:
 def _of_folders(folders: list[str], options: Options) -> tuple["Comparison", Path]:
     """Return the comparison of finished runs, or the one that lies in the only folder given."""
     from spikeprune.lab.compare import comparison_of_runs, load_comparison
-    from spikeprune.lab.paths import ComparisonFolder
+    from spikeprune.lab.run_folder import ComparisonFolder
 
     only = ComparisonFolder(Path(folders[0]).expanduser())
     if len(folders) == 1 and only.config.is_file():

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from spikeprune.commands.base import DATA_ROOT, DEVICE, FOLDER, JSON, Command, Options, show
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 
 __all__ = ["EVALUATE", "REPORT"]
 
 
 def _evaluate(options: Options) -> None:
-    from spikeprune.lab.evaluate_run import evaluate_folder
+    from spikeprune.lab.run.results.measure import evaluate_folder
 
     folder = Path(options["folder"]).expanduser()
     show(evaluate_folder(folder, data_root=options["data_root"], device=options["device"]), options)

@@ -1,7 +1,7 @@
 """`spikeprune plan`: what a run would do, before any training."""
 
 from spikeprune.commands.base import CONFIGURE, JSON, RECIPE, Command, Options, configuration, show
-from spikeprune.lab.check import check
+from spikeprune.lab.run.check import check
 
 __all__ = ["PLAN"]
 
@@ -13,7 +13,7 @@ per epoch. Takes the options of `spikeprune run` and writes nothing."""
 def _plan(options: Options) -> None:
     config = configuration(options)
     check(config, folder=False)
-    from spikeprune.lab.plan import plan
+    from spikeprune.lab.run.plan import plan
 
     show(plan(config), options)
 

@@ -6,7 +6,7 @@ from jsonargparse import SUPPRESS
 from rich.console import Console
 
 from spikeprune.commands.base import Argument, Command, Options
-from spikeprune.lab.display import make_display
+from spikeprune.lab.run.progress.display import make_display
 
 __all__ = ["REPRODUCE"]
 

@@ -2,8 +2,8 @@
 
 from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
 from spikeprune.distributed.launch import launched, processes
-from spikeprune.lab.check import check
-from spikeprune.lab.display import Silent, make_display
+from spikeprune.lab.run.check import check
+from spikeprune.lab.run.progress.display import Silent, make_display
 from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["RUN"]
@@ -37,7 +37,7 @@ def _run(options: Options) -> None:
 
 def _run_here(config: RunConfig) -> None:
     check(config)
-    from spikeprune.lab.run import run
+    from spikeprune.lab.run.run import run
 
     try:
         with make_display() if launched()[0] == 0 else Silent() as display:

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from spikeprune.commands.base import RECIPE, Argument, Command, Options, configuration
 from spikeprune.errors import ConfigError
-from spikeprune.lab.display import make_display
+from spikeprune.lab.run.progress.display import make_display
 
 __all__ = ["SEARCH"]
 

@@ -21,8 +21,8 @@ from spikeprune.cutting.cut_plan import Plan, apply_plan
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
 from spikeprune.inference.event_driven import event_driven
-from spikeprune.lab.paths import RunFolder, read_json, write_json
-from spikeprune.lab.session import Session
+from spikeprune.lab.run.session import Session
+from spikeprune.lab.run_folder import RunFolder, read_json, write_json
 from spikeprune.science.masks import Mask, pack, unpack
 from spikeprune.training.checkpoint import load_model_weights, save_tensors
 from spikeprune.zoo.custom import build_model

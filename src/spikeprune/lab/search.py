@@ -15,14 +15,14 @@ from rich.text import Text
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.lab.bracket import propose
-from spikeprune.lab.check import check, check_folder
-from spikeprune.lab.display import Display, Silent
-from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
-from spikeprune.lab.run import run
-from spikeprune.lab.session import Session
+from spikeprune.lab.run.check import check, check_folder
+from spikeprune.lab.run.progress.display import Display, Silent
+from spikeprune.lab.run.run import run
+from spikeprune.lab.run.session import Session
+from spikeprune.lab.run_folder import RunFolder, read_json, write_json
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 

@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.analysis.pair import compare, differing
-from spikeprune.lab.paths import read_json
+from spikeprune.lab.run_folder import read_json
 from spikeprune.lab.saved import load_masks
 
 LAYERS = {"stem.conv": "stem.norm", "body.conv2": "body.norm2", "body.conv3": "body.norm3"}

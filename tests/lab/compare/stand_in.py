@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spikeprune.errors import BusyError, RunError
 from spikeprune.lab.compare import worker
-from spikeprune.lab.locks import held
+from spikeprune.lab.run.locks import held
 
 
 def run(config, *, display):

@@ -9,8 +9,8 @@ from spikeprune.lab.compare import compare, drive, load_cells, results
 from spikeprune.lab.compare.claim import claim
 from spikeprune.lab.compare.grid import jobs
 from spikeprune.lab.compare.outcome import Outcome
-from spikeprune.lab.display import Silent
-from spikeprune.lab.locks import held
+from spikeprune.lab.run.locks import held
+from spikeprune.lab.run.progress.display import Silent
 
 
 class Told(Silent):
@@ -136,7 +136,7 @@ SHELL = """
 import sys
 from pathlib import Path
 from spikeprune.lab.compare import CompareConfig, compare, drive, local, results
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 local._WORKER = sys.argv[2]
 drive._POLL, drive.refuse_impossible = 0.05, lambda jobs: None
 results.write_prints = lambda *_: []

@@ -2,7 +2,7 @@ import pytest
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.grid import jobs, spread
-from spikeprune.lab.dense_key import dense_key
+from spikeprune.lab.run.dense_net import dense_key
 
 
 def keys(config):

@@ -74,7 +74,7 @@ import sys
 from spikeprune.lab.compare import local
 from spikeprune.lab.compare.config import CompareConfig
 from spikeprune.lab.compare.grid import jobs
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 from pathlib import Path
 local._WORKER = sys.argv[2]
 config = CompareConfig.load(ComparisonFolder(Path(sys.argv[1])))

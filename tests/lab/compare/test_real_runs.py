@@ -11,7 +11,7 @@ import pytest
 
 from spikeprune.cli import main
 from spikeprune.lab.compare import load_cells
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 
 RUN = "import sys; from spikeprune.cli import main; sys.exit(main())"
 FLAGS = [

@@ -3,12 +3,12 @@ import pytest
 from spikeprune.cli import main
 from spikeprune.commands import reproduce as command
 from spikeprune.errors import ConfigError
-from spikeprune.lab import check as checking
 from spikeprune.lab.compare.grid import Job
-from spikeprune.lab.dense_key import dense_key
 from spikeprune.lab.reproduce import ALL, EXPERIMENTS, SCALES, Request
 from spikeprune.lab.reproduce.drive import jobs
 from spikeprune.lab.reproduce.registry import chosen, curved
+from spikeprune.lab.run import check as checking
+from spikeprune.lab.run.dense_net import dense_key
 
 NAMES = (
     *("fig2", "fig3a", "fig3b", "fig4", "fig5", "fig6"),

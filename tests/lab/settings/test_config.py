@@ -6,7 +6,7 @@ from docstring_parser import parse_from_object
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution import precision
-from spikeprune.lab.dense_key import dense_key
+from spikeprune.lab.run.dense_net import dense_key
 from spikeprune.lab.settings.config import (
     CHOICES,
     Epochs,

@@ -3,8 +3,8 @@ import torch
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError
-from spikeprune.lab.check import check, check_events
-from spikeprune.lab.session import Session
+from spikeprune.lab.run.check import check, check_events
+from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names, recipe_summary
 

@@ -13,8 +13,8 @@ from spikeprune.lab.analysis.nets import entropy, features, nets_of, sampled, se
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.analysis.page import render_analysis
 from spikeprune.lab.analysis.pair import compare
-from spikeprune.lab.paths import write_json, write_text
 from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.run_folder import write_json, write_text
 
 __all__ = ["SAMPLES", "analyze"]
 

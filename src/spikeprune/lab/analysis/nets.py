@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from spikeprune.data import Batches
 from spikeprune.execution.forward import is_static
 from spikeprune.lab.analysis.opened import Opened
-from spikeprune.lab.evaluate_run import saved_dense
 from spikeprune.lab.report.run_record import Row
-from spikeprune.lab.session import Session
+from spikeprune.lab.run.results.measure import saved_dense
+from spikeprune.lab.run.session import Session
 from spikeprune.observing.activity import (
     Activity,
     calibrate_norms,

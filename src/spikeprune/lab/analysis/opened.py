@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.cutting.cut_plan import ChannelGroup, channel_groups
-from spikeprune.lab.paths import RunFolder, read_json
 from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.run_folder import RunFolder, read_json
 from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve

@@ -8,9 +8,9 @@ from typing import Any
 from spikeprune.lab.compare.config import CompareConfig
 from spikeprune.lab.compare.facts import at, facts_of
 from spikeprune.lab.compare.grid import Job, jobs
-from spikeprune.lab.paths import ComparisonFolder
 from spikeprune.lab.report.number_words import is_number
 from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
 __all__ = ["VALUES", "Cell", "cell_of", "config_of", "load_cells", "read_cell"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from spikeprune.errors import RunError
 from spikeprune.lab.compare.config import CompareConfig
-from spikeprune.lab.locks import held
-from spikeprune.lab.paths import DENSE_NETS, ComparisonFolder, write_text
+from spikeprune.lab.run.locks import held
+from spikeprune.lab.run_folder import DENSE_NETS, ComparisonFolder, write_text
 from spikeprune.lab.settings.config import differences
 from spikeprune.lab.settings.yaml_values import dump_yaml
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError, unknown_name
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import build, parse_yaml
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from spikeprune.lab.compare.columns import CONTRAST_TITLES, contrast_words, name_of, target
 from spikeprune.lab.compare.result import Comparison
-from spikeprune.lab.paths import ComparisonFolder, write_json, write_text
+from spikeprune.lab.run_folder import ComparisonFolder, write_json, write_text
 
 __all__ = ["SCHEMA", "grid_of_words", "numbered", "write_documents"]
 

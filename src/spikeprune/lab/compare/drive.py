@@ -15,9 +15,9 @@ from spikeprune.lab.compare.on_ray import run_on_ray
 from spikeprune.lab.compare.outcome import Outcome
 from spikeprune.lab.compare.preflight import refuse_impossible
 from spikeprune.lab.compare.results import Results
-from spikeprune.lab.display import Display, Silent
-from spikeprune.lab.locks import is_held
 from spikeprune.lab.report.number_words import duration, percent, some
+from spikeprune.lab.run.locks import is_held
+from spikeprune.lab.run.progress.display import Display, Silent
 
 __all__ = ["compare", "run_jobs"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.config import CompareConfig, Overrides
-from spikeprune.lab.dense_key import dense_key
-from spikeprune.lab.paths import RunFolder
+from spikeprune.lab.run.dense_net import dense_key
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.method_choice import find

@@ -12,12 +12,12 @@ from spikeprune.lab.compare.facts import FACTS
 from spikeprune.lab.compare.figures import figures
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.compare.table import Row
-from spikeprune.lab.paths import ComparisonFolder, RunFolder
 from spikeprune.lab.report import terms as references
 from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.report.number_words import amount, duration, percent, points
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.report.summary import Cell as Shown
+from spikeprune.lab.run_folder import ComparisonFolder, RunFolder
 
 __all__ = ["CELL_COLUMNS", "DEFINITIONS", "cell_line", "citations_of", "facts_of_cells", "render"]
 

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from spikeprune.errors import SpikePruneError
-from spikeprune.lab.check import check
 from spikeprune.lab.compare.grid import Job
-from spikeprune.lab.dense_key import dense_key
-from spikeprune.lab.preflight import try_pruning, try_training
-from spikeprune.lab.session import Session
+from spikeprune.lab.run.check import check
+from spikeprune.lab.run.dense_net import dense_key
+from spikeprune.lab.run.preflight import try_pruning, try_training
+from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["refuse_impossible"]

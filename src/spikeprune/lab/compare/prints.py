@@ -7,7 +7,7 @@ from typing import Any
 
 from spikeprune.lab.compare.curves import AXES, Axis, Curve, curves, dense_level
 from spikeprune.lab.compare.result import Comparison
-from spikeprune.lab.paths import ComparisonFolder
+from spikeprune.lab.run_folder import ComparisonFolder
 
 __all__ = ["COLOURS", "MARKERS", "save_figure", "write_prints"]
 

@@ -13,7 +13,7 @@ from spikeprune.lab.compare.page import render
 from spikeprune.lab.compare.prints import write_prints
 from spikeprune.lab.compare.result import Comparison
 from spikeprune.lab.compare.runs import cells_of_runs
-from spikeprune.lab.paths import ComparisonFolder, write_text
+from spikeprune.lab.run_folder import ComparisonFolder, write_text
 
 __all__ = ["Results", "comparison_of_runs", "load_comparison", "write_results"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.cells import Cell, cell_of, config_of
 from spikeprune.lab.compare.facts import word
-from spikeprune.lab.paths import RunFolder
 from spikeprune.lab.report.run_record import read_record
+from spikeprune.lab.run_folder import RunFolder
 
 __all__ = ["cells_of_runs"]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from spikeprune.errors import BusyError, SpikePruneError
-from spikeprune.lab.display import PlainDisplay
-from spikeprune.lab.locks import is_held
-from spikeprune.lab.paths import RunFolder
-from spikeprune.lab.run import run
+from spikeprune.lab.run.locks import is_held
+from spikeprune.lab.run.progress.display import PlainDisplay
+from spikeprune.lab.run.run import run
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 
 __all__ = ["BUSY", "DONE", "FAILED", "main", "run_cell"]

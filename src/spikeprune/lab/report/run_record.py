@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import RunError
-from spikeprune.lab.paths import RunFolder, read_json, read_rows
+from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
 
 __all__ = ["SCHEMA", "Record", "Row", "read_record"]
 

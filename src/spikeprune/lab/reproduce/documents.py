@@ -7,10 +7,10 @@ from typing import Any
 
 from spikeprune import __version__
 from spikeprune.lab.compare.cells import Cell
-from spikeprune.lab.paths import write_json, write_text
 from spikeprune.lab.report.plotly_parts import finite
 from spikeprune.lab.reproduce.prints import write_chart
 from spikeprune.lab.reproduce.section import Experiment, Section, Table
+from spikeprune.lab.run_folder import write_json, write_text
 
 __all__ = ["SCHEMA", "Done", "Folder", "write_experiment"]
 

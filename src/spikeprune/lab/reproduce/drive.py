@@ -16,8 +16,6 @@ from spikeprune.lab.compare.drive import run_jobs
 from spikeprune.lab.compare.grid import Job
 from spikeprune.lab.compare.local import at_once
 from spikeprune.lab.compare.preflight import refuse_impossible
-from spikeprune.lab.display import Display, Silent
-from spikeprune.lab.paths import ComparisonFolder, write_text
 from spikeprune.lab.report.number_words import duration
 from spikeprune.lab.reproduce.documents import Done, Folder, write_experiment
 from spikeprune.lab.reproduce.page import render
@@ -25,6 +23,8 @@ from spikeprune.lab.reproduce.registry import chosen, curved
 from spikeprune.lab.reproduce.scales import Scale, scale_by_name
 from spikeprune.lab.reproduce.section import Experiment, Study
 from spikeprune.lab.reproduce.wants import jobs_of, refuse_changed
+from spikeprune.lab.run.progress.display import Display, Silent
+from spikeprune.lab.run_folder import ComparisonFolder, write_text
 
 __all__ = ["Request", "jobs", "reproduce"]
 

@@ -9,9 +9,9 @@ from spikeprune.lab.analysis.nets import entropy, features, nets_of, sampled, se
 from spikeprune.lab.analysis.opened import Opened
 from spikeprune.lab.analysis.pair import compare
 from spikeprune.lab.compare.cells import Cell
-from spikeprune.lab.paths import RunFolder, read_json, write_json
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.section import Study
+from spikeprune.lab.run_folder import RunFolder, read_json, write_json
 
 __all__ = ["entropy_of", "features_of", "importance_of"]
 

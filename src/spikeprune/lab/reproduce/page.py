@@ -15,11 +15,11 @@ from spikeprune.lab.compare.page import (
     facts_of_cells,
 )
 from spikeprune.lab.compare.table import rows
-from spikeprune.lab.paths import ComparisonFolder
 from spikeprune.lab.report import terms as references
 from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.reproduce.charts import on_page
 from spikeprune.lab.reproduce.documents import Done, Folder
+from spikeprune.lab.run_folder import ComparisonFolder
 
 __all__ = ["render"]
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.lab.paths import write_text
+from spikeprune.lab.run_folder import write_text
 from spikeprune.lab.settings.training_options import Epochs, Imp, Optimizer
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.pruning.options import (
@@ -60,7 +60,7 @@ class RunConfig:
     """One run of `spikeprune run`: data, net, method, target and training.
 
     Only `data` and `model` must be given here; `sparsity` has no default either, but the dense
-    run does without it, so `spikeprune.lab.check.check` asks for it.
+    run does without it, so `spikeprune.lab.run.check.check` asks for it.
     """
 
     data: str

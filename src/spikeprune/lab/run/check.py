@@ -1,0 +1,199 @@
+"""Refuse a run that cannot work before it costs anything: one clear message with the way out."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeprune.data import locate
+from spikeprune.distributed.collectives import world_size
+from spikeprune.errors import ConfigError, RunError, unknown_name
+from spikeprune.lab.run_folder import RunFolder
+from spikeprune.lab.settings.config import CHOICES, RunConfig, differences
+from spikeprune.lab.settings.imp_rounds import rounds_of
+from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.zoo import NAMES
+
+__all__ = ["check", "check_events", "check_folder"]
+
+
+def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool = True) -> None:
+    """Refuse a configuration that cannot be run; writes nothing.
+
+    Args:
+        config: What is to be run.
+        steps_per_epoch: Optimiser steps of one epoch, once the data are known; without them the
+            number of pruning events is not checked (see `check_events`).
+        folder: Whether the run folder must be free for this run (see `check_folder`).
+
+    Raises:
+        ConfigError: Unknown names, numbers out of range, or options that contradict each other.
+        RunError: The run folder holds something else.
+    """
+    _names(config)
+    _start(config)
+    _numbers(config)
+    _processes(config)
+    _method(config)
+    if steps_per_epoch is not None:
+        check_events(config, steps_per_epoch)
+    if folder:
+        check_folder(config)
+
+
+def _names(config: RunConfig) -> None:
+    for name, valid in CHOICES.items():
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and one not in valid:
+                raise unknown_name(name, one, valid)
+    locate(config.data, config.data_root)
+    if ":" not in config.model and config.model not in NAMES:
+        valid_models = ", ".join(sorted(NAMES))
+        raise ConfigError(
+            f"unknown model {config.model!r}; expected one of: {valid_models}; "
+            "or module:callable for a net of your own"
+        )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
+    if config.compile == "on" and not config.fuse:
+        raise ConfigError(
+            "compile is on, but fuse is false, and only fused neurons are compiled; use --fuse "
+            "true, or leave --compile out"
+        )
+
+
+def _numbers(config: RunConfig) -> None:
+    optimizer, epochs = config.optimizer, config.epochs
+    pruning = resolve(config).prunes
+    at_least: list[tuple[str, float | None, float]] = [
+        ("time_steps", config.time_steps, 1),
+        ("batch_size", config.batch_size, 1),
+        ("limit", config.limit, 1),
+        ("image_size", config.image_size, 1),
+        ("threads", config.threads, 1),
+        ("every", config.every, 1),
+        ("rate_penalty", config.rate_penalty, 0),
+        ("imp.rounds", config.imp.rounds, 1),
+        ("imp.rewind", config.imp.rewind, 0),
+        ("seed", config.seed, 0),
+        ("epochs.prune", epochs.prune, 1 if pruning else 0),
+        ("epochs.finetune", epochs.finetune, 0),
+        ("epochs.dense", config.dense_epochs, 0 if config.weights else 1),
+        ("optimizer.momentum", optimizer.momentum, 0),
+        ("optimizer.weight_decay", optimizer.weight_decay, 0),
+    ]
+    for name, value, least in at_least:
+        if value is not None and not value >= least:
+            raise ConfigError(f"expected {name} of at least {least:g}, got {value}")
+    for name, value in (("lr", optimizer.lr), ("clip_norm", optimizer.clip_norm)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(f"expected a positive optimizer.{name}, got {value}")
+    if not 0 < config.validation < 1:
+        raise ConfigError(
+            "expected validation in (0, 1), the share of the training set that choices are made "
+            f"on, got {config.validation}; 0.1 is usual"
+        )
+
+
+def _processes(config: RunConfig) -> None:
+    processes = world_size()
+    if config.batch_size % processes:
+        least = config.batch_size // processes * processes
+        raise ConfigError(
+            f"expected a batch_size that {processes} processes can share equally, got "
+            f"{config.batch_size}; use --batch_size {least or processes} or "
+            f"{least + processes}, or another number of processes"
+        )
+
+
+def _start(config: RunConfig) -> None:
+    if config.start == "checkpoint" and config.weights is None:
+        raise ConfigError(
+            "start is checkpoint, but no checkpoint is given; add --weights FILE, or use "
+            "--start init"
+        )
+    if config.start == "init" and config.weights is not None:
+        raise ConfigError(
+            f"weights are given ({config.weights}), but start is init, which would not use them; "
+            "use --start checkpoint, or leave --weights out"
+        )
+    if config.weights is not None and not Path(config.weights).expanduser().is_file():
+        raise ConfigError(f"expected a checkpoint, but there is no file {config.weights}")
+
+
+def _method(config: RunConfig) -> None:
+    for pattern, (low, high) in config.limits.items():
+        if not 0 <= low <= high <= 1:
+            raise ConfigError(
+                f"limits.{pattern}: expected densities 0 <= lowest <= highest <= 1, "
+                f"got [{low:g}, {high:g}]"
+            )
+    if not resolve(config).prunes:
+        return
+    options = prune_options(config)
+    if resolve(config).rewinds:
+        rounds_of(config)
+    if config.rate_penalty == float("inf"):
+        raise ConfigError(f"expected a finite rate_penalty, got {config.rate_penalty}")
+    if options.granularity == "weight" and options.schedule == "at-start" and config.weights:
+        raise ConfigError(
+            f"method {config.method!r} chooses weights before any training, but starts from the "
+            f"checkpoint {config.weights}; use another method, or leave --weights out"
+        )
+
+
+def check_events(config: RunConfig, steps_per_epoch: int) -> None:
+    """Refuse a schedule without a single pruning event, which would prune nothing in silence.
+
+    Raises:
+        ConfigError: Fewer optimiser steps in the pruning epochs than lie between two events.
+    """
+    method = resolve(config)
+    if config.granularity == "channel" or not method.prunes or method.rewinds:
+        return
+    steps = steps_per_epoch * config.epochs.prune
+    single = method.parts.get("schedule") in ("one-shot", "at-start")
+    if config.every is not None and not single and steps < config.every:
+        raise ConfigError(
+            f"the schedule has no pruning event: {config.epochs.prune} epochs of {steps_per_epoch} "
+            f"steps make {steps} steps, and an event comes every {config.every}; use --every "
+            f"{max(1, steps // 10)} or less, or more --epochs.prune"
+        )
+
+
+def check_folder(config: RunConfig) -> bool:
+    """Refuse a run folder that holds something else; return whether this very run was started.
+
+    Raises:
+        RunError: Another run, or files that are no run, lie where this run should go.
+    """
+    folder = RunFolder(config.folder)
+    if folder.path.exists() and not folder.path.is_dir():
+        raise RunError(f"{folder.path} is a file; give another --out for the run folder")
+    if not folder.config.is_file():
+        if folder.path.is_dir() and any(folder.path.iterdir()):
+            raise RunError(
+                f"{folder.path} holds files that are not a spikeprune run; "
+                "give an empty or new folder as --out"
+            )
+        return False
+    changed = _changes(folder, config)
+    if changed:
+        raise RunError(
+            f"{folder.path} holds a different run ({'; '.join(changed)}); give another --out, or "
+            "the same options to go on with that run"
+        )
+    return True
+
+
+def _changes(folder: RunFolder, config: RunConfig) -> list[str]:
+    try:
+        changed = differences(RunConfig.load(folder.config), config)
+    except ConfigError as error:
+        raise RunError(
+            f"{folder.path} holds a run that this version cannot read ({error}); give another --out"
+        ) from error
+    return [f"{name}: {old} there, {new} now" for name, (old, new) in changed.items()]

@@ -1,0 +1,83 @@
+"""A run is tried on one batch before it costs anything."""
+
+import math
+
+from torch import Tensor, nn
+
+from spikeprune.errors import DataError, ModelError, SpikePruneError
+from spikeprune.execution.forward import LAYOUTS
+from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages.batch_shares import check_shares, slices
+from spikeprune.lab.settings.method_choice import resolve
+from spikeprune.measuring.evaluate import evaluate
+from spikeprune.observing.observer import Observer
+from spikeprune.zoo.custom import said
+
+__all__ = ["preflight", "try_pruning", "try_training"]
+
+
+def preflight(session: Session) -> None:
+    """Refuse, before any training, all that building and pruning the net would refuse later.
+
+    One batch is evaluated and one training step is made, on a net that is thrown away, so that
+    layout, shapes and classes are known to fit and every layer can be counted.
+
+    Raises:
+        SpikePruneError: whatever is wrong, with the way out.
+    """
+    check_shares(session.data)
+    try_pruning(session)
+    try_training(session)
+
+
+def try_pruning(session: Session) -> None:
+    """Refuse what the method cannot do with this net; prunes nothing.
+
+    Raises:
+        SpikePruneError: whatever is wrong, with the way out.
+    """
+    model = session.model()
+    if resolve(session.config).prunes:
+        with session.pruner(model, session.optimizer(model)) as pruner:
+            pruner.begin(session.moved(session.data.train), session.loss)
+
+
+def try_training(session: Session) -> None:
+    """Refuse a net and data that do not fit, by one step on a net that is thrown away.
+
+    Raises:
+        SpikePruneError: whatever is wrong, with the way out.
+    """
+    model = session.model()
+    x, y = next(iter(session.moved(slices(session.data.train))))
+    try:
+        _try(session, model, x, y)
+    except SpikePruneError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise ModelError(
+            f"model {session.config.model!r} fails on a batch {list(x.shape)} in layout "
+            f"{session.config.layout!r}: {said(error)}. Check --layout "
+            f"({', '.join(LAYOUTS)}) and what the model is built for"
+        ) from error
+
+
+def _try(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    if not bool(x.isfinite().all()):  # spikes would hide it
+        raise DataError("the first training batch holds values that are not finite")
+    evaluate(
+        model,
+        [(x, y)],
+        time_steps=session.config.time_steps,
+        wiring=session.wiring,
+        classes=len(session.data.info.classes),
+        layout=session.config.layout,
+        latency=False,
+    )
+    # The named curve fits every neuron: what counts here is that each is seen for T steps.
+    with Observer(model, time_steps=session.config.time_steps, curve="atan", train=True) as seen:
+        loss = session.loss(session.forward(model.train())(x), y)
+    seen.compute()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if not math.isfinite(loss.item()):
+        raise ModelError(f"the untrained net has a loss of {loss.item()}; check weights and data")

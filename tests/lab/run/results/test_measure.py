@@ -1,0 +1,134 @@
+import json
+import shutil
+
+import pytest
+from safetensors.torch import load_file
+
+from spikeprune.cli import main
+from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.inference.event_driven import numba_installed
+from spikeprune.lab.run.results import measure as evaluate_run
+from spikeprune.lab.run.results.measure import evaluate_folder
+from spikeprune.lab.run.run import run
+from spikeprune.lab.run_folder import RunFolder, read_json
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.training.checkpoint import save_tensors
+
+BASE = {
+    **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
+    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
+    **{"time_steps": 2, "epochs": {"prune": 1, "finetune": 0}, "threads": 1},
+}
+
+
+def finish(folder, **values):
+    config = RunConfig.from_dict(BASE | {"out": str(folder)} | values)
+    run(config)
+    return RunFolder(config.folder)
+
+
+def timeless(side):
+    return {name: value for name, value in side.items() if name != "latency_ms"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"exclude": ["stem.*"]},
+        {"granularity": "channel"},
+        {"granularity": "channel", "exclude": ["stem.*"]},
+        {"method": "dense", "sparsity": None, "epochs": {"prune": 0, "finetune": 1}},
+    ],
+    ids=str,
+)
+def test_what_the_run_said_is_found_again_in_its_files(tmp_path, values):
+    folder = finish(tmp_path / "x", **values)
+    said, found = read_json(folder.metrics), evaluate_folder(folder.path)
+    for side in ("dense", "pruned"):
+        assert timeless(found[side]) == timeless(said[side])
+        assert found[side]["latency_ms"].keys() == {"b1", "b32"}
+    assert found["folder"] == str(folder.path)
+    assert found["data"] == "scikit-learn digits"
+
+
+@pytest.mark.skipif(not numba_installed(), reason="numba is not installed")
+def test_a_weight_sparse_net_is_measured_event_driven_too(tmp_path):
+    folder = finish(tmp_path / "x")
+    for found in (read_json(folder.metrics), evaluate_folder(folder.path)):
+        event = found["event_driven"]
+        assert event["latency_ms"].keys() == {"b1", "b32"}
+        assert all(value > 0 for value in event["latency_ms"].values())
+        assert event["latency_threads"] == 1
+        assert event["layers"].keys() == {"dense", "events", "lanes"}
+        assert sum(event["layers"].values()) == 3
+        assert found["notes"] == []
+
+
+@pytest.mark.parametrize("values", [{"sparsity": 0.3}, {"granularity": "channel"}], ids=str)
+def test_a_net_without_many_zeros_is_not(tmp_path, values):
+    found = evaluate_folder(finish(tmp_path / "x", **values).path)
+    assert (found["event_driven"], found["notes"]) == (None, [])
+
+
+def test_without_numba_the_row_is_left_out_and_a_note_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_run, "numba_installed", lambda: False)
+    folder = finish(tmp_path / "x")
+    for found in (read_json(folder.metrics), evaluate_folder(folder.path)):
+        assert found["event_driven"] is None
+        assert "spikeprune[eventdriven]" in found["notes"][-1]
+
+
+def test_a_live_weight_of_0_is_live(tmp_path):
+    """The density is that of the masks: a weight that came back at 0 may still stand there."""
+    folder = finish(tmp_path / "x")
+    tensors = load_file(folder.model)
+    weight = tensors["head.classifier.weight"]
+    alive = weight.nonzero()[0]
+    weight[tuple(alive)] = 0.0
+    save_tensors(folder.model, tensors)
+    found = evaluate_folder(folder.path)["pruned"]
+    said = read_json(folder.metrics)["pruned"]
+    assert found["density"] == said["density"]
+    assert found["nonzero_parameters"] == said["nonzero_parameters"] - 1
+
+
+def test_it_needs_neither_the_checkpoint_nor_where_the_run_was(tmp_path, monkeypatch):
+    start = tmp_path / "start.safetensors"
+    shutil.copy(finish(tmp_path / "first").dense.model, start)
+    folder = finish(tmp_path / "x", weights=str(start))
+    start.unlink()
+    monkeypatch.chdir(tmp_path)
+    shutil.move(folder.path, tmp_path / "moved")
+    said = read_json(tmp_path / "moved" / "metrics.json")
+    found = evaluate_folder(tmp_path / "moved")
+    assert timeless(found["pruned"]) == timeless(said["pruned"])
+    assert timeless(found["dense"]) == timeless(said["dense"])
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path):
+    RunConfig.from_dict(BASE).save(tmp_path / "x" / "config.yaml")
+    with pytest.raises(RunError, match=r"plan\.json"):
+        evaluate_folder(tmp_path / "x")
+    with pytest.raises(RunError, match=r"config\.yaml"):
+        evaluate_folder(tmp_path)
+
+
+def test_files_that_do_not_fit_together_are_refused(tmp_path):
+    folder = finish(tmp_path / "x")
+    other = finish(tmp_path / "y", model_args={"widths": [5, 8], "strides": [2, 1]})
+    shutil.copy(other.masks, folder.masks)
+    with pytest.raises(ModelError):
+        evaluate_folder(folder.path)
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    folder = finish(tmp_path / "x")
+    assert main(["evaluate", str(folder.path), "--json", "--device", "auto"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    accuracy = read_json(folder.metrics)["pruned"]["test_accuracy"]
+    assert found["pruned"]["test_accuracy"] == accuracy
+    assert main(["evaluate", str(folder.path), "--device", "tpu"]) == 2
+    assert "expected one of: auto, cpu, cuda" in capsys.readouterr().err
+    with pytest.raises(ConfigError):
+        evaluate_folder(folder.path, device="tpu")
