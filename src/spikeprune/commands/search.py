@@ -51,7 +51,7 @@ def _search(options: Options) -> None:
     if "sparsity" in options:
         raise ConfigError("a search chooses the sparsity itself; leave --sparsity out")
     config = configuration(options)
-    from spikeprune.lab.search import Goal, print_search, search, search_folder
+    from spikeprune.lab.search.search import Goal, print_search, search, search_folder
 
     goal = Goal(options["max_drop"], options["runs"], options["seeds"])
     folder = search_folder(config)

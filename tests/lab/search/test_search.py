@@ -7,9 +7,9 @@ import pytest
 
 from spikeprune.cli import main
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.lab import search as module
 from spikeprune.lab.run_folder import RunFolder, read_json, write_json
-from spikeprune.lab.search import Goal, drop, search
+from spikeprune.lab.search import search as module
+from spikeprune.lab.search.search import Goal, drop, search
 from spikeprune.lab.settings.config import RunConfig
 
 BASE = {

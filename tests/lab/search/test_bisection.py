@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeprune.lab.bracket import HIGHEST, LOWEST, propose
+from spikeprune.lab.search.bisection import HIGHEST, LOWEST, propose
 
 
 def logit(s):

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.lab.bracket import propose
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
@@ -23,6 +22,7 @@ from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder, read_json, write_json
+from spikeprune.lab.search.bisection import propose
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 
