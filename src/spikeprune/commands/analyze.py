@@ -51,7 +51,7 @@ _ARGUMENTS = (
 
 def _analyze(options: Options) -> None:
     from spikeprune.lab.analysis import analyze
-    from spikeprune.lab.analysis.tables import print_analysis
+    from spikeprune.lab.analysis.output.terminal import print_analysis
 
     folders = [Path(f).expanduser() for f in (options["folder"], options["other"]) if f]
     found, page = analyze(

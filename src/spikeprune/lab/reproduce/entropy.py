@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spikeprune.lab.analysis.nets import KINDS
+from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.charts import Chart, Series

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from spikeprune.lab.analysis.shapes import MANY_CLASSES
+from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
 from spikeprune.lab.compare.table import Row
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.run_record import read_record

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from spikeprune.lab.analysis.nets import entropy, features, nets_of, sampled, session_of
-from spikeprune.lab.analysis.opened import Opened
-from spikeprune.lab.analysis.pair import compare
+from spikeprune.lab.analysis.compare_pair import compare
+from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
+from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.compare.cells import Cell
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.section import Study

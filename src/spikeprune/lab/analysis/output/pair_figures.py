@@ -1,6 +1,6 @@
 """Figures of two runs against each other: overlap, importance, classes, operations."""
 
-from spikeprune.lab.analysis.shapes import change_bars, ratio_bars
+from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, bars, safe, strips
 from spikeprune.lab.report.run_record import Row

@@ -1,6 +1,6 @@
 """Figures of entropy: what it goes with, layer by layer and channel by channel."""
 
-from spikeprune.lab.analysis.shapes import dots
+from spikeprune.lab.analysis.output.shapes import dots
 from spikeprune.lab.report.number_words import amount
 from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe, strips
 from spikeprune.lab.report.run_record import Row

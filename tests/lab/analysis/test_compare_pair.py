@@ -2,8 +2,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spikeprune.lab.analysis.opened import Opened
-from spikeprune.lab.analysis.pair import compare, differing
+from spikeprune.lab.analysis.compare_pair import compare, differing
+from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.run_folder import read_json
 from spikeprune.lab.saved import load_masks
 

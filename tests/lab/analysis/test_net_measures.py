@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from spikeprune.adapters.base import adapter_for, spiking_neurons
-from spikeprune.lab.analysis.nets import (
+from spikeprune.lab.analysis.net_measures import (
     Sampled,
     entropy,
     features,
@@ -14,7 +14,7 @@ from spikeprune.lab.analysis.nets import (
     session_of,
     summary,
 )
-from spikeprune.lab.analysis.opened import Opened
+from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.surrogate import model_curve
 

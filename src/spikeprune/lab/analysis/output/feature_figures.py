@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from spikeprune.lab.analysis.shapes import MANY_CLASSES, dots
+from spikeprune.lab.analysis.output.shapes import MANY_CLASSES, dots
 from spikeprune.lab.report.plotly_parts import Figure, Spec, strips
 from spikeprune.lab.report.run_record import Row
 

@@ -1,9 +1,9 @@
 """Figures of one run's analysis, by section of the page."""
 
-from spikeprune.lab.analysis.figures_entropy import entropy_figures
-from spikeprune.lab.analysis.figures_features import feature_figures
-from spikeprune.lab.analysis.shapes import change_bars, ratio_bars
-from spikeprune.lab.analysis.words import regrowth_sentence
+from spikeprune.lab.analysis.output.entropy_figures import entropy_figures
+from spikeprune.lab.analysis.output.feature_figures import feature_figures
+from spikeprune.lab.analysis.output.sentences import regrowth_sentence
+from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
 from spikeprune.lab.report.run_record import Row
 

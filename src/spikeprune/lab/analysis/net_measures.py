@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikeprune.data import Batches
 from spikeprune.execution.forward import is_static
-from spikeprune.lab.analysis.opened import Opened
+from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.session import Session

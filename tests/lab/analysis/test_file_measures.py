@@ -1,6 +1,6 @@
 import pytest
 
-from spikeprune.lab.analysis.files import class_rows, regrowth, synops_rows
+from spikeprune.lab.analysis.file_measures import class_rows, regrowth, synops_rows
 from spikeprune.lab.report.run_record import Record, read_record
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from spikeprune.lab.analysis.figures import run_figures
-from spikeprune.lab.analysis.pair_figures import pair_figures
-from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, titles
+from spikeprune.lab.analysis.output.pair_figures import pair_figures
+from spikeprune.lab.analysis.output.run_figures import run_figures
+from spikeprune.lab.analysis.output.sentences import entropy_rows, feature_rows, headline, titles
 from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.report.number_words import is_number, percent
 from spikeprune.lab.report.plotly_parts import Figure

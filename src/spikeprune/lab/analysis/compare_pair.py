@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ModelError
-from spikeprune.lab.analysis.files import class_rows, synops_rows
-from spikeprune.lab.analysis.opened import Opened
+from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
+from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.settings.config import differences
 from spikeprune.pruning.criteria.of_channels import (

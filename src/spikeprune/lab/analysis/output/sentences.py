@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spikeprune.lab.analysis.nets import KINDS
+from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.number_words import is_number, percent
 from spikeprune.lab.report.run_record import Row
 

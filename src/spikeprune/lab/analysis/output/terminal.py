@@ -3,7 +3,13 @@
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.lab.analysis.words import entropy_rows, feature_rows, headline, rho, titles
+from spikeprune.lab.analysis.output.sentences import (
+    entropy_rows,
+    feature_rows,
+    headline,
+    rho,
+    titles,
+)
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
 
