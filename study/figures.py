@@ -6,7 +6,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from spikeprune.lab.statistics import summarise
+from spikeprune.lab.compare.numbers.statistics import summarise
 from study.groups import Contrast
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean
 
-from spikeprune.lab.compare.columns import p_word
-from spikeprune.lab.statistics import holm, paired_interval, summarise
+from spikeprune.lab.compare.numbers.columns import p_word
+from spikeprune.lab.compare.numbers.statistics import holm, paired_interval, summarise
 
 RESULTS = Path(__file__).with_name("results")
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from spikeprune.lab.statistics import holm
+from spikeprune.lab.compare.numbers.statistics import holm
 from study import figures, parts
 from study.groups import (
     RESULTS,

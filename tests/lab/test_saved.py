@@ -154,7 +154,7 @@ def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypat
     first = hashed()
     assert first == versions()["code"]
     assert re.fullmatch("[0-9a-f]{8}", first)
-    for name in ("cli.py", "commands/run.py", "lab/compare/table.py"):
+    for name in ("cli.py", "commands/run.py", "lab/compare/numbers/rows_and_contrasts.py"):
         (package / name).write_text("# edited")
     assert hashed() == first
     seen = {first}

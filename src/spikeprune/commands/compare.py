@@ -82,7 +82,7 @@ _OUT = Path("runs") / "comparison"
 
 def _compare(options: Options) -> None:
     from spikeprune.lab.compare import load_comparison, write_results
-    from spikeprune.lab.compare.terminal import print_comparison
+    from spikeprune.lab.compare.output.terminal import print_comparison
 
     if options["runs"]:
         comparison, out = _of_folders(options["runs"], options)

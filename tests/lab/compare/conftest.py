@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from spikeprune.lab.compare import CompareConfig, jobs, local
-from spikeprune.lab.compare.claim import claim
+from spikeprune.lab.compare import CompareConfig, jobs
+from spikeprune.lab.compare.jobs import run_local as local
+from spikeprune.lab.compare.jobs.folder_claim import claim
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 BASE = {

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from spikeprune.errors import BusyError, RunError
-from spikeprune.lab.compare import worker
+from spikeprune.lab.compare.jobs import worker
 from spikeprune.lab.run.locks import held
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from spikeprune.lab.compare.cells import read_cell
+from spikeprune.lab.compare.numbers.cells import read_cell
 from spikeprune.lab.reproduce import EXPERIMENTS, SCALES, Request
 from spikeprune.lab.reproduce.drive import jobs
 from spikeprune.lab.reproduce.section import Study

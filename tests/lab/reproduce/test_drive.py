@@ -3,7 +3,7 @@ import json
 import pytest
 
 from spikeprune.errors import RunError
-from spikeprune.lab.compare.outcome import Outcome
+from spikeprune.lab.compare.jobs.job_outcome import Outcome
 from spikeprune.lab.reproduce import Request, drive, reproduce
 from spikeprune.lab.reproduce.registry import chosen
 

@@ -3,7 +3,7 @@ import pytest
 from spikeprune.cli import main
 from spikeprune.commands import reproduce as command
 from spikeprune.errors import ConfigError
-from spikeprune.lab.compare.grid import Job
+from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.reproduce import ALL, EXPERIMENTS, SCALES, Request
 from spikeprune.lab.reproduce.drive import jobs
 from spikeprune.lab.reproduce.registry import chosen, curved

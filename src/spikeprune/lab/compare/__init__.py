@@ -4,18 +4,18 @@
 `contrasts` are the numbers.
 """
 
-from spikeprune.lab.compare.cells import Cell, load_cells
-from spikeprune.lab.compare.config import CompareConfig, Machine
-from spikeprune.lab.compare.drive import compare
-from spikeprune.lab.compare.grid import Job, jobs
-from spikeprune.lab.compare.result import Comparison
-from spikeprune.lab.compare.results import (
+from spikeprune.lab.compare.compare import compare
+from spikeprune.lab.compare.jobs.compare_config import CompareConfig, Machine
+from spikeprune.lab.compare.jobs.grid import Job, jobs
+from spikeprune.lab.compare.load_and_write import (
     comparison_of_runs,
     load_comparison,
     write_results,
 )
-from spikeprune.lab.compare.runs import cells_of_runs
-from spikeprune.lab.compare.table import Contrast, Row, contrasts, paired, rows
+from spikeprune.lab.compare.numbers.cells import Cell, load_cells
+from spikeprune.lab.compare.numbers.comparison import Comparison
+from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row, contrasts, paired, rows
 
 __all__ = [
     "Cell",

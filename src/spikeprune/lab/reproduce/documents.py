@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune import __version__
-from spikeprune.lab.compare.cells import Cell
+from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.plotly_parts import finite
 from spikeprune.lab.reproduce.prints import write_chart
 from spikeprune.lab.reproduce.section import Experiment, Section, Table

@@ -11,11 +11,11 @@ from typing import Any
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.compare import CompareConfig, Machine
-from spikeprune.lab.compare.cells import Cell, read_cell
-from spikeprune.lab.compare.drive import run_jobs
-from spikeprune.lab.compare.grid import Job
-from spikeprune.lab.compare.local import at_once
-from spikeprune.lab.compare.preflight import refuse_impossible
+from spikeprune.lab.compare.compare import run_jobs
+from spikeprune.lab.compare.jobs.grid import Job
+from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
+from spikeprune.lab.compare.jobs.run_local import at_once
+from spikeprune.lab.compare.numbers.cells import Cell, read_cell
 from spikeprune.lab.report.number_words import duration
 from spikeprune.lab.reproduce.documents import Done, Folder, write_experiment
 from spikeprune.lab.reproduce.page import render

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from spikeprune.lab.analysis.net_measures import KINDS
+from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.charts import Chart, Series
@@ -11,7 +12,6 @@ from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.lab.reproduce.section import Section, Study, Table
 from spikeprune.lab.reproduce.tabling import mean_of, worded
 from spikeprune.lab.reproduce.wants import Want, want
-from spikeprune.lab.statistics import Summary
 
 __all__ = ["entropy", "wants_entropy"]
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
-from spikeprune.lab.compare.table import Row
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
+from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.report.summary import Cell as Shown
@@ -13,7 +14,6 @@ from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.lab.reproduce.section import Section, Study, Table
 from spikeprune.lab.reproduce.tabling import in_percent, mean_of, run_table, worded
 from spikeprune.lab.reproduce.wants import Want, want
-from spikeprune.lab.statistics import Summary
 
 __all__ = ["fig3b", "fig4", "fig5", "wants_fig3b", "wants_fig4"]
 

@@ -8,7 +8,7 @@ import torch
 from spikeprune.lab.analysis.compare_pair import compare
 from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
 from spikeprune.lab.analysis.opened_run import Opened
-from spikeprune.lab.compare.cells import Cell
+from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.section import Study
 from spikeprune.lab.run_folder import RunFolder, read_json, write_json

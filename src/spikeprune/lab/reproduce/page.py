@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from spikeprune.lab.compare.cells import Cell
-from spikeprune.lab.compare.page import (
+from spikeprune.lab.compare.numbers.cells import Cell
+from spikeprune.lab.compare.numbers.rows_and_contrasts import rows
+from spikeprune.lab.compare.output.page import (
     CELL_COLUMNS,
     DEFINITIONS,
     cell_line,
     citations_of,
     facts_of_cells,
 )
-from spikeprune.lab.compare.table import rows
 from spikeprune.lab.report import terms as references
 from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.reproduce.charts import on_page

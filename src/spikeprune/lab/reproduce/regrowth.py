@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spikeprune.lab.compare.curves import dense_level
-from spikeprune.lab.compare.table import Row
+from spikeprune.lab.compare.numbers.curves import dense_level
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.reproduce.charts import Chart, Level, Series
 from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.lab.reproduce.section import Section, Study

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spikeprune.lab.compare.cells import Cell
-from spikeprune.lab.compare.table import Row, rows
+from spikeprune.lab.compare.numbers.cells import Cell
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Row, rows
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.charts import Chart
 from spikeprune.lab.reproduce.scales import Scale

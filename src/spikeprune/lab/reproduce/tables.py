@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from spikeprune.lab.compare.columns import target
-from spikeprune.lab.compare.curves import AXES, curves, dense_level
-from spikeprune.lab.compare.table import Row
+from spikeprune.lab.compare.numbers.columns import target
+from spikeprune.lab.compare.numbers.curves import AXES, curves, dense_level
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import paper

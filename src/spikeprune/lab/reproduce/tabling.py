@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from spikeprune.lab.compare.columns import Column, columns, contrast_words, target
-from spikeprune.lab.compare.table import Contrast, Row, paired
+from spikeprune.lab.compare.numbers.columns import Column, columns, contrast_words, target
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row, paired
+from spikeprune.lab.compare.numbers.statistics import Summary, summarise
 from spikeprune.lab.report.number_words import amount, is_number
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.section import NOT_AVAILABLE, Table
-from spikeprune.lab.statistics import Summary, summarise
 
 __all__ = ["contrast", "in_percent", "mean_of", "number", "run_table", "shares", "worded"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.lab.compare.grid import Job, job_of, overridden
+from spikeprune.lab.compare.jobs.grid import Job, job_of, overridden
 from spikeprune.lab.reproduce.scales import Scale, Setting
 from spikeprune.lab.settings.config import RunConfig, differences
 

@@ -1,0 +1,48 @@
+"""How a cell's run ended, in the words of its log."""
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeprune.lab.compare.jobs.grid import Job
+from spikeprune.lab.compare.jobs.worker import BUSY, DONE
+
+__all__ = ["Outcome", "outcome"]
+
+_TIME = re.compile(r"^\d\d:\d\d:\d\d  (error: )?")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: finished (no `error`), failed, or `busy` in another process."""
+
+    job: Job
+    error: str | None = None
+    busy: bool = False
+
+
+def outcome(job: Job, code: int | None, log: Path) -> Outcome:
+    """Return how a cell ended.
+
+    Args:
+        job: the cell.
+        code: exit code of its process, minus the number of the signal that killed it, or None
+            where the worker itself was killed.
+        log: what the run printed.
+    """
+    if code == BUSY:
+        return Outcome(job, busy=True)
+    if code == DONE and job.finished:
+        return Outcome(job)
+    if code is None:
+        return Outcome(job, "its worker was killed")
+    if code < 0:
+        return Outcome(job, f"killed by {signal.Signals(-code).name}")
+    return Outcome(job, _last_line(log))
+
+
+def _last_line(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return _TIME.sub("", lines[-1]) if lines else "it left no word"

@@ -1,0 +1,116 @@
+"""Results of a comparison: gathered from its run folders, and written."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from spikeprune.errors import ConfigError, RunError
+from spikeprune.lab.compare.jobs.compare_config import SELECT, CompareConfig
+from spikeprune.lab.compare.jobs.grid import jobs
+from spikeprune.lab.compare.numbers.cells import Cell, read_cell
+from spikeprune.lab.compare.numbers.comparison import Comparison
+from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs
+from spikeprune.lab.compare.output.documents import write_documents
+from spikeprune.lab.compare.output.page import render
+from spikeprune.lab.compare.output.print_figures import write_prints
+from spikeprune.lab.run_folder import ComparisonFolder, write_text
+
+__all__ = ["Results", "comparison_of_runs", "load_comparison", "write_results"]
+
+_SHARE = 0.1  # of the time, at most, goes into drawing results that are not the last
+
+
+def load_comparison(folder: Path | str) -> Comparison:
+    """Return what is finished of a comparison that was started.
+
+    Raises:
+        RunError: There is none in `folder`, or a run's files are broken.
+        ConfigError: Its configuration is not valid.
+    """
+    config = CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))
+    return Results(config).comparison()
+
+
+def comparison_of_runs(
+    folders: Sequence[Path | str], *, explore: Iterable[Sequence[str]] = (), select: str = "test"
+) -> Comparison:
+    """Return the comparison of finished runs, wherever they lie; nothing is run.
+
+    Args:
+        folders: of the runs.
+        explore: pairs (a, b) of names in the table; since the results are there, none is named
+            beforehand.
+        select: accuracy that is shown, `test` or `validation`.
+
+    Raises:
+        RunError: A folder holds no finished run.
+        ConfigError: A run is given twice, a pair names a method that is not there, or an unknown
+            `select`.
+    """
+    if select not in SELECT:
+        raise ConfigError(f"unknown select {select!r}; expected one of: {', '.join(SELECT)}")
+    cells = cells_of_runs(folders)
+    names = dict.fromkeys(cell.method for cell in cells)
+    pairs = []
+    for pair in explore:
+        if len(pair) != 2 or not set(pair) <= names.keys():
+            raise ConfigError(
+                f"expected pairs [a, b] of: {', '.join(names)}; got [{', '.join(pair)}]"
+            )
+        pairs.append((pair[0], pair[1]))
+    return Comparison(cells, select, explore=pairs)
+
+
+def write_results(comparison: Comparison, out: Path | str) -> Path:
+    """Write tables, figures and page into a folder and return the page.
+
+    Raises:
+        RunError: `out` is the folder of a grid, and this is not that grid.
+    """
+    folder = ComparisonFolder(Path(out).expanduser())
+    if folder.config.is_file() and not comparison.config:
+        raise RunError(f"{folder.path} is the folder of a grid of runs; give another --out")
+    write_documents(comparison, folder)
+    write_text(folder.page, render(comparison, folder, write_prints(comparison, folder)))
+    return folder.page
+
+
+class Results:
+    """The results of a grid while it is run: what is finished is read once."""
+
+    def __init__(self, config: CompareConfig) -> None:
+        self.failed: dict[str, str] = {}
+        self._config = config
+        self._jobs = jobs(config)
+        self._cells: dict[str, Cell] = {}
+        self._next_drawing = 0.0
+
+    def comparison(self) -> Comparison:
+        """Return what there is; cells that other processes finished count as well."""
+        for job in self._jobs:
+            if job.name not in self._cells and job.finished:
+                self._cells[job.name] = read_cell(job)
+        config = self._config
+        return Comparison(
+            [self._cells[job.name] for job in self._jobs if job.name in self._cells],
+            config.select,
+            named=config.pairs,
+            explore=config.explore,
+            missing=[job.name for job in self._jobs if job.name not in self._cells],
+            failed=self.failed,
+            config=config.folder.config.read_text(encoding="utf-8"),
+        )
+
+    def write(self) -> Path:
+        """Write everything and return the page."""
+        return write_results(self.comparison(), self._config.folder.path)
+
+    def update(self) -> None:
+        """Write the tables; draw figures and page too, unless that was done just now."""
+        now = time.monotonic()
+        if now < self._next_drawing:
+            write_documents(self.comparison(), self._config.folder)
+            return
+        self.write()
+        ended = time.monotonic()
+        self._next_drawing = ended + (ended - now) / _SHARE

@@ -1,0 +1,148 @@
+"""Finished cells, read from their run folders: what was measured, and on what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spikeprune.lab.compare.jobs.compare_config import CompareConfig
+from spikeprune.lab.compare.jobs.grid import Job, jobs
+from spikeprune.lab.compare.numbers.run_facts import at, facts_of
+from spikeprune.lab.report.number_words import is_number
+from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.run_folder import ComparisonFolder
+from spikeprune.lab.settings.yaml_values import parse_yaml
+
+__all__ = ["VALUES", "Cell", "cell_of", "config_of", "load_cells", "read_cell"]
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "test_accuracy": ("pruned", "test_accuracy"),
+    "validation_accuracy": ("pruned", "validation_accuracy"),
+    "dense_test_accuracy": ("dense", "test_accuracy"),
+    "dense_validation_accuracy": ("dense", "validation_accuracy"),
+    "density": ("pruned", "density"),
+    "parameters": ("pruned", "parameters"),
+    "nonzero_parameters": ("pruned", "nonzero_parameters"),
+    "synops": ("pruned", "synops_per_sample"),
+    "dense_synops": ("dense", "synops_per_sample"),
+    "effective_macs": ("pruned", "effective_macs_per_sample"),
+    "effective_acs": ("pruned", "effective_acs_per_sample"),
+    "dense_macs": ("pruned", "dense_macs_per_sample"),
+    "energy_nj": ("pruned", "energy_nj_per_sample"),
+    "firing_rate": ("pruned", "firing_rate"),
+    "latency_b1_ms": ("pruned", "latency_ms", "b1"),
+    "latency_b32_ms": ("pruned", "latency_ms", "b32"),
+    "pruning_epochs": ("cost", "pruning_epochs"),
+    "total_epochs": ("cost", "total_epochs"),
+    "dense_epochs": ("cost", "dense", "total_epochs"),
+    "training_flops": ("cost", "training_flops"),
+    "training_flops_sparse": ("cost", "training_flops_sparse"),
+    "wall_seconds": ("cost", "wall_seconds"),
+    "dense_training_flops": ("cost", "dense", "training_flops"),
+    "dense_wall_seconds": ("cost", "dense", "wall_seconds"),
+    "peak_rss_bytes": ("cost", "peak_rss_bytes"),
+    "survival": ("regrowth", "survival_mean"),
+}
+"""Measured numbers by name, and where `metrics.json` has them; units as there."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A finished run of a comparison.
+
+    Attributes:
+        setting: under what it was run; cells of different settings are not compared.
+        method: name in the table: of the method, or of the variant.
+        sparsity: the target; None for a run that prunes nothing.
+        budget: what the target is a share of, such as `weights` or `synops`; None likewise, or
+            where an older run does not say.
+        seed: of the run. Cells of one seed share initial weights and data, and are paired.
+        folder: of the run.
+        values: what was measured (see `VALUES`), and `sparsity` reached, `drop` and
+            `validation_drop` (accuracy of the dense net of this seed minus that of this net).
+            Fractions, counts per sample, nJ, seconds; None where it is not known.
+        facts: what it was run on (see `facts.FACTS`), in words.
+    """
+
+    setting: str
+    method: str
+    sparsity: float | None
+    budget: str | None
+    seed: int
+    folder: Path
+    values: Mapping[str, float | None]
+    facts: Mapping[str, str]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """All of `metrics.json`, read from the run folder."""
+        return read_record(self.folder).metrics
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """Return plain values for a file in `folder`: the run's path is relative to it."""
+        run = self.folder.absolute()
+        inside = run.is_relative_to(folder.absolute())
+        return {
+            "setting": self.setting,
+            "method": self.method,
+            "target_sparsity": self.sparsity,
+            "budget": self.budget,
+            "seed": self.seed,
+            "run": run.relative_to(folder.absolute()).as_posix() if inside else str(run),
+            **self.values,
+            "facts": dict(self.facts),
+        }
+
+
+def load_cells(folder: Path | str) -> list[Cell]:
+    """Return the finished cells of a comparison, in the order of its table.
+
+    Raises:
+        RunError: There is no comparison in `folder`, or a run's files are broken.
+        ConfigError: Its configuration is not valid.
+    """
+    config = CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))
+    return [read_cell(job) for job in jobs(config) if job.finished]
+
+
+def read_cell(job: Job) -> Cell:
+    """Return a finished cell of a grid.
+
+    Raises:
+        RunError: Its run is not finished, or its files are broken.
+    """
+    record = read_record(job.folder.path)
+    cell = cell_of(job.folder.path, record, config_of(record))
+    return replace(cell, setting=job.setting, method=job.method, sparsity=job.sparsity)
+
+
+def config_of(record: Record) -> dict[str, Any]:
+    """Return the fields of a run's configuration."""
+    return parse_yaml(record.config, "config.yaml")
+
+
+def cell_of(folder: Path, record: Record, config: Mapping[str, Any]) -> Cell:
+    """Return a finished run as a cell: its setting is what it was run on, its name the method's."""
+    found = {name: _number(at(record.metrics, *path)) for name, path in VALUES.items()}
+    density = found["density"]
+    values = {
+        **found,
+        "sparsity": None if density is None else 1 - density,
+        "drop": _less(found["dense_test_accuracy"], found["test_accuracy"]),
+        "validation_drop": _less(found["dense_validation_accuracy"], found["validation_accuracy"]),
+    }
+    facts = facts_of(record, config)
+    method = str(record.metrics["method"])
+    pruned = {} if method == "dense" else record.metrics.get("target") or {}
+    target, budget = pruned.get("sparsity"), pruned.get("budget")
+    setting = f"{facts['data']}, {record.metrics['model']['name']}, T {facts['T']}"
+    seed = int(record.metrics.get("seed", 0))
+    return Cell(setting, method, target, budget, seed, folder, values, facts)
+
+
+def _number(value: Any) -> float | None:
+    return value if is_number(value) else None
+
+
+def _less(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b

@@ -1,0 +1,88 @@
+"""Figures of the page, as Plotly specifications: accuracy over sparsity and over operations."""
+
+from collections.abc import Sequence
+
+from spikeprune.lab.compare.numbers.comparison import Comparison
+from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, dense_level
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
+from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout, safe
+
+__all__ = ["figures"]
+
+_HEIGHT = 420
+
+
+def figures(comparison: Comparison) -> list[Figure]:
+    """Return the page's figures, two for every setting."""
+    several = len(comparison.settings) > 1
+    drawn = []
+    for number, setting in enumerate(comparison.settings):
+        rows = [row for row in comparison.rows if row.setting == setting]
+        for axis in AXES:
+            words = "sparsity" if axis.key == "sparsity" else "synaptic operations"
+            title = f"Accuracy over {words}" + (f": {setting}" if several else "")
+            drawn.append(_figure(f"{axis.key}-{number}", title, rows, axis, comparison.select))
+    return drawn
+
+
+def _figure(key: str, title: str, rows: Sequence[Row], axis: Axis, select: str) -> Figure:
+    caption = (
+        f"Mean {select} accuracy over the seeds; bars: sample standard deviation of both. Dashed: "
+        "the dense nets of the same seeds."
+    )
+    found, dense = curves(rows, axis, select), dense_level(rows, select)
+    if not found:
+        return absent(key, title, caption, "No pruning run is finished.")
+    axes = {
+        "xaxis": {"title": {"text": axis.title}},
+        "yaxis": {"title": {"text": f"{select} accuracy, %"}},
+    }
+    traces = [_trace(curve, number) for number, curve in enumerate(found)]
+    top, best = max((point.y, curve.method) for curve in found for point in curve.points)
+    summary = f"The highest mean is that of {best}, {top:.2f} %"
+    summary += "." if dense is None else f"; the dense nets reach {dense:.2f} %."
+    marks = {} if dense is None else _dense_line(dense)
+    spec = {"data": traces, "layout": layout(_HEIGHT, **axes, **marks)}
+    return Figure(key, title, caption, summary, spec)
+
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
+_COLOURS = 8
+
+
+def _trace(curve: Curve, number: int) -> Spec:
+    color = f"@series-{number % _COLOURS}"
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": safe(curve.method),
+        "x": [point.x for point in curve.points],
+        "y": [point.y for point in curve.points],
+        "error_x": _bars([point.x_std for point in curve.points], color),
+        "error_y": _bars([point.y_std for point in curve.points], color),
+        "line": {"color": color, "width": 1.5},
+        "marker": {"color": color, "size": 8, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+        "customdata": [point.n for point in curve.points],
+        "hovertemplate": "%{y:.2f} % at %{x:.4~s}, n = %{customdata}",
+    }
+
+
+def _bars(lengths: list[float], color: str) -> Spec:
+    return {
+        "type": "data",
+        "array": lengths,
+        "visible": any(lengths),
+        "color": color,
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _dense_line(level: float) -> Spec:
+    line = {"color": "@dense", "width": 1.5, "dash": "dash"}
+    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level}
+    note = {
+        **{"xref": "paper", "x": 1, "xanchor": "right", "y": level, "yanchor": "bottom"},
+        **{"text": "dense", "showarrow": False, "font": {"color": "@muted", "size": 11}},
+    }
+    return {"shapes": [{**shape, "line": line}], "annotations": [note]}

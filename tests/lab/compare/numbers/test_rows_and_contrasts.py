@@ -1,0 +1,123 @@
+import pytest
+
+from spikeprune.lab.compare import load_cells
+from spikeprune.lab.compare.jobs.folder_claim import claim
+from spikeprune.lab.compare.jobs.grid import jobs
+from spikeprune.lab.compare.numbers.rows_and_contrasts import (
+    contrasts,
+    differences_of,
+    paired,
+    rows,
+)
+from spikeprune.lab.compare.numbers.statistics import holm, paired_interval
+
+
+def cells_of(config):
+    return load_cells(config.folder.path)
+
+
+def test_a_row_is_mean_and_spread_over_its_seeds(finished):
+    cells = cells_of(finished({"magnitude": [0.7, 0.8, 0.9], "criticality": [0.5]}))
+    first, second = rows(cells)
+    assert (first.method, first.sparsity, first.seeds) == ("magnitude", 0.8, (0, 1, 2))
+    found = first.of("test_accuracy")
+    assert (found.n, found.mean, found.std) == (3, pytest.approx(0.8), pytest.approx(0.1))
+    assert (second.of("drop").n, second.of("drop").std) == (1, None)
+    assert second.of("drop").mean == pytest.approx(0.4)
+
+
+def test_pairs_are_of_the_same_seed_and_only_those(finished):
+    cells = cells_of(finished({"magnitude": [0.70, 0.80, 0.5], "criticality": [0.72, 0.81]}))
+    (found,) = paired(cells, "criticality", "magnitude")
+    assert (found.a, found.b, found.sparsity) == ("criticality", "magnitude", 0.8)
+    assert found.seeds == (0, 1)
+    assert found.differences == (pytest.approx(0.02), pytest.approx(0.01))
+    assert found.found == paired_interval(list(found.differences))
+    (other,) = paired(cells, "magnitude", "criticality")
+    assert other.found.mean == pytest.approx(-found.found.mean)
+
+
+def test_a_method_that_prunes_nothing_is_paired_with_every_sparsity(finished):
+    config = finished({"magnitude": [0.7, 0.8], "dense": [0.9, 0.9]}, sparsities=[0.8, 0.9])
+    found = paired(cells_of(config), "magnitude", "dense")
+    assert [one.sparsity for one in found] == [0.8, 0.9]
+    assert [one.found.mean for one in found] == [pytest.approx(-0.15)] * 2
+
+
+def test_settings_are_not_mixed(finished):
+    config = finished(
+        {"magnitude": [0.7], "criticality": [0.8]},
+        settings={"a": {}, "b": {"time_steps": 3}},
+    )
+    cells = cells_of(config)
+    assert [one.setting for one in paired(cells, "criticality", "magnitude")] == ["a", "b"]
+    assert len(rows(cells)) == 4
+
+
+def test_operations_are_summed_over_the_common_seeds(grid, finish):
+    config = claim(grid(methods=["magnitude", "criticality"], seeds=[0, 1]))
+    for job, synops in zip(jobs(config), (100, 300, 150, 650), strict=True):
+        finish(job, synops=synops)
+    cells = cells_of(config)
+    assert paired(cells, "criticality", "magnitude")[0].synops == 2.0
+    (found,) = paired(cells, "criticality", "magnitude", value="synops")
+    assert found.differences == (50, 350)
+
+
+def test_each_family_of_contrasts_is_corrected_by_itself(finished):
+    config = finished(
+        {
+            "magnitude": [0.70, 0.71, 0.74],
+            "criticality": [0.75, 0.77, 0.78],
+            "random-regrow": [0.71, 0.73, 0.74],
+            "dense": [0.80, 0.80, 0.80],
+        },
+    )
+    explore = [("random-regrow", "magnitude"), ("criticality", "dense"), ("dense", "magnitude")]
+    found = contrasts(cells_of(config), [("criticality", "magnitude")], explore)
+    assert [one.named for one in found] == [True, False, False, False]
+    assert found[0].corrected == found[0].found.p
+    assert [one.corrected for one in found[1:]] == holm([one.found.p for one in found[1:]])
+
+
+def test_a_contrast_without_a_p_value_takes_no_part_in_the_correction(finished):
+    config = finished({"magnitude": [0.7], "criticality": [0.75], "dense": [0.8]})
+    found = contrasts(cells_of(config), [], [("criticality", "magnitude"), ("dense", "magnitude")])
+    assert [(one.found.n, one.found.p, one.corrected) for one in found] == [(1, None, None)] * 2
+
+
+def test_differences_are_told_and_the_rows_marked(grid, finish):
+    config = claim(grid(seeds=[0, 1, 2]))
+    for job in jobs(config):
+        finish(job, threads=1 if job.method == "magnitude" and job.seed == 2 else 4)
+    (found,) = differences_of(cells_of(config))
+    assert (found.fact, found.values) == ("threads", (("4", 8), ("1", 1)))
+    assert found.rows == {("digits, vgg-small", "magnitude", 0.8)}
+
+
+def test_settings_that_differ_are_told_without_a_mark(grid, finish):
+    config = claim(grid(settings={"a": {}, "b": {}}, methods=["magnitude"]))
+    for job in jobs(config):
+        finish(job, time_steps=4 if job.setting == "a" else 8)
+    (found,) = differences_of(cells_of(config))
+    assert (found.fact, found.rows) == ("T", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("fact", "metrics"),
+    [
+        ("code", {"versions": {"code": "12345678"}}),
+        ("data", {"data": {"label": "another", "name": "x", "classes": [], "samples": {}}}),
+        ("net", {"model": {"name": "vgg9", "arguments": {}}}),
+        ("T", {"time_steps": 9}),
+        ("epochs", {"cost": {"total_epochs": 99}}),
+        ("device", {"device": "cuda"}),
+        ("precision", {"precision": "other"}),
+    ],
+)
+def test_every_such_fact_is_noticed(grid, finish, fact, metrics):
+    config = claim(grid(methods=["magnitude", "criticality"], seeds=[0]))
+    first, second = jobs(config)
+    finish(first)
+    finish(second, **metrics)
+    assert fact in [one.fact for one in differences_of(cells_of(config))]
