@@ -62,7 +62,7 @@ _ARGUMENTS = (
 def _reproduce(options: Options) -> None:
     from spikeprune.lab.compare import Machine
     from spikeprune.lab.reproduce import SCALES, Request, reproduce
-    from spikeprune.lab.reproduce.terminal import print_done
+    from spikeprune.lab.reproduce.output.terminal import print_done
 
     given = {n: options[n] for n in ("out", "threads", "data_root", "device") if n in options}
     if "seeds" in options:

@@ -23,10 +23,10 @@ from spikeprune.lab.compare import comparison_of_runs, write_results
 from spikeprune.lab.report.report import write_report
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import EXPERIMENTS, Done, Section
-from spikeprune.lab.reproduce.charts import Chart, Level, Series
-from spikeprune.lab.reproduce.documents import Folder
-from spikeprune.lab.reproduce.page import render as render_reproduction
-from spikeprune.lab.reproduce.section import Table
+from spikeprune.lab.reproduce.experiment import Table
+from spikeprune.lab.reproduce.output.charts import Chart, Level, Series
+from spikeprune.lab.reproduce.output.documents import Folder
+from spikeprune.lab.reproduce.output.page import render as render_reproduction
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

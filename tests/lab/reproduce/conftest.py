@@ -7,8 +7,8 @@ import pytest
 
 from spikeprune.lab.compare.numbers.cells import read_cell
 from spikeprune.lab.reproduce import EXPERIMENTS, SCALES, Request
-from spikeprune.lab.reproduce.drive import jobs
-from spikeprune.lab.reproduce.section import Study
+from spikeprune.lab.reproduce.experiment import Study
+from spikeprune.lab.reproduce.reproduce import jobs
 
 ACCURACY = {"magnitude": 0.70, "criticality": 0.80, "slimming": 0.60}
 """Of seed 0; others have 0.75 where not named, and seed 1 has 0.02 more."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from spikeprune.lab.reproduce import entropy as entropies
-from spikeprune.lab.reproduce import features as figures
-from spikeprune.lab.reproduce.section import NOT_AVAILABLE
+from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE
+from spikeprune.lab.reproduce.experiments import entropy as entropies
+from spikeprune.lab.reproduce.experiments import features as figures
 
 
 def lines(table, *names):

@@ -5,8 +5,8 @@ from spikeprune.commands import reproduce as command
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.reproduce import ALL, EXPERIMENTS, SCALES, Request
-from spikeprune.lab.reproduce.drive import jobs
 from spikeprune.lab.reproduce.registry import chosen, curved
+from spikeprune.lab.reproduce.reproduce import jobs
 from spikeprune.lab.run import check as checking
 from spikeprune.lab.run.dense_net import dense_key
 

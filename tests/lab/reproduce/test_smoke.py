@@ -6,7 +6,7 @@ import re
 from spikeprune.cli import main
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.reproduce import EXPERIMENTS, SCALES
-from spikeprune.lab.reproduce.documents import Folder
+from spikeprune.lab.reproduce.output.documents import Folder
 
 LEAST_RUNS = {"fig2": 10, "table-unstructured": 14}
 

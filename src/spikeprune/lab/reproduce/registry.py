@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from spikeprune.errors import ConfigError, unknown_name
-from spikeprune.lab.reproduce import entropy, features, paper, regrowth, tables
+from spikeprune.lab.reproduce import paper
+from spikeprune.lab.reproduce.experiment import Experiment
+from spikeprune.lab.reproduce.experiments import entropy, features, regrowth, tables
+from spikeprune.lab.reproduce.required_runs import Key
 from spikeprune.lab.reproduce.scales import Scale
-from spikeprune.lab.reproduce.section import Experiment
-from spikeprune.lab.reproduce.wants import Key
 
 __all__ = ["ALL", "EXPERIMENTS", "chosen", "curved"]
 

@@ -17,12 +17,12 @@ from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
 from spikeprune.lab.compare.jobs.run_local import at_once
 from spikeprune.lab.compare.numbers.cells import Cell, read_cell
 from spikeprune.lab.report.number_words import duration
-from spikeprune.lab.reproduce.documents import Done, Folder, write_experiment
-from spikeprune.lab.reproduce.page import render
+from spikeprune.lab.reproduce.experiment import Experiment, Study
+from spikeprune.lab.reproduce.output.documents import Done, Folder, write_experiment
+from spikeprune.lab.reproduce.output.page import render
 from spikeprune.lab.reproduce.registry import chosen, curved
+from spikeprune.lab.reproduce.required_runs import jobs_of, refuse_changed
 from spikeprune.lab.reproduce.scales import Scale, scale_by_name
-from spikeprune.lab.reproduce.section import Experiment, Study
-from spikeprune.lab.reproduce.wants import jobs_of, refuse_changed
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run_folder import ComparisonFolder, write_text
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from spikeprune.lab.report.terminal import print_rows
-from spikeprune.lab.reproduce.documents import Done
-from spikeprune.lab.reproduce.section import Table
+from spikeprune.lab.reproduce.experiment import Table
+from spikeprune.lab.reproduce.output.documents import Done
 
 __all__ = ["print_done"]
 

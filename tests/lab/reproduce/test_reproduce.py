@@ -4,7 +4,8 @@ import pytest
 
 from spikeprune.errors import RunError
 from spikeprune.lab.compare.jobs.job_outcome import Outcome
-from spikeprune.lab.reproduce import Request, drive, reproduce
+from spikeprune.lab.reproduce import Request, reproduce
+from spikeprune.lab.reproduce import reproduce as drive
 from spikeprune.lab.reproduce.registry import chosen
 
 

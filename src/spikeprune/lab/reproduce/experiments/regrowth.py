@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from spikeprune.lab.compare.numbers.curves import dense_level
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
-from spikeprune.lab.reproduce.charts import Chart, Level, Series
-from spikeprune.lab.reproduce.scales import Scale
-from spikeprune.lab.reproduce.section import Section, Study
-from spikeprune.lab.reproduce.tabling import (
+from spikeprune.lab.reproduce.experiment import Section, Study
+from spikeprune.lab.reproduce.output.charts import Chart, Level, Series
+from spikeprune.lab.reproduce.required_runs import Want, want
+from spikeprune.lab.reproduce.run_tables import (
     contrast,
     in_percent,
     mean_of,
@@ -16,7 +16,7 @@ from spikeprune.lab.reproduce.tabling import (
     shares,
     worded,
 )
-from spikeprune.lab.reproduce.wants import Want, want
+from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.pruning.options import PAPER_FRACTION
 
 __all__ = ["fig2", "fig3a", "fig6", "wants_fig2", "wants_fig3a", "wants_fig6"]

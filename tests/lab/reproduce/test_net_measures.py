@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from spikeprune.lab.reproduce import measured
-from spikeprune.lab.reproduce.section import Study
+from spikeprune.lab.reproduce import net_measures as measured
+from spikeprune.lab.reproduce.experiment import Study
 
 
 def test_nets_are_measured_once_and_again_when_their_run_or_the_samples_change(study, monkeypatch):

@@ -8,11 +8,11 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import paper
-from spikeprune.lab.reproduce.charts import Chart, Level, Series
+from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE, Section, Study, Table
+from spikeprune.lab.reproduce.output.charts import Chart, Level, Series
+from spikeprune.lab.reproduce.required_runs import Want, want
+from spikeprune.lab.reproduce.run_tables import run_table
 from spikeprune.lab.reproduce.scales import Scale
-from spikeprune.lab.reproduce.section import NOT_AVAILABLE, Section, Study, Table
-from spikeprune.lab.reproduce.tabling import run_table
-from spikeprune.lab.reproduce.wants import Want, want
 
 __all__ = [
     "cost",

@@ -6,12 +6,12 @@ from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.summary import Cell as Shown
-from spikeprune.lab.reproduce.charts import Chart, Series
-from spikeprune.lab.reproduce.measured import entropy_of
+from spikeprune.lab.reproduce.experiment import Section, Study, Table
+from spikeprune.lab.reproduce.net_measures import entropy_of
+from spikeprune.lab.reproduce.output.charts import Chart, Series
+from spikeprune.lab.reproduce.required_runs import Want, want
+from spikeprune.lab.reproduce.run_tables import mean_of, worded
 from spikeprune.lab.reproduce.scales import Scale
-from spikeprune.lab.reproduce.section import Section, Study, Table
-from spikeprune.lab.reproduce.tabling import mean_of, worded
-from spikeprune.lab.reproduce.wants import Want, want
 
 __all__ = ["entropy", "wants_entropy"]
 

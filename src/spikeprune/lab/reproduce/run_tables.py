@@ -7,7 +7,7 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row, pai
 from spikeprune.lab.compare.numbers.statistics import Summary, summarise
 from spikeprune.lab.report.number_words import amount, is_number
 from spikeprune.lab.report.summary import Cell as Shown
-from spikeprune.lab.reproduce.section import NOT_AVAILABLE, Table
+from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE, Table
 
 __all__ = ["contrast", "in_percent", "mean_of", "number", "run_table", "shares", "worded"]
 

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.lab.reproduce.required_runs import Want, jobs_of, refuse_changed, want
 from spikeprune.lab.reproduce.scales import SCALES
-from spikeprune.lab.reproduce.wants import Want, jobs_of, refuse_changed, want
 
 SCALE = SCALES["smoke"]
 SETTING = SCALE.weights[0]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.lab.compare.output.print_figures import COLOURS, MARKERS, save_figure
-from spikeprune.lab.reproduce.charts import Chart, Series, offset
+from spikeprune.lab.reproduce.output.charts import Chart, Series, offset
 
 __all__ = ["write_chart"]
 

@@ -17,8 +17,8 @@ from spikeprune.lab.compare.output.page import (
 )
 from spikeprune.lab.report import terms as references
 from spikeprune.lab.report.html import asset, script_json, template
-from spikeprune.lab.reproduce.charts import on_page
-from spikeprune.lab.reproduce.documents import Done, Folder
+from spikeprune.lab.reproduce.output.charts import on_page
+from spikeprune.lab.reproduce.output.documents import Done, Folder
 from spikeprune.lab.run_folder import ComparisonFolder
 
 __all__ = ["render"]

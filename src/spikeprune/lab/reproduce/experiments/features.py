@@ -8,12 +8,12 @@ from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.report.summary import Cell as Shown
-from spikeprune.lab.reproduce.charts import Chart, Series
-from spikeprune.lab.reproduce.measured import features_of, importance_of
+from spikeprune.lab.reproduce.experiment import Section, Study, Table
+from spikeprune.lab.reproduce.net_measures import features_of, importance_of
+from spikeprune.lab.reproduce.output.charts import Chart, Series
+from spikeprune.lab.reproduce.required_runs import Want, want
+from spikeprune.lab.reproduce.run_tables import in_percent, mean_of, run_table, worded
 from spikeprune.lab.reproduce.scales import Scale
-from spikeprune.lab.reproduce.section import Section, Study, Table
-from spikeprune.lab.reproduce.tabling import in_percent, mean_of, run_table, worded
-from spikeprune.lab.reproduce.wants import Want, want
 
 __all__ = ["fig3b", "fig4", "fig5", "wants_fig3b", "wants_fig4"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from spikeprune import __version__
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.plotly_parts import finite
-from spikeprune.lab.reproduce.prints import write_chart
-from spikeprune.lab.reproduce.section import Experiment, Section, Table
+from spikeprune.lab.reproduce.experiment import Experiment, Section, Table
+from spikeprune.lab.reproduce.output.print_figures import write_chart
 from spikeprune.lab.run_folder import write_json, write_text
 
 __all__ = ["SCHEMA", "Done", "Folder", "write_experiment"]

@@ -10,7 +10,7 @@ from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sam
 from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.run_record import Row
-from spikeprune.lab.reproduce.section import Study
+from spikeprune.lab.reproduce.experiment import Study
 from spikeprune.lab.run_folder import RunFolder, read_json, write_json
 
 __all__ = ["entropy_of", "features_of", "importance_of"]

@@ -2,8 +2,8 @@ import xml.etree.ElementTree as tree
 
 import pytest
 
-from spikeprune.lab.reproduce.charts import Chart, Level, Series, offset, on_page
-from spikeprune.lab.reproduce.prints import write_chart
+from spikeprune.lab.reproduce.output.charts import Chart, Level, Series, offset, on_page
+from spikeprune.lab.reproduce.output.print_figures import write_chart
 
 BY_NAME = Chart(
     *("by-name", "Title", "Caption.", "accuracy, %"),
