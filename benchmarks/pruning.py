@@ -15,7 +15,7 @@ from benchmarks.nets import CASES, QUICK, spikingjelly
 from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import fuse
-from spikeprune.cutting.cut_plan import apply_plan, channel_groups, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.measuring.evaluate import latencies
 from spikeprune.measuring.weight_operands import Reads
@@ -23,6 +23,7 @@ from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import prune_weights
+from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.wiring import trace
 
 TIME_STEPS = 4

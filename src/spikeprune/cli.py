@@ -20,8 +20,6 @@ from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.settings.flags import add_flags, explain
 from spikeprune.lab.settings.recipes import recipe_names
 
-__all__ = ["main"]
-
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 _DESCRIPTION = """\

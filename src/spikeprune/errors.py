@@ -6,19 +6,6 @@ message and a non-zero exit code.
 
 from collections.abc import Iterable
 
-__all__ = [
-    "BudgetError",
-    "BusyError",
-    "ConfigError",
-    "DataError",
-    "ModelError",
-    "ObservationError",
-    "RunError",
-    "SpikePruneError",
-    "missing_extra",
-    "unknown_name",
-]
-
 
 class SpikePruneError(Exception):
     """Base of every error that spikeprune raises on purpose."""

@@ -6,7 +6,7 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune.errors import BudgetError, ConfigError, ModelError
-from spikeprune.observing.observer import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Gathered
 from spikeprune.pruning.events.schedule import Due
 from spikeprune.pruning.granularity import Channels

@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.science import kth_largest as threshold
-from spikeprune.science.select import (
-    Magnitude,
-    keep_and_regrow,
-    kth_largest,
-    top_counts,
-    top_k,
-)
+from spikeprune.science.ranked_values import Magnitude
+from spikeprune.science.select import keep_and_regrow, kth_largest, top_counts, top_k
 
 DTYPES = [torch.float32, torch.float64]
 quick = settings(deadline=None)

@@ -19,19 +19,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ModelError
 
-__all__ = [
-    "Adapter",
-    "ClosedForms",
-    "Fold",
-    "FoldingSink",
-    "SelfObserving",
-    "Sink",
-    "adapter_for",
-    "adapters",
-    "register",
-    "spiking_neurons",
-]
-
 Sink = Callable[[Tensor], None]
 """Takes potentials relative to threshold, `x = H - V_th`, charged and before reset, detached, as
 `[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""

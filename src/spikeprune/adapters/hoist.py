@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapters
 
-__all__ = ["Hoisted", "Hoisting", "computed", "hoist", "unhoist"]
-
 
 @runtime_checkable
 class Hoisted(Protocol):

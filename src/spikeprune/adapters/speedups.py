@@ -8,17 +8,6 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import adapters
 
-__all__ = [
-    "FuseReport",
-    "Fusing",
-    "Inference",
-    "Inferring",
-    "cannot_compile",
-    "fuse",
-    "infer_by",
-    "unfuse",
-]
-
 Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
 """Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
 `[T, B, *]` and V_T, or None for what it does not know."""

@@ -10,16 +10,6 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import Fold, FoldingSink, SelfObserving, Sink
 from spikeprune.errors import ModelError, ObservationError
 
-__all__ = [
-    "FollowedBy",
-    "PassThrough",
-    "Recorder",
-    "first_derivatives_only",
-    "first_input",
-    "self_recording",
-    "shadowed",
-]
-
 
 @final
 class Recorder:

@@ -8,8 +8,6 @@ from rich.console import Console
 
 from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options
 
-__all__ = ["ANALYZE"]
-
 _DESCRIPTION = """\
 Analyse one finished run, or two against each other: spike entropy against
 criticality and the firing rate, features by class, where regrowth went, change

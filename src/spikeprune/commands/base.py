@@ -14,20 +14,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names
 
-__all__ = [
-    "CONFIGURE",
-    "DATA_ROOT",
-    "DEVICE",
-    "FOLDER",
-    "JSON",
-    "RECIPE",
-    "Argument",
-    "Command",
-    "configuration",
-    "run_values",
-    "show",
-]
-
 Options = Mapping[str, Any]
 
 

@@ -14,7 +14,6 @@ from spikeprune.lab.settings.recipes import recipe_names
 if TYPE_CHECKING:
     from spikeprune.lab.compare import Comparison
 
-__all__ = ["COMPARE"]
 
 _DESCRIPTION = """\
 Run every method at every sparsity with every seed, and write one table: mean

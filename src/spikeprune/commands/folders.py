@@ -5,8 +5,6 @@ from pathlib import Path
 from spikeprune.commands.base import DATA_ROOT, DEVICE, FOLDER, JSON, Command, Options, show
 from spikeprune.lab.run_folder import ComparisonFolder
 
-__all__ = ["EVALUATE", "REPORT"]
-
 
 def _evaluate(options: Options) -> None:
     from spikeprune.lab.run.results.measure import evaluate_folder

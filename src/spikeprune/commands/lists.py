@@ -5,8 +5,6 @@ from rich.console import Console
 from spikeprune.commands.base import DATA_ROOT, Command, Options
 from spikeprune.lab.report.terminal import methods_table, print_data, recipes_table
 
-__all__ = ["DATA", "METHODS", "RECIPES"]
-
 
 def _data(options: Options) -> None:
     print_data(Console(), options["data_root"])

@@ -3,8 +3,6 @@
 from spikeprune.commands.base import CONFIGURE, JSON, RECIPE, Command, Options, configuration, show
 from spikeprune.lab.run.check import check
 
-__all__ = ["PLAN"]
-
 _DESCRIPTION = """\
 Say before any training what a run would prune: parameters, MACs, memory, time
 per epoch. Takes the options of `spikeprune run` and writes nothing."""

@@ -8,8 +8,6 @@ from rich.console import Console
 from spikeprune.commands.base import Argument, Command, Options
 from spikeprune.lab.run.progress.display import make_display
 
-__all__ = ["REPRODUCE"]
-
 _NAMES = (
     *("fig2", "fig3a", "fig3b", "fig4", "fig5", "fig6"),
     *("table-unstructured", "table-structured", "cost", "entropy"),

@@ -6,8 +6,6 @@ from spikeprune.lab.run.check import check
 from spikeprune.lab.run.progress.display import Silent, make_display
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["RUN"]
-
 _DESCRIPTION = """\
 Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
 into one folder. Every stage looks for its own output first: the same command

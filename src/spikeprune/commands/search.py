@@ -7,8 +7,6 @@ from spikeprune.commands.base import RECIPE, Argument, Command, Options, configu
 from spikeprune.errors import ConfigError
 from spikeprune.lab.run.progress.display import make_display
 
-__all__ = ["SEARCH"]
-
 _DESCRIPTION = """\
 Find the sparsest net whose validation accuracy is within --max-drop points of
 the dense net's, by few runs: sparsities are bracketed, then halved. Takes the

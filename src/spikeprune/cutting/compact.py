@@ -20,8 +20,6 @@ from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 
-__all__ = ["Cut", "compact", "cut"]
-
 TOLERANCE = 1e-5
 """Largest difference of logits, relative to the largest logit, that cutting may make."""
 

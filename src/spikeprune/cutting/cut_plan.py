@@ -15,18 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.adapters.base import adapter_for
 from spikeprune.errors import BudgetError, ConfigError, ModelError, unknown_name
 from spikeprune.science.masks import Mask
-from spikeprune.wiring.tied_channels import ChannelGroup, Member, channel_groups
-
-__all__ = [
-    "ChannelGroup",
-    "Member",
-    "Plan",
-    "apply_plan",
-    "channel_groups",
-    "channel_masks",
-    "cut_mask",
-    "plan_for",
-]
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 Plan = dict[str, Any]
 """`{"version": 1, "modules": {name: {role: [kept positions], "of": {role: size before}}}}`, for the

@@ -14,8 +14,6 @@ from spikeprune.errors import ModelError
 from spikeprune.execution.modes import evaluating
 from spikeprune.wiring.tied_channels import ChannelGroup
 
-__all__ = ["DeadChannels", "dead_channels"]
-
 
 @dataclass(frozen=True)
 class DeadChannels:

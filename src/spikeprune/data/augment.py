@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["AUGMENTATIONS", "crop", "crop_padding", "cutout", "cutout_size", "flip"]
-
 AUGMENTATIONS = ("crop", "flip", "cutout")
 
 

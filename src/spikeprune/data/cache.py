@@ -18,8 +18,6 @@ from safetensors.torch import save_file
 
 from spikeprune.data.types import Part
 
-__all__ = ["exists", "fingerprint", "folder", "remember"]
-
 # Part of every key: raise it when the decoding changes.
 _FORMAT = 1
 

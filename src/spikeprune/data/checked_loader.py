@@ -9,8 +9,6 @@ from torch import Tensor
 from spikeprune.data.types import Kind
 from spikeprune.errors import DataError
 
-__all__ = ["Wrapped"]
-
 
 @final
 class Wrapped:

@@ -1,7 +1,5 @@
 """Class names of the sets, in the order of their labels."""
 
-__all__ = ["CIFAR10", "CIFAR100", "DIGITS", "FASHION", "TINY_IMAGENET"]
-
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())

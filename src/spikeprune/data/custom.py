@@ -15,8 +15,6 @@ from spikeprune.data.options import Options
 from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
 
-__all__ = ["is_import_path", "load"]
-
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TUPLE = ("train", "validation", "test", "shape", "classes")
 _OPTIONAL = ("score", "kind", "label", "mean", "std")

@@ -13,8 +13,6 @@ from spikeprune.data.sets import DataSet
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-__all__ = ["HubUnreachable", "download", "key", "parquet_rows"]
-
 _TIMEOUT_SECONDS = 5.0
 _BATCH = 1000
 

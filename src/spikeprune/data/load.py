@@ -20,8 +20,6 @@ from spikeprune.data.split import split
 from spikeprune.data.types import Data, DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
-__all__ = ["load"]
-
 
 def load(
     name: str,

@@ -10,8 +10,6 @@ from torch import Tensor
 from spikeprune.data.augment import crop, crop_padding, cutout, cutout_size, flip
 from spikeprune.data.types import DataInfo, Part
 
-__all__ = ["Loader", "generator_for"]
-
 
 def generator_for(*key: int) -> torch.Generator:
     """Return a generator that is a pure function of `key`, such as (seed, epoch, batch).

@@ -7,8 +7,6 @@ from spikeprune.data.augment import AUGMENTATIONS
 from spikeprune.data.formats.events import BINNINGS
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = ["Options"]
-
 
 @dataclass(frozen=True)
 class Options:

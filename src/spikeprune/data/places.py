@@ -11,8 +11,6 @@ from spikeprune.data.formats import nmnist as recordings
 from spikeprune.data.sets import NAMES, SETS, DataSet
 from spikeprune.errors import ConfigError, DataError, unknown_name
 
-__all__ = ["Location", "Place", "image_folder", "locate", "not_found"]
-
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from spikeprune.data import classes
 from spikeprune.data.types import Kind
 
-__all__ = ["NAMES", "SETS", "DataSet", "Description", "describe"]
-
 
 @dataclass(frozen=True)
 class DataSet:

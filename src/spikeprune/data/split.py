@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["SPLIT_SEED", "Split", "split", "stratified_order"]
-
 # Part of what a result means: changing it changes every split, so it is no option.
 SPLIT_SEED = 20_240_607
 

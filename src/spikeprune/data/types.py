@@ -6,8 +6,6 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-__all__ = ["Batches", "Data", "DataInfo", "Kind", "Part", "Samples"]
-
 Kind = Literal["static", "events"]
 
 

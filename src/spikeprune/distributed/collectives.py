@@ -18,22 +18,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import RunError
 
-__all__ = [
-    "agree",
-    "by_main",
-    "digest",
-    "gather",
-    "is_main",
-    "main_first",
-    "mean_over_ranks",
-    "rank",
-    "require_same",
-    "require_same_tensors",
-    "settle_buffers_",
-    "sum_over_ranks",
-    "world_size",
-]
-
 if dist.is_available():
     # Imported after a group is made, as data parallel training does, its functions hold the group
     # as their default. Its threads then live to the interpreter's end, where one that asks for

@@ -12,8 +12,6 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from spikeprune.distributed.collectives import world_size
 from spikeprune.errors import ModelError
 
-__all__ = ["data_parallel", "inner_model", "inner_optimizer"]
-
 
 class _Whole(nn.Module):
     """A whole forward over all time steps: what DistributedDataParallel counts as one."""

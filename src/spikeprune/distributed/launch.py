@@ -12,8 +12,6 @@ import torch.distributed as dist
 from spikeprune.distributed.collectives import gather, world_size
 from spikeprune.errors import ConfigError, RunError, SpikePruneError
 
-__all__ = ["launched", "local_device", "processes", "speaks"]
-
 _FAILURES = "spikeprune/failures"
 
 

@@ -11,8 +11,6 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import adapter_for
 
-__all__ = ["fold_batchnorm"]
-
 _NORM_STATE = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 _LAYER_STATE = {"weight", "bias"}
 

@@ -11,8 +11,6 @@ from spikeprune.adapters.base import Adapter, adapter_for
 from spikeprune.errors import DataError, ModelError, unknown_name
 from spikeprune.execution.precision import like_parameters
 
-__all__ = ["LAYOUTS", "LOSSES", "forward", "is_static", "loss_by_name", "predict"]
-
 LAYOUTS = ("sequence", "step", "batch")
 
 

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ModelError
 
-__all__ = ["norm_gain"]
-
 
 @torch.no_grad()
 def norm_gain(model: nn.Module, norms: Iterable[str], channels: int) -> Tensor:

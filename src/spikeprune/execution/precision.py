@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PRECISIONS", "autocast", "exact", "has_bf16", "like_parameters", "resolve", "widen"]
-
 PRECISIONS = ("auto", "fp32", "bf16")
 
 _HALF = (torch.bfloat16, torch.float16)

@@ -26,8 +26,6 @@ from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fi
 from spikeprune.inference.event_tables import obstacle
 from spikeprune.measuring.latency import of_size
 
-__all__ = ["CHOICES", "EventLayerReport", "event_driven", "event_report", "numba_installed"]
-
 CHOICES = ("dense", *KERNELS)
 _ROUNDS = 5
 

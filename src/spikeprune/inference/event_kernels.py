@@ -11,8 +11,6 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["collect", "fire", "lanes", "max_pool", "scatter", "unfold"]
-
 
 def _jit(**options: Any) -> Any:
     """Return the decorator: compiled code is kept on disk where some folder can be written."""

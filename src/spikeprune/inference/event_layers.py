@@ -22,8 +22,6 @@ from spikeprune.inference.event_tables import (
     scatter_table,
 )
 
-__all__ = ["KERNELS", "EventLayer", "EventPool", "fire", "spread", "warm_up"]
-
 KERNELS = ("events", "lanes")
 _log = logging.getLogger("spikeprune")
 _MOST_ROWS = 16

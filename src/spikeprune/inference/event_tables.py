@@ -11,8 +11,6 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-__all__ = ["PARTS", "Geometry", "geometry_of", "lane_table", "obstacle", "scatter_table"]
-
 PARTS = 8
 """Parts of the output channels of a scatter table: at most as many threads share a layer."""
 

@@ -11,20 +11,6 @@ from typing import Any, Self
 
 from spikeprune.errors import RunError
 
-__all__ = [
-    "DENSE_NETS",
-    "ComparisonFolder",
-    "DenseFolder",
-    "RunFolder",
-    "append_row",
-    "dense_folder",
-    "keep_rows",
-    "read_json",
-    "read_rows",
-    "write_json",
-    "write_text",
-]
-
 
 def write_text(path: Path, text: str, *, replace: bool = True) -> None:
     """Write a file whole or not at all: a crash leaves the old content.

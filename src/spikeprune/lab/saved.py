@@ -27,8 +27,6 @@ from spikeprune.science.masks import Mask, pack, unpack
 from spikeprune.training.checkpoint import load_model_weights, save_tensors
 from spikeprune.zoo.custom import build_model
 
-__all__ = ["Predictor", "code_hash", "load", "load_masks", "save_net", "versions"]
-
 _SCHEMA = 1
 _NOT_RUN = ("cli.py", "commands")
 

@@ -19,8 +19,6 @@ from spikeprune.measuring.synops import Counts, counting
 from spikeprune.science.cost import dense_macs, energy_nj
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["LayerMetrics", "Metrics", "evaluate", "latencies"]
-
 
 @torch.no_grad()
 def evaluate(

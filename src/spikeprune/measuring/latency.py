@@ -10,8 +10,6 @@ from torch import Tensor
 
 from spikeprune.execution.forward import is_static
 
-__all__ = ["BATCH_SIZES", "measure_latency", "of_size"]
-
 BATCH_SIZES = (1, 32)
 
 Run = Callable[[Tensor], Any]

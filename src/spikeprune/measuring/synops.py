@@ -15,8 +15,6 @@ from spikeprune.errors import ModelError
 from spikeprune.science.cost import conv_fan_out, conv_reads, conv_synops, linear_synops
 from spikeprune.wiring.wiring import Layer, Wiring
 
-__all__ = ["Counts", "LayerCount", "counting"]
-
 _CACHED = 2**17  # elements
 
 

@@ -11,8 +11,6 @@ from spikeprune.distributed.collectives import sum_over_ranks
 from spikeprune.measuring.synops import Counts, counting
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["Reads"]
-
 
 @final
 class Reads:

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Frame"]
-
 _SCRATCH = 2**19  # elements of one scratch buffer, 2 MB in float32
 _GRAIN = 2**15  # elements below which PyTorch gives an elementwise operation to one thread
 

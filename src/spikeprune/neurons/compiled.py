@@ -19,8 +19,6 @@ from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form,
 from spikeprune.neurons.lif import Dynamics, leak_factor
 from spikeprune.neurons.surrogate_slopes import Slope
 
-__all__ = ["MAX_STEPS", "Compiled", "serves"]
-
 MAX_STEPS = 32
 """Longest sequence with a compiled body: the steps are unrolled, and compiling takes as long."""
 

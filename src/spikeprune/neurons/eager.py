@@ -19,8 +19,6 @@ from spikeprune.neurons.lif import (
     scaled,
 )
 
-__all__ = ["Eager"]
-
 
 @final
 class Eager(torch.autograd.Function):

@@ -25,8 +25,6 @@ from spikeprune.neurons.lif import (
 )
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
-__all__ = ["Backward", "Form", "Forward", "constants", "form", "kernel", "obstacle"]
-
 Kernel = Callable[..., tuple[Tensor, ...]]
 
 _COLUMNS = 2**16  # of the examples to trace with; enough that inductor uses all threads

@@ -32,18 +32,6 @@ from torch import Tensor
 
 from spikeprune.neurons.surrogate_slopes import Slope
 
-__all__ = [
-    "Dynamics",
-    "Number",
-    "accumulate",
-    "at_charge",
-    "charge_and_fire",
-    "leak_factor",
-    "leak_term",
-    "reset_to",
-    "scaled",
-]
-
 Number = float | Tensor
 """A constant: a number, or a 0-dimensional tensor in a trace that serves many numbers."""
 

@@ -11,8 +11,6 @@ from spikeprune.neurons.compiled import Compiled, serves
 from spikeprune.neurons.eager import Eager
 from spikeprune.neurons.lif import Dynamics
 
-__all__ = ["run"]
-
 
 def run(
     x: Tensor,

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["CLOSED_FORMS", "Slope", "autograd_slope"]
-
 
 class Slope(NamedTuple):
     """Derivative of a surrogate.

@@ -17,8 +17,6 @@ from spikeprune.observing.observer import Observer
 from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["Activity", "calibrate_norms", "last_neurons", "neuron_activity", "spike_features"]
-
 Forward = Callable[[Tensor], Any]
 """Runs the model on one batch over all T, from a fresh state."""
 

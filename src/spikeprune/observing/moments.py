@@ -5,8 +5,6 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-__all__ = ["MomentSums", "Moments", "moments_of"]
-
 
 class Moments(NamedTuple):
     """Over time, samples and positions, `[C]` each, float32.

@@ -16,8 +16,6 @@ from spikeprune.observing.potential_sums import ChannelStats, Tally
 from spikeprune.science.criticality import REDUCTIONS
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
 
-__all__ = ["ChannelStats", "Observer", "score_loader"]
-
 
 @final
 class Observer:

@@ -14,8 +14,6 @@ from spikeprune.observing.moments import Moments, MomentSums, moments_of
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
 from spikeprune.science.surrogate import Curve
 
-__all__ = ["ChannelStats", "Tally"]
-
 
 @dataclass(frozen=True)
 class ChannelStats:

@@ -25,8 +25,6 @@ from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["Channels", "Granularity"]
-
 
 class Granularity(Protocol):
     """What the `Pruner` asks of a granularity."""

@@ -10,8 +10,6 @@ from spikeprune.errors import RunError
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING, forget_directions
 from spikeprune.science.masks import Mask, apply_, leaking, silence_
 
-__all__ = ["Upkeep"]
-
 
 @final
 class Upkeep:

@@ -11,8 +11,6 @@ from typing import Any
 
 from spikeprune.pruning.sources import SOURCES
 
-__all__ = ["METHODS", "Method"]
-
 
 @dataclass(frozen=True)
 class Method:

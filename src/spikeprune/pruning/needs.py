@@ -6,8 +6,6 @@ from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALI
 from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.options import PruneOptions
 
-__all__ = ["needs"]
-
 
 def needs(options: PruneOptions, *, start: bool = False) -> Needs:
     """Return what the saliency, the regrowth score and the budget of `options` need.

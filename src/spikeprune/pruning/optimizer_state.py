@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from spikeprune.science.masks import silence_
 from spikeprune.science.memory_order import live_count, pieces
 
-__all__ = ["ZERO_KEEPING", "forget_directions", "reset_state"]
-
 # Running means of squared gradients: a zero here, with a late step count, would make the first
 # updates of a returned weight several times the learning rate.
 SECOND_MOMENTS = frozenset({"exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"})

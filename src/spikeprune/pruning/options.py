@@ -14,21 +14,6 @@ from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 from spikeprune.science.surrogate import CURVES
 
-__all__ = [
-    "AT_START",
-    "BUDGETS",
-    "GRANULARITIES",
-    "PAPER_FRACTION",
-    "REGROWTH",
-    "SALIENCIES",
-    "WEIGHT_BUDGETS",
-    "ChannelOptions",
-    "CriticalityOptions",
-    "PruneOptions",
-    "floor_share",
-    "matching",
-]
-
 GRANULARITIES = ("weight", "channel")
 EVENTS = 15
 """Events of a pruning phase where nothing else is asked for."""

@@ -26,8 +26,6 @@ from spikeprune.pruning.weights.weight_masks import Weights
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.wiring import trace
 
-__all__ = ["Pruner"]
-
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 

@@ -7,8 +7,6 @@ from torch import Tensor
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import apply_
 
-__all__ = ["rewind"]
-
 
 def rewind(pruner: Pruner, tensors: Mapping[str, Tensor]) -> None:
     """Give the pruner's net earlier values; dead weights stay 0, the optimiser starts anew.

@@ -4,8 +4,6 @@ from spikeprune.errors import ConfigError
 from spikeprune.pruning.options import AT_START, PruneOptions
 from spikeprune.science.schedule import starts_sparse
 
-__all__ = ["refuse_unsound"]
-
 
 def refuse_unsound(options: PruneOptions) -> None:
     """Refuse options that contradict each other or would be ignored in silence.

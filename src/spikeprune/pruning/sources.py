@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-__all__ = ["SOURCES", "Source"]
-
 
 class Source(NamedTuple):
     """A publication: a short form for tables, the full one for reports, and its address."""

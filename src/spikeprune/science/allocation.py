@@ -11,9 +11,8 @@ from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, unknown_name
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.select import Score, top_counts, top_k
-
-__all__ = ["ALLOCATIONS", "kept_counts"]
+from spikeprune.science.ranked_values import Score
+from spikeprune.science.select import top_counts, top_k
 
 ALLOCATIONS = ("global", "uniform", "erk")
 

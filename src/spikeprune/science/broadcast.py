@@ -4,8 +4,6 @@ from torch import Tensor
 
 from spikeprune.errors import ModelError
 
-__all__ = ["per_input", "per_output"]
-
 
 def per_output(weight: Tensor, channel_score: Tensor) -> Tensor:
     """Arrange one value per output channel as `[C_out, 1, ...]`.

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from spikeprune.errors import DataError
 
-__all__ = ["average_ranks", "partial_spearman", "spearman"]
-
 _ALIKE = 1e-12  # 1 - r^2 below it: two of the rankings are one, up to rounding
 
 

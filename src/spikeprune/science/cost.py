@@ -16,19 +16,6 @@ from torch import Tensor
 
 from spikeprune.errors import ConfigError, ModelError
 
-__all__ = [
-    "AC_PJ",
-    "MAC_PJ",
-    "conv_fan_out",
-    "conv_reads",
-    "conv_synops",
-    "dense_macs",
-    "energy_nj",
-    "linear_synops",
-    "scoring_flops",
-    "training_flops",
-]
-
 MAC_PJ = 4.6
 """Energy of a 32-bit floating-point multiply-accumulate at 45 nm, in pJ (Horowitz, ISSCC 2014)."""
 

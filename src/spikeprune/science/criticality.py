@@ -18,19 +18,6 @@ from spikeprune.science.correlation import average_ranks
 from spikeprune.science.memory_order import sample_blocks
 from spikeprune.science.surrogate import Curve
 
-__all__ = [
-    "REDUCTIONS",
-    "ChannelSum",
-    "add",
-    "channel_criticality",
-    "charge",
-    "compute",
-    "merge",
-    "per_channel",
-    "pool",
-    "rank_in_layer",
-]
-
 REDUCTIONS = ("max", "mean")
 
 

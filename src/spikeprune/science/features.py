@@ -8,16 +8,6 @@ from torch import Tensor
 
 from spikeprune.errors import DataError
 
-__all__ = [
-    "ClassSums",
-    "class_mean_cosine",
-    "class_sums",
-    "intra_cluster_variance",
-    "merge_classes",
-    "min_max",
-    "spike_entropy",
-]
-
 
 def spike_entropy(rate: Tensor) -> Tensor:
     """Return the entropy of a spike in bits: `H_b(p) = -p log2 p - (1 - p) log2 (1 - p)`.

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from spikeprune.science.memory_order import live_count
 
-__all__ = ["Found", "Strip", "chunk_size", "chunks", "find"]
-
 _CHUNK = 1 << 18  # elements a chunk on the CPU: with its scratch it fits a 2 MB cache
 _SAMPLE = 1 << 15  # values looked at to place the pivots
 _FEW = 1 << 14  # values that are sorted

@@ -9,20 +9,6 @@ from torch import Tensor
 from spikeprune.errors import DataError, ModelError
 from spikeprune.science.memory_order import live_count, pieces
 
-__all__ = [
-    "Mask",
-    "Returned",
-    "apply_",
-    "expected_overlap",
-    "leaking",
-    "overlap",
-    "pack",
-    "returned",
-    "silence_",
-    "survival",
-    "unpack",
-]
-
 
 @final
 class Mask(Mapping[str, Tensor]):

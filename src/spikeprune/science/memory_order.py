@@ -6,8 +6,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["live_count", "memory_order", "pieces", "sample_blocks"]
-
 _ROWS, _WORDS = 128, 64
 _BLOCK = 1 << 18
 _PIECE = 1 << 16  # elements; with scratch of float64 it fits a 2 MB cache

@@ -11,8 +11,6 @@ from spikeprune.errors import ConfigError, RunError
 from spikeprune.science.kth_largest import Found, Strip, chunk_size, chunks, find
 from spikeprune.science.memory_order import memory_order
 
-__all__ = ["Magnitude", "Score", "aligned", "find_threshold", "passing"]
-
 
 class Magnitude(NamedTuple):
     """`|w|` as a score, computed piece by piece where it is read: a copy would cost memory.

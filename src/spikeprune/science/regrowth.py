@@ -12,17 +12,6 @@ from spikeprune.errors import ModelError
 from spikeprune.science import saliency
 from spikeprune.science.broadcast import per_input, per_output
 
-__all__ = [
-    "criticality",
-    "criticality_gradient",
-    "criticality_magnitude",
-    "criticality_rate",
-    "gradient",
-    "random",
-    "shuffled",
-    "synops_normalised",
-]
-
 
 def _same_shape(weight: Tensor, gradient: Tensor) -> Tensor:
     if gradient.shape != weight.shape:

@@ -11,18 +11,6 @@ from torch import Tensor
 
 from spikeprune.science.broadcast import per_input, per_output
 
-__all__ = [
-    "batchnorm_scale",
-    "connection_sensitivity",
-    "crisis",
-    "drive",
-    "gradient_flow",
-    "magnitude",
-    "random",
-    "signed_rank",
-    "threshold_density",
-]
-
 _LEAST_VARIANCE = 1e-8
 
 

@@ -6,16 +6,6 @@ from types import MappingProxyType
 
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = [
-    "FRACTIONS",
-    "SCHEDULES",
-    "Schedule",
-    "density_at",
-    "event_steps",
-    "fraction_at",
-    "starts_sparse",
-]
-
 Schedule = Callable[[float], float]
 """Progress in [0, 1] to the fraction of the pruning that is done, in [0, 1]."""
 

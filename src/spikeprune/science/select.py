@@ -15,17 +15,7 @@ from torch import Tensor
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.science.kth_largest import Found, chunk_size
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.ranked_values import Magnitude, Score, aligned, find_threshold, passing
-
-__all__ = [
-    "Magnitude",
-    "Score",
-    "Selection",
-    "keep_and_regrow",
-    "kth_largest",
-    "top_counts",
-    "top_k",
-]
+from spikeprune.science.ranked_values import Score, aligned, find_threshold, passing
 
 
 class Selection(NamedTuple):

@@ -16,17 +16,6 @@ from torch import Tensor
 
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = [
-    "CURVES",
-    "VALUES",
-    "Curve",
-    "Family",
-    "check_peaked",
-    "closed_curve",
-    "model_curve",
-    "named_curve",
-]
-
 Curve = Callable[[Tensor], Tensor]
 
 VALUES = ("derivative", "primitive")

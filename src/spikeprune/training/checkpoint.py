@@ -19,16 +19,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ModelError, RunError
 
-__all__ = [
-    "load_model_weights",
-    "load_tensors",
-    "load_tree",
-    "rng_states",
-    "save_tensors",
-    "save_tree",
-    "set_rng_states",
-]
-
 TENSOR = "__tensor__"
 CHANNELS_LAST = "__channels_last__"
 INTEGER_KEYS = "__integer_keys__"

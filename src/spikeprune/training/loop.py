@@ -11,17 +11,6 @@ from spikeprune.errors import DataError, RunError, unknown_name
 from spikeprune.execution.forward import predict
 from spikeprune.execution.modes import evaluating
 
-__all__ = [
-    "LR_SCHEDULES",
-    "Steps",
-    "accuracy",
-    "check_finite",
-    "count_hits",
-    "lr_factor",
-    "make_optimizer",
-    "train_epoch",
-]
-
 LR_SCHEDULES = ("cosine", "step", "onecycle", "constant")
 
 _STATISTICS = ("running_mean", "running_var")

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import spiking_neurons
 from spikeprune.errors import ObservationError
 
-__all__ = ["rate_penalty"]
-
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 

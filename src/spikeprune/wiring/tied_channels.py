@@ -18,8 +18,6 @@ from spikeprune.errors import ModelError
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["ChannelGroup", "Member", "channel_groups"]
-
 # Nodes of the graph that hold no tensors and keep channels apart, and operations that look
 # element-wise to the tracer although they mix channels.
 _PASSIVE = {"ELEMENTWISE", "RESHAPE", "CONCAT", "OUTPUT"}

@@ -14,8 +14,6 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.errors import ModelError
 from spikeprune.execution.precision import exact, like_parameters
 
-__all__ = ["LAYERS", "SliceLog", "operation"]
-
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
 

@@ -20,8 +20,6 @@ from spikeprune.adapters.base import adapter_for, spiking_neurons
 from spikeprune.errors import ModelError
 from spikeprune.wiring.trace_log import LAYERS, SliceLog, operation
 
-__all__ = ["Layer", "Wiring", "trace"]
-
 # Nodes after which channel i of a tensor is no longer channel i of its source.
 _REARRANGING = (
     "Cat",

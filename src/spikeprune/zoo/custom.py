@@ -15,8 +15,6 @@ from spikeprune.data import Data
 from spikeprune.errors import ConfigError, ModelError, SpikePruneError
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["build_model", "describe_model", "said"]
-
 _OFFERED = ("classes", "in_channels", "image_size", "time_steps")
 
 

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ConfigError, DataError, unknown_name
 
-__all__ = ["HEADS", "SpikingNet", "Task", "classifier_head", "conv", "norm", "scaled", "sequence"]
-
 HEADS = ("average", "flatten")
 
 

@@ -10,15 +10,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = [
-    "KINDS",
-    "PRESETS",
-    "RESETS",
-    "NeuronSetting",
-    "TanhSurrogate",
-    "neuron_factory",
-]
-
 KINDS = ("if", "lif", "plif")
 RESETS = ("hard", "soft")
 

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
-__all__ = ["resnet19_post", "resnet19_pre"]
-
 _WIDTHS = (128, 256, 512)
 _BLOCKS = (3, 3, 2)
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from spikeprune.errors import unknown_name
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
-__all__ = ["sew_resnet18"]
-
 _WIDTHS = (64, 128, 256, 512)
 _STEMS = ("auto", "small", "imagenet")
 _IMAGENET_PIXELS = 128

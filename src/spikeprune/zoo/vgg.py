@@ -9,8 +9,6 @@ from torch import nn
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
-__all__ = ["vgg9", "vgg11", "vgg16", "vgg_small"]
-
 _POOL = 0  # a 2x2 pool in a list of channels
 _VGG9 = (64, 64, _POOL, 128, 128, _POOL, 256, 256, 256, _POOL)
 _VGG11 = (64, _POOL, 128, _POOL, 256, 256, _POOL, 512, 512, _POOL, 512, 512, _POOL)

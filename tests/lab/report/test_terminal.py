@@ -10,10 +10,10 @@ from spikeprune.lab.report.terminal import (
     print_values,
     recipes_table,
 )
-from spikeprune.lab.settings.method_choice import METHODS
 from spikeprune.pruning.criteria.growth import GROWTH
 from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
 from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.methods import METHODS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
 

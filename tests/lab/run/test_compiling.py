@@ -6,7 +6,8 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.run import compiling, session
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.settings.config import Epochs, RunConfig
+from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.training_options import Epochs
 
 
 def made(**changes):

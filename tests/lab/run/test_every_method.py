@@ -14,8 +14,9 @@ from spikeprune.execution.forward import forward, loss_by_name
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run_folder import RunFolder, read_json
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.lab.settings.method_choice import METHODS, prune_options, resolve
+from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.methods import METHODS
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.sources import SOURCES
 from spikeprune.science.schedule import density_at, fraction_at

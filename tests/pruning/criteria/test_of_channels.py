@@ -7,7 +7,7 @@ from torch import nn
 
 from spikeprune.errors import ModelError
 from spikeprune.observing.moments import Moments
-from spikeprune.observing.observer import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_GROWTH,
     CHANNEL_SALIENCY,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spikeprune.observing.moments import Moments
-from spikeprune.observing.observer import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Evidence
 from spikeprune.pruning.criteria.of_weights import SALIENCY, weight_saliency
 from spikeprune.pruning.options import AT_START, CriticalityOptions, PruneOptions

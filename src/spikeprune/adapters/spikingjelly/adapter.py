@@ -26,8 +26,6 @@ from spikeprune.adapters.spikingjelly.twin import replay, twin_of
 from spikeprune.adapters.toolkit import PassThrough, shadowed
 from spikeprune.errors import ModelError
 
-__all__ = ["ADAPTER", "SpikingJelly"]
-
 _PACKAGE = "spikingjelly.activation_based."
 # A surrogate is there, but what it is called with or what the neuron emits is not one potential
 # and one binary spike per step: spike counts and signs, analog outputs, several inner steps,

@@ -11,8 +11,6 @@ import torch
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, Slope, autograd_slope
 
-__all__ = ["closed_slope", "describe"]
-
 _SURROGATES = "spikingjelly.activation_based.surrogate."
 _CLOSED: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -22,8 +22,6 @@ from spikeprune.adapters.toolkit import first_input
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run
 
-__all__ = ["attach", "detach", "infer_by"]
-
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SINKS = "_potential_sinks"
 _PLAIN = "_plain_class"

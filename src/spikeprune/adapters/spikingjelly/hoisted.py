@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["attach", "detach"]
-
 _PLAIN = "_plain_layer"
 _STATELESS = (
     *("Conv1d", "Conv2d", "Conv3d", "WSConv2d", "Linear", "WSLinear"),

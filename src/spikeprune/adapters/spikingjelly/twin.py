@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import Sink
 
-__all__ = ["replay", "twin_of"]
-
 
 @torch.no_grad()
 def replay(module: nn.Module, sink: Sink, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

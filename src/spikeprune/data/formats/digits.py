@@ -5,8 +5,6 @@ import torch
 from spikeprune.data.split import SPLIT_SEED, stratified_order
 from spikeprune.data.types import Part
 
-__all__ = ["read"]
-
 _TEST_SAMPLES = 360
 
 

@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from spikeprune.errors import DataError
 
-__all__ = ["BINNINGS", "EVENT_BYTES", "Events", "bin_events", "read_events"]
-
 BINNINGS = ("duration", "count")
 
 EVENT_BYTES = 5

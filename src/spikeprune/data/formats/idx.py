@@ -13,8 +13,6 @@ from spikeprune.data.sets import DataSet
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-__all__ = ["missing", "read", "read_idx"]
-
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),

@@ -8,8 +8,6 @@ from spikeprune.data.formats.images import BROKEN_IMAGE, Encoded, channel_statis
 from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
-__all__ = ["read"]
-
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif"})
 _GREY = frozenset({"1", "L"})
 

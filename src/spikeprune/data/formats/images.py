@@ -15,8 +15,6 @@ from torch import Tensor
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-__all__ = ["BROKEN_IMAGE", "Encoded", "channel_statistics", "decode", "resize"]
-
 # What Pillow raises for bytes that are no image, or only the first part of one.
 BROKEN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 

@@ -13,8 +13,6 @@ from spikeprune.data.sets import DataSet
 from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import ConfigError, DataError
 
-__all__ = ["missing", "read", "typical_count"]
-
 
 def missing(folder: Path) -> tuple[list[str], list[str]]:
     """Return which of the two halves are there, and which are not."""

@@ -12,8 +12,6 @@ from spikeprune.data.sets import DataSet
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-__all__ = ["missing", "read"]
-
 # As the hub names files, and the folders it puts them in: the first match wins. Folders are
 # named one by one, because the folder beside may hold another data set with the same columns.
 _FILES = ("{}-*.parquet", "{}.parquet", "{}/*.parquet")

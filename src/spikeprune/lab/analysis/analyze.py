@@ -16,8 +16,6 @@ from spikeprune.lab.analysis.output.page import render_analysis
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.run_folder import write_json, write_text
 
-__all__ = ["SAMPLES", "analyze"]
-
 SAMPLES = 10_000
 """Samples of each part of the data that nets are run on, if nothing else is asked for."""
 

@@ -18,8 +18,6 @@ from spikeprune.pruning.criteria.of_channels import (
 )
 from spikeprune.science.masks import Mask, expected_overlap, overlap
 
-__all__ = ["compare", "differing"]
-
 _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
 """Options that say where and how fast a run computes, not what."""
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["class_rows", "regrowth", "synops_rows"]
-
 
 def regrowth(record: Record) -> Row | None:
     """Return where the regrowth of all events together went, and what became of it.

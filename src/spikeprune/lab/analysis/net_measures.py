@@ -28,8 +28,6 @@ from spikeprune.science.features import (
     spike_entropy,
 )
 
-__all__ = ["KINDS", "Sampled", "entropy", "features", "nets_of", "session_of", "summary"]
-
 KINDS = ("channel", "position")
 """Entropy of a channel's firing rate over all positions; mean over positions of the entropy."""
 

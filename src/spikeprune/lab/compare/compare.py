@@ -19,8 +19,6 @@ from spikeprune.lab.report.number_words import duration, percent, some
 from spikeprune.lab.run.locks import is_held
 from spikeprune.lab.run.progress.display import Display, Silent
 
-__all__ = ["compare", "run_jobs"]
-
 Outcomes = Generator[Outcome, None, None]
 Engine = Callable[[Sequence[Job], CompareConfig], Outcomes]
 _ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_on_ray}

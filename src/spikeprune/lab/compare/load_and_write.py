@@ -15,8 +15,6 @@ from spikeprune.lab.compare.output.page import render
 from spikeprune.lab.compare.output.print_figures import write_prints
 from spikeprune.lab.run_folder import ComparisonFolder, write_text
 
-__all__ = ["Results", "comparison_of_runs", "load_comparison", "write_results"]
-
 _SHARE = 0.1  # of the time, at most, goes into drawing results that are not the last
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from spikeprune.lab.report.plotly_parts import finite
 
-__all__ = ["asset", "script_json", "template"]
-
 
 def template(name: str) -> Any:
     """Return a template of the package; every value is escaped unless it is `Markup`."""

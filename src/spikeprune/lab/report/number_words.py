@@ -4,21 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-__all__ = [
-    "MISSING",
-    "amount",
-    "budget_name",
-    "change",
-    "duration",
-    "energy",
-    "in_percent",
-    "is_number",
-    "percent",
-    "points",
-    "size",
-    "some",
-]
-
 MISSING = "not measured"
 _GAP = "\u00a0"  # a number and its unit stay on one line
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -11,21 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "HATCH",
-    "Figure",
-    "Spec",
-    "absent",
-    "bars",
-    "finite",
-    "label",
-    "layer_axis",
-    "layout",
-    "safe",
-    "strip_height",
-    "strips",
-]
-
 Spec = dict[str, Any]
 
 HATCH: Spec = {

@@ -16,8 +16,6 @@ from spikeprune.lab.report.plotly_parts import Figure
 from spikeprune.lab.report.run_record import Record, read_record
 from spikeprune.lab.run_folder import RunFolder, write_text
 
-__all__ = ["render", "write_report"]
-
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("training", "Training", ("accuracy", "loss")),
     ("structure", "What lives", ("density", "cut")),

@@ -7,8 +7,6 @@ from typing import Any
 from spikeprune.errors import RunError
 from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
 
-__all__ = ["SCHEMA", "Record", "Row", "read_record"]
-
 SCHEMA = 1
 """The newest layout of `metrics.json` that the report understands."""
 

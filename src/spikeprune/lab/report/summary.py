@@ -19,8 +19,6 @@ from spikeprune.lab.report.number_words import (
 )
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["Card", "Cell", "cards", "cost_rows", "facts", "headline", "layer_table", "title"]
-
 _BYTES_PER_WEIGHT = 4
 _LATENCY_NOISE = 0.05
 _PRECISIONS = {"bf16": "bf16 in training steps (autocast), fp32 in all else", "fp32": "fp32"}

@@ -9,18 +9,9 @@ from rich.text import Text
 
 from spikeprune.data import describe, locate
 from spikeprune.lab.report.number_words import amount, duration, percent, size
-from spikeprune.lab.settings.method_choice import METHODS
 from spikeprune.lab.settings.recipes import recipe_names, recipe_summary
+from spikeprune.pruning.methods import METHODS
 from spikeprune.pruning.sources import SOURCES
-
-__all__ = [
-    "methods_markdown",
-    "methods_table",
-    "print_data",
-    "print_rows",
-    "print_values",
-    "recipes_table",
-]
 
 _SHARES = ("accuracy", "density", "sparsity", "rate", "fraction")
 

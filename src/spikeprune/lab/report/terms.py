@@ -7,8 +7,6 @@ from spikeprune.lab.settings.method_choice import resolve, sources_of
 from spikeprune.lab.settings.yaml_values import parse_yaml
 from spikeprune.pruning.sources import SOURCES
 
-__all__ = ["DEFINITIONS", "citations"]
-
 DEFINITIONS: tuple[tuple[str, str], ...] = (
     (
         "Density, sparsity",

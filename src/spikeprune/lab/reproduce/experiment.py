@@ -13,8 +13,6 @@ from spikeprune.lab.reproduce.output.charts import Chart
 from spikeprune.lab.reproduce.required_runs import Want
 from spikeprune.lab.reproduce.scales import Scale
 
-__all__ = ["NOT_AVAILABLE", "Experiment", "Section", "Study", "Table"]
-
 NOT_AVAILABLE = "not available"
 """Of a number of the paper that is not known."""
 

@@ -13,8 +13,6 @@ from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.experiment import Study
 from spikeprune.lab.run_folder import RunFolder, read_json, write_json
 
-__all__ = ["entropy_of", "features_of", "importance_of"]
-
 
 def features_of(study: Study, cell: Cell) -> Row:
     """Return the features by class of a run's pruned net, see `analysis.nets.features`."""

@@ -5,16 +5,6 @@ Nothing that is not known is filled in.
 
 from dataclasses import dataclass
 
-__all__ = [
-    "FINETUNING_EPOCHS",
-    "KNOWN",
-    "PRUNING_EPOCHS",
-    "ROUNDS",
-    "Known",
-    "imp_epochs",
-    "saved",
-]
-
 
 @dataclass(frozen=True)
 class Known:

@@ -9,8 +9,6 @@ from spikeprune.lab.reproduce.experiments import entropy, features, regrowth, ta
 from spikeprune.lab.reproduce.required_runs import Key
 from spikeprune.lab.reproduce.scales import Scale
 
-__all__ = ["ALL", "EXPERIMENTS", "chosen", "curved"]
-
 ALL = "all"
 _NUMBERS = "Its numbers: not available."
 _HEADLINE = paper.saved(paper.PRUNING_EPOCHS, paper.imp_epochs(max(paper.ROUNDS.values())))

@@ -26,8 +26,6 @@ from spikeprune.lab.reproduce.scales import Scale, scale_by_name
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run_folder import ComparisonFolder, write_text
 
-__all__ = ["Request", "jobs", "reproduce"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:

@@ -10,8 +10,6 @@ from spikeprune.lab.compare.jobs.grid import Job, job_of, overridden
 from spikeprune.lab.reproduce.scales import Scale, Setting
 from spikeprune.lab.settings.config import RunConfig, differences
 
-__all__ = ["Key", "Want", "jobs_of", "refuse_changed", "want"]
-
 Key = tuple[str, str, float]
 _MACHINE = ("data_root", "device", "threads", "compile", "precision")
 """Options that say where a cell is run: a finished one need not agree with what is asked now."""

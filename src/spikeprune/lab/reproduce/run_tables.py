@@ -9,8 +9,6 @@ from spikeprune.lab.report.number_words import amount, is_number
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE, Table
 
-__all__ = ["contrast", "in_percent", "mean_of", "number", "run_table", "shares", "worded"]
-
 _COLUMNS = {column.value: column for column in columns("test")} | {
     "nonzero_parameters": Column("non-zero parameters", "nonzero_parameters", amount),
     "dense_macs": Column("MACs (FLOPs: twice)", "dense_macs", amount),

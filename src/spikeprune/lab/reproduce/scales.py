@@ -7,8 +7,6 @@ from typing import Any
 from spikeprune.errors import unknown_name
 from spikeprune.lab.settings.recipes import read_recipe
 
-__all__ = ["SCALES", "Scale", "Setting", "scale_by_name"]
-
 Overrides = Mapping[str, Any]
 
 

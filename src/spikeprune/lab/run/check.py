@@ -14,8 +14,6 @@ from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.zoo import NAMES
 
-__all__ = ["check", "check_events", "check_folder"]
-
 
 def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool = True) -> None:
     """Refuse a configuration that cannot be run; writes nothing.

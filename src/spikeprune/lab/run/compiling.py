@@ -7,7 +7,6 @@ from spikeprune.adapters.speedups import cannot_compile
 if TYPE_CHECKING:
     from spikeprune.lab.run.session import Session
 
-__all__ = ["COMPILE_FROM", "neuron_updates", "notice", "wanted"]
 
 COMPILE_FROM = 10**10
 """Neuron updates of a training from which `compile: auto` compiles. The compiled body saves a few

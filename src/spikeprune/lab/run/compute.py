@@ -15,8 +15,6 @@ from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
 from spikeprune.zoo.custom import said
 
-__all__ = ["channels_last", "first_layers_run_once", "place", "static_obstacle"]
-
 
 def channels_last(x: Tensor) -> Tensor:
     """Return images `[B, C, H, W]` or events `[T, B, C, H, W]` with their channels last in memory.

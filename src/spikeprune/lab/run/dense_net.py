@@ -6,8 +6,6 @@ from pathlib import Path
 
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["dense_key"]
-
 _DENSE_FIELDS = (
     *("data", "limit", "validation", "augment", "image_size", "binning", "batch_size"),
     *("model", "model_args", "time_steps", "neuron", "reset", "preset", "layout"),

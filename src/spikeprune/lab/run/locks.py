@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["held", "is_held"]
-
 
 @contextmanager
 def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:

@@ -17,8 +17,6 @@ from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.pruning.granularity import Channels
 from spikeprune.pruning.pruner import Pruner
 
-__all__ = ["plan"]
-
 _TIMED_STEPS = 5
 
 

@@ -13,8 +13,6 @@ from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.observer import Observer
 from spikeprune.zoo.custom import said
 
-__all__ = ["preflight", "try_pruning", "try_training"]
-
 
 def preflight(session: Session) -> None:
     """Refuse, before any training, all that building and pruning the net would refuse later.

@@ -28,8 +28,9 @@ from spikeprune.lab.run.progress.tracker import Tracker, mirror
 from spikeprune.lab.run.results.measure import latencies_of, measure, saved_dense
 from spikeprune.lab.run.results.metrics_json import Pruned, assemble
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages.phase import Phase
 from spikeprune.lab.run.stages.prune import prune_channels, prune_weights
-from spikeprune.lab.run.stages.train import Phase, fit
+from spikeprune.lab.run.stages.train import fit
 from spikeprune.lab.run.stages.training_cost import Spent
 from spikeprune.lab.run_folder import (
     DenseFolder,
@@ -44,8 +45,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.science.masks import Mask
 from spikeprune.training.checkpoint import save_tensors
-
-__all__ = ["run"]
 
 _SHARED_WITHIN = 60  # seconds
 _SAME_COMMAND = (

@@ -35,8 +35,6 @@ from spikeprune.training.loop import make_optimizer
 from spikeprune.wiring.wiring import Wiring, trace
 from spikeprune.zoo.custom import build_model, describe_model, said
 
-__all__ = ["Session", "choose_device"]
-
 _DIGITS = 8  # pixels a side
 
 

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping
 
-__all__ = ["HIGHEST", "LOWEST", "propose"]
-
 LOWEST, HIGHEST = 0.01, 0.999
 """Between these sparsities the search stays."""
 

@@ -26,8 +26,6 @@ from spikeprune.lab.search.bisection import propose
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 
-__all__ = ["Goal", "drop", "print_search", "search", "search_folder"]
-
 _SCHEMA = 1
 _FIRST = {"weight": 0.9, "channel": 0.5}
 

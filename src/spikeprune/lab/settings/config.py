@@ -22,8 +22,6 @@ from spikeprune.pruning.options import (
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
-__all__ = ["CHOICES", "Epochs", "Imp", "Optimizer", "RunConfig", "differences"]
-
 CHOICES: dict[str, tuple[str, ...]] = {
     "neuron": ("lif", "if", "plif"),
     "reset": ("hard", "soft"),

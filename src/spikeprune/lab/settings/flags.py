@@ -13,8 +13,6 @@ from jsonargparse import SUPPRESS, ArgumentParser
 from spikeprune.lab.settings.config import CHOICES, RunConfig
 from spikeprune.lab.settings.yaml_values import describe
 
-__all__ = ["GROUPS", "add_flags", "explain", "flag_names", "merge"]
-
 GROUPS: dict[str, tuple[str, ...]] = {
     "Data": (
         *(

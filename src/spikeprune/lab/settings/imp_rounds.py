@@ -12,8 +12,6 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 
-__all__ = ["Rounds", "epochs_of", "rounds_of"]
-
 _EARLY = 15
 """The weights after a fifteenth of a training are rewound to: Kim et al. take 20 epochs of 300."""
 

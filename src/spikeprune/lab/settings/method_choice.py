@@ -9,8 +9,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.pruning.methods import METHODS, Method
 from spikeprune.pruning.options import PAPER_FRACTION, REGROWTH, PruneOptions
 
-__all__ = ["METHODS", "PARTS", "Method", "find", "prune_options", "resolve", "sources_of"]
-
 PARTS = (
     *("saliency", "allocation", "schedule", "initial_density", "start_saliency"),
     *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_value"),

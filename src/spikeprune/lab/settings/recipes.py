@@ -7,8 +7,6 @@ from typing import Any
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
-__all__ = ["read_recipe", "recipe_names", "recipe_summary"]
-
 
 def _folder() -> Any:
     return files("spikeprune") / "recipes"

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Epochs", "Imp", "Optimizer"]
-
 
 @dataclass(frozen=True)
 class Epochs:

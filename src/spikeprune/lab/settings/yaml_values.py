@@ -10,8 +10,6 @@ import yaml
 
 from spikeprune.errors import ConfigError, unknown_name
 
-__all__ = ["build", "describe", "dump_yaml", "parse_yaml"]
-
 T = TypeVar("T")
 
 _WORDS = {

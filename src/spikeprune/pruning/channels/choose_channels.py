@@ -13,13 +13,6 @@ from spikeprune.science.select import top_k
 from spikeprune.wiring.tied_channels import ChannelGroup
 from spikeprune.wiring.wiring import Layer, Wiring
 
-__all__ = [
-    "ChannelEvent",
-    "CostModel",
-    "cost_model",
-    "prune_channels",
-]
-
 Live = dict[str, Tensor]
 
 

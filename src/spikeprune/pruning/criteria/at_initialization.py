@@ -14,8 +14,6 @@ from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.science import saliency
 
-__all__ = ["SYNFLOW_ROUNDS", "Loss", "Passes", "grasp", "snip", "synflow"]
-
 SYNFLOW_ROUNDS = 100
 """Rounds of pruning and measuring again, each with the same share of what lives."""
 

@@ -9,8 +9,6 @@ from spikeprune.pruning.criteria.inputs import Evidence, Needs, Score
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
 
-__all__ = ["BY_CRITICALITY", "CRISIS", "GROWTH", "channel_criticality", "growth_scores"]
-
 
 def channel_criticality(name: str, given: Evidence) -> Tensor:
     """Return the criticality of the channels that a layer feeds, `[C_out]`, ranked if asked for."""

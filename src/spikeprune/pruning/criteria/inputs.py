@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.observing.observer import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.wiring.wiring import Wiring
 
 if TYPE_CHECKING:  # options take their valid names from the registries of scores
     from spikeprune.pruning.criteria.at_initialization import Passes
     from spikeprune.pruning.options import CriticalityOptions
-
-__all__ = ["NOTHING", "Evidence", "Gathered", "Needs", "Score"]
 
 
 class Needs(NamedTuple):

@@ -7,20 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.errors import ModelError
-from spikeprune.observing.observer import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import NOTHING, Needs
 from spikeprune.science import saliency
 from spikeprune.science.criticality import rank_in_layer
 from spikeprune.wiring.tied_channels import ChannelGroup, Member
-
-__all__ = [
-    "CHANNEL_GROWTH",
-    "CHANNEL_SALIENCY",
-    "ChannelEvidence",
-    "ChannelScore",
-    "channel_scores",
-    "check_channel_score",
-]
 
 
 @dataclass(frozen=True)

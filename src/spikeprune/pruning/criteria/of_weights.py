@@ -9,8 +9,6 @@ from spikeprune.pruning.criteria.growth import CRISIS, channel_criticality
 from spikeprune.pruning.criteria.inputs import Evidence, Needs, Score
 from spikeprune.science import regrowth, saliency
 
-__all__ = ["SALIENCY", "weight_saliency"]
-
 
 def _magnitude(name: str, weight: Tensor, given: Evidence) -> Tensor:
     return saliency.magnitude(weight)

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ModelError, RunError
 
-__all__ = ["GradientGate"]
-
 
 @final
 class GradientGate:

@@ -11,12 +11,11 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
-from spikeprune.observing.observer import ChannelStats, Observer, score_loader
+from spikeprune.observing.observer import Observer, score_loader
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.needs import needs
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.wiring.wiring import Wiring
-
-__all__ = ["Scorer"]
 
 
 class Scorer:

@@ -9,8 +9,6 @@ from torch import Tensor
 from spikeprune.science.masks import Mask, returned, survival
 from spikeprune.science.memory_order import live_count
 
-__all__ = ["Event", "Outcome", "record_event", "survived"]
-
 
 @dataclass(frozen=True)
 class Outcome:

@@ -11,8 +11,6 @@ from spikeprune.errors import ConfigError, RunError
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.schedule import density_at, event_steps, fraction_at, starts_sparse
 
-__all__ = ["Due", "refuse_foreign", "timetable"]
-
 
 class Due(NamedTuple):
     """An event that is due.

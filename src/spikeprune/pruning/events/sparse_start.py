@@ -13,7 +13,8 @@ from spikeprune.adapters.base import adapter_for
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
-from spikeprune.observing.observer import ChannelStats, Observer
+from spikeprune.observing.observer import Observer
+from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.at_initialization import Passes
 from spikeprune.pruning.criteria.inputs import Gathered
 from spikeprune.pruning.criteria.of_weights import SALIENCY
@@ -22,8 +23,6 @@ from spikeprune.pruning.needs import needs
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
-
-__all__ = ["first", "gathered", "passes_taken"]
 
 
 def first(

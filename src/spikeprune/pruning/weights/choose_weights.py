@@ -11,16 +11,8 @@ from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.pruning.options import PruneOptions, floor_share
 from spikeprune.science.allocation import kept_counts
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.select import Magnitude, Score, keep_and_regrow
-
-__all__ = [
-    "Pool",
-    "WeightEvent",
-    "check_target",
-    "make_pools",
-    "most_live",
-    "prune_weights",
-]
+from spikeprune.science.ranked_values import Magnitude, Score
+from spikeprune.science.select import keep_and_regrow
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.pruning.weights.choose_weights import WeightEvent
 from spikeprune.science.cost import conv_fan_out
 
-__all__ = ["SynopsCost", "check_reference", "fit_budget"]
-
 
 def check_reference(
     dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str

@@ -20,8 +20,6 @@ from spikeprune.pruning.weights.synops_budget import SynopsCost, check_reference
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.wiring import Wiring
 
-__all__ = ["Weights", "parameter_of"]
-
 
 def parameter_of(model: nn.Module, layer: str) -> nn.Parameter:
     """Return the weight of the layer called `layer`."""

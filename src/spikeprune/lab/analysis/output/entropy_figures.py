@@ -5,8 +5,6 @@ from spikeprune.lab.report.number_words import amount
 from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe, strips
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["entropy_figures"]
-
 _MANY_POINTS = 4000
 _SYMBOLS = 8
 _GIVEN = "criticality_given_rate"

@@ -6,8 +6,6 @@ from spikeprune.lab.analysis.output.shapes import MANY_CLASSES, dots
 from spikeprune.lab.report.plotly_parts import Figure, Spec, strips
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["feature_figures"]
-
 _NETS = {
     "untrained": ("@faint", "square"),
     "dense": ("@dense", "circle"),

@@ -11,8 +11,6 @@ from spikeprune.lab.report.plotly_parts import Figure
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.summary import Cell
 
-__all__ = ["render_analysis"]
-
 _SECTIONS = (
     ("entropy", "Entropy and criticality"),
     ("features", "Features by class"),

@@ -5,8 +5,6 @@ from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, bars, safe, strips
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["pair_figures"]
-
 
 def pair_figures(pair: Row) -> list[Figure]:
     """Return a figure of every quantity that two runs could be compared by."""

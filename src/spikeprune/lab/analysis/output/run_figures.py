@@ -7,8 +7,6 @@ from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["run_figures"]
-
 
 def run_figures(run: Row, prefix: str) -> dict[str, list[Figure]]:
     """Return the figures of one run by section; their keys begin with `prefix`."""

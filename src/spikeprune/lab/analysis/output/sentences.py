@@ -6,8 +6,6 @@ from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.number_words import is_number, percent
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["entropy_rows", "feature_rows", "headline", "regrowth_sentence", "rho", "titles"]
-
 
 def titles(found: Row) -> list[str]:
     """Return what the runs are called: `run`, or `A: folder` and `B: folder`."""

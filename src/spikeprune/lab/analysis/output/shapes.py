@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, bars, safe, strips
 from spikeprune.lab.report.run_record import Row
 
-__all__ = ["MANY_CLASSES", "change_bars", "dots", "ratio_bars"]
-
 MANY_CLASSES = 30
 
 

@@ -13,8 +13,6 @@ from spikeprune.lab.analysis.output.sentences import (
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
 
-__all__ = ["print_analysis"]
-
 _LISTED = ("only_a", "only_b", "both_in_a", "both_in_b")
 
 

@@ -11,8 +11,6 @@ from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import build, parse_yaml
 
-__all__ = ["ENGINES", "SELECT", "CompareConfig", "Machine"]
-
 ENGINES = ("local", "ray")
 SELECT = ("test", "validation")
 Overrides = dict[str, Any]

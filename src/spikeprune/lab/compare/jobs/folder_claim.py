@@ -11,8 +11,6 @@ from spikeprune.lab.run_folder import DENSE_NETS, ComparisonFolder, write_text
 from spikeprune.lab.settings.config import differences
 from spikeprune.lab.settings.yaml_values import dump_yaml
 
-__all__ = ["claim", "joined"]
-
 _LISTS = ("methods", "sparsities", "seeds", "models", "data_sets")
 
 

@@ -15,8 +15,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.method_choice import find
 
-__all__ = ["Job", "job_of", "jobs", "overridden", "spread"]
-
 _OF_THE_GRID = ("sparsity", "seed", "out")
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.compare.jobs.worker import BUSY, DONE
 
-__all__ = ["Outcome", "outcome"]
-
 _TIME = re.compile(r"^\d\d:\d\d:\d\d  (error: )?")
 
 

@@ -12,8 +12,6 @@ from spikeprune.lab.run.preflight import try_pruning, try_training
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["refuse_impossible"]
-
 
 def refuse_impossible(jobs: Iterable[Job]) -> None:
     """Check every unfinished cell as its run would, cheaply; nothing is written or trained.

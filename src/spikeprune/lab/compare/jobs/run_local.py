@@ -14,8 +14,6 @@ from spikeprune.lab.compare.jobs.compare_config import CompareConfig
 from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.compare.jobs.job_outcome import Outcome, outcome
 
-__all__ = ["at_once", "run_local"]
-
 _WORKER = "from spikeprune.lab.compare.jobs.worker import main; main()"
 _PATIENCE = 10.0  # seconds that a worker has to end
 

@@ -13,8 +13,6 @@ from spikeprune.lab.compare.jobs.job_outcome import Outcome, outcome
 from spikeprune.lab.compare.jobs.run_local import at_once
 from spikeprune.lab.compare.jobs.worker import run_cell
 
-__all__ = ["run_on_ray"]
-
 
 def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
     """Run cells as Ray tasks and tell of each when it has ended.

@@ -25,8 +25,6 @@ from spikeprune.lab.run.run import run
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["BUSY", "DONE", "FAILED", "main", "run_cell"]
-
 # What a run imports on its way; seconds that are spent once per worker instead of once per cell.
 _AHEAD = (
     *("torch._dynamo", "torch.utils.tensorboard", "sklearn.datasets"),

@@ -13,8 +13,6 @@ from spikeprune.lab.report.run_record import Record, read_record
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
-__all__ = ["VALUES", "Cell", "cell_of", "config_of", "load_cells", "read_cell"]
-
 VALUES: dict[str, tuple[str, ...]] = {
     "test_accuracy": ("pruned", "test_accuracy"),
     "validation_accuracy": ("pruned", "validation_accuracy"),

@@ -7,20 +7,6 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Differen
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 
-__all__ = [
-    "CLAIM",
-    "CONTRAST_TITLES",
-    "Column",
-    "columns",
-    "contrast_values",
-    "contrast_words",
-    "marks",
-    "name_of",
-    "p_word",
-    "target",
-    "terms",
-]
-
 _NONE = "–"
 _GAP = "\u00a0"  # what belongs together stays on one line
 

@@ -15,8 +15,6 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     rows,
 )
 
-__all__ = ["Comparison"]
-
 
 @dataclass(frozen=True)
 class Comparison:

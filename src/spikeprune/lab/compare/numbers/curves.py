@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.compare.numbers.statistics import summarise
 
-__all__ = ["AXES", "Axis", "Curve", "Point", "curves", "dense_level"]
-
 
 @dataclass(frozen=True)
 class Axis:

@@ -12,8 +12,6 @@ from spikeprune.lab.compare.numbers.run_facts import word
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.run_folder import RunFolder
 
-__all__ = ["cells_of_runs"]
-
 _PLACE = ("method", "granularity", "data", "model", "time_steps")
 _NOT_NAMED = (*_PLACE, "sparsity", "seed", "out", "threads", "device", "data_root")
 

@@ -14,8 +14,6 @@ from spikeprune.lab.compare.numbers.statistics import (
     summarise,
 )
 
-__all__ = ["Contrast", "Difference", "Row", "contrasts", "differences_of", "paired", "rows"]
-
 Key = tuple[str, str, float | None]
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from spikeprune.lab.report.run_record import Record
 
-__all__ = ["FACTS", "at", "facts_of", "word"]
-
 
 def facts_of(record: Record, config: Mapping[str, Any]) -> dict[str, str]:
     """Return every fact of `FACTS` in words.

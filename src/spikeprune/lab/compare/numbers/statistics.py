@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-__all__ = ["LEVEL", "Paired", "Summary", "holm", "paired_interval", "summarise"]
-
 LEVEL = 0.95
 """Confidence level of the intervals."""
 

@@ -9,8 +9,6 @@ from spikeprune.lab.compare.numbers.columns import CONTRAST_TITLES, contrast_wor
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.run_folder import ComparisonFolder, write_json, write_text
 
-__all__ = ["SCHEMA", "grid_of_words", "numbered", "write_documents"]
-
 SCHEMA = 1
 """Layout of `cells.json`; the policy is that of `metrics.json`."""
 

@@ -19,8 +19,6 @@ from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.run_folder import ComparisonFolder, RunFolder
 
-__all__ = ["CELL_COLUMNS", "DEFINITIONS", "cell_line", "citations_of", "facts_of_cells", "render"]
-
 _TERMS = ("Density, sparsity", "SynOps", "Energy", "Training FLOPs")
 DEFINITIONS: tuple[tuple[str, str], ...] = (
     (

@@ -7,8 +7,6 @@ from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, den
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout, safe
 
-__all__ = ["figures"]
-
 _HEIGHT = 420
 
 

@@ -9,8 +9,6 @@ from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, dense_level
 from spikeprune.lab.run_folder import ComparisonFolder
 
-__all__ = ["COLOURS", "MARKERS", "save_figure", "write_prints"]
-
 _INCHES = (4.6, 3.2)
 COLOURS = ("#0a66ad", "#c4560a", "#1d7f4e", "#9b3c8f", "#6b5b00", "#b3283c", "#3f8fa8", "#555555")
 MARKERS = "osD^XPv*"

@@ -8,8 +8,6 @@ from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.output.documents import numbered
 from spikeprune.lab.report.terminal import print_rows
 
-__all__ = ["print_comparison"]
-
 _SHOWN = 4
 
 

@@ -7,8 +7,6 @@ from spikeprune.lab.report.number_words import amount, is_number, percent, point
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, absent, bars, safe, strips
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["activity_figures", "class_changes"]
-
 _MANY_CLASSES = 30
 _EXTREMES = 12
 

@@ -7,8 +7,6 @@ from spikeprune.lab.report.figures.training import training_figures
 from spikeprune.lab.report.plotly_parts import Figure
 from spikeprune.lab.report.run_record import Record
 
-__all__ = ["figures"]
-
 
 def figures(record: Record) -> tuple[Figure, ...]:
     """Return all figures of the report, those without data included."""

@@ -15,8 +15,6 @@ from spikeprune.lab.report.plotly_parts import (
 )
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["regrowth_figures"]
-
 _MANY_EVENTS = 20
 
 

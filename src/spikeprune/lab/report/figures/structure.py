@@ -4,8 +4,6 @@ from spikeprune.lab.report.number_words import amount, is_number, percent
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["net_figures"]
-
 _MANY_POINTS = 2500
 
 

@@ -6,8 +6,6 @@ from spikeprune.lab.report.number_words import in_percent, is_number
 from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout
 from spikeprune.lab.report.run_record import Record, Row
 
-__all__ = ["event_positions", "training_figures"]
-
 _MANY_EVENTS = 60
 
 

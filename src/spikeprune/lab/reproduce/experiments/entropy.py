@@ -13,8 +13,6 @@ from spikeprune.lab.reproduce.required_runs import Want, want
 from spikeprune.lab.reproduce.run_tables import mean_of, worded
 from spikeprune.lab.reproduce.scales import Scale
 
-__all__ = ["entropy", "wants_entropy"]
-
 _QUANTITIES = {
     "criticality": "criticality",
     "rate": "firing rate (the rival)",

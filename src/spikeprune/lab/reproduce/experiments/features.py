@@ -15,8 +15,6 @@ from spikeprune.lab.reproduce.required_runs import Want, want
 from spikeprune.lab.reproduce.run_tables import in_percent, mean_of, run_table, worded
 from spikeprune.lab.reproduce.scales import Scale
 
-__all__ = ["fig3b", "fig4", "fig5", "wants_fig3b", "wants_fig4"]
-
 _GROUPS = {
     "only_a": "only criticality kept",
     "only_b": "only slimming kept",

@@ -19,8 +19,6 @@ from spikeprune.lab.reproduce.run_tables import (
 from spikeprune.lab.reproduce.scales import Scale
 from spikeprune.pruning.options import PAPER_FRACTION
 
-__all__ = ["fig2", "fig3a", "fig6", "wants_fig2", "wants_fig3a", "wants_fig6"]
-
 BASELINE = "magnitude"
 _SCORES = ("criticality", "gradient-regrow", "random-regrow", "granet")
 _CURVES = ("model", "atan", "tanh", "sigmoid", "triangle")

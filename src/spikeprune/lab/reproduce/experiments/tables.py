@@ -14,15 +14,6 @@ from spikeprune.lab.reproduce.required_runs import Want, want
 from spikeprune.lab.reproduce.run_tables import run_table
 from spikeprune.lab.reproduce.scales import Scale
 
-__all__ = [
-    "cost",
-    "table_structured",
-    "table_unstructured",
-    "wants_cost",
-    "wants_structured",
-    "wants_unstructured",
-]
-
 _WEIGHTS = (
     *("magnitude", "criticality", "random-regrow", "gradient-regrow", "granet", "ndsnn", "imp"),
 )

@@ -6,8 +6,6 @@ from typing import Any
 
 from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layer_axis, layout, safe
 
-__all__ = ["Chart", "Level", "Series", "offset", "on_page"]
-
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
 _COLOURS = 8
 _LINES_HEIGHT, _HEAD, _EACH = 380, 130, 40

@@ -12,8 +12,6 @@ from spikeprune.lab.reproduce.experiment import Experiment, Section, Table
 from spikeprune.lab.reproduce.output.print_figures import write_chart
 from spikeprune.lab.run_folder import write_json, write_text
 
-__all__ = ["SCHEMA", "Done", "Folder", "write_experiment"]
-
 SCHEMA = 1
 """Layout of an experiment's JSON file; the policy is that of `metrics.json`."""
 

@@ -21,8 +21,6 @@ from spikeprune.lab.reproduce.output.charts import on_page
 from spikeprune.lab.reproduce.output.documents import Done, Folder
 from spikeprune.lab.run_folder import ComparisonFolder
 
-__all__ = ["render"]
-
 _TERMS = ("Criticality", "Kept, regrown", "Survival")
 
 

@@ -6,8 +6,6 @@ from typing import Any
 from spikeprune.lab.compare.output.print_figures import COLOURS, MARKERS, save_figure
 from spikeprune.lab.reproduce.output.charts import Chart, Series, offset
 
-__all__ = ["write_chart"]
-
 _WIDTH, _HEIGHT, _EACH = 4.8, 3.2, 0.34
 _GREY = "#6a7683"
 _STYLE: dict[str, Any] = {"markersize": 4.5, "linewidth": 1.2, "elinewidth": 0.9, "capsize": 2}

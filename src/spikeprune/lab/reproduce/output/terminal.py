@@ -9,8 +9,6 @@ from spikeprune.lab.report.terminal import print_rows
 from spikeprune.lab.reproduce.experiment import Table
 from spikeprune.lab.reproduce.output.documents import Done
 
-__all__ = ["print_done"]
-
 _SHOWN = 7
 
 

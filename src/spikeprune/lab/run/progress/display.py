@@ -17,8 +17,6 @@ from spikeprune.errors import SpikePruneError
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.report.summary import cards
 
-__all__ = ["Display", "LiveDisplay", "PlainDisplay", "Silent", "make_display"]
-
 Row = Mapping[str, Any]
 _REFRESH = 0.25  # seconds
 

@@ -8,8 +8,6 @@ from spikeprune.distributed.collectives import is_main
 from spikeprune.lab.run.progress.display import Display
 from spikeprune.lab.run_folder import append_row, keep_rows, read_rows
 
-__all__ = ["Tracker", "mirror"]
-
 Row = Mapping[str, Any]
 _PLACES = ("epoch", "epochs", "step", "event", "events")
 

@@ -22,15 +22,6 @@ from spikeprune.science.masks import Mask
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import accuracy
 
-__all__ = [
-    "Latencies",
-    "dense_synops",
-    "evaluate_folder",
-    "latencies_of",
-    "measure",
-    "saved_dense",
-]
-
 _COUNTED = 2000  # training samples that stand for all when a dense net's SynOps are counted
 _WORTHWHILE = 0.5  # share of zeros from which an event-driven net is tried
 _WITHOUT_NUMBA = (

@@ -26,8 +26,6 @@ from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 
-__all__ = ["Pruned", "assemble", "peak_rss_bytes"]
-
 
 @dataclass(frozen=True)
 class Pruned:

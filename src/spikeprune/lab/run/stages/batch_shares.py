@@ -10,8 +10,6 @@ from spikeprune.data import Batches, Data
 from spikeprune.distributed.collectives import rank, require_same, require_same_tensors, world_size
 from spikeprune.errors import DataError
 
-__all__ = ["check_shares", "slices", "turns"]
-
 _LOADER = (
     "a loader of yours must hand out the whole global batch on every rank, of which spikeprune "
     "takes that rank's slice: use no DistributedSampler, and shuffle from a seed that is the same "

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Phase"]
-
 
 @dataclass(frozen=True)
 class Phase:

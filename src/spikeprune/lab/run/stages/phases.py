@@ -10,8 +10,6 @@ from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.rewind import rewind
 from spikeprune.training.checkpoint import load_tensors, save_tensors
 
-__all__ = ["phases"]
-
 
 def phases(session: Session, folder: RunFolder, pruner: Pruner) -> list[Phase]:
     """Return pruning and fine-tuning; with rewinding, the rounds and the last training."""

@@ -34,8 +34,6 @@ from spikeprune.training.checkpoint import load_tree, rng_states, save_tree, set
 from spikeprune.training.loop import check_finite, count_hits, lr_factor, train_epoch
 from spikeprune.training.rate_penalty import rate_penalty
 
-__all__ = ["Phase", "fit"]
-
 
 @dataclass
 class _Fit:
