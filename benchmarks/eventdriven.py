@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks.nets import CASES, QUICK
 from benchmarks.timing import Row, compare, faster
-from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.adapters.speedups import fuse
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward

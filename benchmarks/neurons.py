@@ -9,7 +9,8 @@ from spikingjelly.activation_based import neuron, surrogate
 from benchmarks.timing import Row, compare
 from spikeprune import zoo
 from spikeprune.adapters.speedups import fuse
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
+from spikeprune.training.losses import loss_by_name
 
 TIME_STEPS = 4
 KINDS = {"IF": neuron.IFNode, "LIF": neuron.LIFNode, "PLIF": neuron.ParametricLIFNode}

@@ -16,15 +16,16 @@ from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import fuse
 from spikeprune.cutting.cut_plan import apply_plan, plan_for
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import latencies
 from spikeprune.measuring.weight_operands import Reads
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import prune_weights
+from spikeprune.training.losses import loss_by_name
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 TIME_STEPS = 4
 

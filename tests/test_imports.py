@@ -1,65 +1,126 @@
-"""Imports go one way: cli -> commands -> lab -> engine -> science; science needs torch alone."""
+"""Imports run one way: no circles between files, and each room imports only rooms before it."""
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spikeprune"
-ADAPTERS = ("adapters.base", "adapters.fusing", "adapters.hoist")  # these name no framework
-ALLOWED = {
-    "science": {"science"},
-    "adapters": {"adapters"},
-    "engine": {"engine", "science", *ADAPTERS},
-    "zoo": {"zoo"},
-    "data": {"data"},
-    "lab": {"lab", "engine", "science", *ADAPTERS, "zoo", "data", "recipes"},
-    "commands": {"commands", "lab"},
-    "cli": {"commands", "lab"},
-}
+ORDER = (
+    "_version",
+    "errors",
+    "files",
+    "science",
+    "neurons",
+    "distributed",
+    "data",
+    "zoo",
+    "adapters",
+    "execution",
+    "wiring",
+    "training",
+    "measuring",
+    "observing",
+    "pruning",
+    "cutting",
+    "inference",
+    "",  # the package itself: what it exports
+    "lab.run_folder",
+    "lab.settings",
+    "lab.report",
+    "lab.run",
+    "lab.search",
+    "lab.analysis",
+    "lab.compare",
+    "lab.reproduce",
+    "commands",
+    "cli",
+    "__main__",
+)
+"""The rooms, each with all that it may import before it."""
 FRAMEWORKS = {"spikingjelly", "snntorch", "norse", "sinabs"}
 
 
-def imported_modules(path):
+def dotted(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path):
+    """Yield every name that a file imports, at the top, inside functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value.removeprefix("spikeprune.") in MODULES.keys() - {""} and (
+                node.value.startswith("spikeprune.")
+            ):
+                yield node.value  # for import_module
 
 
-def modules(area):
-    root = PACKAGE / area
-    return sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+def own_imports(module):
+    """Return the modules of the package that a module imports, by dotted name."""
+    found = set()
+    for name in imported(MODULES[module]):
+        if name.split(".")[0] == "spikeprune":
+            parts = name.split(".")[1:]
+            while parts and ".".join(parts) not in MODULES:
+                parts.pop()  # a name inside the module
+            found.add(".".join(parts))
+    return found - {module}
 
 
-@pytest.mark.parametrize("area", ALLOWED)
-def test_imports_go_one_way(area):
-    permitted = tuple(f"spikeprune.{name}" for name in ALLOWED[area] | {"errors", "__version__"})
-    for path in modules(area):
-        for name in imported_modules(path):
-            if name.startswith("spikeprune"):
-                assert name.startswith(permitted), f"{path.name} of {area} imports {name}"
+def room(module):
+    """Return the entry of ORDER that a module belongs to."""
+    fits = [name for name in ORDER if module == name or (name and module.startswith(f"{name}."))]
+    return max(fits, key=len, default=None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_rooms_before_its_own(module):
+    if room(module) is None:
+        assert not own_imports(module), f"{module} is in no room of ORDER"
+        return
+    here = ORDER.index(room(module))
+    for other in own_imports(module):
+        assert room(other) is not None, f"{other} is in no room of ORDER"
+        assert ORDER.index(room(other)) <= here, f"{module} imports {other}, a later room"
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    sorter = graphlib.TopologicalSorter({name: own_imports(name) for name in MODULES})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_room_imports_itself_by_way_of_others():
+    graph = {}
+    for name in MODULES:
+        rooms = {room(other) for other in own_imports(name)} - {room(name)}
+        graph.setdefault(room(name), set()).update(rooms)
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_only_adapters_and_zoo_name_a_framework():
-    for path in PACKAGE.rglob("*.py"):
-        if path.relative_to(PACKAGE).parts[0] in {"adapters", "zoo"}:
-            continue
-        roots = {name.split(".")[0] for name in imported_modules(path)}
-        assert not roots & FRAMEWORKS, f"{path} names {roots & FRAMEWORKS}"
+    for module, path in MODULES.items():
+        if module.split(".")[0] not in {"adapters", "zoo"}:
+            roots = {name.split(".")[0] for name in imported(path)}
+            assert not roots & FRAMEWORKS, f"{path} names {roots & FRAMEWORKS}"
 
 
-def test_science_needs_torch_alone():
-    for path in modules("science"):
-        roots = {name.split(".")[0] for name in imported_modules(path)}
-        foreign = roots - sys.stdlib_module_names - {"torch", "spikeprune"}
-        assert not foreign, f"{path} needs {foreign}"
-
-
-def test_science_does_no_io():
-    for path in modules("science"):
-        roots = {name.split(".")[0] for name in imported_modules(path)}
-        assert not roots & {"os", "sys", "pathlib", "io", "json", "logging", "random"}, path
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("science")])
+def test_science_needs_torch_alone_and_does_no_io(module):
+    roots = {name.split(".")[0] for name in imported(MODULES[module])}
+    foreign = roots - sys.stdlib_module_names - {"torch", "spikeprune"}
+    assert not foreign, f"{module} needs {foreign}"
+    assert not roots & {"os", "sys", "pathlib", "io", "json", "logging", "random"}

@@ -1,17 +1,17 @@
 """Prune spiking neural networks, bring back what is critical, hand over a smaller net."""
 
-__version__ = "0.1.0"
-
+from spikeprune._version import __version__ as __version__
 from spikeprune.cutting.compact import Cut, compact, cut
 from spikeprune.errors import SpikePruneError
 from spikeprune.inference.event_driven import event_driven
-from spikeprune.lab.saved import load
+from spikeprune.inference.saved_net import load
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.measuring.metrics import Metrics
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer, score_loader
-from spikeprune.pruning.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.pruner import Pruner
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 __all__ = [
     "ChannelOptions",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from spikeprune import __version__
+from spikeprune._version import __version__
 from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Argument, Command
 from spikeprune.distributed.launch import speaks

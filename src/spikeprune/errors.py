@@ -50,3 +50,14 @@ def missing_extra(package: str, extra: str, purpose: str) -> ConfigError:
         f"{purpose} needs the package {package!r}, which is not installed; "
         f"install it with: pip install 'spikeprune[{extra}]'"
     )
+
+
+def require_one_of(kind: str, value: str, valid: Iterable[str]) -> None:
+    if value not in valid:
+        raise unknown_name(kind, value, valid)
+
+
+def said(error: Exception) -> str:
+    """Return what an error of somebody else's code says, in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

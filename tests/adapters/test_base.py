@@ -7,7 +7,7 @@ from spikingjelly.activation_based import base, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune.adapters import base as seam
-from spikeprune.adapters.base import adapter_for, adapters, register, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, adapters, register, spiking_neurons
 from spikeprune.errors import ModelError
 
 

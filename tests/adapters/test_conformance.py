@@ -8,7 +8,7 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for, adapters, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, adapters, spiking_neurons
 
 T, B, C = 4, 3, 5
 

@@ -6,7 +6,8 @@ from spikingjelly.activation_based import layer
 from torch import nn
 
 from spikeprune.adapters import base
-from spikeprune.adapters.hoist import Hoisted, Hoisting, computed, hoist, unhoist
+from spikeprune.adapters.base import Hoisted, Hoisting
+from spikeprune.adapters.speedups import computed, hoist, unhoist
 from spikeprune.adapters.spikingjelly.adapter import ADAPTER
 
 

@@ -13,9 +13,10 @@ from spikeprune.cutting import compact as module
 from spikeprune.cutting.compact import compact, cut
 from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import ModelError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.pruning.options import ChannelOptions
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.training.losses import loss_by_name
 
 T = 3
 LOSS = loss_by_name("mean-logits")

@@ -13,11 +13,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.cutting.cut_plan import apply_plan, channel_masks, cut_mask, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, cut_mask, plan_for
 from spikeprune.errors import BudgetError, ConfigError, ModelError
 from spikeprune.science.masks import Mask, apply_
+from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import Wiring, trace
+from spikeprune.wiring.trace import trace
+from spikeprune.wiring.wiring import Wiring
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 VARIANTS = [("if", "hard"), ("lif", "hard"), ("lif", "soft"), ("plif", "soft")]

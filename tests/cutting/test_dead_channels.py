@@ -15,7 +15,7 @@ from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.science.masks import Mask, apply_
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 

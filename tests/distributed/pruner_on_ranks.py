@@ -15,8 +15,10 @@ from spikeprune.cutting.compact import compact
 from spikeprune.distributed import collectives as ranks
 from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.errors import SpikePruneError
-from spikeprune.execution.forward import forward, loss_by_name
-from spikeprune.pruning.options import ChannelOptions, CriticalityOptions
+from spikeprune.execution.forward import forward
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.options import ChannelOptions
+from spikeprune.training.losses import loss_by_name
 
 T, STEPS, BATCH = 3, 4, 8
 LOSS = loss_by_name("mean-logits")

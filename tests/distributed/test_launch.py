@@ -13,10 +13,10 @@ import torch.distributed as dist
 from spikeprune.cli import main
 from spikeprune.distributed import launch as processes
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.run import run as lab_run
 from spikeprune.lab.run.dense_net import dense_key
 from spikeprune.lab.run_folder import RunFolder
-from spikeprune.lab.saved import load, load_masks
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 

@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, DataError, ModelError
-from spikeprune.execution.forward import LAYOUTS, LOSSES, forward, is_static, loss_by_name, predict
+from spikeprune.execution.forward import LAYOUTS, forward, is_static, predict
+from spikeprune.training.losses import LOSSES, loss_by_name
 
 T, B, F, K = 3, 2, 5, 4
 

@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating
 
 
 def fail_while_evaluating(model):

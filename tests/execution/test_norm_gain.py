@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from spikeprune.errors import ModelError
-from spikeprune.execution.norm_gain import norm_gain
+from spikeprune.execution.batchnorm import norm_gain
 
 
 def test_the_gain_is_what_a_norm_does_to_a_difference():

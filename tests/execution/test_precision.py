@@ -8,9 +8,8 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from spikeprune.adapters.base import spiking_neurons
-from spikeprune.adapters.hoist import hoist
-from spikeprune.adapters.speedups import fuse
+from spikeprune.adapters.registry import spiking_neurons
+from spikeprune.adapters.speedups import fuse, hoist
 from spikeprune.cutting.compact import cut
 from spikeprune.execution.precision import (
     autocast,
@@ -20,11 +19,11 @@ from spikeprune.execution.precision import (
     resolve,
     widen,
 )
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
 from spikeprune.observing.potential_sums import Tally
-from spikeprune.pruning.options import CriticalityOptions
 from spikeprune.pruning.pruner import Pruner
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T, B, K = 4, 8, 5
 CPU = torch.device("cpu")

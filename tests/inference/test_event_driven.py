@@ -6,7 +6,7 @@ from spikingjelly.activation_based import layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.errors import ConfigError, ModelError, SpikePruneError
 from spikeprune.execution.forward import forward
 from spikeprune.inference import event_driven as eventdriven

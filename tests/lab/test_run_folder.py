@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 
 from spikeprune.errors import RunError
-from spikeprune.lab.run_folder import (
-    RunFolder,
-    append_row,
-    dense_folder,
-    keep_rows,
-    read_json,
-    read_rows,
-    write_json,
-    write_text,
-)
+from spikeprune.files import append_row, keep_rows, read_json, read_rows, write_json, write_text
+from spikeprune.lab.run_folder import RunFolder, dense_folder
 
 NAMES = {
     "config": "config.yaml",

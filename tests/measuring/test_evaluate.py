@@ -7,15 +7,16 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.hoist import hoist
-from spikeprune.cutting.cut_plan import apply_plan, channel_masks, plan_for
+from spikeprune.adapters.speedups import hoist
+from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.science.cost import energy_nj
 from spikeprune.science.masks import apply_
+from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T, K = 3, 4
 KEYS = {

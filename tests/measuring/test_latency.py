@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from spikeprune.execution.forward import of_size
 from spikeprune.measuring import latency
-from spikeprune.measuring.latency import measure_latency, of_size
+from spikeprune.measuring.latency import measure_latency
 
 
 def test_batches_of_any_size_repeat_samples():

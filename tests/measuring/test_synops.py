@@ -5,11 +5,11 @@ from torch import nn
 from torch.nn import functional
 
 from spikeprune import zoo
-from spikeprune.adapters.hoist import hoist
+from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.synops import counting
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T, B, K = 3, 4, 5
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}

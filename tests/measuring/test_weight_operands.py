@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.hoist import hoist
+from spikeprune.adapters.speedups import hoist
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.measuring.weight_operands import Reads
 from spikeprune.science.cost import conv_fan_out
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T = 3
 

@@ -11,14 +11,15 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.errors import ModelError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.neurons import compiled, kernels, multistep
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, autograd_slope
+from spikeprune.training.losses import loss_by_name
 
 T = 3
 KINDS = {"if": neuron.IFNode, "lif": neuron.LIFNode, "plif": neuron.ParametricLIFNode}

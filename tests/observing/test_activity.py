@@ -4,18 +4,14 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import DataError, ModelError, ObservationError
-from spikeprune.observing.activity import (
-    calibrate_norms,
-    last_neurons,
-    neuron_activity,
-    spike_features,
-)
+from spikeprune.execution.batchnorm import calibrate_norms
+from spikeprune.observing.activity import last_neurons, neuron_activity, spike_features
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.features import min_max
 from spikeprune.science.surrogate import named_curve
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T = 4
 

@@ -5,7 +5,7 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse
 from spikeprune.neurons import kernels
 from spikeprune.observing.observer import Observer

@@ -2,8 +2,7 @@
 
 import torch
 
-from spikeprune.observing.moments import MomentSums, moments_of
-from spikeprune.observing.potential_sums import Tally
+from spikeprune.observing.potential_sums import MomentSums, Tally, moments_of
 from spikeprune.science.surrogate import named_curve
 
 

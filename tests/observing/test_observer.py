@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import ConfigError, ModelError, ObservationError
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.science.criticality import channel_criticality

@@ -6,13 +6,14 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune.errors import BudgetError, ConfigError, ModelError
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats
+from spikeprune.pruning.channels.channel_masks import Channels
 from spikeprune.pruning.criteria.inputs import Gathered
 from spikeprune.pruning.events.schedule import Due
-from spikeprune.pruning.granularity import Channels
-from spikeprune.pruning.options import ChannelOptions, CriticalityOptions, PruneOptions
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.weights.weight_masks import Weights, parameter_of
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T = 2
 EXAMPLE = torch.zeros(1, 2, 4, 4)

@@ -11,11 +11,12 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikeprune.errors import RunError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.observing.observer import Observer
 from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.training.losses import loss_by_name
 
 T = 2
 LOSS = loss_by_name("mean-logits")

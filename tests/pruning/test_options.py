@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeprune.errors import ConfigError
-from spikeprune.pruning.options import (
-    ChannelOptions,
-    CriticalityOptions,
-    PruneOptions,
-    floor_share,
-    matching,
-)
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.options import ChannelOptions, PruneOptions, floor_share, matching
 
 BAD = [
     ({}, "sparsity has no default.*sparsity=0.9"),

@@ -20,11 +20,13 @@ from spikeprune.errors import (
     RunError,
     SpikePruneError,
 )
-from spikeprune.execution.forward import forward, loss_by_name
-from spikeprune.pruning.options import ChannelOptions, CriticalityOptions
+from spikeprune.execution.forward import forward
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.options import ChannelOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.schedule import density_at
 from spikeprune.training.checkpoint import load_tree, save_tree
+from spikeprune.training.losses import loss_by_name
 
 T = 3
 LOSS = loss_by_name("mean-logits")

@@ -4,9 +4,10 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.rewind import rewind
+from spikeprune.training.losses import loss_by_name
 
 LOSS = loss_by_name("mean-logits")
 

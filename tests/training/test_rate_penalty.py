@@ -6,7 +6,8 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from spikeprune.errors import ObservationError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
+from spikeprune.training.losses import loss_by_name
 from spikeprune.training.rate_penalty import rate_penalty
 
 T = 3

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 from spikeprune.errors import ModelError
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 IMAGE = torch.zeros(1, 3, 8, 8)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.hoist import hoist
+from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import ConfigError, DataError
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}

@@ -8,48 +8,17 @@ A neuron class may also serve the seam itself by a method `observe_potential`, s
 that is how a neuron whose whole step is one fused kernel is observed.
 """
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from importlib import import_module
-from types import MappingProxyType
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from spikeprune.errors import ModelError
+from spikeprune.neurons.sinks import Sink
 
-Sink = Callable[[Tensor], None]
-"""Takes potentials relative to threshold, `x = H - V_th`, charged and before reset, detached, as
-`[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""
-
-
-class Fold(NamedTuple):
-    """What a sink takes in place of all potentials of a forward: sums over its time steps.
-
-    Attributes:
-        curve: g, of elementwise operations that a compiler can trace; the same object for the same
-            function, since a kernel is made for each.
-        time: 'mean' for the sum of g(x) over the steps, 'max' for its maximum.
-        take: takes that, `[B, C, *space]`, and how often each neuron fired, likewise.
-    """
-
-    curve: Callable[[Tensor], Tensor]
-    time: str
-    take: Callable[[Tensor, Tensor], None]
-
-
-@runtime_checkable
-class FoldingSink(Protocol):
-    """A sink that a fused neuron may tell of folded potentials, which it makes in passing."""
-
-    def __call__(self, potentials: Tensor) -> None:
-        """Take potentials, as any sink does."""
-        ...
-
-    def fold(self, steps: int) -> Fold | None:
-        """Return what to fold a forward of so many steps into; None: it wants the potentials."""
-        ...
+Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
+"""Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
+`[T, B, *]` and V_T, or None for what it does not know."""
 
 
 @runtime_checkable
@@ -152,76 +121,48 @@ class ClosedForms(Protocol):
         ...
 
 
-_BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"spikingjelly": "spikeprune.adapters.spikingjelly.adapter"}  # framework -> module with ADAPTER
-)
-_registered: dict[str, Adapter] = {}
+@runtime_checkable
+class Fusing(Protocol):
+    """An adapter that can give neurons of its framework a faster forward and backward."""
+
+    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
+        """Fuse one neuron; return None, or the reason why it stays as it is.
+
+        `compiled` asks for kernels that are compiled at the first forward, where there are such.
+        """
+        ...
+
+    def unfuse(self, module: nn.Module) -> bool:
+        """Undo `fuse`; return whether the neuron was fused."""
+        ...
 
 
-def register(adapter: Adapter) -> None:
-    """Make an adapter known; one of the same framework name is replaced."""
-    _registered[adapter.framework] = adapter
+@runtime_checkable
+class Inferring(Protocol):
+    """An adapter whose fused neurons can run by a body that is given to them."""
+
+    def infer_by(self, module: nn.Module, body: Inference) -> bool:
+        """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
+        ...
 
 
-def adapters() -> tuple[Adapter, ...]:
-    """Return the adapters of all frameworks that this process has imported.
+@runtime_checkable
+class Hoisted(Protocol):
+    """A layer that computes equal time steps once."""
 
-    No model can hold a module of a framework that is not in `sys.modules`, so the others are not
-    even loaded.
-    """
-    for framework, path in _BUILT_IN.items():
-        if framework in sys.modules and framework not in _registered:
-            register(import_module(path).ADAPTER)
-    return tuple(a for name, a in _registered.items() if name in sys.modules)
+    def hoists(self, x: Tensor) -> bool:
+        """Return whether the layer, as it is now, computes one step of the input alone."""
+        ...
 
 
-def adapter_for(model: nn.Module) -> Adapter:
-    """Return the adapter of the framework that the model's spiking neurons come from.
+@runtime_checkable
+class Hoisting(Protocol):
+    """An adapter that can hoist layers of its framework."""
 
-    Raises:
-        ModelError: no spiking neuron, neurons that cannot be observed (named), or neurons of
-            more than one framework.
-    """
-    adapter, _ = _scan(model)
-    return adapter
+    def hoist(self, module: nn.Module) -> bool:
+        """Hoist one layer; return whether it is hoisted now."""
+        ...
 
-
-def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the spiking neurons of a model by name, each module once, in the model's order.
-
-    Raises:
-        ModelError: as `adapter_for`.
-    """
-    _, neurons = _scan(model)
-    return neurons
-
-
-def _scan(model: nn.Module) -> tuple[Adapter, dict[str, nn.Module]]:
-    owners: dict[str, Adapter] = {}
-    neurons: dict[str, nn.Module] = {}
-    opaque: dict[str, nn.Module] = {}
-    known = adapters()
-    for name, module in model.named_modules():
-        if any(name.startswith(f"{outer}.") for outer in (*neurons, *opaque)):
-            continue
-        for adapter in known:
-            if adapter.matches(module):
-                neurons[name] = module
-                owners[adapter.framework] = adapter
-            elif adapter.opaque(module):
-                opaque[name] = module
-    if opaque:
-        listed = ", ".join(f"{name!r} ({type(m).__name__})" for name, m in opaque.items())
-        raise ModelError(
-            f"expected neurons whose membrane potential can be observed, got {listed}; "
-            "use a neuron with a surrogate function and binary spikes, or give its class a method "
-            "`observe_potential`"
-        )
-    if len(owners) != 1:
-        frameworks = ", ".join(sorted({*_BUILT_IN, *_registered}))
-        found = f"neurons of {' and '.join(sorted(owners))}" if owners else "none"
-        raise ModelError(
-            f"expected spiking neurons of one framework ({frameworks}) in "
-            f"{type(model).__name__}, got {found}; register an adapter for another framework"
-        )
-    return next(iter(owners.values())), neurons
+    def unhoist(self, module: nn.Module) -> bool:
+        """Undo `hoist`; return whether the layer was hoisted."""
+        ...

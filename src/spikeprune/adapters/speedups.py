@@ -1,41 +1,12 @@
 """Neurons made faster where there is a way, and back: `fuse`, `unfuse`; loops of others' own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapters
-
-Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
-"""Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
-`[T, B, *]` and V_T, or None for what it does not know."""
-
-
-@runtime_checkable
-class Fusing(Protocol):
-    """An adapter that can give neurons of its framework a faster forward and backward."""
-
-    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
-        """Fuse one neuron; return None, or the reason why it stays as it is.
-
-        `compiled` asks for kernels that are compiled at the first forward, where there are such.
-        """
-        ...
-
-    def unfuse(self, module: nn.Module) -> bool:
-        """Undo `fuse`; return whether the neuron was fused."""
-        ...
-
-
-@runtime_checkable
-class Inferring(Protocol):
-    """An adapter whose fused neurons can run by a body that is given to them."""
-
-    def infer_by(self, module: nn.Module, body: Inference) -> bool:
-        """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
-        ...
+from spikeprune.adapters.base import Fusing, Hoisted, Hoisting, Inference, Inferring
+from spikeprune.adapters.registry import adapters
 
 
 @dataclass(frozen=True)
@@ -120,3 +91,41 @@ def unfuse(model: nn.Module) -> tuple[str, ...]:
         for name, module in model.named_modules()
         if any(adapter.unfuse(module) for adapter in fusing)
     )
+
+
+def hoist(model: nn.Module) -> tuple[str, ...]:
+    """Let layers in multi-step mode compute equal time steps once; return their names.
+
+    It takes effect where an input is expanded over time (`x.expand(T, *x.shape)`: stride 0); else,
+    in single-step mode, and while tracing or compiling, the layers compute as ever. Outputs,
+    gradients and the statistics of BatchNorm are those of T equal steps, up to rounding: the
+    running variance of T x n samples is n T (n - 1) / (n (n T - 1)) that of n. A hoisted layer
+    stays the same object, an instance of its class, with its parameters, hooks and state_dict.
+
+    Outputs of hoisted layers are expanded over time, too: a model that changes them in place, or
+    calls `view` across their time axis, raises an error of PyTorch.
+
+    Args:
+        model: any; layers without a hoisted form stay as they are.
+    """
+    hoisting = [adapter for adapter in adapters() if isinstance(adapter, Hoisting)]
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if any(adapter.hoist(module) for adapter in hoisting)
+    )
+
+
+def unhoist(model: nn.Module) -> tuple[str, ...]:
+    """Undo `hoist`; return the names of the layers that were hoisted."""
+    hoisting = [adapter for adapter in adapters() if isinstance(adapter, Hoisting)]
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if any(adapter.unhoist(module) for adapter in hoisting)
+    )
+
+
+def computed(module: nn.Module, x: Tensor) -> Tensor:
+    """Return the part of its input `[T, B, *]` that a layer computes on: all, or one step."""
+    return x[:1] if isinstance(module, Hoisted) and module.hoists(x) else x

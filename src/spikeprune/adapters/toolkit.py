@@ -7,8 +7,9 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Fold, FoldingSink, SelfObserving, Sink
-from spikeprune.errors import ModelError, ObservationError
+from spikeprune.adapters.base import SelfObserving
+from spikeprune.errors import ObservationError
+from spikeprune.neurons.sinks import Fold, FoldingSink, Sink
 
 
 @final
@@ -113,19 +114,6 @@ def self_recording(
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Return the tensor that a module was called with, by position or by name."""
     return cast(Tensor, args[0] if args else next(iter(kwargs.values())))
-
-
-def first_derivatives_only() -> None:
-    """Call it first in a backward that has no derivative itself.
-
-    Raises:
-        ModelError: with `create_graph=True`.
-    """
-    if torch.is_grad_enabled():
-        raise ModelError(
-            "expected only first derivatives through fused neurons, got a backward with "
-            "create_graph=True; run unfuse(model) before a method that differentiates twice"
-        )
 
 
 @final

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.cutting.dead_channels import dead_channels
 from spikeprune.errors import ModelError
-from spikeprune.execution.forward import forward
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating, forward
 from spikeprune.execution.precision import exact
-from spikeprune.pruning.granularity import Channels
+from spikeprune.pruning.channels.channel_masks import Channels
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups

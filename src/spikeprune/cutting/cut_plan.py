@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import adapter_for
-from spikeprune.errors import BudgetError, ConfigError, ModelError, unknown_name
+from spikeprune.adapters.registry import adapter_for
+from spikeprune.errors import ModelError
 from spikeprune.science.masks import Mask
-from spikeprune.wiring.tied_channels import ChannelGroup
+from spikeprune.wiring.channel_masks import _checked
+from spikeprune.wiring.tied_channels import ChannelGroup, _owner, _parts, _size
 
 Plan = dict[str, Any]
 """`{"version": 1, "modules": {name: {role: [kept positions], "of": {role: size before}}}}`, for the
@@ -23,44 +24,6 @@ touched modules only; roles as in `Member`."""
 
 _VERSION = 1
 _ROLES = ("out", "in", "norm", "state")
-
-
-def channel_masks(
-    model: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]
-) -> Mask:
-    """Return the masks of the parameters that make `model` the masked net.
-
-    On dead channels the producers' rows and biases, and scale and shift of every BatchNorm on the
-    way, are 0: with a shift left, the shift alone could fire the neuron (method, section 4). The
-    net then computes exactly what the cut net computes.
-
-    Args:
-        model: The net, for the shapes of its parameters.
-        groups: Groups of tied channels.
-        live: Bool `[n]` by group name; a group that is not there lives whole.
-
-    Returns:
-        Masks of weights and biases of producers and norms of all groups, by parameter name.
-
-    Raises:
-        BudgetError: A group without a live channel.
-        ConfigError: A group that does not exist, or a tensor that is not bool `[n]`.
-    """
-    chosen = _checked(groups, live)
-    masks: dict[str, Tensor] = {}
-    for group in groups:
-        for member in (*group.of("out"), *group.of("norm")):
-            module = model.get_submodule(member.module)
-            dead = member.index[~chosen[group.name]].reshape(-1)
-            for name, dim in _parts(model, module, member.role):
-                parameter = module._parameters.get(name)
-                if parameter is None:
-                    continue
-                key = f"{member.module}.{name}"
-                if key not in masks:
-                    masks[key] = torch.ones_like(parameter, dtype=torch.bool)
-                masks[key].index_fill_(dim, dead.to(parameter.device), False)
-    return Mask(masks)
 
 
 def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Plan:
@@ -137,29 +100,6 @@ def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
     return Mask(masks)
 
 
-def _checked(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a bool tensor per group on the CPU, after checking names, shapes and floors."""
-    names = {group.name for group in groups}
-    for name in live:
-        if name not in names:
-            raise unknown_name("channel group", name, names)
-    chosen = {}
-    for group in groups:
-        value = live.get(group.name, torch.ones(group.channels, dtype=torch.bool))
-        if value.dtype != torch.bool or value.shape != (group.channels,):
-            raise ConfigError(
-                f"expected a bool tensor of shape ({group.channels},) for the channels of "
-                f"{group.name!r}, got {value.dtype} of shape {tuple(value.shape)}"
-            )
-        if not value.any():
-            raise BudgetError(
-                f"expected at least one live channel in {group.name!r}, got none of "
-                f"{group.channels}: the layer would vanish; lower the sparsity or raise the floor"
-            )
-        chosen[group.name] = value.cpu()
-    return chosen
-
-
 def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
     """Yield (module name, role, kept positions) of a plan that fits the model."""
     if plan.get("version") != _VERSION:
@@ -180,39 +120,6 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
                     "was pruned, at full size"
                 )
             yield path, role, torch.tensor(entry[role], dtype=torch.int64)
-
-
-def _size(module: nn.Module | None, role: str) -> int | None:
-    """Return the length of the dimension that a role stands for; None if the module has no say."""
-    if isinstance(module, _ConvNd):
-        return module.out_channels if role == "out" else module.in_channels
-    if isinstance(module, nn.Linear):
-        return module.out_features if role == "out" else module.in_features
-    return module.num_features if isinstance(module, _BatchNorm) else None
-
-
-def _parts(model: nn.Module, module: nn.Module, role: str) -> Iterator[tuple[str, int]]:
-    """Yield (name, dimension) of the module's tensors that have one entry per channel."""
-    if role == "state":
-        for name in adapter_for(model).channel_state(module):
-            owner, local = _owner(module, name)
-            shape = getattr(owner, local).shape
-            yield name, shape.index(max(shape))
-    elif role == "norm":
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None and tensor.dim() == 1 and len(tensor) == _size(module, role):
-                yield name, 0
-    else:
-        transposed = getattr(module, "transposed", False)
-        yield "weight", int((role == "in") != transposed)
-        if role == "out" and module._parameters.get("bias") is not None:
-            yield "bias", 0
-
-
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Return the submodule that holds a tensor of dotted name, and the tensor's own name."""
-    path, _, local = name.rpartition(".")
-    return module.get_submodule(path), local
 
 
 def _slice(module: nn.Module, name: str, dim: int, keep: Tensor) -> None:

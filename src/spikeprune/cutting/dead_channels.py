@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ModelError
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating
 from spikeprune.wiring.tied_channels import ChannelGroup
 
 

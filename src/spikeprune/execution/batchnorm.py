@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
+from spikeprune.errors import DataError, ModelError
+from spikeprune.execution.forward import Forward, evaluating, is_static
 
 _NORM_STATE = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 _LAYER_STATE = {"weight", "bias"}
@@ -110,3 +113,71 @@ def _fold(model: nn.Module, layer_name: str, norm_name: str) -> None:
     layer.bias = nn.Parameter(shift.to(layer.weight.dtype))
     parent, _, child = norm_name.rpartition(".")
     setattr(model.get_submodule(parent), child, nn.Identity())
+
+
+@torch.no_grad()
+def norm_gain(model: nn.Module, norms: Iterable[str], channels: int) -> Tensor:
+    """Return `|gamma| / sqrt(running_var + eps)`, `[channels]`; 1 without a BatchNorm.
+
+    Several norms behind one layer give their mean; behind a flatten a channel takes the mean over
+    its block of positions.
+
+    Args:
+        model: holds the norms.
+        norms: their names.
+        channels: output channels of the layer in front.
+
+    Raises:
+        ModelError: a norm without running statistics.
+    """
+    gains = []
+    for name in norms:
+        norm = model.get_submodule(name)
+        variance = norm.running_var
+        if not isinstance(variance, Tensor):
+            raise ModelError(
+                f"expected a BatchNorm with running statistics to tell how far {name!r} stretches "
+                "potentials, got one without; set track_running_stats=True"
+            )
+        gamma = norm.weight if isinstance(norm.weight, Tensor) else torch.ones_like(variance)
+        eps = norm.eps
+        assert isinstance(eps, float)
+        gain = gamma.abs() / (variance + eps).sqrt()
+        gains.append(gain.reshape(channels, -1).mean(1))
+    if not gains:
+        return torch.ones(channels)
+    return torch.stack(gains).mean(0)
+
+
+@torch.no_grad()
+def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forward) -> None:
+    """Give every BatchNorm the statistics of the data, averaged over the batches, in place.
+
+    In an untrained net the running statistics are still 0 and 1, which no training step ever
+    uses. Weights, modes and momentum stay. A batch less than half as large as the first, as a
+    last one may be, is left out: its statistics are poor.
+
+    Raises:
+        DataError: no batch.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    with evaluating(model):
+        try:
+            for norm in norms:
+                norm.train()  # these alone: dropout and the like stay out of it
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain average
+            first = 0
+            for batch in batches:
+                x = batch if isinstance(batch, Tensor) else batch[0]
+                size = x.shape[0] if is_static(x) else x.shape[1]
+                first = first or size
+                if 2 * size >= first:
+                    forward(x)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+    adapter_for(model).reset(model)
+    if not first:
+        raise DataError("expected at least one batch to calibrate BatchNorms on, got none")

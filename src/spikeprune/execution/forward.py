@@ -1,13 +1,14 @@
 """One way to run a model, whatever its layout: inputs in, logits [T, B, K] out; losses by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from spikeprune.adapters.base import Adapter, adapter_for
+from spikeprune.adapters.base import Adapter
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import DataError, ModelError, unknown_name
 from spikeprune.execution.precision import like_parameters
 
@@ -117,35 +118,29 @@ def _checked(logits: Any, leading: tuple[int, ...], layout: str, form: str) -> T
     )
 
 
-def _mean_logits(logits: Tensor, target: Tensor) -> Tensor:
-    return cross_entropy(logits.mean(0), target) / len(logits)
-
-
-def _per_step(logits: Tensor, target: Tensor) -> Tensor:
-    return torch.stack([cross_entropy(step, target) for step in logits]).mean()
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mean-logits": _mean_logits,
-    "per-step": _per_step,
-}
-"""Losses of logits `[T, B, K]` and class indices `[B]` (method, sections 3 and 4).
-
-`mean-logits` is CE(mean over T of logits) / T; `per-step` is the mean over T of each step's CE.
-"""
-
-
-def loss_by_name(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a loss of `LOSSES`.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES)
-    return LOSSES[name]
-
-
 def predict(logits: Tensor) -> Tensor:
     """Return the class `[B]` whose mean over T of the logits `[T, B, K]` is largest."""
     return logits.mean(0).argmax(-1)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model into eval mode while active; every module gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+Forward = Callable[[Tensor], Any]
+"""Runs the model on one batch over all T, from a fresh state."""
+
+
+def of_size(x: Tensor, size: int) -> Tensor:
+    """Return a batch of `size` samples, those of `x` (static or events) repeated as needed."""
+    axis = 0 if is_static(x) else 1
+    index = torch.arange(size, device=x.device) % x.shape[axis]
+    return x.index_select(axis, index)

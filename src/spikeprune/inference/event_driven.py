@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.errors import ModelError, missing_extra, unknown_name
 from spikeprune.execution.batchnorm import fold_batchnorm
-from spikeprune.execution.forward import forward, is_static
+from spikeprune.execution.forward import forward, is_static, of_size
 from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fire, warm_up
 from spikeprune.inference.event_tables import obstacle
-from spikeprune.measuring.latency import of_size
 
 CHOICES = ("dense", *KERNELS)
 _ROUNDS = 5

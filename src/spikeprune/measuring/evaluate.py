@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.batchnorm import fold_batchnorm
-from spikeprune.execution.forward import forward, is_static, predict
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating, forward, is_static, predict
 from spikeprune.measuring.latency import measure_latency
 from spikeprune.measuring.metrics import LayerMetrics, Metrics
 from spikeprune.measuring.synops import Counts, counting

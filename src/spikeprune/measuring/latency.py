@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.execution.forward import is_static
+from spikeprune.execution.forward import of_size
 
 BATCH_SIZES = (1, 32)
 
@@ -17,13 +17,6 @@ Run = Callable[[Tensor], Any]
 _WARM_UP = 2
 _ROUNDS = (3, 30)
 _SECONDS = 1.0
-
-
-def of_size(x: Tensor, size: int) -> Tensor:
-    """Return a batch of `size` samples, those of `x` (static or events) repeated as needed."""
-    axis = 0 if is_static(x) else 1
-    index = torch.arange(size, device=x.device) % x.shape[axis]
-    return x.index_select(axis, index)
 
 
 @torch.no_grad()

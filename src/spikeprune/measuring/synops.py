@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.hoist import computed
+from spikeprune.adapters.speedups import computed
 from spikeprune.errors import ModelError
 from spikeprune.science.cost import conv_fan_out, conv_reads, conv_synops, linear_synops
 from spikeprune.wiring.wiring import Layer, Wiring

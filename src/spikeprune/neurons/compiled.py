@@ -11,12 +11,11 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.base import Fold, FoldingSink, Sink
-from spikeprune.adapters.toolkit import first_derivatives_only
 from spikeprune.errors import ModelError
 from spikeprune.neurons.blocks import Frame
 from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
-from spikeprune.neurons.lif import Dynamics, leak_factor
+from spikeprune.neurons.lif import Dynamics, first_derivatives_only, leak_factor
+from spikeprune.neurons.sinks import Fold, FoldingSink, Sink
 from spikeprune.neurons.surrogate_slopes import Slope
 
 MAX_STEPS = 32

@@ -5,19 +5,19 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.base import Sink
-from spikeprune.adapters.toolkit import first_derivatives_only
 from spikeprune.neurons.blocks import Frame
 from spikeprune.neurons.lif import (
     Dynamics,
     accumulate,
     at_charge,
     charge_and_fire,
+    first_derivatives_only,
     leak_factor,
     leak_term,
     reset_to,
     scaled,
 )
+from spikeprune.neurons.sinks import Sink
 
 
 @final

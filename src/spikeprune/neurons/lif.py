@@ -30,6 +30,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikeprune.errors import ModelError
 from spikeprune.neurons.surrogate_slopes import Slope
 
 Number = float | Tensor
@@ -230,3 +231,16 @@ def _add(total: Tensor, term: Tensor, factor: Tensor | None, share: Number) -> N
         total.addcmul_(term * share, factor)
     else:
         total.addcmul_(term, factor, value=share)
+
+
+def first_derivatives_only() -> None:
+    """Call it first in a backward that has no derivative itself.
+
+    Raises:
+        ModelError: with `create_graph=True`.
+    """
+    if torch.is_grad_enabled():
+        raise ModelError(
+            "expected only first derivatives through fused neurons, got a backward with "
+            "create_graph=True; run unfuse(model) before a method that differentiates twice"
+        )

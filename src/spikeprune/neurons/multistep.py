@@ -6,10 +6,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.base import Sink
 from spikeprune.neurons.compiled import Compiled, serves
 from spikeprune.neurons.eager import Eager
 from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.sinks import Sink
 
 
 def run(

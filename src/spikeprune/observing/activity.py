@@ -7,18 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import DataError, ModelError
-from spikeprune.execution.forward import is_static
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import Forward, evaluating
 from spikeprune.observing.observer import Observer
 from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
 from spikeprune.wiring.wiring import Wiring
-
-Forward = Callable[[Tensor], Any]
-"""Runs the model on one batch over all T, from a fresh state."""
 
 
 @dataclass(frozen=True)
@@ -148,40 +143,6 @@ def spike_features(
     if sums is None:
         raise DataError("expected at least one batch to take features from, got none")
     return sums
-
-
-@torch.no_grad()
-def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forward) -> None:
-    """Give every BatchNorm the statistics of the data, averaged over the batches, in place.
-
-    In an untrained net the running statistics are still 0 and 1, which no training step ever
-    uses. Weights, modes and momentum stay. A batch less than half as large as the first, as a
-    last one may be, is left out: its statistics are poor.
-
-    Raises:
-        DataError: no batch.
-    """
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    momenta = [norm.momentum for norm in norms]
-    with evaluating(model):
-        try:
-            for norm in norms:
-                norm.train()  # these alone: dropout and the like stay out of it
-                norm.reset_running_stats()
-                norm.momentum = None  # a plain average
-            first = 0
-            for batch in batches:
-                x = batch if isinstance(batch, Tensor) else batch[0]
-                size = x.shape[0] if is_static(x) else x.shape[1]
-                first = first or size
-                if 2 * size >= first:
-                    forward(x)
-        finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
-    adapter_for(model).reset(model)
-    if not first:
-        raise DataError("expected at least one batch to calibrate BatchNorms on, got none")
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, ClosedForms, Fold, adapter_for, spiking_neurons
+from spikeprune.adapters.base import Adapter, ClosedForms
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating
+from spikeprune.neurons.sinks import Fold
 from spikeprune.observing.potential_sums import ChannelStats, Tally
 from spikeprune.science.criticality import REDUCTIONS
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve

@@ -3,16 +3,64 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from spikeprune.adapters.base import Fold
 from spikeprune.errors import ObservationError
-from spikeprune.observing.moments import Moments, MomentSums, moments_of
+from spikeprune.neurons.sinks import Fold
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
 from spikeprune.science.surrogate import Curve
+
+
+class Moments(NamedTuple):
+    """Over time, samples and positions, `[C]` each, float32.
+
+    Attributes:
+        mean: of `x = H - V_th`.
+        variance: of `H`.
+        size: mean of `|H|`.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    size: Tensor
+
+
+@final
+class MomentSums:
+    """Running sums of `x`, `x^2` and `|x + V_th|`, in double precision.
+
+    Args:
+        threshold: V_th.
+
+    Attributes:
+        sums: `[3, C]`, or None before the first potential; may be set to go on from.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self.sums: Tensor | None = None
+
+    @torch.no_grad()
+    def take(self, x: Tensor) -> None:
+        """Add potentials minus threshold, `[T', B, C, *space]`."""
+        dims = (0, 1, *range(3, x.ndim))
+        wide = x.double()
+        parts = (wide, wide.square(), (wide + self._threshold).abs())
+        new = torch.stack([part.sum(dims) for part in parts])
+        self.sums = new if self.sums is None else self.sums.to(new.device) + new
+
+    def state(self) -> Tensor | None:
+        """Return the sums on the CPU."""
+        return None if self.sums is None else self.sums.cpu()
+
+
+def moments_of(sums: Tensor, count: int) -> Moments:
+    """Close sums `[3, C]`, of one tally or of several added up, over `count` potentials each."""
+    mean, square, size = sums / count
+    return Moments(mean.float(), (square - mean.square()).clamp_min(0).float(), size.float())
 
 
 @dataclass(frozen=True)
@@ -47,7 +95,7 @@ class Tally:
     Args:
         name: of the neuron, for messages.
         curve: `g`.
-        traceable: whether a kernel may be made of `curve`, see `adapters.base.Fold`.
+        traceable: whether a kernel may be made of `curve`, see `neurons.sinks.Fold`.
         time_steps: T.
         space: 'max' or 'mean'.
         time: 'mean' or 'max'.

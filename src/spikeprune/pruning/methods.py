@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.pruning.sources import SOURCES
 
 
@@ -222,3 +223,57 @@ METHODS = (
     ),
 )
 """Every method; (name, granularity) tells a row."""
+
+
+PARTS = (
+    *("saliency", "allocation", "schedule", "initial_density", "start_saliency"),
+    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_value"),
+)
+"""Fields that a method may set in its `parts` and a run may override by the flag of that name."""
+
+
+_SOURCES_OF_PARTS = {
+    ("regrow", "gradient"): "rigl",
+    ("regrow", "random"): "set",
+    ("regrow", "criticality"): "criticality",
+    ("regrow", "criticality-magnitude"): "criticality",
+    ("regrow", "criticality-shuffled"): "criticality",
+    ("regrow", "crisis"): "crisis",
+    ("regrow", "scale-gradient"): "sca",
+    ("saliency", "crisis"): "crisis",
+    ("saliency", "firing-rate"): "wanda",
+    ("saliency", "signed-magnitude"): "set",
+    ("saliency", "mean-potential"): "sca",
+    ("saliency", "snip"): "snip",
+    ("saliency", "grasp"): "grasp",
+    ("saliency", "synflow"): "synflow",
+    ("allocation", "erk"): "rigl",
+    ("schedule", "cubic"): "cubic",
+}
+
+
+def find(name: str, granularity: str) -> Method:
+    """Return the row of a method.
+
+    Raises:
+        ConfigError: No such method, or not for this granularity; the valid ones are listed.
+    """
+    for method in METHODS:
+        if method.name == name and granularity in method.granularities:
+            return method
+    here = [m.name for m in METHODS if granularity in m.granularities]
+    if name not in {m.name for m in METHODS}:
+        raise unknown_name(f"method for {granularity} pruning", name, here)
+    raise ConfigError(
+        f"method {name!r} is not defined for {granularity} pruning; expected one of: "
+        f"{', '.join(sorted(here))}"
+    )
+
+
+def sources_of(method: Method) -> tuple[str, ...]:
+    """Return the keys of all sources that a method and its parts rest on, its own first."""
+    weights = method.granularities == ("weight",)
+    parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
+    parts |= {} if "schedule" in parts or not (weights and method.prunes) else {"schedule": "cubic"}
+    of_parts = [_SOURCES_OF_PARTS[row] for row in parts.items() if row in _SOURCES_OF_PARTS]
+    return tuple(dict.fromkeys([*method.sources, *of_parts]))

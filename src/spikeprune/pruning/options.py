@@ -6,13 +6,13 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, Self
 
-from spikeprune.errors import ConfigError, unknown_name
-from spikeprune.pruning.criteria.growth import GROWTH
+from spikeprune.errors import ConfigError, require_one_of, unknown_name
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.criteria.inputs import NOTHING, Needs
 from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, GROWTH, SALIENCY
 from spikeprune.science.allocation import ALLOCATIONS
-from spikeprune.science.schedule import FRACTIONS, SCHEDULES
-from spikeprune.science.surrogate import CURVES
+from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
 
 GRANULARITIES = ("weight", "channel")
 EVENTS = 15
@@ -25,11 +25,6 @@ BUDGETS = ("channels", "parameters", "macs", "synops")
 WEIGHT_BUDGETS = ("weights", "synops")
 AT_START = tuple(name for name, row in SALIENCY.items() if row.measure is not None)
 """Saliencies that are measured before training only."""
-
-
-def _one_of(kind: str, value: str, valid: Iterable[str]) -> None:
-    if value not in valid:
-        raise unknown_name(kind, value, valid)
 
 
 def check_names(options: "PruneOptions") -> None:
@@ -83,40 +78,6 @@ def matching(
 
 
 @dataclass(frozen=True)
-class CriticalityOptions:
-    """How criticality is measured (method, section 2); the defaults are the paper's."""
-
-    curve: str = "model"
-    """Score curve: the model's own surrogate (`model`) or a named family."""
-    value: str = "derivative"
-    """`derivative` of the surrogate, or its `primitive` (forward) value."""
-    space: str = "max"
-    """Reduction over positions: `max` or `mean`."""
-    time: str = "mean"
-    """Reduction over time steps: `mean` or `max`."""
-    normalise: str = "none"
-    """`none`, `layer` (rank within the layer) or `synops` (per added synaptic operation)."""
-    weight: str = "post"
-    """Score of one weight: `post`, `post*pre` (presynaptic rate) or `post*grad`."""
-    batches: int = 1
-    """Training batches just before an event that are scored."""
-    score_on: str = "train-batch"
-    """`train-batch` (the batches just before the event) or `train-set` (a loader, eval mode)."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that do not exist."""
-        _one_of("criticality curve", self.curve, ("model", *CURVES))
-        _one_of("criticality value", self.value, ("derivative", "primitive"))
-        _one_of("criticality space", self.space, ("max", "mean"))
-        _one_of("criticality time", self.time, ("mean", "max"))
-        _one_of("criticality normalise", self.normalise, ("none", "layer", "synops"))
-        _one_of("criticality weight", self.weight, ("post", "post*pre", "post*grad"))
-        _one_of("criticality score_on", self.score_on, ("train-batch", "train-set"))
-        if self.batches < 1:
-            raise ConfigError(f"criticality.batches must be at least 1, got {self.batches}")
-
-
-@dataclass(frozen=True)
 class ChannelOptions:
     """What is particular to channel pruning (method, section 4)."""
 
@@ -133,8 +94,8 @@ class ChannelOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that do not exist."""
-        _one_of("channel budget", self.budget, BUDGETS)
-        _one_of("channel reducer", self.reducer, ("mean", "max"))
+        require_one_of("channel budget", self.budget, BUDGETS)
+        require_one_of("channel reducer", self.reducer, ("mean", "max"))
         if self.floor < 1 or self.round_to < 1 or self.l1 < 0:
             raise ConfigError(
                 "channels.floor and channels.round_to must be at least 1 and channels.l1 at least "
@@ -187,19 +148,19 @@ class PruneOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that do not exist or cannot work."""
-        _one_of("granularity", self.granularity, GRANULARITIES)
-        _one_of("saliency", self.saliency, SALIENCIES)
-        _one_of("regrowth", self.regrow, REGROWTH)
-        _one_of("allocation", self.allocation, ALLOCATIONS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("initial value", self.initial_value, ("zero", "previous"))
-        _one_of("fraction schedule", self.fraction_schedule, FRACTIONS)
-        _one_of("fraction_of", self.fraction_of, ("after", "before"))
-        _one_of("regrow_within", self.regrow_within, ("network", "layer"))
-        _one_of("regrow_layers", self.regrow_layers, ("spiking", "all"))
-        _one_of("budget", self.budget, WEIGHT_BUDGETS)
+        require_one_of("granularity", self.granularity, GRANULARITIES)
+        require_one_of("saliency", self.saliency, SALIENCIES)
+        require_one_of("regrowth", self.regrow, REGROWTH)
+        require_one_of("allocation", self.allocation, ALLOCATIONS)
+        require_one_of("schedule", self.schedule, SCHEDULES)
+        require_one_of("initial value", self.initial_value, ("zero", "previous"))
+        require_one_of("fraction schedule", self.fraction_schedule, FRACTIONS)
+        require_one_of("fraction_of", self.fraction_of, ("after", "before"))
+        require_one_of("regrow_within", self.regrow_within, ("network", "layer"))
+        require_one_of("regrow_layers", self.regrow_layers, ("spiking", "all"))
+        require_one_of("budget", self.budget, WEIGHT_BUDGETS)
         if self.start_saliency is not None:
-            _one_of("start_saliency", self.start_saliency, SALIENCY)
+            require_one_of("start_saliency", self.start_saliency, SALIENCY)
         if not 0 < self.sparsity < 1:
             raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
         if not 0 <= self.fraction < 1:
@@ -228,8 +189,6 @@ class PruneOptions:
     @classmethod
     def of(cls, **options: Any) -> Self:
         """Make options from keywords; unknown ones and unsound combinations are refused."""
-        from spikeprune.pruning.soundness import refuse_unsound
-
         valid = {f.name for f in fields(cls)}
         for name in options:
             if name not in valid:
@@ -239,3 +198,108 @@ class PruneOptions:
         made = cls(**options)
         refuse_unsound(made)
         return made
+
+
+def refuse_unsound(options: PruneOptions) -> None:
+    """Refuse options that contradict each other or would be ignored in silence.
+
+    Raises:
+        ConfigError: says which, and what to choose instead.
+    """
+    if options.granularity == "channel":
+        _refuse_channels(options)
+    else:
+        _refuse_weights(options)
+
+
+def _refuse_weights(options: PruneOptions) -> None:
+    only_start = options.schedule == "at-start"
+    if options.saliency in AT_START and not only_start:
+        raise ConfigError(
+            f"{options.saliency} is measured once, before training; use schedule 'at-start', or "
+            f"make it the start_saliency of a net that starts sparse, not {options.schedule!r}"
+        )
+    if only_start and options.regrow != "none":
+        raise ConfigError(
+            "schedule 'at-start' prunes once, before the first step, so nothing comes back; got "
+            f"regrow={options.regrow!r}"
+        )
+    regrows = options.regrow != "none" and options.fraction > 0
+    if options.schedule == "one-shot" and options.fraction_schedule == "cosine" and regrows:
+        raise ConfigError(
+            "fraction_schedule 'cosine' falls to 0 at the last event, and 'one-shot' has no other: "
+            "nothing would come back; use fraction_schedule 'constant', or regrow 'none'"
+        )
+    if options.schedule == "constant" and options.regrow == "none":
+        raise ConfigError(
+            "a constant density without regrowth changes nothing after the start; choose what "
+            "comes back, or schedule 'at-start'"
+        )
+    if options.start_saliency and not starts_sparse(options.schedule, options.initial_density):
+        raise ConfigError(
+            "start_saliency chooses what a net that starts sparse keeps, but this one starts "
+            "dense; set initial_density below 1, or schedule 'constant' or 'at-start'"
+        )
+    if options.initial_density < 1 - options.sparsity:
+        raise ConfigError(
+            f"initial_density {options.initial_density:g} lies below the final density "
+            f"{1 - options.sparsity:.3g}; a net never gets denser, so raise it, or the sparsity"
+        )
+    if options.budget == "synops" and options.limits:
+        raise ConfigError(
+            "density limits are counts of weights and do not go with a budget of synops; leave one "
+            "of the two out"
+        )
+
+
+_WEIGHTS_ONLY = (
+    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_density"),
+    *("start_saliency", "budget", "schedule"),
+)
+
+
+def _refuse_channels(options: PruneOptions) -> None:
+    if options.limits or options.allocation != "global":
+        raise ConfigError(
+            "density limits and allocations are defined for weights; for channels set "
+            "channels.floor, or exclude layers"
+        )
+    for name in _WEIGHTS_ONLY:
+        default = PruneOptions.__dataclass_fields__[name].default
+        value = getattr(options, name)
+        if value != default and (name, value) != ("schedule", "one-shot"):
+            raise ConfigError(
+                f"{name}={value!r} is defined for weights; channels are pruned in one event at the "
+                "end of the pruning phase, under the budget of channels.budget"
+            )
+    c = options.criticality
+    if options.regrow == "criticality" and (c.normalise == "synops" or c.weight != "post"):
+        raise ConfigError(
+            f"criticality.normalise={c.normalise!r} with criticality.weight={c.weight!r} is "
+            "defined for weights; for channels choose normalise none or layer and weight post, "
+            "or a budget of synops"
+        )
+
+
+def needs(options: PruneOptions, *, start: bool = False) -> Needs:
+    """Return what the saliency, the regrowth score and the budget of `options` need.
+
+    With `start` that includes what chooses the weights of a net that starts sparse.
+    """
+    if options.granularity == "channel":
+        rows = [CHANNEL_SALIENCY[options.saliency].needs]
+        rows += [CHANNEL_GROWTH[options.regrow].needs] if options.regrow != "none" else []
+        rows.append(_budget(options.channels.budget))
+        return Needs.of(rows)
+    rows = [SALIENCY[options.saliency].needs]
+    rows += [GROWTH[options.regrow].needs] if options.regrow != "none" else []
+    if start and options.start_saliency is not None:
+        rows.append(SALIENCY[options.start_saliency].needs)
+    by_gradient = options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad"
+    rows += [Needs(gradient=by_gradient), _budget(options.budget)]
+    return Needs.of(rows)
+
+
+def _budget(name: str) -> Needs:
+    # Samples are counted where potentials are observed.
+    return Needs(potentials=True, reads=True) if name == "synops" else NOTHING

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
 from spikeprune.errors import RunError
+from spikeprune.pruning.channels.channel_masks import Channels
 from spikeprune.pruning.criteria.at_initialization import Loss, Passes
 from spikeprune.pruning.criteria.inputs import Gathered
 from spikeprune.pruning.events import sparse_start as beginning
@@ -17,14 +18,12 @@ from spikeprune.pruning.events.dense_gradients import GradientGate
 from spikeprune.pruning.events.observe_before import Scorer
 from spikeprune.pruning.events.record import Event, Outcome, record_event, survived
 from spikeprune.pruning.events.schedule import refuse_foreign, timetable
-from spikeprune.pruning.granularity import Channels
 from spikeprune.pruning.mask_keeper import Upkeep
-from spikeprune.pruning.needs import needs
 from spikeprune.pruning.optimizer_state import reset_state
-from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.options import PruneOptions, needs
 from spikeprune.pruning.weights.weight_masks import Weights
 from spikeprune.science.masks import apply_
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.errors import DataError, RunError, unknown_name
-from spikeprune.execution.forward import predict
-from spikeprune.execution.modes import evaluating
+from spikeprune.execution.forward import evaluating, predict
 
 LR_SCHEDULES = ("cosine", "step", "onecycle", "constant")
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.errors import ObservationError
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import Adapter, adapter_for, spiking_neurons
+from spikeprune.adapters.base import Adapter
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import ModelError
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.wiring.wiring import Wiring
@@ -248,3 +249,36 @@ def _check_neurons(adapter: Adapter, neurons: dict[str, nn.Module], wiring: Wiri
                 f"expected neurons that are silent without input, got {name!r}, which fires: "
                 "removing one of its channels would change the net; raise its threshold"
             )
+
+
+def _size(module: nn.Module | None, role: str) -> int | None:
+    """Return the length of the dimension that a role stands for; None if the module has no say."""
+    if isinstance(module, _ConvNd):
+        return module.out_channels if role == "out" else module.in_channels
+    if isinstance(module, nn.Linear):
+        return module.out_features if role == "out" else module.in_features
+    return module.num_features if isinstance(module, _BatchNorm) else None
+
+
+def _parts(model: nn.Module, module: nn.Module, role: str) -> Iterator[tuple[str, int]]:
+    """Yield (name, dimension) of the module's tensors that have one entry per channel."""
+    if role == "state":
+        for name in adapter_for(model).channel_state(module):
+            owner, local = _owner(module, name)
+            shape = getattr(owner, local).shape
+            yield name, shape.index(max(shape))
+    elif role == "norm":
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None and tensor.dim() == 1 and len(tensor) == _size(module, role):
+                yield name, 0
+    else:
+        transposed = getattr(module, "transposed", False)
+        yield "weight", int((role == "in") != transposed)
+        if role == "out" and module._parameters.get("bias") is not None:
+            yield "bias", 0
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return the submodule that holds a tensor of dotted name, and the tensor's own name."""
+    path, _, local = name.rpartition(".")
+    return module.get_submodule(path), local

@@ -11,25 +11,9 @@ from typing import Any, cast
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.data import Data
-from spikeprune.errors import ConfigError, ModelError, SpikePruneError
-from spikeprune.lab.settings.config import RunConfig
+from spikeprune.errors import ConfigError, ModelError, SpikePruneError, said
 
 _OFFERED = ("classes", "in_channels", "image_size", "time_steps")
-
-
-def describe_model(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Return what rebuilds the model without training code: its name and arguments."""
-    channels, height, width = data.info.shape
-    task: dict[str, Any] = {
-        "classes": len(data.info.classes),
-        "in_channels": channels,
-        "image_size": height if height == width else [height, width],
-        "time_steps": config.time_steps,
-    }
-    if ":" not in config.model:
-        task |= {"neuron": config.neuron, "reset": config.reset, "preset": config.preset}
-    return {"name": config.model, "arguments": {**task, **config.model_args}}
 
 
 def build_model(name: str, arguments: dict[str, Any]) -> nn.Module:
@@ -78,9 +62,3 @@ def _imported(name: str) -> Callable[..., Any]:
     if not callable(function):
         raise ConfigError(f"model {name!r} is a {type(function).__name__}, expected a callable")
     return cast(Callable[..., Any], function)
-
-
-def said(error: Exception) -> str:
-    """Return what an error of somebody else's code says, in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -7,7 +7,7 @@ import torch
 from spikingjelly.activation_based import base, functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.adapters.spikingjelly import describe
 from spikeprune.adapters.spikingjelly.adapter import ADAPTER
 from spikeprune.errors import ModelError, ObservationError

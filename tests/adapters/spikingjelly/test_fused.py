@@ -14,14 +14,15 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters import speedups as fusing
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.adapters.spikingjelly import fused
 from spikeprune.errors import ModelError, ObservationError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.neurons import blocks
 from spikeprune.observing.observer import Observer, score_loader
-from spikeprune.wiring.wiring import trace
+from spikeprune.training.losses import loss_by_name
+from spikeprune.wiring.trace import trace
 from spikeprune.zoo.neurons import TanhSurrogate
 
 T, B, C = 4, 2, 3

@@ -9,10 +9,9 @@ import torch.distributed as dist
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune.adapters.hoist import hoist, unhoist
-from spikeprune.adapters.speedups import fuse
+from spikeprune.adapters.speedups import fuse, hoist, unhoist
 from spikeprune.execution.batchnorm import fold_batchnorm
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T, B = 5, 3
 

@@ -7,8 +7,8 @@ import pytest
 
 from spikeprune.cli import main
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.files import read_json
 from spikeprune.lab.analysis import analyze
-from spikeprune.lab.run_folder import read_json
 
 
 def test_one_run_from_the_command_line(finished, tmp_path, capsys):

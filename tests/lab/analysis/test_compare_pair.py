@@ -2,10 +2,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from spikeprune.files import read_json
+from spikeprune.inference.saved_net import load_masks
 from spikeprune.lab.analysis.compare_pair import compare, differing
 from spikeprune.lab.analysis.opened_run import Opened
-from spikeprune.lab.run_folder import read_json
-from spikeprune.lab.saved import load_masks
 
 LAYERS = {"stem.conv": "stem.norm", "body.conv2": "body.norm2", "body.conv3": "body.norm3"}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from spikeprune.adapters.base import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.lab.analysis.net_measures import (
     Sampled,
     entropy,

@@ -10,9 +10,8 @@ from spikeprune.lab.report.terminal import (
     print_values,
     recipes_table,
 )
-from spikeprune.pruning.criteria.growth import GROWTH
 from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.criteria.of_weights import GROWTH, SALIENCY
 from spikeprune.pruning.methods import METHODS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 

@@ -8,7 +8,7 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters.base import spiking_neurons
+from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.lab.run.compute import (
     channels_last,
     first_layers_run_once,
@@ -17,7 +17,7 @@ from spikeprune.lab.run.compute import (
 )
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T, B = 3, 4
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
+from spikeprune.files import read_json
 from spikeprune.lab.run.run import run
-from spikeprune.lab.run_folder import RunFolder, read_json
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.criteria.of_weights import SALIENCY
@@ -21,6 +22,7 @@ from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.sources import SOURCES
 from spikeprune.science.schedule import density_at, fraction_at
 from spikeprune.training.checkpoint import load_tree, save_tree
+from spikeprune.training.losses import loss_by_name
 
 T, STEPS = 2, 8
 LOSS = loss_by_name("mean-logits")

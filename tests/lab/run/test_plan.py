@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.files import read_json
 from spikeprune.lab.run import plan as plan_module
 from spikeprune.lab.run.plan import plan
 from spikeprune.lab.run.run import run
-from spikeprune.lab.run_folder import RunFolder, read_json
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 
 

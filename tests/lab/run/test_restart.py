@@ -9,12 +9,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from spikeprune import data as datasets
 from spikeprune.cli import main
 from spikeprune.errors import RunError
+from spikeprune.files import read_json, read_rows
 from spikeprune.lab.run import session as session_module
 from spikeprune.lab.run.locks import held
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 

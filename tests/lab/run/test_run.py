@@ -8,13 +8,14 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import spikeprune
+from spikeprune.files import read_json, read_rows
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.run import run as run_module
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.training.checkpoint import save_tensors

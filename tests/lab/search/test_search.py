@@ -7,7 +7,8 @@ import pytest
 
 from spikeprune.cli import main
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.lab.run_folder import RunFolder, read_json, write_json
+from spikeprune.files import read_json, write_json
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.search import search as module
 from spikeprune.lab.search.search import Goal, drop, search
 from spikeprune.lab.settings.config import RunConfig

@@ -7,8 +7,7 @@ from docstring_parser import parse_from_object
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution import precision
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.settings.config import CHOICES, RunConfig, differences
-from spikeprune.lab.settings.training_options import Epochs, Optimizer
+from spikeprune.lab.settings.config import CHOICES, Epochs, Optimizer, RunConfig, differences
 
 BASE = {"data": "digits", "model": "vgg-small"}
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from spikeprune.errors import ConfigError
+from spikeprune.files import read_json, read_rows
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.stages import phases as phases_module
-from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of, rounds_of
 from spikeprune.pruning.rewind import rewind

@@ -5,8 +5,8 @@ import pytest
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.lab.settings.method_choice import find, prune_options, resolve
-from spikeprune.pruning.methods import METHODS
+from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.pruning.methods import METHODS, find
 from spikeprune.pruning.options import GRANULARITIES, PAPER_FRACTION, REGROWTH, SALIENCIES
 
 ROWS = [(m.name, granularity) for m in METHODS for granularity in m.granularities]

@@ -11,10 +11,11 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.cutting.cut_plan import apply_plan, channel_masks, plan_for
+from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.errors import BudgetError, ModelError
 from spikeprune.observing.potential_sums import ChannelStats
-from spikeprune.pruning.channels.choose_channels import cost_model, prune_channels
+from spikeprune.pruning.channels.channel_cost import cost_model
+from spikeprune.pruning.channels.choose_channels import prune_channels
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_GROWTH,
     CHANNEL_SALIENCY,
@@ -23,8 +24,9 @@ from spikeprune.pruning.criteria.of_channels import (
 )
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.science.cost import conv_fan_out
+from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 T = 2
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from spikeprune.adapters.speedups import fuse
 from spikeprune.errors import ConfigError, ModelError
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.execution.forward import forward
 from spikeprune.pruning.criteria.at_initialization import Passes, grasp, snip, synflow
+from spikeprune.training.losses import loss_by_name
 
 T = 3
 LOSS = loss_by_name("mean-logits")

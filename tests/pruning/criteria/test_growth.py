@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from spikeprune.observing.moments import Moments
-from spikeprune.observing.potential_sums import ChannelStats
-from spikeprune.pruning.criteria.growth import GROWTH, growth_scores
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.criteria.inputs import Evidence
-from spikeprune.pruning.needs import needs
-from spikeprune.pruning.options import REGROWTH, CriticalityOptions, PruneOptions
+from spikeprune.pruning.criteria.of_weights import GROWTH, growth_scores
+from spikeprune.pruning.options import REGROWTH, PruneOptions, needs
 from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}

@@ -6,8 +6,7 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from spikeprune.errors import ModelError
-from spikeprune.observing.moments import Moments
-from spikeprune.observing.potential_sums import ChannelStats
+from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_GROWTH,
     CHANNEL_SALIENCY,
@@ -16,7 +15,7 @@ from spikeprune.pruning.criteria.of_channels import (
     check_channel_score,
 )
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.wiring import trace
+from spikeprune.wiring.trace import trace
 
 EXAMPLE = torch.zeros(1, 2, 2, 2)
 ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("growth", n) for n in CHANNEL_GROWTH]

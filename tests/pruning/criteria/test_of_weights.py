@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from spikeprune.observing.moments import Moments
-from spikeprune.observing.potential_sums import ChannelStats
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.criteria.inputs import Evidence
 from spikeprune.pruning.criteria.of_weights import SALIENCY, weight_saliency
-from spikeprune.pruning.options import AT_START, CriticalityOptions, PruneOptions
+from spikeprune.pruning.options import AT_START, PruneOptions
 from spikeprune.pruning.weights.choose_weights import prune_weights
 from spikeprune.wiring.wiring import Layer, Wiring
 

@@ -7,10 +7,11 @@ from spikingjelly.activation_based import neuron
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, ObservationError, RunError
 from spikeprune.execution.forward import forward
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import score_loader
 from spikeprune.pruning.events.observe_before import Scorer
-from spikeprune.pruning.options import ChannelOptions, CriticalityOptions, PruneOptions
-from spikeprune.wiring.wiring import trace
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.wiring.trace import trace
 
 T = 3
 

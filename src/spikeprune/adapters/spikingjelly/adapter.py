@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters import toolkit as tools
-from spikeprune.adapters.base import SelfObserving, Sink
-from spikeprune.adapters.speedups import Inference
+from spikeprune.adapters.base import Inference, SelfObserving
 from spikeprune.adapters.spikingjelly import fused
 from spikeprune.adapters.spikingjelly import hoisted as static
 from spikeprune.adapters.spikingjelly.describe import closed_slope
 from spikeprune.adapters.spikingjelly.twin import replay, twin_of
 from spikeprune.adapters.toolkit import PassThrough, shadowed
 from spikeprune.errors import ModelError
+from spikeprune.neurons.sinks import Sink
 
 _PACKAGE = "spikingjelly.activation_based."
 # A surrogate is there, but what it is called with or what the neuron emits is not one potential
@@ -193,7 +193,7 @@ class SpikingJelly:
         return static.detach(module)
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
-        """Let a fused neuron run by `body`; see `adapters.speedups.Inferring`."""
+        """Let a fused neuron run by `body`; see `adapters.base.Inferring`."""
         return fused.infer_by(module, body)
 
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:

@@ -14,13 +14,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Sink
-from spikeprune.adapters.speedups import Inference
+from spikeprune.adapters.base import Inference
 from spikeprune.adapters.spikingjelly.describe import describe
 from spikeprune.adapters.spikingjelly.twin import replay
 from spikeprune.adapters.toolkit import first_input
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run
+from spikeprune.neurons.sinks import Sink
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SINKS = "_potential_sinks"

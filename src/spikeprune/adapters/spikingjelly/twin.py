@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Sink
+from spikeprune.neurons.sinks import Sink
 
 
 @torch.no_grad()

@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from spikeprune import __version__
+from spikeprune._version import __version__
 from spikeprune.errors import ConfigError, ModelError
+from spikeprune.files import write_json, write_text
 from spikeprune.lab.analysis.compare_pair import compare
 from spikeprune.lab.analysis.file_measures import class_rows, regrowth, synops_rows
 from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
 from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.analysis.output.page import render_analysis
 from spikeprune.lab.report.run_record import Row
-from spikeprune.lab.run_folder import write_json, write_text
 
 SAMPLES = 10_000
 """Samples of each part of the data that nets are run on, if nothing else is asked for."""

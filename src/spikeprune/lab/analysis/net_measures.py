@@ -8,18 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.data import Batches
+from spikeprune.execution.batchnorm import calibrate_norms
 from spikeprune.execution.forward import is_static
 from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.session import Session
-from spikeprune.observing.activity import (
-    Activity,
-    calibrate_norms,
-    last_neurons,
-    neuron_activity,
-    spike_features,
-)
+from spikeprune.observing.activity import Activity, last_neurons, neuron_activity, spike_features
 from spikeprune.science.correlation import partial_spearman, spearman
 from spikeprune.science.features import (
     ClassSums,

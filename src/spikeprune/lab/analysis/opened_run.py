@@ -8,14 +8,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikeprune.files import read_json
+from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.report.run_record import Record, read_record
-from spikeprune.lab.run_folder import RunFolder, read_json
-from spikeprune.lab.saved import load, load_masks
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
-from spikeprune.wiring.wiring import Wiring, trace
+from spikeprune.wiring.trace import trace
+from spikeprune.wiring.wiring import Wiring
 from spikeprune.zoo.custom import build_model
 
 

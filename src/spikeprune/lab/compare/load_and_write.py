@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.files import write_text
 from spikeprune.lab.compare.jobs.compare_config import SELECT, CompareConfig
 from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.numbers.cells import Cell, read_cell
@@ -13,7 +14,7 @@ from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs
 from spikeprune.lab.compare.output.documents import write_documents
 from spikeprune.lab.compare.output.page import render
 from spikeprune.lab.compare.output.print_figures import write_prints
-from spikeprune.lab.run_folder import ComparisonFolder, write_text
+from spikeprune.lab.run_folder import ComparisonFolder
 
 _SHARE = 0.1  # of the time, at most, goes into drawing results that are not the last
 

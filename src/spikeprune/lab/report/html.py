@@ -23,7 +23,9 @@ def template(name: str) -> Any:
 
 def asset(name: str) -> str:
     """Return the text of a template, style sheet or script."""
-    return (resources.files("spikeprune.lab") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("spikeprune.lab.report") / "templates" / name).read_text(
+        encoding="utf-8"
+    )
 
 
 def script_json(value: Any) -> str:

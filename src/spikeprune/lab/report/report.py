@@ -6,6 +6,7 @@ It reads the run folder only, so a report can be made anew at any time and anywh
 from pathlib import Path
 from typing import Any
 
+from spikeprune.files import write_text
 from spikeprune.lab.report import summary as account
 from spikeprune.lab.report import terms as references
 from spikeprune.lab.report.figures.activity import class_changes
@@ -14,7 +15,7 @@ from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.plotly_parts import Figure
 from spikeprune.lab.report.run_record import Record, read_record
-from spikeprune.lab.run_folder import RunFolder, write_text
+from spikeprune.lab.run_folder import RunFolder
 
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("training", "Training", ("accuracy", "loss")),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import RunError
-from spikeprune.lab.run_folder import RunFolder, read_json, read_rows
+from spikeprune.files import read_json, read_rows
+from spikeprune.lab.run_folder import RunFolder
 
 SCHEMA = 1
 """The newest layout of `metrics.json` that the report understands."""

@@ -3,8 +3,9 @@
 from spikeprune.errors import ConfigError
 from spikeprune.lab.report.run_record import Record
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.lab.settings.method_choice import resolve, sources_of
+from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.lab.settings.yaml_values import parse_yaml
+from spikeprune.pruning.methods import sources_of
 from spikeprune.pruning.sources import SOURCES
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (

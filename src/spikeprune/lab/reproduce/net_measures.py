@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from spikeprune.files import read_json, write_json
 from spikeprune.lab.analysis.compare_pair import compare
 from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
 from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.experiment import Study
-from spikeprune.lab.run_folder import RunFolder, read_json, write_json
+from spikeprune.lab.run_folder import RunFolder
 
 
 def features_of(study: Study, cell: Cell) -> Row:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.files import write_text
 from spikeprune.lab.compare import CompareConfig, Machine
 from spikeprune.lab.compare.compare import run_jobs
 from spikeprune.lab.compare.jobs.grid import Job
@@ -24,7 +25,7 @@ from spikeprune.lab.reproduce.registry import chosen, curved
 from spikeprune.lab.reproduce.required_runs import jobs_of, refuse_changed
 from spikeprune.lab.reproduce.scales import Scale, scale_by_name
 from spikeprune.lab.run.progress.display import Display, Silent
-from spikeprune.lab.run_folder import ComparisonFolder, write_text
+from spikeprune.lab.run_folder import ComparisonFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import spiking_neurons
-from spikeprune.adapters.hoist import hoist, unhoist
-from spikeprune.adapters.speedups import fuse
-from spikeprune.execution.modes import evaluating
+from spikeprune.adapters.registry import spiking_neurons
+from spikeprune.adapters.speedups import cannot_compile, fuse, hoist, unhoist
+from spikeprune.errors import said
+from spikeprune.execution.forward import evaluating
 from spikeprune.execution.precision import widen
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
-from spikeprune.zoo.custom import said
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -101,3 +100,44 @@ def first_layers_run_once(
         run(model, example)
     ahead = [counts.layers[name] for name, layer in wiring.layers.items() if not layer.sources]
     return all(count.slices == len(example) for count in ahead)
+
+
+COMPILE_FROM = 10**10
+"""Neuron updates of a training from which `compile: auto` compiles. The compiled body saves a few
+nanoseconds per update, and compiling takes seconds to tens of seconds."""
+
+
+def neuron_updates(config: RunConfig, wiring: Wiring, steps_per_epoch: int) -> int:
+    """Return how many potentials training charges: samples x T x epochs x neurons.
+
+    Neurons are counted as outputs of the layers that feed them. The epochs are those of the dense
+    net, so all runs that share a dense net decide the same.
+    """
+    neurons = sum(layer.output_shape.numel() for layer in wiring.layers.values() if layer.feeds)
+    samples = steps_per_epoch * config.batch_size
+    epochs = config.dense_epochs or config.epochs.total
+    return samples * config.time_steps * epochs * neurons
+
+
+def wants_compiling(
+    config: RunConfig, wiring: Wiring, steps_per_epoch: int, device: torch.device
+) -> bool:
+    """Return whether compiled neurons are asked for or pay; they serve the CPU only."""
+    if not config.fuse or config.compile == "off" or device.type != "cpu":
+        return False
+    updates = neuron_updates(config, wiring, steps_per_epoch)
+    return config.compile == "on" or updates >= COMPILE_FROM
+
+
+def compile_notice(config: RunConfig, *, wanted: bool, compiled: bool) -> str:
+    """Return what to say about compiling before the first step; empty if there is nothing."""
+    if compiled:
+        return (
+            "neurons are compiled in the first steps: tens of seconds on a machine that has not "
+            "done so before, else seconds"
+        )
+    if wanted:
+        return f"fused neurons are not compiled: {cannot_compile()}"
+    if config.compile == "on":
+        return "compile is on, but kernels are compiled for the CPU only"
+    return ""

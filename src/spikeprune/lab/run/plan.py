@@ -14,7 +14,7 @@ from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.lab.settings.method_choice import resolve
-from spikeprune.pruning.granularity import Channels
+from spikeprune.pruning.channels.channel_masks import Channels
 from spikeprune.pruning.pruner import Pruner
 
 _TIMED_STEPS = 5

@@ -4,14 +4,13 @@ import math
 
 from torch import Tensor, nn
 
-from spikeprune.errors import DataError, ModelError, SpikePruneError
+from spikeprune.errors import DataError, ModelError, SpikePruneError, said
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
 from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.observer import Observer
-from spikeprune.zoo.custom import said
 
 
 def preflight(session: Session) -> None:

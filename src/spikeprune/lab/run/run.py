@@ -6,45 +6,31 @@ Each stage asks for its own output first, so the same command goes on where a ru
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from spikeprune.cutting.cut_plan import plan_for
 from spikeprune.distributed.collectives import agree, by_main, main_first, require_same, world_size
 from spikeprune.errors import BusyError, RunError
+from spikeprune.files import write_json
 from spikeprune.lab.report.report import write_report
-from spikeprune.lab.run import compiling
 from spikeprune.lab.run.check import check
-from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.run.locks import held
+from spikeprune.lab.run.compute import compile_notice
+from spikeprune.lab.run.dense_net import _dense, _held, _shared
 from spikeprune.lab.run.preflight import preflight
 from spikeprune.lab.run.progress.display import Display, Silent
-from spikeprune.lab.run.progress.tracker import Tracker, mirror
+from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.results.measure import latencies_of, measure, saved_dense
 from spikeprune.lab.run.results.metrics_json import Pruned, assemble
+from spikeprune.lab.run.results.save_net import save_net
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run.stages.phase import Phase
 from spikeprune.lab.run.stages.prune import prune_channels, prune_weights
-from spikeprune.lab.run.stages.train import fit
-from spikeprune.lab.run.stages.training_cost import Spent
-from spikeprune.lab.run_folder import (
-    DenseFolder,
-    RunFolder,
-    dense_folder,
-    read_json,
-    read_rows,
-    write_json,
-)
-from spikeprune.lab.saved import save_net
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.science.masks import Mask
-from spikeprune.training.checkpoint import save_tensors
 
 _SHARED_WITHIN = 60  # seconds
 _SAME_COMMAND = (
@@ -74,7 +60,12 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         display.stage("prepare", _what(session))
         check(config, steps_per_epoch=session.steps_per_epoch)
         for message in (
-            *(session.unfused, compiling.notice(session)),
+            *(
+                session.unfused,
+                compile_notice(
+                    session.config, wanted=session.wants_compiling, compiled=session.compiled
+                ),
+            ),
             *(session.slow_precision, session.static_obstacle),
         ):
             if message:
@@ -111,24 +102,6 @@ def _see(folder: RunFolder) -> None:
     )
 
 
-@contextmanager
-def _held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file by rank 0 while active; the other ranks wait until it does."""
-    with ExitStack() as stack:
-
-        def hold() -> None:
-            stack.enter_context(held(path, busy))
-
-        by_main(hold)
-        yield
-
-
-def _shared(session: Session, folder: RunFolder) -> DenseFolder:
-    """Return where the dense net is trained, for all runs beside this one that need the same."""
-    key = dense_key(session.config, compiled=session.compiled, processes=world_size())
-    return dense_folder(folder, key)
-
-
 def _claim(session: Session, folder: RunFolder) -> None:
     """Write the configuration: from now on the folder belongs to this run.
 
@@ -148,55 +121,6 @@ def _claim(session: Session, folder: RunFolder) -> None:
 
 def _refuse_second(folder: RunFolder) -> None:
     raise BusyError(f"another process is at work on the run in {folder.path}; let it finish")
-
-
-def _dense(session: Session, folder: RunFolder, display: Display) -> dict[str, Any]:
-    """Return the measurements of the dense net; train it if no run beside this one has."""
-    if not by_main(folder.dense.metrics.is_file):
-        shared = _shared(session, folder)
-        with _held(shared.config, lambda: display.message("dense      waits for another run's")):
-            if not by_main(shared.metrics.is_file):
-                _train_dense(session, shared, display)
-            else:
-                display.message(f"dense      taken from {shared.path}")
-        by_main(lambda: _copy_dense(session, shared, folder))
-    dense: dict[str, Any] = by_main(lambda: read_json(folder.dense.metrics))
-    return dense
-
-
-def _copy_dense(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
-    folder.dense.path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(shared.model, folder.dense.model)
-    if shared.history.is_file():  # a checkpoint that is not trained further has none
-        shutil.copyfile(shared.history, folder.dense.history)
-    board, steps = folder.tensorboard / "dense", session.steps_per_epoch
-    mirror(read_rows(shared.history), board, steps_per_epoch=steps)
-    # Last and whole: it says that the others are there.
-    write_json(folder.dense.metrics, read_json(shared.metrics))
-
-
-def _train_dense(session: Session, shared: DenseFolder, display: Display) -> None:
-    model = session.model()
-    checkpoint = shared.checkpoints / "dense.safetensors"
-    spent = fit(
-        session,
-        model,
-        [Phase("dense", session.config.dense_epochs)],
-        optimizer=session.optimizer(model),
-        pruner=None,
-        tracker=Tracker(shared.history, None, display, steps_per_epoch=session.steps_per_epoch),
-        checkpoint=checkpoint,
-    )
-    display.stage("evaluate", "dense")
-    by_main(lambda: _finish_shared(session, shared, model, spent))
-    by_main(lambda: checkpoint.unlink(missing_ok=True))
-
-
-def _finish_shared(session: Session, shared: DenseFolder, model: nn.Module, spent: Spent) -> None:
-    metrics = measure(session, model, pruned=None, cut=None, latency=True)
-    save_tensors(shared.model, model.state_dict())
-    cost = {"total_epochs": session.config.dense_epochs, **vars(spent)}
-    write_json(shared.metrics, {"metrics": metrics.to_dict(), "cost": cost})
 
 
 def _prune_and_measure(

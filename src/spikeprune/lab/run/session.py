@@ -11,19 +11,20 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
-from spikeprune.adapters.base import Adapter, adapter_for
+from spikeprune.adapters.base import Adapter
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.distributed.launch import local_device
-from spikeprune.errors import ConfigError, DataError, SpikePruneError, unknown_name
-from spikeprune.execution.forward import forward, loss_by_name
+from spikeprune.errors import ConfigError, DataError, SpikePruneError, said, unknown_name
+from spikeprune.execution.forward import forward
 from spikeprune.execution.precision import autocast, has_bf16
-from spikeprune.lab.run import compiling
 from spikeprune.lab.run.compute import (
     channels_last,
     first_layers_run_once,
     place,
     static_obstacle,
+    wants_compiling,
 )
 from spikeprune.lab.run.stages.batch_shares import turns
 from spikeprune.lab.settings.config import RunConfig
@@ -32,8 +33,10 @@ from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
-from spikeprune.wiring.wiring import Wiring, trace
-from spikeprune.zoo.custom import build_model, describe_model, said
+from spikeprune.training.losses import loss_by_name
+from spikeprune.wiring.trace import trace
+from spikeprune.wiring.wiring import Wiring
+from spikeprune.zoo.custom import build_model
 
 _DIGITS = 8  # pixels a side
 
@@ -203,8 +206,13 @@ class Session:
 
     @cached_property
     def compiled(self) -> bool:
-        """Whether the fused neurons are compiled: wanted, see `compiling`, and possible."""
-        return compiling.wanted(self) and cannot_compile() is None
+        """Whether the fused neurons are compiled: wanted and possible."""
+        return self.wants_compiling and cannot_compile() is None
+
+    @cached_property
+    def wants_compiling(self) -> bool:
+        """Whether compiled neurons are asked for or pay."""
+        return wants_compiling(self.config, self.wiring, self.steps_per_epoch, self.device)
 
     def moved(self, batches: Batches) -> _Moved:
         """Return batches on the run's device and in its memory layout."""
@@ -264,3 +272,17 @@ class Session:
             dense_synops=dense_synops,
             **{name: getattr(options, name) for name in options.__dataclass_fields__},
         )
+
+
+def describe_model(config: RunConfig, data: Data) -> dict[str, Any]:
+    """Return what rebuilds the model without training code: its name and arguments."""
+    channels, height, width = data.info.shape
+    task: dict[str, Any] = {
+        "classes": len(data.info.classes),
+        "in_channels": channels,
+        "image_size": height if height == width else [height, width],
+        "time_steps": config.time_steps,
+    }
+    if ":" not in config.model:
+        task |= {"neuron": config.neuron, "reset": config.reset, "preset": config.preset}
+    return {"name": config.model, "arguments": {**task, **config.model_args}}

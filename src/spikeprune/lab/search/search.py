@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
+from spikeprune.files import read_json, write_json
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
@@ -21,7 +22,7 @@ from spikeprune.lab.run.check import check, check_folder
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json, write_json
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.search.bisection import propose
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve

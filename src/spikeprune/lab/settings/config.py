@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.lab.run_folder import write_text
-from spikeprune.lab.settings.training_options import Epochs, Imp, Optimizer
+from spikeprune.files import write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.options import (
     BUDGETS,
     GRANULARITIES,
@@ -17,10 +17,60 @@ from spikeprune.pruning.options import (
     SALIENCIES,
     WEIGHT_BUDGETS,
     ChannelOptions,
-    CriticalityOptions,
 )
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """How long each stage trains."""
+
+    prune: int = 10
+    """Epochs of pruning; for channels, of training with the L1 penalty."""
+    finetune: int = 10
+    """Epochs after the final density is reached."""
+    dense: int | None = None
+    """Epochs of the dense run; by default prune + finetune, to be fair."""
+
+    @property
+    def total(self) -> int:
+        """Epochs of the pruned net: pruning and fine-tuning."""
+        return self.prune + self.finetune
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Optimiser and learning-rate schedule."""
+
+    name: str = "sgd"
+    """Optimiser."""
+    lr: float = 0.1
+    """Peak learning rate."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay."""
+    schedule: str = "cosine"
+    """How the learning rate falls over all epochs."""
+    clip_norm: float | None = None
+    """Clip the norm of the gradient to this."""
+
+
+@dataclass(frozen=True)
+class Imp:
+    """Iterative magnitude pruning: rounds of training, dropping and rewinding."""
+
+    share: float = 0.25
+    """Share of the living weights that a round drops, at most; the last round meets the target."""
+    rounds: int | None = None
+    """Rounds that drop, instead of as many as imp.share takes."""
+    rewind: int | None = None
+    """Epochs after which the weights are kept to rewind to; by default a fifteenth of a round."""
+    budget: str = "equal"
+    """Epochs of all rounds together: equal to those of other methods, or own: each round as many
+    as those."""
+
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "neuron": ("lif", "if", "plif"),

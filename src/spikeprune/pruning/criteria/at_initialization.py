@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import unfuse
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import forward

@@ -11,8 +11,8 @@ from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.wiring.wiring import Wiring
 
 if TYPE_CHECKING:  # options take their valid names from the registries of scores
+    from spikeprune.observing.criticality_options import CriticalityOptions
     from spikeprune.pruning.criteria.at_initialization import Passes
-    from spikeprune.pruning.options import CriticalityOptions
 
 
 class Needs(NamedTuple):

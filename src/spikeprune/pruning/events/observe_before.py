@@ -7,14 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
-from spikeprune.pruning.needs import needs
-from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.options import PruneOptions, needs
 from spikeprune.wiring.wiring import Wiring
 
 

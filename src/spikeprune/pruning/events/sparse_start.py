@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for
+from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import Reads
@@ -19,8 +19,7 @@ from spikeprune.pruning.criteria.at_initialization import Passes
 from spikeprune.pruning.criteria.inputs import Gathered
 from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.events.schedule import Due
-from spikeprune.pruning.needs import needs
-from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.options import PruneOptions, needs
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
 

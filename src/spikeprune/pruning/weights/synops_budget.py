@@ -1,36 +1,14 @@
 """Weight pruning under a budget of synaptic operations: the density that meets it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.errors import BudgetError
 from spikeprune.pruning.weights.choose_weights import WeightEvent
 from spikeprune.science.cost import conv_fan_out
-
-
-def check_reference(
-    dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str
-) -> None:
-    """Refuse SynOps of a dense net that leave out a layer, are all 0, or go unused.
-
-    Raises:
-        ConfigError: says which.
-    """
-    if dense_synops is None:
-        return
-    if budget != "synops":
-        raise ConfigError(f"dense_synops goes with a budget of synops, got one of {budget}")
-    missing = [name for name in layers if name not in dense_synops]
-    if missing or not sum(dense_synops.values()) > 0:
-        what = f"nothing for {', '.join(missing)}" if missing else f"{dict(dense_synops)}"
-        raise ConfigError(
-            "expected dense_synops to give the SynOps per sample of every layer, some above 0, got "
-            f"{what}; take them from spikeprune.evaluate: {{row.name: row.synops for row in "
-            "metrics.layers}"
-        )
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.execution.norm_gain import norm_gain
-from spikeprune.pruning.criteria.growth import growth_scores
+from spikeprune.execution.batchnorm import norm_gain
+from spikeprune.pruning.budget import check_reference
 from spikeprune.pruning.criteria.inputs import Evidence, Gathered
-from spikeprune.pruning.criteria.of_weights import weight_saliency
+from spikeprune.pruning.criteria.of_weights import growth_scores, weight_saliency
 from spikeprune.pruning.events.record import Outcome
 from spikeprune.pruning.events.schedule import Due
-from spikeprune.pruning.needs import needs
-from spikeprune.pruning.options import PruneOptions, matching
+from spikeprune.pruning.options import PruneOptions, matching, needs
 from spikeprune.pruning.weights.choose_weights import check_target, most_live, prune_weights
-from spikeprune.pruning.weights.synops_budget import SynopsCost, check_reference, fit_budget
+from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.wiring import Wiring
 

@@ -5,7 +5,7 @@ import pytest
 from spikeprune.lab.compare.jobs.folder_claim import claim
 from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.numbers.cells import VALUES, load_cells
-from spikeprune.lab.saved import versions
+from spikeprune.lab.run.results.versions import versions
 
 
 def test_a_cell_tells_what_its_run_measured(grid, finish):

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from spikeprune.files import write_json
 from spikeprune.lab.run.progress import display as module
 from spikeprune.lab.run.progress.display import LiveDisplay, PlainDisplay, Silent, make_display
-from spikeprune.lab.run_folder import RunFolder, write_json
+from spikeprune.lab.run_folder import RunFolder
 
 EPOCH = {
     **{"kind": "epoch", "stage": "prune", "epoch": 2, "epochs": 4, "loss": 0.51234},

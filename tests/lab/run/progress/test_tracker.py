@@ -1,9 +1,9 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from spikeprune.files import read_rows
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.progress.tracker import Tracker, mirror
-from spikeprune.lab.run_folder import read_rows
 
 STEPS = 10
 

@@ -6,11 +6,12 @@ from safetensors.torch import load_file
 
 from spikeprune.cli import main
 from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.files import read_json
 from spikeprune.inference.event_driven import numba_installed
 from spikeprune.lab.run.results import measure as evaluate_run
 from spikeprune.lab.run.results.measure import evaluate_folder
 from spikeprune.lab.run.run import run
-from spikeprune.lab.run_folder import RunFolder, read_json
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import save_tensors
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikeprune.lab.run.stages.phase import Phase
+from spikeprune.lab.run.stages.phases import Phase
 
 
 def test_phases_share_one_schedule_unless_they_have_their_own():

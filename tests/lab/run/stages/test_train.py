@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from spikeprune.errors import RunError
+from spikeprune.files import read_rows
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run.stages.phase import Phase
+from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.train import fit
 from spikeprune.lab.run.stages.training_cost import Spent
-from spikeprune.lab.run_folder import read_rows
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 from spikeprune.training.loop import count_hits, lr_factor

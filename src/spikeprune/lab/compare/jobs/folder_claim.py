@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from spikeprune.errors import RunError
+from spikeprune.files import write_text
 from spikeprune.lab.compare.jobs.compare_config import CompareConfig
 from spikeprune.lab.run.locks import held
-from spikeprune.lab.run_folder import DENSE_NETS, ComparisonFolder, write_text
+from spikeprune.lab.run_folder import DENSE_NETS, ComparisonFolder
 from spikeprune.lab.settings.config import differences
 from spikeprune.lab.settings.yaml_values import dump_yaml
 

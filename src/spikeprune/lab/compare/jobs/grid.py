@@ -13,7 +13,7 @@ from spikeprune.lab.run.dense_net import dense_key
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
-from spikeprune.lab.settings.method_choice import find
+from spikeprune.pruning.methods import find
 
 _OF_THE_GRID = ("sparsity", "seed", "out")
 

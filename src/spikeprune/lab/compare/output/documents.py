@@ -5,9 +5,10 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
+from spikeprune.files import write_json, write_text
 from spikeprune.lab.compare.numbers.columns import CONTRAST_TITLES, contrast_words, name_of, target
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.run_folder import ComparisonFolder, write_json, write_text
+from spikeprune.lab.run_folder import ComparisonFolder
 
 SCHEMA = 1
 """Layout of `cells.json`; the policy is that of `metrics.json`."""

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeprune import __version__
+from spikeprune._version import __version__
+from spikeprune.files import write_json, write_text
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.plotly_parts import finite
 from spikeprune.lab.reproduce.experiment import Experiment, Section, Table
 from spikeprune.lab.reproduce.output.print_figures import write_chart
-from spikeprune.lab.run_folder import write_json, write_text
 
 SCHEMA = 1
 """Layout of an experiment's JSON file; the policy is that of `metrics.json`."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.distributed.collectives import is_main
+from spikeprune.files import append_row, keep_rows, read_rows
 from spikeprune.lab.run.progress.display import Display
-from spikeprune.lab.run_folder import append_row, keep_rows, read_rows
 
 Row = Mapping[str, Any]
 _PLACES = ("epoch", "epochs", "step", "event", "events")

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from spikeprune.cutting.cut_plan import cut_mask
 from spikeprune.distributed.collectives import by_main
+from spikeprune.files import read_json
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
+from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json
-from spikeprune.lab.saved import load, load_masks
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics

@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-from spikeprune import __version__
+from spikeprune._version import __version__
 from spikeprune.cutting.compact import Cut
 from spikeprune.distributed.collectives import world_size
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.run_record import SCHEMA
+from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import Spent
-from spikeprune.lab.saved import versions
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask

@@ -9,8 +9,7 @@ from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.results.measure import dense_synops
 from spikeprune.lab.run.results.metrics_json import Pruned
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run.stages.phase import Phase
-from spikeprune.lab.run.stages.phases import phases
+from spikeprune.lab.run.stages.phases import Phase, phases
 from spikeprune.lab.run.stages.train import fit
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.pruning.pruner import Pruner

@@ -26,7 +26,7 @@ from spikeprune.errors import RunError
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import slices, turns
-from spikeprune.lab.run.stages.phase import Phase
+from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.training_cost import Spent
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.cost import scoring_flops, training_flops

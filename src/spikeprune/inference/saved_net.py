@@ -1,12 +1,8 @@
 """The finished net on disk, and back: `model.safetensors` and `plan.json` rebuild it."""
 
 import copy
-import hashlib
 import json
-import platform
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,72 +11,21 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import adapter_for
-from spikeprune.adapters.hoist import hoist
-from spikeprune.cutting.cut_plan import Plan, apply_plan
+from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.speedups import hoist
+from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
+from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_driven
-from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json, write_json
-from spikeprune.science.masks import Mask, pack, unpack
-from spikeprune.training.checkpoint import load_model_weights, save_tensors
+from spikeprune.science.masks import Mask, unpack
+from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.zoo.custom import build_model
 
-_SCHEMA = 1
-_NOT_RUN = ("cli.py", "commands")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on; `code` tells edited source apart."""
-    names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
-    found = {"python": platform.python_version(), **{name: version(name) for name in names}}
-    return found | {"code": code_hash()}
-
-
-@cache
-def code_hash() -> str:
-    """Return 8 hexadecimal digits of the package's source, of all that a run is computed by.
-
-    The command line and what only compares finished runs are left out.
-    """
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if name.parts[0] not in _NOT_RUN and name.parts[:2] != ("lab", "compare"):
-            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def save_net(
-    folder: RunFolder, model: nn.Module, session: Session, *, plan: Plan, mask: Mask
-) -> None:
-    """Write the cut net's tensors, the plan that rebuilds its shapes, and the masks (bits packed).
-
-    Args:
-        folder: of the run.
-        model: the cut net.
-        session: tells how the full net is built and called.
-        plan: what was cut from it.
-        mask: masks of the full net's parameters.
-    """
-    info = session.data.info
-    # In one entry: the order of several in the file differs from run to run.
-    shapes = json.dumps({name: list(tensor.shape) for name, tensor in mask.items()})
-    save_tensors(folder.masks, pack(mask), {"shapes": shapes})
-    save_tensors(folder.model, model.state_dict())
-    write_json(
-        folder.plan,
-        {
-            "schema": _SCHEMA,
-            "model": session.description,
-            "time_steps": session.config.time_steps,
-            "layout": session.config.layout,
-            "classes": list(info.classes),
-            "input": {"shape": list(info.shape), "mean": list(info.mean), "std": list(info.std)},
-            "cut": plan,
-        },
-    )
+SCHEMA = 1
+"""Version of `plan.json`."""
+MODEL, PLAN, MASKS = "model.safetensors", "plan.json", "masks.safetensors"
+"""Names of the files that hold a finished net."""
 
 
 class Predictor(nn.Module):
@@ -144,22 +89,22 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
             allowed.
         ModelError: weights that do not fit the plan.
     """
-    files = RunFolder(Path(folder).expanduser())
-    facts = read_json(files.plan)
+    path = Path(folder).expanduser()
+    facts = read_json(path / PLAN)
     schema = facts.get("schema") if isinstance(facts, dict) else None
-    if schema != _SCHEMA:
+    if schema != SCHEMA:
         raise RunError(
-            f"{files.plan} has schema {schema}, this spikeprune reads {_SCHEMA}; "
+            f"{path / PLAN} has schema {schema}, this spikeprune reads {SCHEMA}; "
             "update with: pip install --upgrade spikeprune"
         )
     if ":" in facts["model"]["name"] and not user_code:
         raise RunError(
-            f"{files.plan} names the code {facts['model']['name']!r} to build its net; if you "
+            f"{path / PLAN} names the code {facts['model']['name']!r} to build its net; if you "
             "trust this folder, allow it by load(folder, user_code=True)"
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
         net = apply_plan(build_model(**facts["model"]), facts["cut"])
-    load_model_weights(net, files.model)
+    load_model_weights(net, path / MODEL)
     if ":" not in facts["model"]["name"]:  # code of a user's own may not stand an expanded output
         hoist(net)
     return Predictor(net, facts).eval()
@@ -171,7 +116,7 @@ def load_masks(folder: str | Path) -> Mask:
     Raises:
         RunError: the file is missing, damaged, or holds no masks.
     """
-    path = RunFolder(Path(folder).expanduser()).masks
+    path = Path(folder).expanduser() / MASKS
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             shapes = json.loads((file.metadata() or {}).get("shapes", "{}"))

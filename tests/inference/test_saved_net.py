@@ -8,12 +8,14 @@ import torch
 
 import spikeprune
 from spikeprune.errors import ModelError, RunError
+from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_report, numba_installed
-from spikeprune.lab import saved
+from spikeprune.inference.saved_net import load, load_masks
+from spikeprune.lab.run.results import versions as saved
+from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run_folder import RunFolder, read_json
-from spikeprune.lab.saved import load, load_masks, versions
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 
 
@@ -146,7 +148,7 @@ def test_versions_are_those_that_a_result_depends_on():
 def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypatch):
     package = tmp_path / "spikeprune"
     shutil.copytree(Path(spikeprune.__file__).parent, package)
-    monkeypatch.setattr(saved, "__file__", str(package / "lab" / "saved.py"))
+    monkeypatch.setattr(saved, "__file__", str(package / "lab" / "run" / "results" / "versions.py"))
 
     def hashed():
         return saved.code_hash.__wrapped__()
@@ -158,7 +160,7 @@ def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypat
         (package / name).write_text("# edited")
     assert hashed() == first
     seen = {first}
-    for name in ("science/select.py", "lab/run/stages/train.py", "engine/new.py"):
+    for name in ("science/select.py", "lab/run/stages/train.py", "pruning/new.py"):
         with (package / name).open("a") as file:
             file.write("# edited")
         seen.add(hashed())

@@ -3,11 +3,10 @@
 import pytest
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.run import compiling, session
+from spikeprune.lab.run import compute, session
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.settings.config import RunConfig
-from spikeprune.lab.settings.training_options import Epochs
+from spikeprune.lab.settings.config import Epochs, RunConfig
 
 
 def made(**changes):
@@ -27,8 +26,16 @@ def made(**changes):
 @pytest.fixture(autouse=True)
 def compiler(monkeypatch):
     """There is one, and nobody looks for it."""
-    for module in (compiling, session):
+    for module in (compute, session):
         monkeypatch.setattr(module, "cannot_compile", lambda: None)
+
+
+def updates_of(run):
+    return compute.neuron_updates(run.config, run.wiring, run.steps_per_epoch)
+
+
+def notice(run):
+    return compute.compile_notice(run.config, wanted=run.wants_compiling, compiled=run.compiled)
 
 
 def test_neuron_updates_worked_out_by_hand():
@@ -37,16 +44,16 @@ def test_neuron_updates_worked_out_by_hand():
     first, second = (size * size * channels for size, channels in ((4, 4), (4, 8)))
     assert neurons == first + second
     updates = run.steps_per_epoch * 16 * 3 * 3 * (first + second)
-    assert compiling.neuron_updates(run) == updates
-    assert compiling.neuron_updates(made(epochs=Epochs(2, 1, dense=6))) == 2 * updates
+    assert updates_of(run) == updates
+    assert updates_of(made(epochs=Epochs(2, 1, dense=6))) == 2 * updates
 
 
 def test_auto_compiles_from_a_fixed_amount_of_work(monkeypatch):
-    work = compiling.neuron_updates(made())
+    work = updates_of(made())
     assert not made().compiled  # seconds of training
-    monkeypatch.setattr(compiling, "COMPILE_FROM", work)
+    monkeypatch.setattr(compute, "COMPILE_FROM", work)
     assert made().compiled
-    monkeypatch.setattr(compiling, "COMPILE_FROM", work + 1)
+    monkeypatch.setattr(compute, "COMPILE_FROM", work + 1)
     assert not made().compiled
 
 
@@ -59,7 +66,7 @@ def test_auto_compiles_from_a_fixed_amount_of_work(monkeypatch):
     ],
 )
 def test_what_is_asked_for_is_done(options, compiled, monkeypatch):
-    monkeypatch.setattr(compiling, "COMPILE_FROM", 0 if not compiled else 10**20)
+    monkeypatch.setattr(compute, "COMPILE_FROM", 0 if not compiled else 10**20)
     run = made(**options)
     assert run.compiled is compiled
     bodies = {getattr(m, "_compiled_body", None) for m in run.fresh().modules()} - {None}
@@ -67,13 +74,13 @@ def test_what_is_asked_for_is_done(options, compiled, monkeypatch):
 
 
 def test_the_user_is_told(monkeypatch):
-    assert compiling.notice(made(compile="off")) == ""
-    assert compiling.notice(made()) == ""
-    assert "compiled in the first steps" in compiling.notice(made(compile="on"))
-    for module in (compiling, session):
+    assert notice(made(compile="off")) == ""
+    assert notice(made()) == ""
+    assert "compiled in the first steps" in notice(made(compile="on"))
+    for module in (compute, session):
         monkeypatch.setattr(module, "cannot_compile", lambda: "no g++")
     run = made(compile="on")
-    assert compiling.notice(run) == "fused neurons are not compiled: no g++"
+    assert notice(run) == "fused neurons are not compiled: no g++"
     assert not run.compiled
 
 

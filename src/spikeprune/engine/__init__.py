@@ -1,1 +1,0 @@
-"""Plumbing around nn.Module: wiring, observing, pruning, surgery, training, evaluation."""

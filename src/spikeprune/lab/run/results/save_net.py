@@ -1,0 +1,44 @@
+"""Write the finished net of a run: tensors, plan and masks."""
+
+import json
+
+from torch import nn
+
+from spikeprune.cutting.cut_plan import Plan
+from spikeprune.files import write_json
+from spikeprune.inference.saved_net import SCHEMA
+from spikeprune.lab.run.session import Session
+from spikeprune.lab.run_folder import RunFolder
+from spikeprune.science.masks import Mask, pack
+from spikeprune.training.checkpoint import save_tensors
+
+
+def save_net(
+    folder: RunFolder, model: nn.Module, session: Session, *, plan: Plan, mask: Mask
+) -> None:
+    """Write the cut net's tensors, the plan that rebuilds its shapes, and the masks (bits packed).
+
+    Args:
+        folder: of the run.
+        model: the cut net.
+        session: tells how the full net is built and called.
+        plan: what was cut from it.
+        mask: masks of the full net's parameters.
+    """
+    info = session.data.info
+    # In one entry: the order of several in the file differs from run to run.
+    shapes = json.dumps({name: list(tensor.shape) for name, tensor in mask.items()})
+    save_tensors(folder.masks, pack(mask), {"shapes": shapes})
+    save_tensors(folder.model, model.state_dict())
+    write_json(
+        folder.plan,
+        {
+            "schema": SCHEMA,
+            "model": session.description,
+            "time_steps": session.config.time_steps,
+            "layout": session.config.layout,
+            "classes": list(info.classes),
+            "input": {"shape": list(info.shape), "mean": list(info.mean), "std": list(info.std)},
+            "cut": plan,
+        },
+    )

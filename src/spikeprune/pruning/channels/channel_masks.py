@@ -1,0 +1,152 @@
+"""Channel pruning as a granularity of the `Pruner`: one mask a group of tied channels."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from spikeprune.errors import ConfigError
+from spikeprune.pruning.budget import check_reference
+from spikeprune.pruning.channels.channel_cost import cost_model
+from spikeprune.pruning.channels.choose_channels import prune_channels
+from spikeprune.pruning.criteria.inputs import Gathered
+from spikeprune.pruning.criteria.of_channels import (
+    CHANNEL_GROWTH,
+    CHANNEL_SALIENCY,
+    ChannelEvidence,
+    channel_scores,
+    check_channel_score,
+)
+from spikeprune.pruning.events.record import Outcome
+from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.options import PruneOptions, matching
+from spikeprune.science.masks import Mask
+from spikeprune.wiring.channel_masks import channel_masks
+from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
+from spikeprune.wiring.wiring import Wiring
+
+
+def _chosen_groups(
+    groups: tuple[ChannelGroup, ...], options: PruneOptions
+) -> tuple[ChannelGroup, ...]:
+    """Return the groups all of whose layers are to be pruned.
+
+    One excluded layer spares all that are tied to it.
+
+    Raises:
+        ConfigError: patterns that match nothing or leave nothing, or that include a part of the
+            layers of a group, which would be spared in silence.
+    """
+    producers = [name for group in groups for name in group.producers]
+    included = matching(producers, options.include, ())
+    for group in groups:
+        tied = [name for name in group.producers if name not in included]
+        if tied and len(tied) < len(group.producers):
+            raise ConfigError(
+                f"the channels of {', '.join(group.producers)} are tied by additions and live and "
+                f"die together; include these too, or none of them: {', '.join(tied)}"
+            )
+    chosen = matching(producers, options.include, options.exclude)
+    whole = tuple(group for group in groups if set(group.producers) <= set(chosen))
+    if not whole:
+        raise ConfigError(
+            "the excluded layers are tied to all others by additions, so no channel is left to "
+            "prune; exclude fewer layers"
+        )
+    return whole
+
+
+class Channels:
+    """Channel pruning: `live` maps each group of tied channels to a mask [n]."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        wiring: Wiring,
+        options: PruneOptions,
+        time_steps: int,
+        dense_synops: Mapping[str, float] | None = None,
+    ) -> None:
+        self._model, self._wiring, self._options = model, wiring, options
+        self._dense_synops = dense_synops
+        self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
+        self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
+        self.memory: dict[str, Tensor] = {}
+        self._scales = [model.get_submodule(norm).weight for g in self.groups for norm in g.norms]
+        self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
+        self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
+
+    def check(self) -> None:
+        """Refuse floors that exceed the budget, and groups that cannot be ranked or scored."""
+        options = self._options
+        check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
+        if options.regrow != "none":
+            check_channel_score(self.groups, options.regrow, CHANNEL_GROWTH[options.regrow])
+        check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
+        anything = {g.name: torch.arange(float(g.channels)) for g in self.groups}
+        self._choose(anything, None, {})
+
+    def density(self) -> float:
+        """Live share of the weights of all convolution and linear layers."""
+        return self._weight_cost(self.live) / self._weight_cost({})
+
+    def macs_density(self) -> float:
+        """Live share of the dense MACs of all layers."""
+        return self._macs_cost(self.live) / self._macs_cost({})
+
+    def parameter_mask(self, live: Mapping[str, Tensor] | None = None) -> Mask:
+        """Mask of the net with cut channels silenced: gamma, beta, bias and weight rows at 0."""
+        return channel_masks(self._model, self.groups, self.live if live is None else live)
+
+    @torch.no_grad()
+    def penalise(self) -> None:
+        """Add l1 sign(gamma) to the gradient of every BatchNorm scale (section 4, step 1)."""
+        for gamma in self._scales:
+            assert isinstance(gamma, nn.Parameter)
+            if gamma.grad is not None:
+                gamma.grad.add_(gamma.sign(), alpha=self._options.channels.l1)
+
+    def _choose(
+        self,
+        ranking: Mapping[str, Tensor],
+        growth: Mapping[str, Tensor] | None,
+        reads: Mapping[str, Tensor],
+    ) -> Outcome:
+        budget = self._options.channels.budget
+        cost = cost_model(
+            *(self._model, self.groups, self._wiring),
+            budget=budget,
+            reads=reads,
+            dense_synops=self._dense_synops,
+        )
+        chosen = prune_channels(ranking, growth, cost, self._options)
+        details = {
+            "budget": budget,
+            "cost": chosen.cost,
+            "allowed": chosen.budget,
+            "total": chosen.total,
+            "forced": chosen.forced,
+        }
+        return Outcome(chosen.kept, chosen.regrown, details)
+
+    def event(self, due: Due, gathered: Gathered) -> Outcome:
+        """Run Algorithm 2's choice once (method, section 4); its budget is the sparsity's."""
+        options = due.options
+        given = ChannelEvidence(
+            model=self._model,
+            reducer=options.channels.reducer,
+            generator=gathered.generator,
+            stats=gathered.stats,
+            gradients=gathered.gradients,
+            normalise=options.criticality.normalise,
+        )
+        row = CHANNEL_SALIENCY[options.saliency]
+        ranking = channel_scores(self.groups, options.saliency, row, given)
+        growth = None
+        if options.regrow != "none":
+            grows = CHANNEL_GROWTH[options.regrow]
+            growth = channel_scores(self.groups, options.regrow, grows, given)
+        outcome = self._choose(ranking, growth, gathered.reads)
+        self.live = {n: kept | outcome.regrown[n] for n, kept in outcome.kept.items()}
+        return outcome

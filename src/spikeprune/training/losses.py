@@ -1,0 +1,38 @@
+"""Losses of logits over time, by name."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from spikeprune.errors import unknown_name
+
+
+def _mean_logits(logits: Tensor, target: Tensor) -> Tensor:
+    return cross_entropy(logits.mean(0), target) / len(logits)
+
+
+def _per_step(logits: Tensor, target: Tensor) -> Tensor:
+    return torch.stack([cross_entropy(step, target) for step in logits]).mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean-logits": _mean_logits,
+    "per-step": _per_step,
+}
+"""Losses of logits `[T, B, K]` and class indices `[B]` (method, sections 3 and 4).
+
+`mean-logits` is CE(mean over T of logits) / T; `per-step` is the mean over T of each step's CE.
+"""
+
+
+def loss_by_name(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a loss of `LOSSES`.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in LOSSES:
+        raise unknown_name("loss", name, LOSSES)
+    return LOSSES[name]

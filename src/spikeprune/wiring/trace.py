@@ -1,0 +1,166 @@
+"""Trace a net: which weights feed which neurons."""
+
+from collections.abc import Mapping
+from typing import cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from spikeprune.adapters.registry import adapter_for, spiking_neurons
+from spikeprune.errors import ModelError
+from spikeprune.wiring.trace_log import LAYERS, SliceLog, operation
+from spikeprune.wiring.wiring import Layer, Wiring
+
+# Nodes after which channel i of a tensor is no longer channel i of its source.
+_REARRANGING = (
+    "Cat",
+    "Stack",
+    "Split",
+    "Unbind",
+    "Permute",
+    "Transpose",
+    "T",
+    "Roll",
+    "Flip",
+    "Index",
+    "IndexSelect",
+    "Gather",
+    "ChannelShuffle",
+    "PixelShuffle",
+    "PixelUnshuffle",
+)
+
+
+def trace(model: nn.Module, example: Tensor) -> Wiring:
+    """Find the wiring of a model by running one time slice of it.
+
+    Args:
+        model: holds spiking neurons of one framework; it is left as it was.
+        example: one slice, `[B, C, H, W]` or `[B, F]`; only its shape, device and type matter.
+
+    Raises:
+        ModelError: (naming the module) a layer, norm or neuron that is not reached, or reached
+            more than once per slice; a weight that is computed on the fly or used by two layers;
+            a channel that cannot be followed between layer and neuron; a model that cannot run
+            on one slice; or no neurons that can be observed.
+    """
+    adapter, neurons = adapter_for(model), spiking_neurons(model)
+    parts = _parts(model, neurons)
+    log = SliceLog(parts, frozenset(neurons))
+    with adapter.tracing(model):
+        log.run(model, example)
+    log.check()
+    return _Graph(parts, log).wiring()
+
+
+@final
+class _Graph:
+    """The autograd graph of a trace, cut at the outputs of layers and neurons."""
+
+    def __init__(self, parts: Mapping[str, nn.Module], log: SliceLog) -> None:
+        self._parts, self._log = parts, log
+        self._layers = [n for n, m in parts.items() if isinstance(m, LAYERS)]
+        self._norms = [n for n, m in parts.items() if isinstance(m, _BatchNorm)]
+        self._neurons = [n for n in parts if n in log.neurons]
+        self._cuts = {log.after[n] for n in (*self._layers, *self._neurons)}
+
+    def wiring(self) -> Wiring:
+        """Walk back from every neuron, norm and layer."""
+        into = {n: self._cone(self._log.before[n]) for n in (*self._neurons, *self._layers)}
+        behind = {n: self._cone(self._log.after[n]) for n in self._norms}
+        layers = {name: self._layer(name, into, behind) for name in self._layers}
+        return Wiring(layers, {n: self._log.shapes[n][0][0] for n in self._neurons})
+
+    def _cone(self, start: Node | None) -> set[Node]:
+        """All nodes that lead to `start`, up to and with the nearest layers and neurons."""
+        found: set[Node] = set()
+        nodes = [start]
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in found:
+                continue
+            found.add(node)
+            if node not in self._cuts:
+                nodes.extend(n for n, _ in node.next_functions)
+        return found
+
+    def _layer(
+        self, name: str, into: Mapping[str, set[Node]], behind: Mapping[str, set[Node]]
+    ) -> Layer:
+        log, module, output = self._log, self._parts[name], self._log.after[name]
+        feeds = tuple(n for n in self._neurons if output in into[n])
+        sources = tuple(n for n in self._neurons if log.after[n] in into[name])
+        norms = (
+            b
+            for b in self._norms
+            if output in behind[b] and any(log.after[b] in into[n] for n in feeds)
+        )
+        for neuron in feeds:
+            self._follow(name, neuron, into[neuron], log.shapes[name][1], log.shapes[neuron][0])
+        for neuron in sources:
+            self._follow(name, neuron, into[name], log.shapes[neuron][1], log.shapes[name][0])
+        inputs, outputs = log.shapes[name]
+        kind = "linear" if isinstance(module, nn.Linear) else "conv"
+        if kind == "linear" and len(inputs) != 1:
+            raise ModelError(
+                f"expected {name!r} to read [batch, features], got {(-1, *inputs)}; token-wise "
+                "linear layers are not supported, keep them out of the model or use convolutions"
+            )
+        return Layer(
+            name=name,
+            kind=kind,
+            feeds=feeds,
+            sources=sources,
+            binary=bool(sources) and log.binary[name] and self._spikes_only(into[name]),
+            input_shape=inputs,
+            output_shape=outputs,
+            norms=tuple(norms),
+            macs=outputs.numel() * cast(Tensor, module.weight)[0].numel(),
+        )
+
+    def _spikes_only(self, cone: set[Node]) -> bool:
+        spikes = {self._log.after[n] for n in self._neurons}
+        ends = (n for n in cone if n in self._cuts or hasattr(n, "variable"))
+        return all(n in spikes for n in ends)
+
+    @staticmethod
+    def _follow(
+        layer: str, neuron: str, between: set[Node], first: torch.Size, then: torch.Size
+    ) -> None:
+        """Refuse when channel i of `first` is not channel i, or block i, of `then`."""
+        moved = sorted({operation(n) for n in between} & set(_REARRANGING))
+        flattened = len(then) == 1 < len(first) and then[0] % first[0] == 0
+        if moved or not (flattened or first[0] == then[0]):
+            why = f"{', '.join(moved)} between them" if moved else f"{first[0]} against {then[0]}"
+            raise ModelError(
+                f"expected the channels of layer {layer!r} and neuron {neuron!r} to correspond one "
+                f"to one, or block by block behind a flatten, got {why}; concatenation, shuffling "
+                "and transposition of channels are not supported"
+            )
+
+
+def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Neurons, layers and norms by name; what is inside of a neuron belongs to the neuron."""
+    parts: dict[str, nn.Module] = {}
+    owners: dict[Tensor, str] = {}
+    for name, module in model.named_modules():
+        if any(name.startswith(f"{neuron}.") for neuron in neurons):
+            continue
+        if isinstance(module, _ConvTransposeNd):
+            raise ModelError(
+                f"expected convolutions and linear layers, got {name!r} "
+                f"({type(module).__name__}); transposed convolutions cannot be pruned"
+            )
+        if isinstance(module, LAYERS):
+            owner = owners.setdefault(module.weight, name)
+            if owner != name:
+                raise ModelError(
+                    f"expected a weight of its own in every layer, got one that {owner!r} and "
+                    f"{name!r} share; untie them"
+                )
+        if name in neurons or isinstance(module, (*LAYERS, _BatchNorm)):
+            parts[name] = module
+    return parts
