@@ -18,7 +18,7 @@ from spikeprune.adapters.speedups import fuse
 from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import latencies
-from spikeprune.measuring.weight_operands import Reads
+from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.options import PruneOptions
@@ -157,7 +157,7 @@ def scored_step(width, size, rounds):
     fuse(model, compiled=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     observer = Observer(model, time_steps=TIME_STEPS, train=True)
-    reads = Reads(model, trace(model, x[:1]), train=True)
+    reads = WeightOperands(model, trace(model, x[:1]), train=True)
 
     def step(*watchers):
         with contextlib.ExitStack() as stack:

@@ -21,7 +21,7 @@ from spikeprune.execution.precision import (
 )
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
-from spikeprune.observing.potential_sums import Tally
+from spikeprune.observing.potential_sums import PotentialSums
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.wiring.trace import trace
 
@@ -113,8 +113,10 @@ def prepared(*, fused):
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_potentials_are_observed_in_float32(fused, monkeypatch):
-    taken, take = [], Tally.take
-    monkeypatch.setattr(Tally, "take", lambda self, x: (taken.append(x.dtype), take(self, x))[1])
+    taken, take = [], PotentialSums.take
+    monkeypatch.setattr(
+        PotentialSums, "take", lambda self, x: (taken.append(x.dtype), take(self, x))[1]
+    )
     x, scores = batch()[0], {}
     for precision in ("fp32", "bf16"):
         model = prepared(fused=fused)

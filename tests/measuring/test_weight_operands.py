@@ -8,7 +8,7 @@ from spikeprune import zoo
 from spikeprune.adapters.speedups import hoist
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
-from spikeprune.measuring.weight_operands import Reads
+from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.science.cost import conv_fan_out
 from spikeprune.wiring.trace import trace
 
@@ -51,7 +51,7 @@ def test_reads_times_live_weights_are_the_counted_synops(name, hoisted):
     counted = evaluate(
         model, batches(), time_steps=T, wiring=wiring, classes=3, latency=False
     ).layers
-    reads = Reads(model, wiring, train=False)
+    reads = WeightOperands(model, wiring, train=False)
     with torch.no_grad(), reads:
         for x, _ in batches():
             forward(model, x, time_steps=T)
@@ -64,7 +64,7 @@ def test_forwards_in_the_other_mode_are_left_out():
     model = net()
     wiring = trace(model, torch.zeros(1, 1, 32, 32))
     (x, _), *_ = batches()
-    one = Reads(model.train(), wiring, train=True)
+    one = WeightOperands(model.train(), wiring, train=True)
     with torch.no_grad(), one:
         forward(model, x, time_steps=T)
         before = one.compute(5)
@@ -78,7 +78,7 @@ def test_a_window_under_way_goes_on_after_a_resume():
     model = net().eval()
     wiring = trace(model, torch.zeros(1, 1, 32, 32))
     (first, _), (second, _) = batches()
-    whole, half, rest = (Reads(model, wiring, train=False) for _ in range(3))
+    whole, half, rest = (WeightOperands(model, wiring, train=False) for _ in range(3))
     with torch.no_grad():
         whole.arm()
         half.arm()

@@ -2,7 +2,7 @@
 
 import torch
 
-from spikeprune.observing.potential_sums import MomentSums, Tally, moments_of
+from spikeprune.observing.potential_sums import MomentSums, PotentialSums, moments_of
 from spikeprune.science.surrogate import named_curve
 
 
@@ -33,7 +33,7 @@ def test_a_constant_potential_has_no_variance():
 
 def tally(threshold=0.5):
     curve = named_curve("atan", "derivative")
-    return Tally("n", curve, time_steps=4, space="max", time="mean", threshold=threshold)
+    return PotentialSums("n", curve, time_steps=4, space="max", time="mean", threshold=threshold)
 
 
 def test_a_tally_takes_them_if_asked_and_resumes():

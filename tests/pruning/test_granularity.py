@@ -8,11 +8,11 @@ from torch import nn
 from spikeprune.errors import BudgetError, ConfigError, ModelError
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats
-from spikeprune.pruning.channels.channel_masks import Channels
-from spikeprune.pruning.criteria.inputs import Gathered
-from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.channels.channel_masks import ChannelMasks
+from spikeprune.pruning.criteria.inputs import Observations
+from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
-from spikeprune.pruning.weights.weight_masks import Weights, parameter_of
+from spikeprune.pruning.weights.weight_masks import WeightMasks, parameter_of
 from spikeprune.wiring.trace import trace
 
 T = 2
@@ -45,19 +45,19 @@ class Block(nn.Module):
 def made(kind, model=None, dense_synops=None, **options):
     torch.manual_seed(0)
     model = model or Block()
-    granularity = "weight" if kind is Weights else "channel"
+    granularity = "weight" if kind is WeightMasks else "channel"
     options = PruneOptions.of(**{"sparsity": 0.5, "granularity": granularity} | options)
     wiring = trace(model, EXAMPLE)
     return model, kind(model, EXAMPLE, wiring, options, T, dense_synops)
 
 
 def event(granularity, stats=None, density=0.5, reads=None):
-    gathered = Gathered(stats or {}, {}, torch.Generator().manual_seed(0), reads=reads or {})
-    return granularity.event(Due(density, granularity._options), gathered)
+    gathered = Observations(stats or {}, {}, torch.Generator().manual_seed(0), reads=reads or {})
+    return granularity.event(PlannedEvent(density, granularity._options), gathered)
 
 
 def test_weights_start_whole_and_are_named_by_parameter():
-    model, weights = made(Weights, regrow="none")
+    model, weights = made(WeightMasks, regrow="none")
     assert weights.density() == weights.macs_density() == 1.0
     mask = weights.parameter_mask()
     assert list(mask) == ["stem.weight", "inner.weight", "second.weight", "head.weight"]
@@ -68,7 +68,7 @@ def test_weights_start_whole_and_are_named_by_parameter():
 
 
 def test_weights_weigh_density_by_macs_of_the_whole_net():
-    model, weights = made(Weights, regrow="none", exclude=("head",))
+    model, weights = made(WeightMasks, regrow="none", exclude=("head",))
     event(weights)
     total = {n: parameter_of(model, n).numel() for n in ("stem", "inner", "second")}
     live = {n: int(m.sum()) for n, m in weights.live.items()}
@@ -78,7 +78,7 @@ def test_weights_weigh_density_by_macs_of_the_whole_net():
 
 
 def test_groups_of_channels_and_their_masked_net():
-    model, channels = made(Channels, regrow="none")
+    model, channels = made(ChannelMasks, regrow="none")
     assert {n: len(m) for n, m in channels.live.items()} == {"stem": 4, "inner": 6}
     assert channels.density() == channels.macs_density() == 1.0
     channels.live["inner"][2] = False
@@ -93,7 +93,7 @@ def test_groups_of_channels_and_their_masked_net():
 
 def test_the_penalty_is_the_subgradient_of_the_scales_that_are_pruned():
     options = {"channels": ChannelOptions(l1=0.5), "regrow": "none", "exclude": ("inner",)}
-    model, channels = made(Channels, **options)
+    model, channels = made(ChannelMasks, **options)
     model.norm1.weight.data[:3] = torch.tensor([-2.0, 0.0, 3.0])
     for norm in (model.norm1, model.norm2):
         norm.weight.grad = torch.ones_like(norm.weight)
@@ -104,41 +104,41 @@ def test_the_penalty_is_the_subgradient_of_the_scales_that_are_pruned():
 
 
 def test_an_excluded_layer_spares_all_that_are_tied_to_it():
-    _, channels = made(Channels, exclude=("second",))
+    _, channels = made(ChannelMasks, exclude=("second",))
     assert list(channels.live) == ["inner"]
     with pytest.raises(ConfigError, match=r"tied to all others.*exclude fewer"):
-        made(Channels, include=("s*",), exclude=("stem",))
+        made(ChannelMasks, include=("s*",), exclude=("stem",))
 
 
 def test_a_part_of_tied_layers_cannot_be_included():
     with pytest.raises(ConfigError, match=r"stem, second are tied.*these too, or none.*: second"):
-        made(Channels, include=("stem",))
-    _, channels = made(Channels, include=("s*",))
+        made(ChannelMasks, include=("stem",))
+    _, channels = made(ChannelMasks, include=("s*",))
     assert list(channels.live) == ["stem"]
 
 
 def test_what_cannot_be_done_is_refused_in_advance():
-    _, crowded = made(Channels, sparsity=0.9, regrow="none", channels=ChannelOptions(floor=3))
+    _, crowded = made(ChannelMasks, sparsity=0.9, regrow="none", channels=ChannelOptions(floor=3))
     with pytest.raises(BudgetError, match="floors alone exceed the budget"):
         crowded.check()
-    _, limited = made(Weights, sparsity=0.9, limits={"*": (0.5, 1.0)})
+    _, limited = made(WeightMasks, sparsity=0.9, limits={"*": (0.5, 1.0)})
     with pytest.raises(BudgetError, match="widen the limits"):
         limited.check()
 
 
 def test_channels_that_drive_no_neuron_have_no_criticality():
-    _, channels = made(Channels, model=Block(tail=True))
+    _, channels = made(ChannelMasks, model=Block(tail=True))
     assert "tail" in channels.live
     with pytest.raises(ModelError, match="these drive none: 'tail'; exclude them"):
         channels.check()
-    _, channels = made(Channels, model=Block(tail=True), regrow="random")
+    _, channels = made(ChannelMasks, model=Block(tail=True), regrow="random")
     channels.check()
 
 
 def test_channel_regrowth_by_criticality_and_at_random():
     options = {"regrow_fraction": 0.4, "sparsity": 0.4}
     critical = CriticalityOptions(normalise="layer")
-    model, channels = made(Channels, criticality=critical, **options)
+    model, channels = made(ChannelMasks, criticality=critical, **options)
     model.norm1.weight.data[:] = model.norm3.weight.data[:] = torch.tensor([4.0, 3, 1, 1])
     model.norm2.weight.data[:] = torch.tensor([5.0, 1, 1, 1, 1, 1])
     sizes = {"spike1": 4, "spike2": 6, "spike3": 4}
@@ -154,14 +154,14 @@ def test_channel_regrowth_by_criticality_and_at_random():
     assert all(
         torch.equal(live, outcome.kept[n] | outcome.regrown[n]) for n, live in channels.live.items()
     )
-    drawn = [event(made(Channels, regrow="random", **options)[1]) for _ in range(2)]
+    drawn = [event(made(ChannelMasks, regrow="random", **options)[1]) for _ in range(2)]
     assert sum(int(m.sum()) for m in drawn[0].regrown.values()) > 0
     assert all(torch.equal(drawn[0].regrown[n], drawn[1].regrown[n]) for n in drawn[0].regrown)
 
 
 def test_saliency_at_random():
-    _, channels = made(Channels, saliency="random", regrow="none")
-    _, weights = made(Weights, saliency="random", regrow="none")
+    _, channels = made(ChannelMasks, saliency="random", regrow="none")
+    _, weights = made(WeightMasks, saliency="random", regrow="none")
     for granularity in (channels, weights):
         outcome = event(granularity)
         assert not any(m.any() for m in outcome.regrown.values())
@@ -170,7 +170,7 @@ def test_saliency_at_random():
 
 def test_a_budget_of_synops_follows_what_is_read():
     options = {"regrow": "none", "sparsity": 0.3, "channels": ChannelOptions(budget="synops")}
-    model, channels = made(Channels, **options)
+    model, channels = made(ChannelMasks, **options)
     convs = ("stem", "inner", "second")
     reads = {n: torch.rand(model.get_submodule(n).weight.shape[1:]).double() for n in convs}
     reads["head"] = torch.rand(64).double()
@@ -182,16 +182,16 @@ def test_a_budget_of_synops_follows_what_is_read():
     assert outcome.details["cost"] <= outcome.details["allowed"]
 
     dense = {n: 10.0 * cost for n, cost in ours.items()}  # it fires ten times as much
-    _, alike = made(Channels, model, dense_synops=dense, **options)
+    _, alike = made(ChannelMasks, model, dense_synops=dense, **options)
     again = event(alike, reads=reads)
     assert again.details["total"] == pytest.approx(10 * outcome.details["total"])
     assert again.details["cost"] == pytest.approx(10 * outcome.details["cost"])
     assert all(torch.equal(again.kept[n], outcome.kept[n]) for n in outcome.kept)
 
 
-@pytest.mark.parametrize("kind", [Weights, Channels])
+@pytest.mark.parametrize("kind", [WeightMasks, ChannelMasks])
 def test_the_dense_net_of_a_budget_must_fit(kind):
-    budget = {"channels": ChannelOptions(budget="synops")} if kind is Channels else {}
+    budget = {"channels": ChannelOptions(budget="synops")} if kind is ChannelMasks else {}
     budget = budget or {"budget": "synops"}
     names = ("stem", "inner", "second", "head")
     for dense in ({"stem": 1.0}, dict.fromkeys(names, 0.0)):

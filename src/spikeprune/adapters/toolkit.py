@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.base import SelfObserving
 from spikeprune.errors import ObservationError
-from spikeprune.neurons.sinks import Fold, FoldingSink, Sink
+from spikeprune.neurons.sinks import FoldingSink, Sink, TimeFold
 
 
 @final
@@ -51,7 +51,7 @@ class Recorder:
         self._seen += len(x)
         self._sink(x)
 
-    def fold(self, steps: int) -> Fold | None:
+    def fold(self, steps: int) -> TimeFold | None:
         """Pass on what the sink would have a forward of so many steps folded into."""
         fold = self._sink.fold(steps) if isinstance(self._sink, FoldingSink) else None
         if fold is None or steps != self._shape[0]:

@@ -27,9 +27,9 @@ class _Whole(nn.Module):
 def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return `run` such that its gradients are the mean over ranks. Collective.
 
-    All ranks then hold rank 0's parameters and buffers. Buffers are each rank's own afterwards; see
-    `distributed.collectives.settle_buffers_`. Parameters that a forward does not use are allowed, as long as
-    they are the same in every step.
+    All ranks then hold rank 0's parameters and buffers. Afterwards each rank keeps buffers of its
+    own; see `distributed.collectives.settle_buffers_`. A forward may leave parameters unused, as
+    long as they are the same in every step.
 
     Args:
         model: trained on every rank.

@@ -13,12 +13,12 @@ from spikeprune.wiring.wiring import Wiring
 
 
 @final
-class Reads:
+class WeightOperands:
     """Counts the non-zero operands of every weight between `arm` and `disarm`, or in a `with`.
 
-    A weight reads what its position in the kernel meets, at all outputs and time steps. It is
-    counted as an evaluation does (`measuring.synops`), so borders, pooling, additive joins and layers
-    that run once for all steps are what they are; only the samples are fewer.
+    A weight reads what its position in the kernel meets, at all outputs and time steps. The count
+    is the evaluation's (`measuring.synops`) on fewer samples, so borders, pooling, additive joins
+    and layers that run once for all time steps count as they do there.
 
     Args:
         model: the net, with the layers of `wiring` under their names.

@@ -15,7 +15,7 @@ from spikeprune.errors import ModelError
 from spikeprune.neurons.blocks import Frame
 from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
 from spikeprune.neurons.lif import Dynamics, first_derivatives_only, leak_factor
-from spikeprune.neurons.sinks import Fold, FoldingSink, Sink
+from spikeprune.neurons.sinks import FoldingSink, Sink, TimeFold
 from spikeprune.neurons.surrogate_slopes import Slope
 
 MAX_STEPS = 32
@@ -95,7 +95,7 @@ def _forward(
     return frame.sequence(spikes), frame.step(last)
 
 
-def _fold(sinks: tuple[Sink, ...], steps: int) -> Fold | None:
+def _fold(sinks: tuple[Sink, ...], steps: int) -> TimeFold | None:
     """Return what the potentials can be folded into: where one sink alone is told."""
     if len(sinks) == 1 and isinstance(sinks[0], FoldingSink):
         return sinks[0].fold(steps)

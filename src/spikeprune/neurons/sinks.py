@@ -10,7 +10,7 @@ Sink = Callable[[Tensor], None]
 `[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""
 
 
-class Fold(NamedTuple):
+class TimeFold(NamedTuple):
     """What a sink takes in place of all potentials of a forward: sums over its time steps.
 
     Attributes:
@@ -33,6 +33,6 @@ class FoldingSink(Protocol):
         """Take potentials, as any sink does."""
         ...
 
-    def fold(self, steps: int) -> Fold | None:
+    def fold(self, steps: int) -> TimeFold | None:
         """Return what to fold a forward of so many steps into; None: it wants the potentials."""
         ...

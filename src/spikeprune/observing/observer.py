@@ -13,8 +13,8 @@ from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
 from spikeprune.errors import ConfigError, ObservationError, unknown_name
 from spikeprune.execution.forward import evaluating
-from spikeprune.neurons.sinks import Fold
-from spikeprune.observing.potential_sums import ChannelStats, Tally
+from spikeprune.neurons.sinks import TimeFold
+from spikeprune.observing.potential_sums import ChannelStats, PotentialSums
 from spikeprune.science.criticality import REDUCTIONS
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
 
@@ -65,14 +65,16 @@ class Observer:
         self._curve = functools.partial(_curve, self._adapter, curve=curve, value=value)
         for name, neuron in self._neurons.items():
             self._curve(name, neuron)  # refuses what cannot serve before anything runs
-        self._tally = functools.partial(Tally, time_steps=time_steps, space=space, time=time)
+        self._tally = functools.partial(
+            PotentialSums, time_steps=time_steps, space=space, time=time
+        )
         self._thresholds = {
             name: self._adapter.threshold(neuron) if moments else None
             for name, neuron in self._neurons.items()
         }
         self._train = train
         self._stack = ExitStack()
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, PotentialSums] = {}
         self.armed = False
 
     def arm(self) -> None:
@@ -158,14 +160,14 @@ class Observer:
 class _InMode:
     """The `FoldingSink` of a tally; it leaves out forwards in the other mode."""
 
-    def __init__(self, neuron: nn.Module, tally: Tally, *, train: bool) -> None:
+    def __init__(self, neuron: nn.Module, tally: PotentialSums, *, train: bool) -> None:
         self._neuron, self._tally, self._train = neuron, tally, train
 
     def __call__(self, potentials: Tensor) -> None:
         if self._neuron.training is self._train:
             self._tally.take(potentials)
 
-    def fold(self, steps: int) -> Fold | None:
+    def fold(self, steps: int) -> TimeFold | None:
         return self._tally.fold(steps) if self._neuron.training is self._train else None
 
 

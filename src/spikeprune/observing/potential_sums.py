@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ObservationError
-from spikeprune.neurons.sinks import Fold
+from spikeprune.neurons.sinks import TimeFold
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
 from spikeprune.science.surrogate import Curve
 
@@ -87,7 +87,7 @@ class ChannelStats:
 
 
 @final
-class Tally:
+class PotentialSums:
     """Running sums over the potentials of one neuron, which are reduced as they come.
 
     Between calls at most one running value `[B, C, *space]` is held, and `[C]` between batches.
@@ -151,12 +151,12 @@ class Tally:
         self.total += len(x)
         self._since_reset += len(x)
 
-    def fold(self, steps: int) -> Fold | None:
+    def fold(self, steps: int) -> TimeFold | None:
         """Return what a forward of so many steps may be folded into: where it is one sequence."""
         whole = steps == self._time_steps and not self._charged
         if not whole or not self._traceable or self._moments is not None:
             return None
-        return Fold(self._curve, self._time, self._take_folded)
+        return TimeFold(self._curve, self._time, self._take_folded)
 
     @torch.no_grad()
     def _take_folded(self, total: Tensor, fired: Tensor) -> None:

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from spikeprune.pruning.criteria.inputs import Gathered
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.events.record import Outcome
-from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.science.masks import Mask
 
 
@@ -33,5 +33,5 @@ class Granularity(Protocol):
     def penalise(self) -> None:
         """Add a penalty's subgradient to the gradients."""
 
-    def event(self, due: Due, gathered: Gathered) -> Outcome:
+    def event(self, due: PlannedEvent, gathered: Observations) -> Outcome:
         """Choose what lives and update `live`."""

@@ -12,7 +12,7 @@ from spikeprune.science.masks import Mask, apply_, leaking, silence_
 
 
 @final
-class Upkeep:
+class MaskKeeper:
     """Keeps dead weights at exactly 0 while an optimiser trains the others.
 
     Their gradient is masked as soon as it is there, so before clipping. Where the optimiser is one

@@ -9,8 +9,8 @@ from typing import Any, Self
 from spikeprune.errors import ConfigError, require_one_of, unknown_name
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.criteria.inputs import NOTHING, Needs
-from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, GROWTH, SALIENCY
+from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
+from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, REGROWTH, SALIENCY
 from spikeprune.science.allocation import ALLOCATIONS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
 
@@ -19,7 +19,7 @@ EVENTS = 15
 """Events of a pruning phase where nothing else is asked for."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
 """The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
-REGROWTH = (*dict.fromkeys([*GROWTH, *CHANNEL_GROWTH]), "none")
+REGROW_NAMES = (*dict.fromkeys([*REGROWTH, *CHANNEL_REGROWTH]), "none")
 SALIENCIES = tuple(dict.fromkeys([*SALIENCY, *CHANNEL_SALIENCY]))
 BUDGETS = ("channels", "parameters", "macs", "synops")
 WEIGHT_BUDGETS = ("weights", "synops")
@@ -30,7 +30,7 @@ AT_START = tuple(name for name, row in SALIENCY.items() if row.measure is not No
 def check_names(options: "PruneOptions") -> None:
     """Refuse scores that are not defined for the granularity: they would be ignored in silence."""
     weights = options.granularity == "weight"
-    tables = (SALIENCY, GROWTH) if weights else (CHANNEL_SALIENCY, CHANNEL_GROWTH)
+    tables = (SALIENCY, REGROWTH) if weights else (CHANNEL_SALIENCY, CHANNEL_REGROWTH)
     kinds = "weights" if weights else "channels"
     if options.saliency not in tables[0]:
         raise ConfigError(
@@ -288,11 +288,11 @@ def needs(options: PruneOptions, *, start: bool = False) -> Needs:
     """
     if options.granularity == "channel":
         rows = [CHANNEL_SALIENCY[options.saliency].needs]
-        rows += [CHANNEL_GROWTH[options.regrow].needs] if options.regrow != "none" else []
+        rows += [CHANNEL_REGROWTH[options.regrow].needs] if options.regrow != "none" else []
         rows.append(_budget(options.channels.budget))
         return Needs.of(rows)
     rows = [SALIENCY[options.saliency].needs]
-    rows += [GROWTH[options.regrow].needs] if options.regrow != "none" else []
+    rows += [REGROWTH[options.regrow].needs] if options.regrow != "none" else []
     if start and options.start_saliency is not None:
         rows.append(SALIENCY[options.start_saliency].needs)
     by_gradient = options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad"

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
 from spikeprune.errors import RunError
-from spikeprune.pruning.channels.channel_masks import Channels
+from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import Loss, Passes
-from spikeprune.pruning.criteria.inputs import Gathered
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.events import sparse_start as beginning
-from spikeprune.pruning.events.dense_gradients import GradientGate
-from spikeprune.pruning.events.observe_before import Scorer
-from spikeprune.pruning.events.record import Event, Outcome, record_event, survived
+from spikeprune.pruning.events.dense_gradients import DenseGradients
+from spikeprune.pruning.events.observe_before import EventObserver
+from spikeprune.pruning.events.record import EventRecord, Outcome, record_event, survived
 from spikeprune.pruning.events.schedule import refuse_foreign, timetable
-from spikeprune.pruning.mask_keeper import Upkeep
+from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.options import PruneOptions, needs
-from spikeprune.pruning.weights.weight_masks import Weights
+from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
@@ -89,17 +89,17 @@ class Pruner:
         self.time_steps, self.layout = time_steps, layout
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
-        kind = Weights if self.options.granularity == "weight" else Channels
+        kind = WeightMasks if self.options.granularity == "weight" else ChannelMasks
         self.granularity = kind(model, example, self.wiring, self.options, time_steps, dense_synops)
         self._timetable = timetable(self.options, total_steps, at=events_at)
         self.event_steps = tuple(self._timetable)
         self.granularity.check()
         self.steps, self.start_passes = 0, 0.0
-        self.events: list[Event] = []
+        self.events: list[EventRecord] = []
         self.last_scores: dict[str, Tensor] = {}
         self._regrown: dict[str, Tensor] = {}
         self._generator = torch.Generator().manual_seed(seed)
-        self._scorer = Scorer(
+        self._scorer = EventObserver(
             *(model, self.options, self.event_steps, self.wiring),
             time_steps=time_steps,
             batches=score_batches,
@@ -109,8 +109,8 @@ class Pruner:
         self._begun = 0 not in self._timetable
         self._count()
         self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
-        self._upkeep = Upkeep(optimizer, self._parameters, self._capturing)
-        self._gate = GradientGate(
+        self._upkeep = MaskKeeper(optimizer, self._parameters, self._capturing)
+        self._gate = DenseGradients(
             *(self._parameters, optimizer),
             capturing=self._capturing,
             then=(self._upkeep.before_step, self._penalise),
@@ -121,7 +121,7 @@ class Pruner:
 
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
-    ) -> Event | None:
+    ) -> EventRecord | None:
         """Make a net sparse before its first step; None where it starts dense.
 
         Args:
@@ -148,7 +148,7 @@ class Pruner:
         self._scorer.arm_if_due(0)
         return self._record(before, outcome)
 
-    def step(self) -> Event | None:
+    def step(self) -> EventRecord | None:
         """Count one optimiser step, keep dead weights at 0 and run the event that is due, if any.
 
         Returns:
@@ -230,7 +230,7 @@ class Pruner:
         live: dict[str, Tensor] = self.granularity.live
         refuse_foreign(state, live, self.event_steps)
         self.steps = int(state["steps"])
-        self.events = [Event(**event) for event in state["events"]]
+        self.events = [EventRecord(**event) for event in state["events"]]
         self._regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
         self.granularity.live = {  # laid out as the weights, which is quicker
             n: torch.empty_like(mask).copy_(state["live"][n]) for n, mask in live.items()
@@ -262,7 +262,7 @@ class Pruner:
     # -- events ------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _run_event(self) -> Event:
+    def _run_event(self) -> EventRecord:
         gradients = self._gate.take(needed=self._needs_gradient)
         self._upkeep.check()
         stats = self._scorer.score()
@@ -270,12 +270,12 @@ class Pruner:
             self.last_scores = {name: s.score.detach().cpu() for name, s in stats.items()}
         before = dict(self.granularity.live)
         reads = self._scorer.reads(stats)
-        gathered = Gathered(stats or {}, gradients, self._generator, reads=reads)
+        gathered = Observations(stats or {}, gradients, self._generator, reads=reads)
         outcome = self.granularity.event(self._timetable[self.steps], gathered)
         self._apply(outcome)
         return self._record(before, outcome)
 
-    def _record(self, before: Mapping[str, Tensor], outcome: Outcome) -> Event:
+    def _record(self, before: Mapping[str, Tensor], outcome: Outcome) -> EventRecord:
         require_same_tensors(f"the masks after step {self.steps}", self.mask, _DIVERGED)
         if self.events:
             self.events[-1] = survived(self.events[-1], self._regrown, outcome.kept)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError, unknown_name
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.ranked_values import Score
+from spikeprune.science.ranked_values import Ranked
 from spikeprune.science.select import top_counts, top_k
 
 ALLOCATIONS = ("global", "uniform", "erk")
@@ -30,7 +30,7 @@ def kept_counts(
     density: float,
     *,
     allocation: str = "global",
-    saliency: Mapping[str, Score] | None = None,
+    saliency: Mapping[str, Ranked] | None = None,
     live: Mapping[str, Tensor] | None = None,
     limits: Limits | None = None,
 ) -> dict[str, int]:
@@ -106,7 +106,7 @@ def _check_budget(total: int, bounds: _Bounds) -> None:
         )
 
 
-def _ordered(shapes: Shapes, saliency: Mapping[str, Score] | None) -> list[Score]:
+def _ordered(shapes: Shapes, saliency: Mapping[str, Ranked] | None) -> list[Ranked]:
     if saliency is None or saliency.keys() != shapes.keys():
         given = "none" if saliency is None else ", ".join(saliency)
         raise ConfigError(
@@ -121,7 +121,7 @@ def _ordered(shapes: Shapes, saliency: Mapping[str, Score] | None) -> list[Score
     return [saliency[name] for name in shapes]
 
 
-def _global(saliency: list[Score], live: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
+def _global(saliency: list[Ranked], live: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
     """Each tensor's best up to its lower limit, then the best of what its upper limit allows."""
     eligible: list[Tensor | None] = []
     for score, mask, low, high in zip(saliency, live, *bounds, strict=True):
@@ -143,7 +143,7 @@ def _global(saliency: list[Score], live: list[Tensor], bounds: _Bounds, total: i
     return counts
 
 
-def _live_first(score: Score, live: Tensor, k: int) -> Tensor:
+def _live_first(score: Ranked, live: Tensor, k: int) -> Tensor:
     """Choose k of one tensor: the best of the live ones, then the rest by index."""
     alive = live_count(live)
     (chosen,) = top_k([score], min(k, alive), candidates=[live])

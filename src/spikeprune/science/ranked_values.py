@@ -32,10 +32,10 @@ class Magnitude(NamedTuple):
         return self.weight.device
 
 
-Score = Tensor | Magnitude
+Ranked = Tensor | Magnitude
 
 
-def aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score]:
+def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Ranked]:
     """Give all scores the rank of their candidates, and refuse what is unsound.
 
     Raises:
@@ -44,7 +44,7 @@ def aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score
     """
     if len(scores) != len(candidates):
         raise ConfigError(f"expected {len(candidates)} tensors of scores, got {len(scores)}")
-    found: list[Score] = []
+    found: list[Ranked] = []
     for score, c in zip(scores, candidates, strict=True):
         s = _values(score).detach()
         shape = (1,) * (c.ndim - s.ndim) + tuple(s.shape)
@@ -63,7 +63,7 @@ def aligned(scores: Sequence[Score], candidates: Sequence[Tensor]) -> list[Score
     return found
 
 
-def find_threshold(scores: Sequence[Score], k: int, candidates: Sequence[Tensor | None]) -> Found:
+def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor | None]) -> Found:
     """Find the k-th largest score among candidates; None is a tensor without any.
 
     Scores are `aligned`, and a score counts as often as candidates share it.
@@ -77,7 +77,7 @@ def find_threshold(scores: Sequence[Score], k: int, candidates: Sequence[Tensor 
 
 
 def passing(
-    score: Score,
+    score: Ranked,
     candidates: Tensor,
     threshold: Tensor,
     test: Callable[..., Tensor],
@@ -109,15 +109,15 @@ def passing(
     return result
 
 
-def _values(score: Score) -> Tensor:
+def _values(score: Ranked) -> Tensor:
     return score.weight if isinstance(score, Magnitude) else score
 
 
-def _common_type(scores: Sequence[Score]) -> torch.dtype:
+def _common_type(scores: Sequence[Ranked]) -> torch.dtype:
     return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
 
 
-def _strip(score: Score, candidates: Tensor) -> Strip:
+def _strip(score: Ranked, candidates: Tensor) -> Strip:
     """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
     values = _values(score)
     weights = candidates

@@ -15,7 +15,7 @@ from torch import Tensor
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.science.kth_largest import Found, chunk_size
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.ranked_values import Score, aligned, find_threshold, passing
+from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, passing
 
 
 class Selection(NamedTuple):
@@ -31,7 +31,7 @@ class Selection(NamedTuple):
 
 
 def kth_largest(
-    values: Sequence[Score], k: int, *, candidates: Sequence[Tensor] | None = None
+    values: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor] | None = None
 ) -> Tensor:
     """Return the k-th largest element of a pool, exactly.
 
@@ -57,11 +57,11 @@ def kth_largest(
 
 
 def top_k(
-    primary: Sequence[Score],
+    primary: Sequence[Ranked],
     k: int,
     *,
     candidates: Sequence[Tensor],
-    tie: Sequence[Score] | None = None,
+    tie: Sequence[Ranked] | None = None,
 ) -> list[Tensor]:
     """Choose exactly k candidates: largest primary, then largest tie, then lowest index.
 
@@ -85,7 +85,7 @@ def top_k(
     return _top_k((primary, tie), k, candidates, owned=False)
 
 
-def top_counts(primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
+def top_counts(primary: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
     """Count how many of each tensor are among the k largest of all; ties go by index.
 
     Arguments and errors are those of `top_k`, without its masks.
@@ -109,13 +109,13 @@ def top_counts(primary: Sequence[Score], k: int, *, candidates: Sequence[Tensor]
 
 
 def keep_and_regrow(
-    saliency: Sequence[Score],
+    saliency: Sequence[Ranked],
     live: Sequence[Tensor],
-    growth: Sequence[Score] | None,
+    growth: Sequence[Ranked] | None,
     *,
     keep: int,
     grow: int,
-    tie: Sequence[Score],
+    tie: Sequence[Ranked],
 ) -> Selection:
     """Keep the most salient live weights, then bring back the most critical of all others.
 
@@ -156,7 +156,7 @@ def keep_and_regrow(
 
 
 def _top_k(
-    levels: Sequence[Sequence[Score] | None],
+    levels: Sequence[Sequence[Ranked] | None],
     k: int,
     candidates: Sequence[Tensor],
     *,
@@ -200,7 +200,7 @@ def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
 
 
 def _divided(
-    scores: Sequence[Score],
+    scores: Sequence[Ranked],
     candidates: Sequence[Tensor | None],
     found: Found,
     *,

@@ -1,7 +1,7 @@
 import pytest
 
 from spikeprune.lab.analysis.file_measures import class_rows, regrowth, synops_rows
-from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.run_record import RunRecord, read_record
 
 
 def event(*rows, survival=None):
@@ -16,7 +16,7 @@ def record(*events, granularity="weight"):
         {"name": n, "firing_rate": None if n == "head" else 0.1} for n in ("a", "b", "c", "head")
     ]
     metrics = {"granularity": granularity, "regrowth": {"survival_mean": 0.25}}
-    return Record(metrics=metrics, events=tuple(events), dense={"layers": sides})
+    return RunRecord(metrics=metrics, events=tuple(events), dense={"layers": sides})
 
 
 def test_where_regrowth_went_by_hand():

@@ -16,7 +16,7 @@ from spikeprune.lab.report.figures.all_figures import figures
 from spikeprune.lab.report.figures.training import event_positions
 from spikeprune.lab.report.plotly_parts import label
 from spikeprune.lab.report.report import render, write_report
-from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.report.terms import citations
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -343,7 +343,7 @@ def test_one_event_has_no_survival_and_no_regrowth_has_a_reason(fake_run, tmp_pa
     none = drawn(read_record(fake_run(regrow=False).write(tmp_path / "none")))
     assert "any of its 8 events" in none["regrowth"].reason
     assert "scored no channel" in none["criticality"].reason
-    assert "no pruning event" in drawn(Record(fake_run(events=0).metrics()))["survival"].reason
+    assert "no pruning event" in drawn(RunRecord(fake_run(events=0).metrics()))["survival"].reason
 
 
 def test_risen_synops_and_channels_that_stay_are_named(fake_run, tmp_path):

@@ -10,8 +10,8 @@ from spikeprune.lab.report.terminal import (
     print_values,
     recipes_table,
 )
-from spikeprune.pruning.criteria.of_channels import CHANNEL_GROWTH, CHANNEL_SALIENCY
-from spikeprune.pruning.criteria.of_weights import GROWTH, SALIENCY
+from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
+from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
 from spikeprune.pruning.methods import METHODS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
@@ -39,7 +39,7 @@ def test_the_page_of_methods_shows_the_registry():
     assert methods_markdown() in page, (
         "replace its table by spikeprune.lab.report.terminal.methods_markdown()"
     )
-    for table in (SALIENCY, GROWTH, CHANNEL_SALIENCY, CHANNEL_GROWTH, SCHEDULES, FRACTIONS):
+    for table in (SALIENCY, REGROWTH, CHANNEL_SALIENCY, CHANNEL_REGROWTH, SCHEDULES, FRACTIONS):
         for name in table:
             assert f"`{name}`" in page, f"docs/methods.md says nothing of {name}"
 

@@ -7,7 +7,7 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.methods import METHODS, find
-from spikeprune.pruning.options import GRANULARITIES, PAPER_FRACTION, REGROWTH, SALIENCIES
+from spikeprune.pruning.options import GRANULARITIES, PAPER_FRACTION, REGROW_NAMES, SALIENCIES
 
 ROWS = [(m.name, granularity) for m in METHODS for granularity in m.granularities]
 
@@ -24,7 +24,7 @@ def test_a_row_is_told_by_name_and_granularity():
 def test_every_row_is_sound(name, granularity):
     method = find(name, granularity)
     assert granularity in GRANULARITIES
-    assert method.regrow in REGROWTH
+    assert method.regrow in REGROW_NAMES
     assert method.saliency in (*SALIENCIES, None)
     assert 0 <= method.regrow_fraction < 1
     assert (method.regrow_fraction > 0) == (method.regrow != "none")

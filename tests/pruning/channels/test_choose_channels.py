@@ -17,9 +17,9 @@ from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.channels.channel_cost import cost_model
 from spikeprune.pruning.channels.choose_channels import prune_channels
 from spikeprune.pruning.criteria.of_channels import (
-    CHANNEL_GROWTH,
+    CHANNEL_REGROWTH,
     CHANNEL_SALIENCY,
-    ChannelEvidence,
+    ChannelScoreInputs,
     channel_scores,
 )
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
@@ -224,11 +224,11 @@ def test_a_layer_that_reads_nothing_costs_nothing():
 
 def scores_by(table, model, groups, kind, **given):
     plain = {"reducer": "mean", "generator": torch.Generator()}
-    return channel_scores(groups, kind, table[kind], ChannelEvidence(model, **plain | given))
+    return channel_scores(groups, kind, table[kind], ChannelScoreInputs(model, **plain | given))
 
 
 ranked = functools.partial(scores_by, CHANNEL_SALIENCY)
-grown = functools.partial(scores_by, CHANNEL_GROWTH)
+grown = functools.partial(scores_by, CHANNEL_REGROWTH)
 
 
 def test_ranking_is_the_scale_of_all_norms_reduced():

@@ -5,9 +5,9 @@ import torch
 
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, Moments
-from spikeprune.pruning.criteria.inputs import Evidence
-from spikeprune.pruning.criteria.of_weights import GROWTH, growth_scores
-from spikeprune.pruning.options import REGROWTH, PruneOptions, needs
+from spikeprune.pruning.criteria.inputs import ScoreInputs
+from spikeprune.pruning.criteria.of_weights import REGROWTH, growth_scores
+from spikeprune.pruning.options import REGROW_NAMES, PruneOptions, needs
 from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
@@ -43,7 +43,7 @@ WIRING = Wiring(
 
 def growth(regrow="criticality", gradients=None, **criticality):
     weights = tensors(0)
-    given = Evidence(
+    given = ScoreInputs(
         stats=STATS,
         gradients=gradients or {},
         wiring=WIRING,
@@ -106,7 +106,7 @@ def test_a_layer_that_feeds_two_neurons_takes_their_mean():
         {"conv": layer("conv", ("n1", "m"), (), (2, 5, 5), (4, 2, 2))}, {"n1": 4, "m": 4}
     )
     stats = {"n1": STATS["n1"], "m": ChannelStats(torch.ones(4), torch.ones(4), 8)}
-    given = Evidence(stats, {}, wiring, CriticalityOptions(), 3, torch.Generator())
+    given = ScoreInputs(stats, {}, wiring, CriticalityOptions(), 3, torch.Generator())
     scores = growth_scores({"conv": tensors(0)["conv"]}, "criticality", given)
     torch.testing.assert_close(scores["conv"].flatten(), (SCORE["n1"] + 1) / 2)
 
@@ -134,7 +134,7 @@ def test_shuffled_scores_go_by_the_options_of_criticality():
     assert torch.equal(hidden, growth("criticality-shuffled")["hidden"] * rates)
 
 
-@pytest.mark.parametrize("name", GROWTH)
+@pytest.mark.parametrize("name", REGROWTH)
 def test_every_score_of_the_registry_conforms(name):
     scores = growth(name, tensors(1))
     assert scores.keys() == set(FEEDING)
@@ -163,4 +163,4 @@ def test_only_what_is_needed_is_gathered(regrow, weight, potentials, gradient):
     options = PruneOptions.of(sparsity=0.5, regrow=regrow, criticality=criticality)
     wanted = needs(options)
     assert (wanted.potentials, wanted.gradient) == (potentials, gradient)
-    assert regrow in REGROWTH
+    assert regrow in REGROW_NAMES

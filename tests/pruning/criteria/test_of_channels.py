@@ -8,9 +8,9 @@ from torch import nn
 from spikeprune.errors import ModelError
 from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.criteria.of_channels import (
-    CHANNEL_GROWTH,
+    CHANNEL_REGROWTH,
     CHANNEL_SALIENCY,
-    ChannelEvidence,
+    ChannelScoreInputs,
     channel_scores,
     check_channel_score,
 )
@@ -18,8 +18,8 @@ from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 
 EXAMPLE = torch.zeros(1, 2, 2, 2)
-ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("growth", n) for n in CHANNEL_GROWTH]
-TABLES = {"saliency": CHANNEL_SALIENCY, "growth": CHANNEL_GROWTH}
+ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("growth", n) for n in CHANNEL_REGROWTH]
+TABLES = {"saliency": CHANNEL_SALIENCY, "growth": CHANNEL_REGROWTH}
 
 
 def net(*, norm=True):
@@ -42,7 +42,7 @@ def scored(table, kind, model=None, **changes):
     groups = channel_groups(model, EXAMPLE, trace(model, EXAMPLE))
     given = {"reducer": "mean", "generator": torch.Generator().manual_seed(0)}
     given |= {"stats": STATS, "gradients": GRADIENTS} | changes
-    return channel_scores(groups, kind, TABLES[table][kind], ChannelEvidence(model, **given))
+    return channel_scores(groups, kind, TABLES[table][kind], ChannelScoreInputs(model, **given))
 
 
 def test_each_score_reads_what_its_name_says():

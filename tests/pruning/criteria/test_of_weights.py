@@ -5,7 +5,7 @@ import torch
 
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, Moments
-from spikeprune.pruning.criteria.inputs import Evidence
+from spikeprune.pruning.criteria.inputs import ScoreInputs
 from spikeprune.pruning.criteria.of_weights import SALIENCY, weight_saliency
 from spikeprune.pruning.options import AT_START, PruneOptions
 from spikeprune.pruning.weights.choose_weights import prune_weights
@@ -40,7 +40,7 @@ def tensors(seed=0):
 
 def ranked(kind):
     weights = tensors()
-    given = Evidence(
+    given = ScoreInputs(
         stats=STATS,
         gradients={},
         wiring=WIRING,

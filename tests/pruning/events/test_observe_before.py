@@ -9,7 +9,7 @@ from spikeprune.errors import ConfigError, ObservationError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import score_loader
-from spikeprune.pruning.events.observe_before import Scorer
+from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.wiring.trace import trace
 
@@ -41,7 +41,7 @@ def scorer(
     )
     wiring = trace(model, torch.zeros(1, 1, 8, 8))
     how = {"time_steps": T, "batches": loader, "layout": "sequence"}
-    return Scorer(model, options, (4, 8), wiring, **how)
+    return EventObserver(model, options, (4, 8), wiring, **how)
 
 
 def batch(seed):

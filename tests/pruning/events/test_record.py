@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeprune.pruning.events.record import Event, Outcome, record_event, survived
+from spikeprune.pruning.events.record import EventRecord, Outcome, record_event, survived
 
 # One digit a weight: 0 dead, 1 dead and returned, 2 dropped, 3 dropped and returned, 4 kept.
 FATES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=9), min_size=1, max_size=3)
@@ -40,7 +40,7 @@ def test_an_event_goes_through_plain_values():
         before={"a": torch.ones(2, dtype=torch.bool)},
         outcome=Outcome({"a": torch.ones(2, dtype=torch.bool)}, {"a": torch.zeros(2).bool()}),
     )
-    assert Event(**vars(event)) == event
+    assert EventRecord(**vars(event)) == event
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,7 +13,7 @@ from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.settings.config import differences
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_SALIENCY,
-    ChannelEvidence,
+    ChannelScoreInputs,
     channel_scores,
 )
 from spikeprune.science.masks import Mask, expected_overlap, overlap
@@ -200,7 +200,7 @@ def _scaled_gamma(run: Opened) -> dict[str, Tensor]:
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
     reducer = run.config.channels.reducer
-    given = ChannelEvidence(run.full, reducer, torch.Generator())
+    given = ChannelScoreInputs(run.full, reducer, torch.Generator())
     by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
     ranks = channel_scores(groups, "batchnorm-scale", by_scale, given)
     live_values = torch.cat([ranks[name][run.live_channels[name]] for name in ranks])

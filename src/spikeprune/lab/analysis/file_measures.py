@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 
-def regrowth(record: Record) -> Row | None:
+def regrowth(record: RunRecord) -> Row | None:
     """Return where the regrowth of all events together went, and what became of it.
 
     Depth runs over the layers that regrowth may reach, from 0 (nearest the image) to 1. `survived`
@@ -54,7 +54,7 @@ def regrowth(record: Record) -> Row | None:
     }
 
 
-def _reached(record: Record, sums: Mapping[str, Row]) -> list[str]:
+def _reached(record: RunRecord, sums: Mapping[str, Row]) -> list[str]:
     """Return the layers that regrowth may reach: not those that feed no neuron (the classifier)."""
     feeding = {n for n, row in record.layers("dense").items() if row.get("firing_rate") is not None}
     reached = [name for name in sums if name in feeding or sums[name]["regrown"]]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.files import read_json
 from spikeprune.inference.saved_net import load, load_masks
-from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
@@ -34,7 +34,7 @@ class Opened:
 
     files: RunFolder
     config: RunConfig
-    record: Record
+    record: RunRecord
     plan: dict[str, Any]
 
     @classmethod

@@ -14,7 +14,7 @@ from spikeprune.lab.report.figures.all_figures import figures
 from spikeprune.lab.report.html import asset, script_json, template
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.plotly_parts import Figure
-from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.run_folder import RunFolder
 
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -44,7 +44,7 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def render(record: Record) -> str:
+def render(record: RunRecord) -> str:
     """Return the report of a run as one HTML document."""
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -80,7 +80,7 @@ def _sections(drawn: tuple[Figure, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _class_rows(record: Record) -> list[list[account.Cell]]:
+def _class_rows(record: RunRecord) -> list[list[account.Cell]]:
     return [
         [
             account.Cell(name),

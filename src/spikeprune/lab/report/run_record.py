@@ -17,7 +17,7 @@ _REQUIRED = ("method", "granularity", "data", "model", "dense", "pruned")
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """One run as its folder tells it; fields that a run did not write are empty.
 
     Attributes:
@@ -52,7 +52,7 @@ class Record:
         return tuple(row for row in self.epochs if row.get("stage") in names)
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path) -> RunRecord:
     """Read `metrics.json`, `history.jsonl` and `config.yaml` of a run folder.
 
     Args:
@@ -67,7 +67,7 @@ def read_record(folder: Path) -> Record:
     if not any(row.get("stage") == "dense" for row in rows):
         rows = [{**row, "stage": "dense"} for row in read_rows(files.dense.history)] + rows
     events = tuple(row for row in rows if row.get("kind") == "event")
-    return Record(
+    return RunRecord(
         metrics=metrics,
         epochs=tuple(row for row in rows if row.get("kind") == "epoch"),
         events=tuple((metrics.get("regrowth") or {}).get("events") or events),

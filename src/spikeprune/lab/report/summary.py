@@ -17,7 +17,7 @@ from spikeprune.lab.report.number_words import (
     points,
     size,
 )
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 _BYTES_PER_WEIGHT = 4
 _LATENCY_NOISE = 0.05
@@ -60,7 +60,7 @@ class Cell:
     link: str = ""
 
 
-def title(record: Record) -> str:
+def title(record: RunRecord) -> str:
     """Return the report's heading: net, data, target."""
     data, model = record.metrics["data"], record.metrics["model"]
     target = record.metrics.get("target") or {}
@@ -71,12 +71,12 @@ def title(record: Record) -> str:
     return f"{head}, {100 * target['sparsity']:.4g} % fewer {budget_name(budget)}"
 
 
-def cards(record: Record) -> tuple[Card, ...]:
+def cards(record: RunRecord) -> tuple[Card, ...]:
     """Return the headline: accuracy, weights, SynOps, energy, latency; signs as they are."""
     return (_accuracy(record), _weights(record), _synops(record), _energy(record), _latency(record))
 
 
-def headline(record: Record) -> str:
+def headline(record: RunRecord) -> str:
     """Return the result in one sentence, what got worse included."""
     gap = _difference(record, "test_accuracy")
     if gap is None:
@@ -96,7 +96,7 @@ def headline(record: Record) -> str:
     return "; ".join(parts) + "."
 
 
-def facts(record: Record) -> list[tuple[str, str]]:
+def facts(record: RunRecord) -> list[tuple[str, str]]:
     """Return what was run, as pairs of term and value."""
     run, data, model = record.metrics, record.metrics["data"], record.metrics["model"]
     target, samples = run.get("target") or {}, data.get("samples") or {}
@@ -126,7 +126,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(term, text) for term, text in rows if text]
 
 
-def layer_table(record: Record) -> tuple[list[str], list[list[Cell]]]:
+def layer_table(record: RunRecord) -> tuple[list[str], list[list[Cell]]]:
     """Return headings and rows of the table of layers; a column without any number is left out."""
     dense, pruned = record.layers("dense"), record.layers("pruned")
     cut = record.metrics.get("cut") or {}
@@ -162,7 +162,7 @@ def _layer(before: Row, after: Row, channels: list[Any]) -> list[Cell]:
     ]
 
 
-def cost_rows(record: Record) -> list[tuple[str, str, str]]:
+def cost_rows(record: RunRecord) -> list[tuple[str, str, str]]:
     """Return what the run cost: `(quantity, dense run, this run)`."""
     cost = record.metrics.get("cost") or {}
     dense = cost.get("dense") or {}
@@ -180,16 +180,16 @@ def cost_rows(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pair(record: Record, key: str) -> tuple[Any, Any]:
+def _pair(record: RunRecord, key: str) -> tuple[Any, Any]:
     return record.dense.get(key), record.pruned.get(key)
 
 
-def _difference(record: Record, key: str) -> float | None:
+def _difference(record: RunRecord, key: str) -> float | None:
     before, after = _pair(record, key)
     return after - before if is_number(before) and is_number(after) else None
 
 
-def _accuracy(record: Record) -> Card:
+def _accuracy(record: RunRecord) -> Card:
     before, after = _pair(record, "test_accuracy")
     gap = _difference(record, "test_accuracy")
     count = ((record.metrics.get("data") or {}).get("samples") or {}).get("test")
@@ -201,7 +201,7 @@ def _accuracy(record: Record) -> Card:
     return Card("Test accuracy", percent(before), percent(after), points(gap), verdict, note)
 
 
-def _weights(record: Record) -> Card:
+def _weights(record: RunRecord) -> Card:
     stored = record.pruned.get("parameters")
     note = ""
     if is_number(stored):
@@ -209,7 +209,7 @@ def _weights(record: Record) -> Card:
     return _card("Non-zero parameters", _pair(record, "nonzero_parameters"), amount, note)
 
 
-def _synops(record: Record) -> Card:
+def _synops(record: RunRecord) -> Card:
     parts = [
         amount(record.pruned.get(f"effective_{kind}_per_sample"), kind[:-1].upper() + "s")
         for kind in ("acs", "macs")
@@ -220,12 +220,12 @@ def _synops(record: Record) -> Card:
     return _card("SynOps", _pair(record, "synops_per_sample"), amount, note)
 
 
-def _energy(record: Record) -> Card:
+def _energy(record: RunRecord) -> Card:
     note = "per sample; a model, not a measurement"
     return _card("Energy", _pair(record, "energy_nj_per_sample"), energy, note)
 
 
-def _latency(record: Record) -> Card:
+def _latency(record: RunRecord) -> Card:
     both = [(side.get("latency_ms") or {}) for side in (record.dense, record.pruned)]
     one = [latency.get("b1") for latency in both]
     many = [_milliseconds(latency.get("b32")) for latency in both]
@@ -261,7 +261,7 @@ def _kind(kind: Any) -> str:
     return {"static": "(static images)", "events": "(event frames)"}.get(str(kind), "")
 
 
-def _first_layer(record: Record) -> str:
+def _first_layer(record: RunRecord) -> str:
     macs = record.pruned.get("first_layer_macs_per_sample") or {}
     static = record.metrics.get("static_first_layer")
     if static is None:

@@ -1,7 +1,7 @@
 """What the report's terms mean, and what to cite for a run."""
 
 from spikeprune.errors import ConfigError
-from spikeprune.lab.report.run_record import Record
+from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.lab.settings.yaml_values import parse_yaml
@@ -57,7 +57,7 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
 """Terms of the report with their meaning."""
 
 
-def citations(record: Record) -> list[tuple[str, str]]:
+def citations(record: RunRecord) -> list[tuple[str, str]]:
     """Return `(text, address)` of what a run rests on: paper, method, counting, libraries."""
     keys = ["criticality", *_of_method(record)]
     if record.unit == "channels":
@@ -70,7 +70,7 @@ def citations(record: Record) -> list[tuple[str, str]]:
     return [(SOURCES[key].text, SOURCES[key].url) for key in dict.fromkeys(keys)]
 
 
-def _of_method(record: Record) -> tuple[str, ...]:
+def _of_method(record: RunRecord) -> tuple[str, ...]:
     """Return the sources of the method and of the parts that the run chose itself."""
     given = {"method": str(record.metrics["method"]).lower(), "data": "", "model": ""}
     given["granularity"] = "channel" if record.unit == "channels" else "weight"

@@ -19,7 +19,7 @@ from spikeprune.lab.run.results.measure import measure
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.train import fit
-from spikeprune.lab.run.stages.training_cost import Spent
+from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.run_folder import DenseFolder, RunFolder, dense_folder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import save_tensors
@@ -119,7 +119,9 @@ def _train_dense(session: Session, shared: DenseFolder, display: Display) -> Non
     by_main(lambda: checkpoint.unlink(missing_ok=True))
 
 
-def _finish_shared(session: Session, shared: DenseFolder, model: nn.Module, spent: Spent) -> None:
+def _finish_shared(
+    session: Session, shared: DenseFolder, model: nn.Module, spent: TrainingCost
+) -> None:
     metrics = measure(session, model, pruned=None, cut=None, latency=True)
     save_tensors(shared.model, model.state_dict())
     cost = {"total_epochs": session.config.dense_epochs, **vars(spent)}

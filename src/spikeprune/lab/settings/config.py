@@ -13,7 +13,7 @@ from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.options import (
     BUDGETS,
     GRANULARITIES,
-    REGROWTH,
+    REGROW_NAMES,
     SALIENCIES,
     WEIGHT_BUDGETS,
     ChannelOptions,
@@ -81,7 +81,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "binning": ("duration", "count"),
     "granularity": GRANULARITIES,
     "saliency": SALIENCIES,
-    "regrow": REGROWTH,
+    "regrow": REGROW_NAMES,
     "fraction_schedule": tuple(FRACTIONS),
     "fraction_of": ("after", "before"),
     "regrow_within": ("network", "layer"),

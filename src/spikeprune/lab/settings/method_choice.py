@@ -7,7 +7,7 @@ from typing import Any
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.pruning.methods import PARTS, Method, find
-from spikeprune.pruning.options import PAPER_FRACTION, REGROWTH, PruneOptions
+from spikeprune.pruning.options import PAPER_FRACTION, REGROW_NAMES, PruneOptions
 
 
 def resolve(config: RunConfig) -> Method:
@@ -31,8 +31,8 @@ def resolve(config: RunConfig) -> Method:
 
 def _regrowing(method: Method, config: RunConfig) -> Method:
     if config.regrow is not None:
-        if config.regrow not in REGROWTH:
-            raise unknown_name("regrow", config.regrow, REGROWTH)
+        if config.regrow not in REGROW_NAMES:
+            raise unknown_name("regrow", config.regrow, REGROW_NAMES)
         own = config.regrow != "none" and not method.regrow_fraction
         fraction = PAPER_FRACTION[config.granularity] if own else method.regrow_fraction
         method = replace(method, regrow=config.regrow, regrow_fraction=fraction)

@@ -66,10 +66,10 @@ def cost_model(
     `channels` counts the output channels of the layers in `groups`, so a tied channel counts once
     per layer.
 
-    `synops` takes an input channel's share of a layer's operations from `reads` (per sample, by
-    layer, see `measuring.weight_operands`; without, all read alike), and the operations of the whole layer from
-    the dense net, where they are given: the penalty before the event makes a net fire less than it
-    will at the end, when it has trained on without.
+    For `synops`, an input channel's share of a layer's cost is its share of the layer's non-zero
+    inputs, `reads` (per sample, by layer, see `measuring.weight_operands`; uniform if empty). The
+    layer's total comes from the dense net if `dense_synops` is given: the L1 penalty lowers firing
+    rates before the event, and they rise again in fine-tuning.
     """
     modules = dict(model.named_modules())
     terms: list[_Term] = []

@@ -9,16 +9,16 @@ from spikeprune.errors import ConfigError
 from spikeprune.pruning.budget import check_reference
 from spikeprune.pruning.channels.channel_cost import cost_model
 from spikeprune.pruning.channels.choose_channels import prune_channels
-from spikeprune.pruning.criteria.inputs import Gathered
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_channels import (
-    CHANNEL_GROWTH,
+    CHANNEL_REGROWTH,
     CHANNEL_SALIENCY,
-    ChannelEvidence,
+    ChannelScoreInputs,
     channel_scores,
     check_channel_score,
 )
 from spikeprune.pruning.events.record import Outcome
-from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, matching
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_masks
@@ -56,7 +56,7 @@ def _chosen_groups(
     return whole
 
 
-class Channels:
+class ChannelMasks:
     """Channel pruning: `live` maps each group of tied channels to a mask [n]."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Channels:
         options = self._options
         check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
         if options.regrow != "none":
-            check_channel_score(self.groups, options.regrow, CHANNEL_GROWTH[options.regrow])
+            check_channel_score(self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow])
         check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
         anything = {g.name: torch.arange(float(g.channels)) for g in self.groups}
         self._choose(anything, None, {})
@@ -130,10 +130,10 @@ class Channels:
         }
         return Outcome(chosen.kept, chosen.regrown, details)
 
-    def event(self, due: Due, gathered: Gathered) -> Outcome:
+    def event(self, due: PlannedEvent, gathered: Observations) -> Outcome:
         """Run Algorithm 2's choice once (method, section 4); its budget is the sparsity's."""
         options = due.options
-        given = ChannelEvidence(
+        given = ChannelScoreInputs(
             model=self._model,
             reducer=options.channels.reducer,
             generator=gathered.generator,
@@ -145,7 +145,7 @@ class Channels:
         ranking = channel_scores(self.groups, options.saliency, row, given)
         growth = None
         if options.regrow != "none":
-            grows = CHANNEL_GROWTH[options.regrow]
+            grows = CHANNEL_REGROWTH[options.regrow]
             growth = channel_scores(self.groups, options.regrow, grows, given)
         outcome = self._choose(ranking, growth, gathered.reads)
         self.live = {n: kept | outcome.regrown[n] for n, kept in outcome.kept.items()}

@@ -42,7 +42,7 @@ NOTHING = Needs()
 
 
 @dataclass(frozen=True)
-class Gathered:
+class Observations:
     """What the training gave for one event, before anything is chosen.
 
     Attributes:
@@ -61,7 +61,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ScoreInputs:
     """What a score of weights may look at; tensors by layer unless said otherwise.
 
     Attributes:
@@ -102,7 +102,7 @@ def _none(samples: int, time_steps: int) -> float:
 
 
 @dataclass(frozen=True)
-class Score:
+class Criterion:
     """A score of weights, as saliency or for regrowth, and what it needs.
 
     Attributes:
@@ -116,7 +116,7 @@ class Score:
             steps (forward and backward over all T) of one sample.
     """
 
-    score: Callable[[str, Tensor, Evidence], Tensor]
+    score: Callable[[str, Tensor, ScoreInputs], Tensor]
     needs: Needs = NOTHING
     everywhere: bool = True
     measure: "Callable[[Passes], dict[str, Tensor]] | None" = None

@@ -15,7 +15,7 @@ from spikeprune.wiring.tied_channels import ChannelGroup, Member
 
 
 @dataclass(frozen=True)
-class ChannelEvidence:
+class ChannelScoreInputs:
     """What a score of channels may look at.
 
     Attributes:
@@ -47,18 +47,18 @@ class ChannelEvidence:
 
 
 @dataclass(frozen=True)
-class ChannelScore:
+class ChannelCriterion:
     """A score of a group's channels, `[n]`, and what it needs.
 
     `on` is the role of the modules that it is read from: `norm`, `state`, or none.
     """
 
-    score: Callable[[ChannelGroup, ChannelEvidence], Tensor]
+    score: Callable[[ChannelGroup, ChannelScoreInputs], Tensor]
     needs: Needs = NOTHING
     on: str = ""
 
 
-def _scale(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _scale(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     scales = {n: saliency.batchnorm_scale(_gamma(given.model, n)) for n in group.norms}
     return given.reduced(group.of("norm"), scales)
 
@@ -69,53 +69,55 @@ def _gamma(model: nn.Module, norm: str) -> Tensor:
     return gamma
 
 
-def _scale_gradient(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _scale_gradient(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     gradients = {n: given.gradients[f"{n}.weight"].abs() for n in group.norms}
     return given.reduced(group.of("norm"), gradients)
 
 
-def _random(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _random(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     return saliency.random(torch.empty(group.channels), given.generator)
 
 
-def _criticality(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _criticality(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     scores = {name: found.score for name, found in given.stats.items()}
     reduced = given.reduced(group.of("state"), scores)
     return rank_in_layer(reduced) if given.normalise == "layer" else reduced
 
 
-def _rate(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _rate(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     rates = {name: found.rate for name, found in given.stats.items()}
     return given.reduced(group.of("state"), rates)
 
 
-def _potential(group: ChannelGroup, given: ChannelEvidence) -> Tensor:
+def _potential(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
     sizes = {name: found.potential.size for name, found in given.stats.items()}
     return given.reduced(group.of("state"), sizes)
 
 
-_BY_SCALE = ChannelScore(_scale, on="norm")
-_BY_CHANCE = ChannelScore(_random)
+_BY_SCALE = ChannelCriterion(_scale, on="norm")
+_BY_CHANCE = ChannelCriterion(_random)
 
-CHANNEL_SALIENCY: Mapping[str, ChannelScore] = {
+CHANNEL_SALIENCY: Mapping[str, ChannelCriterion] = {
     "magnitude": _BY_SCALE,
     "batchnorm-scale": _BY_SCALE,
-    "mean-potential": ChannelScore(_potential, Needs(potentials=True, moments=True), on="state"),
-    "firing-rate": ChannelScore(_rate, Needs(potentials=True), on="state"),
+    "mean-potential": ChannelCriterion(
+        _potential, Needs(potentials=True, moments=True), on="state"
+    ),
+    "firing-rate": ChannelCriterion(_rate, Needs(potentials=True), on="state"),
     "random": _BY_CHANCE,
 }
 """What channels are dropped by, the lowest first."""
 
-CHANNEL_GROWTH: Mapping[str, ChannelScore] = {
-    "criticality": ChannelScore(_criticality, Needs(potentials=True), on="state"),
-    "scale-gradient": ChannelScore(_scale_gradient, Needs(gradient=True), on="norm"),
+CHANNEL_REGROWTH: Mapping[str, ChannelCriterion] = {
+    "criticality": ChannelCriterion(_criticality, Needs(potentials=True), on="state"),
+    "scale-gradient": ChannelCriterion(_scale_gradient, Needs(gradient=True), on="norm"),
     "random": _BY_CHANCE,
 }
 """What channels are brought back by, the highest first; `none` is the absence of one."""
 
 
 def channel_scores(
-    groups: tuple[ChannelGroup, ...], kind: str, row: ChannelScore, given: ChannelEvidence
+    groups: tuple[ChannelGroup, ...], kind: str, row: ChannelCriterion, given: ChannelScoreInputs
 ) -> dict[str, Tensor]:
     """Return the score [n] of every group.
 
@@ -126,7 +128,7 @@ def channel_scores(
     return {group.name: row.score(group, given) for group in groups}
 
 
-def check_channel_score(groups: tuple[ChannelGroup, ...], kind: str, row: ChannelScore) -> None:
+def check_channel_score(groups: tuple[ChannelGroup, ...], kind: str, row: ChannelCriterion) -> None:
     """Refuse groups that a score cannot be read from."""
     lacking = ", ".join(repr(g.name) for g in groups if row.on and not g.of(row.on))
     if lacking and row.on == "norm":

@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from spikeprune.pruning.criteria import at_initialization as at_start
-from spikeprune.pruning.criteria.inputs import Evidence, Needs, Score
+from spikeprune.pruning.criteria.inputs import Criterion, Needs, ScoreInputs
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
 
 
-def channel_criticality(name: str, given: Evidence) -> Tensor:
+def channel_criticality(name: str, given: ScoreInputs) -> Tensor:
     """Return the criticality of the channels that a layer feeds, `[C_out]`, ranked if asked for."""
     score = given.post(name, {neuron: s.score for neuron, s in given.stats.items()})
     return rank_in_layer(score) if given.criticality.normalise == "layer" else score
 
 
-def _regrow_criticality(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _regrow_criticality(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return _of_weights(name, weight, channel_criticality(name, given), given)
 
 
-def _regrow_shuffled(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _regrow_shuffled(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     score = regrowth.shuffled(channel_criticality(name, given), given.generator)
     return _of_weights(name, weight, score, given)
 
 
-def _of_weights(name: str, weight: Tensor, score: Tensor, given: Evidence) -> Tensor:
+def _of_weights(name: str, weight: Tensor, score: Tensor, given: ScoreInputs) -> Tensor:
     rates = given.pre_rates(name)
     match given.criticality.weight:
         case "post*pre":
@@ -40,7 +40,7 @@ def _of_weights(name: str, weight: Tensor, score: Tensor, given: Evidence) -> Te
     return growth
 
 
-def _per_synop(name: str, weight: Tensor, growth: Tensor, given: Evidence) -> Tensor:
+def _per_synop(name: str, weight: Tensor, growth: Tensor, given: ScoreInputs) -> Tensor:
     # One more weight reads its presynaptic channel at every output position and time step.
     layer = given.wiring.layers[name]
     positions = math.prod(layer.output_shape[1:])
@@ -52,12 +52,12 @@ def _per_synop(name: str, weight: Tensor, growth: Tensor, given: Evidence) -> Te
     return regrowth.synops_normalised(growth, added, given.stats[layer.feeds[0]].samples)
 
 
-def _regrow_criticality_magnitude(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _regrow_criticality_magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     score = channel_criticality(name, given)
     return regrowth.criticality_magnitude(weight, score, given.memory[name])
 
 
-def _crisis(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _crisis(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     moments = {n: given.stats[n].potential for n in given.wiring.layers[name].feeds}
     density = given.post(
         name, {n: saliency.threshold_density(m.mean, m.variance) for n, m in moments.items()}
@@ -65,55 +65,57 @@ def _crisis(name: str, weight: Tensor, given: Evidence) -> Tensor:
     return saliency.crisis(given.memory[name], given.pre_rates(name), given.gains[name], density)
 
 
-def _regrow_random(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _regrow_random(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return regrowth.random(weight, given.generator)
 
 
-def _regrow_gradient(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _regrow_gradient(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return regrowth.gradient(weight, given.gradients[name])
 
 
-CRISIS = Score(_crisis, Needs(potentials=True, moments=True, memory=True), everywhere=False)
+CRISIS = Criterion(_crisis, Needs(potentials=True, moments=True, memory=True), everywhere=False)
 
 
-def _magnitude(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return saliency.magnitude(weight)
 
 
-def _signed(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _signed(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return saliency.signed_rank(weight, given.live[name])
 
 
-def _random(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _random(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return saliency.random(weight, given.generator)
 
 
-def _criticality_magnitude(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _criticality_magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     score = channel_criticality(name, given)
     return regrowth.criticality_magnitude(weight, score, saliency.magnitude(weight))
 
 
-def _drive(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _drive(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return saliency.drive(weight, given.pre_rates(name))
 
 
-def _measured(name: str, weight: Tensor, given: Evidence) -> Tensor:
+def _measured(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
     return given.passes[name]
 
 
-SALIENCY: Mapping[str, Score] = {
-    "magnitude": Score(_magnitude),
-    "signed-magnitude": Score(_signed),
-    "random": Score(_random),
-    "criticality-magnitude": Score(
+SALIENCY: Mapping[str, Criterion] = {
+    "magnitude": Criterion(_magnitude),
+    "signed-magnitude": Criterion(_signed),
+    "random": Criterion(_random),
+    "criticality-magnitude": Criterion(
         _criticality_magnitude, Needs(potentials=True), everywhere=False
     ),
     "crisis": CRISIS,
-    "firing-rate": Score(_drive, Needs(potentials=True)),
-    "snip": Score(_measured, measure=at_start.snip, passes=lambda samples, _: samples),
+    "firing-rate": Criterion(_drive, Needs(potentials=True)),
+    "snip": Criterion(_measured, measure=at_start.snip, passes=lambda samples, _: samples),
     # Two gradients, and the backward of the second one: twice the work of what it runs through.
-    "grasp": Score(_measured, measure=at_start.grasp, passes=lambda samples, _: samples * 10 / 3),
-    "synflow": Score(
+    "grasp": Criterion(
+        _measured, measure=at_start.grasp, passes=lambda samples, _: samples * 10 / 3
+    ),
+    "synflow": Criterion(
         _measured,
         measure=at_start.synflow,
         rounds=at_start.SYNFLOW_ROUNDS,
@@ -123,7 +125,9 @@ SALIENCY: Mapping[str, Score] = {
 """Every saliency of weights; those with a `measure` are taken before training only."""
 
 
-def weight_saliency(weights: Mapping[str, Tensor], kind: str, given: Evidence) -> dict[str, Tensor]:
+def weight_saliency(
+    weights: Mapping[str, Tensor], kind: str, given: ScoreInputs
+) -> dict[str, Tensor]:
     """Return the saliency of every weight, shaped as the weight; it may be a view.
 
     A layer for which it is not defined, because it feeds no spiking neuron, has none.
@@ -141,15 +145,15 @@ def weight_saliency(weights: Mapping[str, Tensor], kind: str, given: Evidence) -
     }
 
 
-GROWTH: Mapping[str, Score] = {
-    "criticality": Score(_regrow_criticality, Needs(potentials=True), everywhere=False),
-    "criticality-magnitude": Score(
+REGROWTH: Mapping[str, Criterion] = {
+    "criticality": Criterion(_regrow_criticality, Needs(potentials=True), everywhere=False),
+    "criticality-magnitude": Criterion(
         _regrow_criticality_magnitude, Needs(potentials=True, memory=True), everywhere=False
     ),
-    "criticality-shuffled": Score(_regrow_shuffled, Needs(potentials=True), everywhere=False),
+    "criticality-shuffled": Criterion(_regrow_shuffled, Needs(potentials=True), everywhere=False),
     "crisis": CRISIS,
-    "gradient": Score(_regrow_gradient, Needs(gradient=True)),
-    "random": Score(_regrow_random),
+    "gradient": Criterion(_regrow_gradient, Needs(gradient=True)),
+    "random": Criterion(_regrow_random),
 }
 """Every regrowth score of weights; `none` is the absence of one."""
 
@@ -159,19 +163,19 @@ BY_CRITICALITY = ("criticality", "criticality-shuffled")
 
 
 def growth_scores(
-    weights: Mapping[str, Tensor], regrow: str, given: Evidence, *, everywhere: bool = False
+    weights: Mapping[str, Tensor], regrow: str, given: ScoreInputs, *, everywhere: bool = False
 ) -> dict[str, Tensor]:
     """Return per layer what to bring back first, broadcastable to the weight (section 3, step 4).
 
     Args:
         weights: prunable weights by layer name.
-        regrow: a name of `GROWTH`, or `none`, which gives an empty mapping.
+        regrow: a name of `REGROWTH`, or `none`, which gives an empty mapping.
         given: what the score looks at.
         everywhere: whether layers that feed no neuron take part, if the score is defined there.
     """
-    if regrow not in GROWTH:
+    if regrow not in REGROWTH:
         return {}
-    row = GROWTH[regrow]
+    row = REGROWTH[regrow]
     return {
         name: row.score(name, weight, given)
         for name, weight in weights.items()

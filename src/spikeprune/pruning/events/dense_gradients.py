@@ -10,7 +10,7 @@ from spikeprune.errors import ModelError, RunError
 
 
 @final
-class GradientGate:
+class DenseGradients:
     """Takes the dense gradients that the coming event needs, before anything masks them.
 
     Args:

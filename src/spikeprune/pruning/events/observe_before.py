@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import forward
-from spikeprune.measuring.weight_operands import Reads
+from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.options import PruneOptions, needs
 from spikeprune.wiring.wiring import Wiring
 
 
-class Scorer:
+class EventObserver:
     """Arms an observer for the steps before an event, or scores a loader at the event.
 
     Args:
@@ -64,7 +64,7 @@ class Scorer:
         # Made even where a loader is scored, to refuse curves that cannot serve before training.
         self._observer = Observer(model, train=True, **self.how) if self.active else None
         counts = self.active and wanted.reads
-        self._reads = Reads(model, wiring, train=self.on_training) if counts else None
+        self._reads = WeightOperands(model, wiring, train=self.on_training) if counts else None
 
     def _check(self, event_steps: tuple[int, ...]) -> None:
         steps = (0, *(step for step in event_steps if step))

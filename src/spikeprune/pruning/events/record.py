@@ -20,7 +20,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRecord:
     """What one event did; counts are weights, or channels when channels are pruned.
 
     `survival` is the share of what this event regrew that the next event kept: None until that
@@ -49,7 +49,7 @@ def record_event(
     *,
     before: Mapping[str, Tensor],
     outcome: Outcome,
-) -> Event:
+) -> EventRecord:
     """Count what an event did; its survival is not known yet.
 
     Args:
@@ -65,7 +65,7 @@ def record_event(
     for name, (stayed, total) in kept.per_tensor().items():
         came = live_count(regrown[name])
         layers[name] = {"live": stayed + came, "total": total, "regrown": came, "survived": None}
-    return Event(
+    return EventRecord(
         event=number[0],
         events=number[1],
         step=step,
@@ -80,7 +80,9 @@ def record_event(
     )
 
 
-def survived(event: Event, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> Event:
+def survived(
+    event: EventRecord, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]
+) -> EventRecord:
     """Return an event with what became of its regrowth at the next one, in all and by layer.
 
     Args:

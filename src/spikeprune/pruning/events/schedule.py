@@ -12,7 +12,7 @@ from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.schedule import density_at, event_steps, fraction_at, starts_sparse
 
 
-class Due(NamedTuple):
+class PlannedEvent(NamedTuple):
     """An event that is due.
 
     Attributes:
@@ -26,7 +26,7 @@ class Due(NamedTuple):
 
 def timetable(
     options: PruneOptions, total_steps: int, *, at: Iterable[int] | None = None
-) -> dict[int, Due]:
+) -> dict[int, PlannedEvent]:
     """Return the events by the optimiser step after which they happen, in order.
 
     Args:
@@ -53,7 +53,7 @@ def timetable(
     return {step: _due(options, k, count) for k, step in enumerate(steps, start=0 if sparse else 1)}
 
 
-def _due(options: PruneOptions, k: int, n: int) -> Due:
+def _due(options: PruneOptions, k: int, n: int) -> PlannedEvent:
     density = density_at(
         *(k, n, 1 - options.sparsity),
         initial=options.initial_density,
@@ -61,9 +61,11 @@ def _due(options: PruneOptions, k: int, n: int) -> Due:
     )
     if k == 0:
         kind = options.start_saliency or options.saliency
-        return Due(density, replace(options, saliency=kind, regrow="none", regrow_fraction=0.0))
+        return PlannedEvent(
+            density, replace(options, saliency=kind, regrow="none", regrow_fraction=0.0)
+        )
     fraction = fraction_at(k, n, options.fraction, schedule=options.fraction_schedule)
-    return Due(density, replace(options, regrow_fraction=fraction))
+    return PlannedEvent(density, replace(options, regrow_fraction=fraction))
 
 
 def refuse_foreign(

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
-from spikeprune.measuring.weight_operands import Reads
+from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.at_initialization import Passes
-from spikeprune.pruning.criteria.inputs import Gathered
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_weights import SALIENCY
-from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, needs
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
@@ -32,8 +32,12 @@ def first(
 
 
 def gathered(
-    passes: Passes, due: Due, observing: dict[str, Any], wiring: Wiring, generator: torch.Generator
-) -> Iterator[tuple[Due, Gathered]]:
+    passes: Passes,
+    due: PlannedEvent,
+    observing: dict[str, Any],
+    wiring: Wiring,
+    generator: torch.Generator,
+) -> Iterator[tuple[PlannedEvent, Observations]]:
     """Yield the parts of the event at the start, each with what it looks at, measured when due.
 
     All but a saliency that is measured in rounds have one part; the rounds' densities fall
@@ -55,7 +59,7 @@ def gathered(
     for k in range(1, row.rounds + 1):
         density = density_at(k, row.rounds, due.density, schedule="geometric")
         scores = {} if row.measure is None else row.measure(passes)
-        yield due._replace(density=density), Gathered(stats, {}, generator, scores, reads)
+        yield due._replace(density=density), Observations(stats, {}, generator, scores, reads)
 
 
 def _observed(
@@ -81,7 +85,7 @@ def _observed(
     adapter_for(passes.model).reset(passes.model)  # a state under way has a graph behind it
     model: nn.Module = copy.deepcopy(passes.model).train()
     observer = Observer(model, train=True, **observing | {"moments": wanted.moments})
-    counted = Reads(model, wiring, train=True) if wanted.reads else None
+    counted = WeightOperands(model, wiring, train=True) if wanted.reads else None
     with torch.no_grad(), observer, counted or nullcontext():
         for x, _ in passes.batches:
             forward(model, x, time_steps=passes.time_steps, layout=passes.layout)

@@ -11,7 +11,7 @@ from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.pruning.options import PruneOptions, floor_share
 from spikeprune.science.allocation import kept_counts
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.ranked_values import Magnitude, Score
+from spikeprune.science.ranked_values import Magnitude, Ranked
 from spikeprune.science.select import keep_and_regrow
 
 
@@ -107,7 +107,7 @@ def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
 
 
 def make_pools(
-    ranking: Mapping[str, Score],
+    ranking: Mapping[str, Ranked],
     live: Mapping[str, Tensor],
     density: float,
     options: PruneOptions,
@@ -187,7 +187,7 @@ def most_live(live: Mapping[str, Tensor], growing: Collection[str], options: Pru
     return alive + min(room, floor_share(options.fraction, sum(count for count, _ in counts)))
 
 
-def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Score]:
+def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Ranked]:
     return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
 
 
@@ -214,7 +214,7 @@ def prune_weights(
     *,
     density: float,
     options: PruneOptions,
-    ranking: Mapping[str, Score] | None = None,
+    ranking: Mapping[str, Ranked] | None = None,
 ) -> WeightEvent:
     """Choose what is live after the event: exactly round(density N) weights (section 3, 1-5).
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from spikeprune.execution.batchnorm import norm_gain
 from spikeprune.pruning.budget import check_reference
-from spikeprune.pruning.criteria.inputs import Evidence, Gathered
+from spikeprune.pruning.criteria.inputs import Observations, ScoreInputs
 from spikeprune.pruning.criteria.of_weights import growth_scores, weight_saliency
 from spikeprune.pruning.events.record import Outcome
-from spikeprune.pruning.events.schedule import Due
+from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, matching, needs
 from spikeprune.pruning.weights.choose_weights import check_target, most_live, prune_weights
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
@@ -27,7 +27,7 @@ def parameter_of(model: nn.Module, layer: str) -> nn.Parameter:
     return weight
 
 
-class Weights:
+class WeightMasks:
     """Weight pruning: `live` maps each prunable layer to a mask shaped like its weight."""
 
     def __init__(
@@ -91,14 +91,14 @@ class Weights:
             for n, w in self._weights.items()
         }
 
-    def event(self, due: Due, gathered: Gathered) -> Outcome:
+    def event(self, due: PlannedEvent, gathered: Observations) -> Outcome:
         """Run Algorithm 1 once (method, section 3)."""
         weights, options = self._detached(), due.options
         if self._needs.memory:
             self.memory = {
                 n: torch.where(self.live[n], w.abs(), self.memory[n]) for n, w in weights.items()
             }
-        given = Evidence(
+        given = ScoreInputs(
             stats=gathered.stats,
             gradients={n.removesuffix(".weight"): g for n, g in gathered.gradients.items()},
             wiring=self._wiring,

@@ -8,7 +8,7 @@ from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.train import fit
-from spikeprune.lab.run.stages.training_cost import Spent
+from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 from spikeprune.training.loop import count_hits, lr_factor
@@ -108,7 +108,7 @@ def test_no_epochs_change_nothing(tmp_path):
     model, spent, rows = trained(tmp_path, [Phase("dense", 0)])
     start = Session(config()).model().state_dict()
     assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
-    assert (spent, rows) == (Spent(), [])
+    assert (spent, rows) == (TrainingCost(), [])
 
 
 def test_a_finished_stage_is_not_trained_again_and_keeps_later_rows(tmp_path):
@@ -161,4 +161,4 @@ def test_a_failing_first_epoch_leaves_the_start(tmp_path):
 
 
 def test_costs_add_up():
-    assert Spent(1, 2, 3).plus(Spent(10, 20, 30)) == Spent(11, 22, 33)
+    assert TrainingCost(1, 2, 3).plus(TrainingCost(10, 20, 30)) == TrainingCost(11, 22, 33)

@@ -9,7 +9,7 @@ from spikeprune.lab.compare.jobs.compare_config import CompareConfig
 from spikeprune.lab.compare.jobs.grid import Job, jobs
 from spikeprune.lab.compare.numbers.run_facts import at, facts_of
 from spikeprune.lab.report.number_words import is_number
-from spikeprune.lab.report.run_record import Record, read_record
+from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
@@ -114,12 +114,12 @@ def read_cell(job: Job) -> Cell:
     return replace(cell, setting=job.setting, method=job.method, sparsity=job.sparsity)
 
 
-def config_of(record: Record) -> dict[str, Any]:
+def config_of(record: RunRecord) -> dict[str, Any]:
     """Return the fields of a run's configuration."""
     return parse_yaml(record.config, "config.yaml")
 
 
-def cell_of(folder: Path, record: Record, config: Mapping[str, Any]) -> Cell:
+def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
     """Return a finished run as a cell: its setting is what it was run on, its name the method's."""
     found = {name: _number(at(record.metrics, *path)) for name, path in VALUES.items()}
     density = found["density"]

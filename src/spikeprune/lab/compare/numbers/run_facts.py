@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikeprune.lab.report.run_record import Record
+from spikeprune.lab.report.run_record import RunRecord
 
 
-def facts_of(record: Record, config: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(record: RunRecord, config: Mapping[str, Any]) -> dict[str, str]:
     """Return every fact of `FACTS` in words.
 
     Args:
@@ -58,7 +58,7 @@ def _libraries(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 _TASK = ("classes", "in_channels", "image_size", "time_steps")
 
-FACTS: dict[str, Callable[[Record, Mapping[str, Any]], Any]] = {
+FACTS: dict[str, Callable[[RunRecord, Mapping[str, Any]], Any]] = {
     "data": lambda run, _: run.metrics["data"].get("label"),
     "samples": lambda run, _: _counts(run.metrics["data"].get("samples") or {}),
     "net": lambda run, _: _net(run.metrics["model"]),

@@ -5,18 +5,18 @@ from typing import Any
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, absent, bars, safe, strips
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 _MANY_CLASSES = 30
 _EXTREMES = 12
 
 
-def activity_figures(record: Record) -> tuple[Figure, ...]:
+def activity_figures(record: RunRecord) -> tuple[Figure, ...]:
     """Return firing rates and SynOps per layer, and the accuracy change per class."""
     return _firing(record), _synops(record), _classes(record)
 
 
-def class_changes(record: Record) -> list[tuple[str, float, float]]:
+def class_changes(record: RunRecord) -> list[tuple[str, float, float]]:
     """Return `(class, dense accuracy, pruned accuracy)`, the largest loss first."""
     names = (record.metrics.get("data") or {}).get("classes") or []
     dense = record.dense.get("per_class_accuracy") or []
@@ -29,7 +29,7 @@ def class_changes(record: Record) -> list[tuple[str, float, float]]:
     return sorted(rows, key=lambda row: row[2] - row[1])
 
 
-def _firing(record: Record) -> Figure:
+def _firing(record: RunRecord) -> Figure:
     head = ("firing", "Firing rates per layer")
     caption = (
         "Share of neurons that fire in a time step, mean over the test set, of the neurons that "
@@ -78,7 +78,7 @@ def _links(names: Sequence[str], dense: dict[str, Row], pruned: dict[str, Row]) 
     return {**links, "hoverinfo": "skip", "showlegend": False}
 
 
-def _synops(record: Record) -> Figure:
+def _synops(record: RunRecord) -> Figure:
     head = ("synops", "SynOps per layer")
     caption = (
         "Synaptic operations of one sample over all T time steps: accumulations where the operand "
@@ -115,7 +115,7 @@ def _risen(names: Sequence[str], dense: dict[str, Row], pruned: dict[str, Row]) 
     )
 
 
-def _classes(record: Record) -> Figure:
+def _classes(record: RunRecord) -> Figure:
     head = ("classes", "Accuracy change per class")
     caption = "Test accuracy of the pruned net minus that of the dense net, in percentage points."
     rows = class_changes(record)

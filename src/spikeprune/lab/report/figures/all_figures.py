@@ -5,10 +5,10 @@ from spikeprune.lab.report.figures.regrowth import regrowth_figures
 from spikeprune.lab.report.figures.structure import net_figures
 from spikeprune.lab.report.figures.training import training_figures
 from spikeprune.lab.report.plotly_parts import Figure
-from spikeprune.lab.report.run_record import Record
+from spikeprune.lab.report.run_record import RunRecord
 
 
-def figures(record: Record) -> tuple[Figure, ...]:
+def figures(record: RunRecord) -> tuple[Figure, ...]:
     """Return all figures of the report, those without data included."""
     return (
         *training_figures(record),

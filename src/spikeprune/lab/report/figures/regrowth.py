@@ -13,17 +13,17 @@ from spikeprune.lab.report.plotly_parts import (
     safe,
     strip_height,
 )
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 _MANY_EVENTS = 20
 
 
-def regrowth_figures(record: Record) -> tuple[Figure, ...]:
+def regrowth_figures(record: RunRecord) -> tuple[Figure, ...]:
     """Return regrowth per layer and event, and survival with the two kinds of return."""
     return _regrowth(record), _survival(record)
 
 
-def _regrowth(record: Record) -> Figure:
+def _regrowth(record: RunRecord) -> Figure:
     head = ("regrowth", "Where regrowth went")
     caption = (
         f"Share of each event's regrown {record.unit} that a layer got, in %. "
@@ -58,7 +58,7 @@ def _regrowth(record: Record) -> Figure:
     return Figure(*head, caption, _where(names, counts), spec, wide=True)
 
 
-def _survival(record: Record) -> Figure:
+def _survival(record: RunRecord) -> Figure:
     head = ("survival", "What became of the regrown")
     caption = (
         f"Above: share of the {record.unit} regrown at this event that the next event keeps on "
@@ -89,7 +89,7 @@ def _survival(record: Record) -> Figure:
     return Figure(*head, caption, _fate(record), spec)
 
 
-def _survival_line(record: Record, numbers: list[int]) -> list[Spec]:
+def _survival_line(record: RunRecord, numbers: list[int]) -> list[Spec]:
     survival = [in_percent(event.get("survival")) for event in record.events]
     if not any(is_number(value) for value in survival):
         return []
@@ -106,7 +106,7 @@ def _survival_line(record: Record, numbers: list[int]) -> list[Spec]:
     ]
 
 
-def _returns(record: Record, numbers: list[int]) -> list[Spec]:
+def _returns(record: RunRecord, numbers: list[int]) -> list[Spec]:
     return [
         {
             "type": "bar",
@@ -124,7 +124,7 @@ def _returns(record: Record, numbers: list[int]) -> list[Spec]:
     ]
 
 
-def _no_regrowth(record: Record) -> str:
+def _no_regrowth(record: RunRecord) -> str:
     if not record.events:
         return "The run noted no pruning event."
     if not any(event.get("regrown") for event in record.events):
@@ -161,7 +161,7 @@ def _where(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     )
 
 
-def _fate(record: Record) -> str:
+def _fate(record: RunRecord) -> str:
     mean = (record.metrics.get("regrowth") or {}).get("survival_mean")
     sums = {
         key: sum(event.get(key) or 0 for event in record.events)

@@ -2,17 +2,17 @@
 
 from spikeprune.lab.report.number_words import amount, is_number, percent
 from spikeprune.lab.report.plotly_parts import HATCH, Figure, absent, bars, safe, strips
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 _MANY_POINTS = 2500
 
 
-def net_figures(record: Record) -> tuple[Figure, ...]:
+def net_figures(record: RunRecord) -> tuple[Figure, ...]:
     """Return density, criticality and cut channels, per layer."""
     return _density(record), _criticality(record), _cut(record)
 
 
-def _density(record: Record) -> Figure:
+def _density(record: RunRecord) -> Figure:
     head = ("density", f"Live {record.unit} per layer")
     rows = _last_layers(record)
     if not rows:
@@ -38,7 +38,7 @@ def _density(record: Record) -> Figure:
     return Figure(*head, caption, summary, strips(list(rows), [kept, grown], stacked=True))
 
 
-def _density_only(record: Record, head: tuple[str, str]) -> Figure:
+def _density_only(record: RunRecord, head: tuple[str, str]) -> Figure:
     caption = "Share of a layer's original weights that are not zero in the final net, in %."
     rows = {
         name: row for name, row in record.layers("pruned").items() if is_number(row.get("density"))
@@ -57,7 +57,7 @@ def _density_only(record: Record, head: tuple[str, str]) -> Figure:
     return Figure(*head, caption, "", strips(list(rows), [trace]))
 
 
-def _criticality(record: Record) -> Figure:
+def _criticality(record: RunRecord) -> Figure:
     head = ("criticality", "Criticality of the channels")
     caption = (
         "Score of each channel at the last event, per spiking layer; 1 = always at the threshold. "
@@ -99,7 +99,7 @@ def _criticality(record: Record) -> Figure:
     return Figure(*head, caption, summary, spec)
 
 
-def _cut(record: Record) -> Figure:
+def _cut(record: RunRecord) -> Figure:
     head = ("cut", "Channels cut per layer")
     caption = "Output channels of each layer before and after the dead ones were cut out."
     cut = record.metrics.get("cut") or {}
@@ -125,7 +125,7 @@ def _cut(record: Record) -> Figure:
     return Figure(*head, caption, summary, spec)
 
 
-def _last_layers(record: Record) -> dict[str, Row]:
+def _last_layers(record: RunRecord) -> dict[str, Row]:
     """Return the layers of the last event that noted any, by name, with their three counts."""
     for event in reversed(record.events):
         rows = {

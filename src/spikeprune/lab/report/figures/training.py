@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from spikeprune.lab.report.number_words import in_percent, is_number
 from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout
-from spikeprune.lab.report.run_record import Record, Row
+from spikeprune.lab.report.run_record import Row, RunRecord
 
 _MANY_EVENTS = 60
 
 
-def training_figures(record: Record) -> tuple[Figure, ...]:
+def training_figures(record: RunRecord) -> tuple[Figure, ...]:
     """Return validation accuracy with density, and loss, both with the pruning events marked."""
     return _accuracy(record), _loss(record)
 
 
-def event_positions(record: Record) -> list[float]:
+def event_positions(record: RunRecord) -> list[float]:
     """Return where on the epoch axis each pruning event lies.
 
     Events know the epoch that they fell into; several of one epoch are spread over it in order.
@@ -30,7 +30,7 @@ def event_positions(record: Record) -> list[float]:
     return positions
 
 
-def _accuracy(record: Record) -> Figure:
+def _accuracy(record: RunRecord) -> Figure:
     head = ("accuracy", "Validation accuracy and density while training")
     caption = "Lines: validation accuracy. Steps: density; a triangle is a pruning event."
     dense, pruned = record.stage("dense"), record.stage("prune", "finetune")
@@ -59,7 +59,7 @@ def _accuracy(record: Record) -> Figure:
     return Figure(*head, caption + _absentees(dense, pruned), _ends(traces, " %"), spec)
 
 
-def _loss(record: Record) -> Figure:
+def _loss(record: RunRecord) -> Figure:
     head = ("loss", "Training loss")
     caption = "Mean training loss of each epoch. Dotted lines: pruning events."
     dense, pruned = record.stage("dense"), record.stage("prune", "finetune")
@@ -98,7 +98,7 @@ def _curves(
     return traces
 
 
-def _density_steps(record: Record, pruned: Sequence[Row]) -> list[Spec]:
+def _density_steps(record: RunRecord, pruned: Sequence[Row]) -> list[Spec]:
     epochs = [(float(i), row.get("density"), 0) for i, row in enumerate(pruned, start=1)]
     positions = zip(event_positions(record), record.events, strict=True)
     events = [
@@ -128,7 +128,7 @@ def _density_steps(record: Record, pruned: Sequence[Row]) -> list[Spec]:
     ]
 
 
-def _marks(record: Record) -> Spec:
+def _marks(record: RunRecord) -> Spec:
     """Vertical lines: pruning events (unless there are too many) and the start of fine-tuning."""
     positions = event_positions(record)
     shapes = [_line(x, "dot") for x in positions] if len(positions) <= _MANY_EVENTS else []

@@ -1,6 +1,6 @@
 """`metrics.json`: what a run found, in one place and in one form.
 
-Policy of the schema: its number is `lab.report.run_record.SCHEMA`. A key that is added leaves the number; a
+Policy of the schema: its number is `lab.report.run_record.SCHEMA`. A new key leaves the number. A
 key that is removed, renamed or changes its meaning or unit raises it by one, and the report keeps
 reading the older ones or refuses them with a message.
 """
@@ -21,7 +21,7 @@ from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.run_record import SCHEMA
 from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
-from spikeprune.lab.run.stages.training_cost import Spent
+from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
@@ -34,7 +34,7 @@ class Pruned:
     cut: Cut
     pruner: Pruner
     full_mask: Mask
-    spent: Spent
+    spent: TrainingCost
 
 
 def peak_rss_bytes() -> int:
@@ -101,7 +101,7 @@ def assemble(
     )
 
 
-def _cost(session: Session, spent: Spent, dense: dict[str, Any]) -> dict[str, Any]:
+def _cost(session: Session, spent: TrainingCost, dense: dict[str, Any]) -> dict[str, Any]:
     pruning, total = epochs_of(session.config)
     return {
         "pruning_epochs": pruning,
@@ -120,7 +120,7 @@ def _cost(session: Session, spent: Spent, dense: dict[str, Any]) -> dict[str, An
 
 def _nothing_pruned(session: Session, dense: dict[str, Any]) -> dict[str, Any]:
     cost = dense["cost"]
-    spent = Spent(cost["flops"], cost["flops_sparse"], cost["seconds"])
+    spent = TrainingCost(cost["flops"], cost["flops_sparse"], cost["seconds"])
     return {
         "cost": _cost(session, spent, dense)
         | {"pruning_epochs": 0, "total_epochs": cost["total_epochs"]},

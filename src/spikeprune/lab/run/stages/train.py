@@ -27,7 +27,7 @@ from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import slices, turns
 from spikeprune.lab.run.stages.phases import Phase
-from spikeprune.lab.run.stages.training_cost import Spent
+from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.cost import scoring_flops, training_flops
 from spikeprune.training.checkpoint import load_tree, rng_states, save_tree, set_rng_states
@@ -50,7 +50,7 @@ class _Fit:
     first_epoch: int
     rate_penalty: float = 0.0
     curves: bool = False
-    spent: Spent = field(default_factory=Spent)
+    spent: TrainingCost = field(default_factory=TrainingCost)
     epoch: int = 0
 
     @cached_property
@@ -106,7 +106,7 @@ class _Fit:
             observed = state["observed"][rank()]
             self.pruner.load_state_dict({**state["pruner"], "observed": observed})
         set_rng_states(state["rng"], self.session.device)
-        self.epoch, self.spent = state["epoch"], Spent(**state["spent"])
+        self.epoch, self.spent = state["epoch"], TrainingCost(**state["spent"])
         if self.epoch < sum(phase.epochs for phase in phases):
             self.tracker.rewind(state["rows"])  # else: rows behind are those of later stages
 
@@ -244,7 +244,7 @@ def fit(
     first_epoch: int = 0,
     rate_penalty: float = 0.0,
     curves: bool = False,
-) -> Spent:
+) -> TrainingCost:
     """Train `model` through all phases under one learning-rate schedule and return the cost.
 
     The whole state is saved to `checkpoint` at the start and after every epoch; a later call goes

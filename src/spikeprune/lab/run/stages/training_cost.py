@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Spent:
+class TrainingCost:
     """What training has cost so far."""
 
     flops: float = 0.0
     flops_sparse: float = 0.0
     seconds: float = 0.0
 
-    def plus(self, other: "Spent") -> "Spent":
+    def plus(self, other: "TrainingCost") -> "TrainingCost":
         """Return the cost of both."""
-        return Spent(
+        return TrainingCost(
             self.flops + other.flops,
             self.flops_sparse + other.flops_sparse,
             self.seconds + other.seconds,
