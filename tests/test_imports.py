@@ -60,9 +60,7 @@ def imported(path):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node.value.removeprefix("spikeprune.") in MODULES.keys() - {""} and (
-                node.value.startswith("spikeprune.")
-            ):
+            if node.value.startswith("spikeprune.") and node.value[11:] in MODULES:
                 yield node.value  # for import_module
 
 

@@ -53,11 +53,16 @@ def missing_extra(package: str, extra: str, purpose: str) -> ConfigError:
 
 
 def require_one_of(kind: str, value: str, valid: Iterable[str]) -> None:
+    """Refuse a value that is not in a closed list.
+
+    Raises:
+        ConfigError: lists the valid ones.
+    """
     if value not in valid:
         raise unknown_name(kind, value, valid)
 
 
-def said(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return what an error of somebody else's code says, in one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

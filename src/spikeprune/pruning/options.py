@@ -143,7 +143,7 @@ class PruneOptions:
     exclude: tuple[str, ...] = ()
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Lowest and highest density by layer pattern; the highest is reached at the last event."""
-    criticality: CriticalityOptions = CriticalityOptions()
+    criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
     channels: ChannelOptions = ChannelOptions()
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.errors import ConfigError, ModelError, SpikePruneError, said
+from spikeprune.errors import ConfigError, ModelError, SpikePruneError, one_line
 
 _OFFERED = ("classes", "in_channels", "image_size", "time_steps")
 
@@ -38,7 +38,7 @@ def build_model(name: str, arguments: dict[str, Any]) -> nn.Module:
         raise
     except Exception as error:  # whatever the user's code raises, or arguments of a wrong type
         raise ModelError(
-            f"model {name!r} could not be built with {arguments}: {said(error)}"
+            f"model {name!r} could not be built with {arguments}: {one_line(error)}"
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name!r} returned {type(model).__name__}, expected an nn.Module")
@@ -54,7 +54,7 @@ def _imported(name: str) -> Callable[..., Any]:
         function = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # a module may raise anything while it is imported
         raise ConfigError(
-            f"model {name!r} cannot be imported ({said(error)}); expected module:callable, found "
+            f"model {name!r} cannot be imported ({one_line(error)}); expected module:callable, found "
             "from the current folder or PYTHONPATH"
         ) from error
     finally:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.adapters.speedups import cannot_compile, fuse, hoist, unhoist
-from spikeprune.errors import said
+from spikeprune.errors import one_line
 from spikeprune.execution.forward import evaluating
 from spikeprune.execution.precision import widen
 from spikeprune.lab.settings.config import RunConfig
@@ -85,9 +85,7 @@ def static_obstacle(
                 run(model, example)
             except Exception:  # not for this reason: the run says why when it uses the net
                 return ""
-            return (
-                f"the first layers run at every time step; this net cannot share one: {said(error)}"
-            )
+            return f"the first layers run at every time step; this net cannot share one: {one_line(error)}"
     return ""
 
 

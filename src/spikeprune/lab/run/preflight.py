@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from spikeprune.errors import DataError, ModelError, SpikePruneError, said
+from spikeprune.errors import DataError, ModelError, SpikePruneError, one_line
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
@@ -54,7 +54,7 @@ def try_training(session: Session) -> None:
     except Exception as error:  # whatever the user's code raises
         raise ModelError(
             f"model {session.config.model!r} fails on a batch {list(x.shape)} in layout "
-            f"{session.config.layout!r}: {said(error)}. Check --layout "
+            f"{session.config.layout!r}: {one_line(error)}. Check --layout "
             f"({', '.join(LAYOUTS)}) and what the model is built for"
         ) from error
 

@@ -16,7 +16,7 @@ from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import cannot_compile, fuse
 from spikeprune.data import Batches, Data
 from spikeprune.distributed.launch import local_device
-from spikeprune.errors import ConfigError, DataError, SpikePruneError, said, unknown_name
+from spikeprune.errors import ConfigError, DataError, SpikePruneError, one_line, unknown_name
 from spikeprune.execution.forward import forward
 from spikeprune.execution.precision import autocast, has_bf16
 from spikeprune.lab.run.compute import (
@@ -93,7 +93,7 @@ class Session:
         except Exception as error:
             if ":" not in c.data:
                 raise
-            raise DataError(f"data {c.data!r} failed: {said(error)}") from error
+            raise DataError(f"data {c.data!r} failed: {one_line(error)}") from error
 
     def _data_options(self) -> dict[str, Any]:
         c = self.config
