@@ -49,6 +49,7 @@ def dotted(path):
 
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+DOTTED = {f"spikeprune.{name}" for name in MODULES if name}
 
 
 def imported(path):
@@ -59,9 +60,8 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node.value.startswith("spikeprune.") and node.value[11:] in MODULES:
-                yield node.value  # for import_module
+        elif isinstance(node, ast.Constant) and node.value in DOTTED:
+            yield node.value  # for import_module
 
 
 def own_imports(module):

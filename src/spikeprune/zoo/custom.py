@@ -54,8 +54,8 @@ def _imported(name: str) -> Callable[..., Any]:
         function = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # a module may raise anything while it is imported
         raise ConfigError(
-            f"model {name!r} cannot be imported ({one_line(error)}); expected module:callable, found "
-            "from the current folder or PYTHONPATH"
+            f"model {name!r} cannot be imported ({one_line(error)}); expected module:callable, "
+            "found from the current folder or PYTHONPATH"
         ) from error
     finally:
         sys.path.remove(folder)

@@ -85,7 +85,8 @@ def static_obstacle(
                 run(model, example)
             except Exception:  # not for this reason: the run says why when it uses the net
                 return ""
-            return f"the first layers run at every time step; this net cannot share one: {one_line(error)}"
+            why = one_line(error)
+            return f"the first layers run at every time step; this net cannot share one: {why}"
     return ""
 
 
