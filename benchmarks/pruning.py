@@ -22,7 +22,7 @@ from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.options import PruneOptions
-from spikeprune.pruning.weights.choose_weights import prune_weights
+from spikeprune.pruning.weights.choose_weights import choose_weights
 from spikeprune.training.losses import loss_by_name
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
@@ -79,7 +79,7 @@ def event(width, rounds, case):
     convolutions = [[each[n] for n in growing] for each in (named, live, scores)]
     times = compare(
         {
-            "ours": lambda: prune_weights(named, live, scores, density=0.3, options=options),
+            "ours": lambda: choose_weights(named, live, scores, density=0.3, options=options),
             "naive": lambda: naive_event(*convolutions, 0.3, 0.2),
             "step": spikingjelly(case).step,
         },
@@ -108,7 +108,7 @@ def large_event(million):
     live = {n: torch.rand(shape, generator=generator) < 0.5 for n in named}
     scores = {n: torch.rand(shape[0], 1, generator=generator) for n in named}
     options = PruneOptions(sparsity=0.9)
-    peak = peak_above(lambda: prune_weights(named, live, scores, density=0.3, options=options))
+    peak = peak_above(lambda: choose_weights(named, live, scores, density=0.3, options=options))
     print(peak, sum(w.nbytes for w in named.values()))
 
 

@@ -13,7 +13,7 @@ import torch
 from benchmarks.nets import Case, ours, spikingjelly
 from benchmarks.timing import compare
 from spikeprune.pruning.options import PruneOptions
-from spikeprune.pruning.weights.choose_weights import prune_weights
+from spikeprune.pruning.weights.choose_weights import choose_weights
 
 BASE = Case("plain net", (32,) * 4, 3, 16, 4, 32)
 NAMES = {
@@ -65,7 +65,7 @@ def _event(weights):
         n: torch.rand(len(w), *[1] * (w.ndim - 1), generator=generator) for n, w in weights.items()
     }
     options = PruneOptions(sparsity=0.9)
-    return lambda: prune_weights(weights, live, scores, density=0.3, options=options)
+    return lambda: choose_weights(weights, live, scores, density=0.3, options=options)
 
 
 def scaling(*, quick: bool) -> list[dict[str, float | str]]:

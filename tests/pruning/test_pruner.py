@@ -85,7 +85,7 @@ class Loop:
             *(self.model, self.optimizer, example),
             time_steps=T,
             total_steps=total,
-            **{"sparsity": 0.7, "every": 2} | options,
+            **{"sparsity": 0.7, "every": 2, "method": "criticality"} | options,
         )
 
     def backward(self):
@@ -112,7 +112,7 @@ class Loop:
 
     def state(self):
         """All that two runs must agree on, bit for bit."""
-        events = [vars(event) for event in self.pruner.events]
+        events = [event.to_dict() for event in self.pruner.events]
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -168,7 +168,7 @@ def test_every_event_holds_the_invariants(
     total = pruner.mask.total
     for k in range(1, events + 1):
         loop.run(pruner.event_steps[k - 1] - 1)
-        before, regrown_before = dict(pruner.mask), dict(pruner._regrown)
+        before, regrown_before = dict(pruner.mask), dict(pruner.last_regrown)
         event = loop.step()
         density = density_at(k, events, 1 - sparsity, schedule=schedule)
         live = round(density * total)
@@ -176,7 +176,7 @@ def test_every_event_holds_the_invariants(
         assert event.density == pruner.density == live / total
         assert event.kept + event.regrown == live
         assert event.dropped_and_returned + event.dead_and_returned == event.regrown
-        regrown = {f"{n}.weight": m for n, m in pruner._regrown.items()}
+        regrown = {f"{n}.weight": m for n, m in pruner.last_regrown.items()}
         kept = {n: m & ~regrown[n] for n, m in pruner.mask.items()}
         assert all((m & ~before[n]).sum() == 0 for n, m in kept.items())
         came_dead = sum(int((m & ~before[n]).sum()) for n, m in regrown.items())
@@ -311,7 +311,7 @@ def test_no_optimizer_revives_a_dead_weight(optimizer):
     parameters = dict(loop.model.named_parameters())
     assert any(
         parameters[f"{name}.weight"].detach()[regrown].any()
-        for name, regrown in loop.pruner._regrown.items()
+        for name, regrown in loop.pruner.last_regrown.items()
     )
 
 
@@ -328,7 +328,7 @@ def test_a_returned_weight_starts_as_stated(initial, optimizer):
     assert event.dropped_and_returned > 0
     assert event.dead_and_returned > 0
     for name, parameter in loop.prunable():
-        regrown = loop.pruner._regrown[name.removesuffix(".weight")]
+        regrown = loop.pruner.last_regrown[name.removesuffix(".weight")]
         kept = loop.pruner.mask[name] & ~regrown
         start = values[name] if initial == "previous" else torch.zeros_like(values[name])
         assert torch.equal(parameter.detach()[regrown], start[regrown])
@@ -384,7 +384,7 @@ def test_an_event_that_needs_it_sees_the_whole_dense_gradient(options, accumulat
     if "regrow" in options:  # the regrown are those of the largest gradient outside of the kept
         pairs = []
         for name in ("0.weight", "3.weight"):
-            regrown = loop.pruner._regrown[name.removesuffix(".weight")]
+            regrown = loop.pruner.last_regrown[name.removesuffix(".weight")]
             outside = ~(loop.pruner.mask[name] & ~regrown)
             pairs += list(zip(dense[name].abs()[outside], regrown[outside], strict=True))
         pairs.sort(key=lambda pair: -float(pair[0]))
@@ -578,13 +578,13 @@ def test_the_channel_event(regrow):
     assert event.details["cost"] == 9
     assert (event.event, event.events) == (1, 1)
     order = torch.cat(list(gamma.values())).argsort(descending=True)[: 9 - grown]
-    kept = torch.cat([m & ~loop.pruner._regrown[n] for n, m in live.items()])
+    kept = torch.cat([m & ~loop.pruner.last_regrown[n] for n, m in live.items()])
     assert torch.equal(kept.nonzero().flatten(), order.sort().values)
     if regrow == "criticality":
         scores = torch.cat([loop.pruner.last_scores[f"body.spike{i}"] for i in (1, 2, 3)])
         others = (~kept).nonzero().flatten()
         best = others[scores[others].argsort(descending=True)[:2]]
-        regrown = torch.cat(list(loop.pruner._regrown.values())).nonzero().flatten()
+        regrown = torch.cat(list(loop.pruner.last_regrown.values())).nonzero().flatten()
         assert torch.equal(regrown, best.sort().values)
     # What stays or comes back keeps its trained values; what goes is silent.
     for name, parameter in loop.model.named_parameters():
@@ -612,7 +612,7 @@ def test_a_group_may_live_by_regrowth_alone():
 
     loop.pruner._scorer.score = score
     loop.step()
-    assert loop.pruner._regrown["stem.conv"].all()
+    assert loop.pruner.last_regrown["stem.conv"].all()
     assert loop.pruner.mask["stem.conv.weight"].all()
 
 

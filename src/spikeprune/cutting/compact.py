@@ -14,7 +14,6 @@ from spikeprune.cutting.dead_channels import dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import evaluating, forward
 from spikeprune.execution.precision import exact
-from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
@@ -60,7 +59,7 @@ class _Choice:
 
 
 def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> _Choice:
-    if isinstance(pruner.granularity, ChannelMasks):
+    if pruner.granularity.groups is not None:
         return _Choice(pruner.granularity.groups, pruner.granularity.live)
     model = pruner.model
     try:

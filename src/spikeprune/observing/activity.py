@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import DataError, ModelError
 from spikeprune.execution.forward import Forward, evaluating
+from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.observer import Observer
 from spikeprune.science.features import ClassSums, class_sums, merge_classes, min_max
 from spikeprune.wiring.wiring import Wiring
@@ -67,21 +68,26 @@ class _Counted:
 
 
 def neuron_activity(
-    model: nn.Module, batches: Iterable[Any], *, time_steps: int, forward: Forward, **how: Any
+    model: nn.Module,
+    batches: Iterable[Any],
+    options: CriticalityOptions = PAPER,
+    *,
+    time_steps: int,
+    forward: Forward,
 ) -> dict[str, Activity]:
     """Return criticality and firing of all neurons over a loader, in eval mode, in one pass.
 
     Args:
         model: spiking neurons of one framework; modes and hooks are afterwards as before.
         batches: inputs, or tuples whose first entry is the input; all of one image size.
+        options: the score curve and its reductions, as in `Observer`.
         time_steps: T.
         forward: runs the model on one input.
-        how: `curve`, `value`, `space`, `time` of the score, as in `Observer`.
 
     Raises:
         ObservationError, ConfigError, ModelError: as `Observer`.
     """
-    observer = Observer(model, time_steps=time_steps, train=False, **how)
+    observer = Observer(model, options, time_steps=time_steps, train=False)
     fired = {name: _Fired() for name in spiking_neurons(model)}
     with _watching(model, {name: one.take for name, one in fired.items()}), observer:
         for batch in batches:

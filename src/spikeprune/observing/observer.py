@@ -1,6 +1,5 @@
-"""Potentials in, one criticality score and firing rate per channel out; nothing stays behind."""
+"""Potentials in, one criticality score and firing rate per channel out; no hook stays behind."""
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, Self, final
@@ -11,11 +10,10 @@ from torch import Tensor, nn
 from spikeprune.adapters.base import Adapter, ClosedForms
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
-from spikeprune.errors import ConfigError, ObservationError, unknown_name
+from spikeprune.errors import ConfigError, ObservationError
 from spikeprune.execution.forward import evaluating
-from spikeprune.neurons.sinks import TimeFold
+from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, PotentialSums
-from spikeprune.science.criticality import REDUCTIONS
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
 
 
@@ -23,58 +21,48 @@ from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, mode
 class Observer:
     """Streams the potentials of all spiking neurons into scores per channel.
 
-    Between `arm` and `disarm` (or inside a `with` block) every forward is recorded whose neurons
-    are in the mode asked for; validation between armed training steps is left out. Spikes and
-    gradients stay what they are.
+    Between `arm` and `disarm` (or inside a `with` block) it records every forward in which the
+    neurons are in the mode asked for, so validation between armed training steps is left out.
+    Spikes and gradients do not change.
 
     Args:
         model: spiking neurons of one framework.
+        options: the score curve and its reductions; a derivative must be peaked at threshold.
         time_steps: T. Every neuron must record the same multiple of T steps between two resets.
-        curve: 'model' (the neuron's own surrogate) or a name in `science.surrogate.CURVES`.
-        value: 'derivative' (must be peaked at threshold) or 'primitive'.
-        space: 'max' or 'mean' over positions.
-        time: 'mean' or 'max' over time steps.
         train: whether to record forwards in training mode, or those in eval mode.
-        moments: whether mean, variance and size of the potentials are wanted as well.
+        moments: whether to record mean, variance and size of the potentials as well.
+
+    Attributes:
+        armed: whether it records now.
 
     Raises:
-        ConfigError: an unknown name, or a curve that cannot serve as a score.
+        ConfigError: a curve that cannot serve as a score.
         ModelError: no spiking neurons, or some that cannot be observed.
-        ObservationError: (while armed) other numbers of time steps between resets.
+        ObservationError: (while armed) another number of time steps between resets.
     """
 
     def __init__(
         self,
         model: nn.Module,
+        options: CriticalityOptions = PAPER,
         *,
         time_steps: int,
-        curve: str = "model",
-        value: str = "derivative",
-        space: str = "max",
-        time: str = "mean",
         train: bool,
         moments: bool = False,
     ) -> None:
         if time_steps < 1:
             raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
-        for kind, name in (("space", space), ("time", time)):
-            if name not in REDUCTIONS:
-                raise unknown_name(f"{kind} reduction", name, REDUCTIONS)
         self._adapter = adapter_for(model)
         self._neurons = spiking_neurons(model)
-        self._curve = functools.partial(_curve, self._adapter, curve=curve, value=value)
-        for name, neuron in self._neurons.items():
-            self._curve(name, neuron)  # refuses what cannot serve before anything runs
-        self._tally = functools.partial(
-            PotentialSums, time_steps=time_steps, space=space, time=time
-        )
+        for name, neuron in self._neurons.items():  # refuses what cannot serve before it runs
+            _curve(self._adapter, name, neuron, options)
         self._thresholds = {
             name: self._adapter.threshold(neuron) if moments else None
             for name, neuron in self._neurons.items()
         }
-        self._train = train
+        self._options, self._time_steps, self._train = options, time_steps, train
         self._stack = ExitStack()
-        self._tallies: dict[str, PotentialSums] = {}
+        self._sums: dict[str, PotentialSums] = {}
         self.armed = False
 
     def arm(self) -> None:
@@ -82,17 +70,23 @@ class Observer:
         self.disarm()
         with ExitStack() as stack:
             for name, neuron in self._neurons.items():
-                curve, traceable = self._curve(name, neuron)
-                threshold = self._thresholds[name]
-                tally = self._tally(name, curve, traceable=traceable, threshold=threshold)
-                self._tallies[name] = tally
-                sink = _InMode(neuron, tally, train=self._train)
-                stack.enter_context(self._adapter.observe(neuron, sink, tally.reset))
+                curve, traceable = _curve(self._adapter, name, neuron, self._options)
+                sums = self._sums[name] = PotentialSums(
+                    name,
+                    neuron,
+                    curve,
+                    self._options,
+                    time_steps=self._time_steps,
+                    train=self._train,
+                    traceable=traceable,
+                    threshold=self._thresholds[name],
+                )
+                stack.enter_context(self._adapter.observe(neuron, sums, sums.reset))
             self._stack = stack.pop_all()
         self.armed = True
 
     def disarm(self) -> None:
-        """Stop recording and let go of every neuron; what was recorded stays for `compute`."""
+        """Stop recording and free every neuron; the sums stay for `compute`."""
         self._stack.close()
         self.armed = False
 
@@ -100,7 +94,7 @@ class Observer:
         """Return score and rate per channel of each neuron module, by name.
 
         Args:
-            over_ranks: whether to add up what the processes of a group have recorded; then all of
+            over_ranks: whether to add up the records of all processes of a group; then all of
                 them must call.
 
         Raises:
@@ -110,18 +104,18 @@ class Observer:
         """
         if not over_ranks:
             self._close()
-            return {name: tally.stats() for name, tally in self._tallies.items()}
+            return {name: sums.stats() for name, sums in self._sums.items()}
         agree(self._close)
-        parts = [tally.sums() for tally in self._tallies.values()]
+        parts = [sums.sums() for sums in self._sums.values()]
         total = sum_over_ranks(torch.cat([part.to(parts[0].device) for part in parts]))
         split = torch.split(total, [len(part) for part in parts])
-        return {n: t.stats(s) for (n, t), s in zip(self._tallies.items(), split, strict=True)}
+        return {n: s.stats(part) for (n, s), part in zip(self._sums.items(), split, strict=True)}
 
     def _close(self) -> None:
         """Refuse unless every neuron has recorded equally many whole sequences."""
-        expected = max((tally.total for tally in self._tallies.values()), default=0)
+        expected = max((sums.total for sums in self._sums.values()), default=0)
         for name in self._neurons:
-            recorded = self._tallies[name].total if name in self._tallies else 0
+            recorded = self._sums[name].total if name in self._sums else 0
             if recorded == 0 or recorded != expected:
                 mode = "training" if self._train else "eval"
                 raise ObservationError(
@@ -129,7 +123,7 @@ class Observer:
                     f"{recorded}; run the model in {mode} mode while the observer is armed, each "
                     "neuron equally often"
                 )
-            self._tallies[name].reset()
+            self._sums[name].reset()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, as tensors and plain values.
@@ -137,7 +131,7 @@ class Observer:
         Raises:
             ObservationError: in the middle of a sequence.
         """
-        tallies = {n: t.state_dict() for n, t in self._tallies.items()} if self.armed else {}
+        tallies = {n: s.state_dict() for n, s in self._sums.items()} if self.armed else {}
         return {"armed": self.armed, "tallies": tallies}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -145,8 +139,8 @@ class Observer:
         self.disarm()
         if state["armed"]:
             self.arm()
-            for name, tally in self._tallies.items():
-                tally.load_state_dict(state["tallies"][name])
+            for name, sums in self._sums.items():
+                sums.load_state_dict(state["tallies"][name])
 
     def __enter__(self) -> Self:
         self.arm()
@@ -156,69 +150,47 @@ class Observer:
         self.disarm()
 
 
-@final
-class _InMode:
-    """The `FoldingSink` of a tally; it leaves out forwards in the other mode."""
-
-    def __init__(self, neuron: nn.Module, tally: PotentialSums, *, train: bool) -> None:
-        self._neuron, self._tally, self._train = neuron, tally, train
-
-    def __call__(self, potentials: Tensor) -> None:
-        if self._neuron.training is self._train:
-            self._tally.take(potentials)
-
-    def fold(self, steps: int) -> TimeFold | None:
-        return self._tally.fold(steps) if self._neuron.training is self._train else None
-
-
 def _curve(
-    adapter: Adapter, name: str, neuron: nn.Module, *, curve: str, value: str
+    adapter: Adapter, name: str, neuron: nn.Module, options: CriticalityOptions
 ) -> tuple[Curve, bool]:
     """Return g, and whether a kernel may be made of it."""
-    closed = None
-    if curve == "model" and value == "derivative" and isinstance(adapter, ClosedForms):
+    derivative, closed = options.value == "derivative", None
+    if options.curve == "model" and derivative and isinstance(adapter, ClosedForms):
         closed = adapter.derivative(neuron)
-    if curve != "model":
-        found = named_curve(curve, value)
+    if options.curve != "model":
+        found = named_curve(options.curve, options.value)
     elif closed is not None:
         found = closed_curve(closed)
-    elif value == "primitive":
-        found = model_curve(adapter.primitive(neuron), value)
     else:
-        found = model_curve(adapter.surrogate(neuron), value)
-    if value == "derivative":
+        surrogate = adapter.surrogate if derivative else adapter.primitive
+        found = model_curve(surrogate(neuron), options.value)
+    if derivative:
         try:
             check_peaked(found)
         except ConfigError as error:
             raise ConfigError(f"neuron {name!r}: {error}") from error
-    return found, curve != "model" or closed is not None
+    return found, options.curve != "model" or closed is not None
 
 
 def score_loader(
     model: nn.Module,
     batches: Iterable[Any],
+    options: CriticalityOptions = PAPER,
     *,
     time_steps: int,
     forward: Callable[[Tensor], Any],
-    curve: str = "model",
-    value: str = "derivative",
-    space: str = "max",
-    time: str = "mean",
-    over_ranks: bool = False,
     moments: bool = False,
+    over_ranks: bool = False,
 ) -> dict[str, ChannelStats]:
     """Score the channels over a loader, in eval mode without gradients.
 
     Args:
         model: spiking neurons of one framework; the mode of each module is restored.
         batches: inputs, or tuples whose first entry is the input.
+        options: as in `Observer`.
         time_steps: T.
         forward: runs the model on one input over T steps, from a fresh state.
-        curve: as in `Observer`.
-        value: likewise.
-        space: likewise.
-        time: likewise.
-        moments: likewise.
+        moments: as in `Observer`.
         over_ranks: whether to add up the processes of a group, each with batches of its own (or
             each with all of them), and the same weights; then all must call. Buffers that differ
             are made the same first, see `distributed.collectives.settle_buffers_`.
@@ -229,16 +201,7 @@ def score_loader(
     Raises:
         ObservationError, ConfigError, ModelError: as `Observer`.
     """
-    observer = Observer(
-        model,
-        time_steps=time_steps,
-        curve=curve,
-        value=value,
-        space=space,
-        time=time,
-        train=False,
-        moments=moments,
-    )
+    observer = Observer(model, options, time_steps=time_steps, train=False, moments=moments)
     device = next((p.device for p in model.parameters()), None)
 
     def run() -> None:

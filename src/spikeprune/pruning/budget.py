@@ -1,14 +1,64 @@
-"""Budgets of an event: what they allow, and what the choice costs."""
+"""Budgets of an event: the cost that it allows, and the cost of what it left live."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
 
 from spikeprune.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class BudgetUse:
+    """How far an event used its budget; costs are in `unit`.
+
+    Attributes:
+        unit: `channels`, `parameters`, `macs` or `synops` (per sample over all T).
+        cost: of the live weights or channels; at most `allowed`.
+        allowed: the budget.
+        total: cost of the dense net, which the budget is a share of.
+        forced: channels that floors or rounding kept, by group.
+    """
+
+    unit: str
+    cost: float
+    allowed: float
+    total: float
+    forced: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON values that run folders and checkpoints hold."""
+        return {
+            "budget": self.unit,
+            "cost": self.cost,
+            "allowed": self.allowed,
+            "total": self.total,
+            "forced": dict(self.forced),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "BudgetUse | None":
+        """Return what `to_dict` gave; None for an empty mapping."""
+        if not values:
+            return None
+        return cls(
+            unit=values["budget"],
+            cost=values["cost"],
+            allowed=values["allowed"],
+            total=values["total"],
+            forced=values["forced"],
+        )
+
+
+def floor_share(fraction: float, count: int) -> int:
+    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
+    return int(Fraction(fraction).limit_denominator(10**9) * count)
 
 
 def check_reference(
     dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str
 ) -> None:
-    """Refuse SynOps of a dense net that leave out a layer, are all 0, or go unused.
+    """Refuse SynOps of a dense net that leave out a layer, are all 0, or have no use.
 
     Raises:
         ConfigError: says which.

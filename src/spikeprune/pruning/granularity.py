@@ -1,22 +1,31 @@
-"""The two granularities of one `Pruner`: weights (one mask a layer) and channels (one a group)."""
+"""Granularities of pruning: single weights, or whole channels. The `Pruner` knows this protocol."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor
 
 from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.events.record import Outcome
 from spikeprune.pruning.events.schedule import PlannedEvent
+from spikeprune.pruning.selection import Selection
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 
 class Granularity(Protocol):
-    """What the `Pruner` asks of a granularity."""
+    """What is pruned as one: it chooses at an event and turns the choice into parameter masks.
+
+    Attributes:
+        live: bool mask by layer (weights) or by channel group (channels).
+        last_magnitude: last live `|w|` of every weight, by layer; empty unless a criterion
+            needs it.
+    """
 
     live: dict[str, Tensor]
-    memory: dict[str, Tensor]
-    """What is remembered from event to event, for scores that need it."""
+    last_magnitude: dict[str, Tensor]
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...] | None:
+        """The channel groups that are pruned; None where single weights are."""
 
     def check(self) -> None:
         """Refuse, before any training, what the last event would refuse."""
@@ -25,13 +34,19 @@ class Granularity(Protocol):
         """Live share of the prunable weights of the original net."""
 
     def macs_density(self) -> float:
-        """Live share of the multiply-accumulates."""
+        """Live share of the dense multiply-accumulates of all layers."""
 
-    def parameter_mask(self, live: Mapping[str, Tensor] | None = None) -> Mask:
-        """Mask over the model's parameters, by parameter name, for `live` (None: what lives)."""
+    def parameter_mask(self) -> Mask:
+        """Mask over the model's parameters, by parameter name."""
+
+    def unchanged(self, selection: Selection) -> Mask:
+        """Mask of the parameters that keep value and momentum at an event.
+
+        A regrown weight starts anew; a regrown channel keeps its trained values.
+        """
 
     def penalise(self) -> None:
         """Add a penalty's subgradient to the gradients."""
 
-    def event(self, due: PlannedEvent, gathered: Observations) -> Outcome:
-        """Choose what lives and update `live`."""
+    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
+        """Choose the live weights or channels and update `live`."""

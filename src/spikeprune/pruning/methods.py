@@ -1,42 +1,64 @@
-"""Every pruning method, a row each: a composition of the same small parts.
+"""Pruning methods by name: a row each, found with the options that a user sets beside the name.
 
-The parts are fields of `PruneOptions`: what is dropped (saliency), what is brought back (regrow),
-how much of it (regrow_fraction, fraction_schedule, fraction_of), where (regrow_within,
-regrow_layers, allocation), when (schedule), and from where (initial_density, start_saliency).
+A method is a composition of the same parts, fields of `PruneOptions`: what is dropped (saliency),
+what is brought back (regrow), how much of it (regrow_fraction, fraction_schedule, fraction_of),
+where (regrow_within, regrow_layers, allocation), when (schedule), and from where
+(initial_density, start_saliency).
 """
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
 from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.observing.criticality_options import PAPER
+from spikeprune.pruning.installed import load_extensions
+from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverrides
 from spikeprune.pruning.sources import SOURCES
 
+PARTS = (
+    "saliency",
+    "allocation",
+    "schedule",
+    "initial_density",
+    "start_saliency",
+    "fraction_schedule",
+    "fraction_of",
+    "regrow_within",
+    "regrow_layers",
+    "initial_value",
+)
+"""Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
-    """A pruning method: saliency ranks what to drop, the regrowth score what to bring back."""
+    """A pruning method: saliency ranks what to drop, regrowth ranks what to bring back.
+
+    Attributes:
+        name: one name may have a row for weights and one for channels.
+        granularities: `weight`, `channel` or both.
+        saliency: criterion of what is dropped, the lowest first; None: nothing is pruned.
+        regrow: criterion of what is brought back, the highest first; `none`: nothing.
+        regrow_fraction: share r of the survivors that regrowth chooses, in [0, 1).
+        summary: the method in a line.
+        formula: its rule in a line; symbols are those of docs/methods.md.
+        sources: keys of `pruning.sources.SOURCES`.
+        parts: other fields of `PruneOptions` that make the method, of `PARTS`; and `normalise`,
+            which stands for a `criticality.normalise` that is none.
+        rewinds: whether it trains in rounds, each from the weights after the same early epochs.
+    """
 
     name: str
     granularities: tuple[str, ...]
-    """Where the method is defined; a name may have one row for weights and one for channels."""
     saliency: str | None
-    """What is dropped first by its lowest value; None: nothing is pruned."""
     regrow: str = "none"
-    """What is brought back by its highest value; `none`: nothing."""
     regrow_fraction: float = 0.0
-    """Share r of the survivors that regrowth chooses, in [0, 1)."""
-    _: KW_ONLY
     summary: str
     formula: str = ""
-    """The rule in a line; symbols are those of docs/methods.md."""
     sources: tuple[str, ...] = ()
-    """Keys of `pruning.sources.SOURCES`."""
     parts: Mapping[str, Any] = field(default_factory=dict)
-    """Other fields of `PruneOptions` that make the method, see `PARTS`; and `normalise`, which
-    stands for a `criticality.normalise` that is none."""
     rewinds: bool = False
-    """Whether it trains in rounds, each from the weights after the same early epochs."""
 
     @property
     def prunes(self) -> bool:
@@ -54,19 +76,29 @@ _CONSTANT = {"schedule": "constant", "start_saliency": "random", "allocation": "
 _AT_START = {"schedule": "at-start"}
 _RANKED = {"fraction_schedule": "cosine", "initial_value": "previous", "normalise": "layer"}
 
-METHODS = (
+METHODS: list[Method] = [
     Method(
-        *("dense", WEIGHT + CHANNEL, None),
+        name="dense",
+        granularities=WEIGHT + CHANNEL,
+        saliency=None,
         summary="no pruning: the net to compare with",
     ),
     Method(
-        *("criticality", WEIGHT, "magnitude", "criticality", 0.2),
+        name="criticality",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="criticality",
+        regrow_fraction=0.2,
         summary="drop small weights, bring back those of the most critical channels",
         formula="drop min |w|; grow max S_post",
         sources=("criticality",),
     ),
     Method(
-        *("criticality-ranked", WEIGHT, "magnitude", "criticality", 0.2),
+        name="criticality-ranked",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="criticality",
+        regrow_fraction=0.2,
         summary="as criticality, but ranked within each layer, of a share that falls to 0, and "
         "with the values that weights had; the default for weights",
         formula="drop min |w|; grow max rank_layer S_post, r_k = r (1 + cos(pi k/n)) / 2",
@@ -74,7 +106,11 @@ METHODS = (
         parts=_RANKED,
     ),
     Method(
-        *("criticality-erk", WEIGHT, "magnitude", "criticality", 0.2),
+        name="criticality-erk",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="criticality",
+        regrow_fraction=0.2,
         summary="as criticality-ranked, with as many weights in each layer as ERK gives it; the "
         "default under a budget of SynOps",
         formula="ERK; drop min |w|; grow max S_post in each layer, r_k = r (1 + cos(pi k/n)) / 2",
@@ -82,7 +118,11 @@ METHODS = (
         parts=_RANKED | {"allocation": "erk"},
     ),
     Method(
-        *("criticality-shuffled", WEIGHT, "magnitude", "criticality-shuffled", 0.2),
+        name="criticality-shuffled",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="criticality-shuffled",
+        regrow_fraction=0.2,
         summary="as criticality-ranked, but the scores are dealt to the layer's channels at "
         "random: the control",
         formula="drop min |w|; grow max rank_layer S_sigma(post), r_k = r (1 + cos(pi k/n)) / 2",
@@ -90,64 +130,99 @@ METHODS = (
         parts=_RANKED,
     ),
     Method(
-        *("criticality-magnitude", WEIGHT, "magnitude", "criticality-magnitude", 0.2),
+        name="criticality-magnitude",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="criticality-magnitude",
+        regrow_fraction=0.2,
         summary="as criticality, but times the size that a weight had when it was last live",
         formula="drop min |w|; grow max S_post |w_last|",
         sources=("criticality",),
     ),
     Method(
-        *("magnitude", WEIGHT, "magnitude"),
+        name="magnitude",
+        granularities=WEIGHT,
+        saliency="magnitude",
         summary="drop small weights, gradually, while training",
         formula="drop min |w|",
         sources=("cubic",),
     ),
     Method(
-        *("random-regrow", WEIGHT, "magnitude", "random", 0.2),
+        name="random-regrow",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="random",
+        regrow_fraction=0.2,
         summary="drop small weights, bring back random ones",
         formula="drop min |w|; grow at random",
         sources=("cubic", "set"),
     ),
     Method(
-        *("gradient-regrow", WEIGHT, "magnitude", "gradient", 0.2),
+        name="gradient-regrow",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="gradient",
+        regrow_fraction=0.2,
         summary="drop small weights, bring back those with the largest gradient",
         formula="drop min |w|; grow max |g|",
         sources=("cubic", "rigl"),
     ),
     Method(
-        *("granet", WEIGHT, "magnitude", "gradient", 0.5),
+        name="granet",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="gradient",
+        regrow_fraction=0.5,
         summary="drop gradually, then zero out a falling share of each layer and regrow as many",
         formula="drop min |w|; grow max |g| in each layer, r_k = r (1 + cos(pi k/n)) / 2",
         sources=("granet",),
         parts={"fraction_schedule": "cosine", "regrow_within": "layer", "regrow_layers": "all"},
     ),
     Method(
-        *("rigl", WEIGHT, "magnitude", "gradient", 0.3),
+        name="rigl",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="gradient",
+        regrow_fraction=0.3,
         summary="sparse from the start, a falling share moves to where gradients are large",
         formula="ERK; drop min |w|; grow max |g|, r_k = r (1 + cos(pi k/n)) / 2",
         sources=("rigl",),
         parts=_CONSTANT | {"fraction_schedule": "cosine", "regrow_layers": "all"},
     ),
     Method(
-        *("set", WEIGHT, "signed-magnitude", "random", 0.3),
+        name="set",
+        granularities=WEIGHT,
+        saliency="signed-magnitude",
+        regrow="random",
+        regrow_fraction=0.3,
         summary="sparse from the start, a fixed share moves to random places",
         formula="ERK; drop the least positive and least negative w; grow at random",
         sources=("set", "rigl"),
         parts=_CONSTANT | {"regrow_layers": "all"},
     ),
     Method(
-        *("ndsnn", WEIGHT, "magnitude", "gradient", 0.5),
+        name="ndsnn",
+        granularities=WEIGHT,
+        saliency="magnitude",
+        regrow="gradient",
+        regrow_fraction=0.5,
         summary="sparse from the start and ever sparser, fewer grown than dropped; reimplemented "
         "from its description",
         formula="ERK; keep (1 - r_k) of the live by |w|; grow max |g| up to d_k; r_k falls to r/10",
         sources=("ndsnn",),
         parts={
-            **{"initial_density": 0.5, "start_saliency": "random", "allocation": "erk"},
-            **{"fraction_schedule": "cosine-to-tenth", "fraction_of": "before"},
-            **{"regrow_layers": "all"},
+            "initial_density": 0.5,
+            "start_saliency": "random",
+            "allocation": "erk",
+            "fraction_schedule": "cosine-to-tenth",
+            "fraction_of": "before",
+            "regrow_layers": "all",
         },
     ),
     Method(
-        *("imp", WEIGHT, "magnitude"),
+        name="imp",
+        granularities=WEIGHT,
+        saliency="magnitude",
         summary="train, drop a share, rewind the rest to early weights, again and again",
         formula="drop min |w| each round, d_j = d^(j/R); rewind to epoch k",
         sources=("lottery", "lottery-snn"),
@@ -155,82 +230,102 @@ METHODS = (
         rewinds=True,
     ),
     Method(
-        *("snip", WEIGHT, "snip"),
+        name="snip",
+        granularities=WEIGHT,
+        saliency="snip",
         summary="before training, keep the weights that matter to the loss",
         formula="keep max |g w|, g over all T",
         sources=("snip",),
         parts=_AT_START,
     ),
     Method(
-        *("grasp", WEIGHT, "grasp"),
+        name="grasp",
+        granularities=WEIGHT,
+        saliency="grasp",
         summary="before training, keep the weights that carry the flow of gradients",
         formula="keep max w (H g)",
         sources=("grasp",),
         parts=_AT_START,
     ),
     Method(
-        *("synflow", WEIGHT, "synflow"),
+        name="synflow",
+        granularities=WEIGHT,
+        saliency="synflow",
         summary="before training and without data, keep the weights that carry the flow of signal",
         formula="keep max |w| dR/d|w|, R of the linearised net, in 100 rounds",
         sources=("synflow",),
         parts=_AT_START,
     ),
     Method(
-        *("crisis", WEIGHT, "crisis"),
+        name="crisis",
+        granularities=WEIGHT,
+        saliency="crisis",
         summary="drop weights that seldom decide whether a neuron fires",
         formula="drop min |w| r_pre |gamma| / sqrt(var + eps) N(0 | mu - u_th, sigma^2)",
         sources=("crisis",),
     ),
     Method(
-        *("firing-rate", WEIGHT, "firing-rate"),
+        name="firing-rate",
+        granularities=WEIGHT,
+        saliency="firing-rate",
         summary="drop weights that carry little current",
         formula="drop min |w| r_pre",
         sources=("wanda",),
     ),
     Method(
-        *("criticality", CHANNEL, "batchnorm-scale", "criticality", 0.05),
+        name="criticality",
+        granularities=CHANNEL,
+        saliency="batchnorm-scale",
+        regrow="criticality",
+        regrow_fraction=0.05,
         summary="drop channels with a small BatchNorm scale, bring back the most critical",
         formula="drop min |gamma|; grow max S",
         sources=("criticality",),
     ),
     Method(
-        *("slimming", CHANNEL, "batchnorm-scale"),
+        name="slimming",
+        granularities=CHANNEL,
+        saliency="batchnorm-scale",
         summary="drop channels with a small BatchNorm scale",
         formula="drop min |gamma|",
         sources=("slimming",),
     ),
     Method(
-        *("sca", CHANNEL, "mean-potential", "scale-gradient", 0.05),
+        name="sca",
+        granularities=CHANNEL,
+        saliency="mean-potential",
+        regrow="scale-gradient",
+        regrow_fraction=0.05,
         summary="drop channels with small potentials, bring back those whose scale has a gradient",
         formula="drop min mean |u|; grow max |dL/dgamma|",
         sources=("sca",),
     ),
     Method(
-        *("firing-rate", CHANNEL, "firing-rate"),
+        name="firing-rate",
+        granularities=CHANNEL,
+        saliency="firing-rate",
         summary="drop channels that seldom fire",
         formula="drop min firing rate",
         sources=("trimming",),
     ),
     Method(
-        *("random-regrow", CHANNEL, "batchnorm-scale", "random", 0.05),
+        name="random-regrow",
+        granularities=CHANNEL,
+        saliency="batchnorm-scale",
+        regrow="random",
+        regrow_fraction=0.05,
         summary="drop channels with a small BatchNorm scale, bring back random ones: the control",
         formula="drop min |gamma|; grow at random",
     ),
     Method(
-        *("random", CHANNEL, "random"),
+        name="random",
+        granularities=CHANNEL,
+        saliency="random",
         summary="drop random channels, bring none back: the control",
         formula="drop at random",
     ),
-)
+]
 """Every method; (name, granularity) tells a row."""
-
-
-PARTS = (
-    *("saliency", "allocation", "schedule", "initial_density", "start_saliency"),
-    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_value"),
-)
-"""Fields that a method may set in its `parts` and a run may override by the flag of that name."""
-
 
 _SOURCES_OF_PARTS = {
     ("regrow", "gradient"): "rigl",
@@ -252,17 +347,34 @@ _SOURCES_OF_PARTS = {
 }
 
 
+def all_methods() -> tuple[Method, ...]:
+    """Return every method, those of installed extensions included."""
+    load_extensions()
+    return tuple(METHODS)
+
+
+def default_method(granularity: str = "weight", budget: str = "weights") -> str:
+    """Return the method that `auto` stands for.
+
+    The study confirmed those for weights (docs/study.md, parts 5 and 13); for channels it is the
+    paper's.
+    """
+    if granularity == "channel":
+        return "criticality"
+    return "criticality-erk" if budget == "synops" else "criticality-ranked"
+
+
 def find(name: str, granularity: str) -> Method:
     """Return the row of a method.
 
     Raises:
-        ConfigError: No such method, or not for this granularity; the valid ones are listed.
+        ConfigError: no such method, or not for this granularity; the valid ones are listed.
     """
-    for method in METHODS:
-        if method.name == name and granularity in method.granularities:
-            return method
-    here = [m.name for m in METHODS if granularity in m.granularities]
-    if name not in {m.name for m in METHODS}:
+    methods = all_methods()
+    here = {m.name: m for m in reversed(methods) if granularity in m.granularities}
+    if name in here:
+        return here[name]
+    if name not in {m.name for m in methods}:
         raise unknown_name(f"method for {granularity} pruning", name, here)
     raise ConfigError(
         f"method {name!r} is not defined for {granularity} pruning; expected one of: "
@@ -271,9 +383,122 @@ def find(name: str, granularity: str) -> Method:
 
 
 def sources_of(method: Method) -> tuple[str, ...]:
-    """Return the keys of all sources that a method and its parts rest on, its own first."""
-    weights = method.granularities == ("weight",)
+    """Return the keys of all sources of a method and its parts, its own first."""
     parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
-    parts |= {} if "schedule" in parts or not (weights and method.prunes) else {"schedule": "cubic"}
+    if method.prunes and method.granularities == WEIGHT:
+        parts = {"schedule": "cubic"} | parts
     of_parts = [_SOURCES_OF_PARTS[row] for row in parts.items() if row in _SOURCES_OF_PARTS]
     return tuple(dict.fromkeys([*method.sources, *of_parts]))
+
+
+def resolve(name: str, overrides: PruneOverrides) -> Method:
+    """Return a method with the options that a user sets beside its name put in.
+
+    Args:
+        name: of the method; `auto` is `default_method`.
+        overrides: the user's options; a value of None counts as not set.
+
+    Raises:
+        ConfigError: an unknown method or criterion, a share without a criterion that uses it, or
+            an option that contradicts the method.
+    """
+    given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}
+    granularity = given.get("granularity", "weight")
+    if name == "auto":
+        name = default_method(granularity, given.get("budget", "weights"))
+    method = find(name, granularity)
+    if not method.prunes:
+        return method
+    if method.rewinds:
+        _refuse_with_rewinding(name, given)
+    method = _with_regrowth(method, granularity, given)
+    parts = {n: given[n] for n in PARTS if n in given and n != "saliency"}
+    saliency = given.get("saliency", method.saliency)
+    return replace(method, saliency=saliency, parts={**method.parts, **parts})
+
+
+def _with_regrowth(method: Method, granularity: str, given: Mapping[str, Any]) -> Method:
+    regrow, fraction = given.get("regrow"), given.get("regrow_fraction")
+    if regrow is not None:
+        own = regrow != "none" and not method.regrow_fraction
+        share = PAPER_FRACTION[granularity] if own else method.regrow_fraction
+        method = replace(method, regrow=regrow, regrow_fraction=share)
+    if fraction is not None:
+        if fraction > 0 and method.regrow == "none":
+            raise ConfigError(
+                f"regrow_fraction is {fraction:g}, but method {method.name!r} brings nothing back; "
+                "choose what by --regrow criticality, random or gradient"
+            )
+        method = replace(method, regrow_fraction=fraction)
+    return replace(method, regrow_fraction=0.0) if method.regrow == "none" else method
+
+
+def _refuse_with_rewinding(name: str, given: Mapping[str, Any]) -> None:
+    harmless = ("saliency", "allocation", "initial_value")
+    names = {"regrow", "regrow_fraction", *PARTS}.difference(harmless)
+    contradicting = {n: given[n] for n in sorted(names) if n in given}
+    if contradicting and contradicting != {"regrow": "none"}:
+        listed = ", ".join(f"{n}={value!r}" for n, value in contradicting.items())
+        raise ConfigError(
+            f"method {name!r} drops at the end of each round and rewinds what is left, so "
+            f"nothing comes back and rounds make its schedule; got {listed}. Leave these out; set "
+            "imp.rounds or imp.share"
+        )
+
+
+def prune_options(
+    method: Method, sparsity: float | None, overrides: PruneOverrides
+) -> PruneOptions:
+    """Return the options of a `Pruner` that follows a resolved method.
+
+    Args:
+        method: what `resolve` gave for these overrides.
+        sparsity: share to remove, in (0, 1).
+        overrides: the user's options; a value of None counts as not set.
+
+    Raises:
+        ConfigError: options that cannot work, no sparsity, or a method that does not prune.
+    """
+    if method.saliency is None:
+        raise ConfigError(f"method {method.name!r} prunes nothing, so it has no pruning options")
+    if sparsity is None:
+        raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
+    given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}
+    parts = dict(method.parts)
+    if "initial_density" in parts and "initial_density" not in given:
+        # The method's own start is denser than the target only where that is sparse enough.
+        parts["initial_density"] = max(parts["initial_density"], 1 - sparsity)
+    normalise = parts.pop("normalise", "none")
+    criticality = given.get("criticality", PAPER)
+    if criticality.normalise == "none":
+        criticality = replace(criticality, normalise=normalise)
+    own = {
+        "saliency": method.saliency,
+        "regrow": method.regrow,
+        "regrow_fraction": method.regrow_fraction,
+        "criticality": criticality,
+    }
+    return PruneOptions.of(sparsity=sparsity, **{**given, **parts, **own})
+
+
+def options_for(
+    method: str = "auto", *, sparsity: float | None, **overrides: Unpack[PruneOverrides]
+) -> PruneOptions:
+    """Return the options of a method by name, with single ones set by keyword.
+
+    Args:
+        method: a name of `spikeprune methods`; `auto` is the default for granularity and budget.
+        sparsity: share to remove, in (0, 1).
+        overrides: fields of `PruneOptions` that go before the method's own.
+
+    Raises:
+        ConfigError: an unknown name, options that contradict the method or each other, no
+            sparsity, or a method that only a whole run can follow (`dense`, `imp`).
+    """
+    resolved = resolve(method, overrides)
+    if resolved.rewinds:
+        raise ConfigError(
+            f"method {method!r} trains in rounds and rewinds the weights, which a pruner alone "
+            f"cannot do; use `spikeprune run --method {method}`"
+        )
+    return prune_options(resolved, sparsity, overrides)

@@ -1,101 +1,78 @@
-"""What a `Pruner` is told: frozen option sets, checked when they are made."""
+"""The options of a `Pruner`: frozen, checked when they are made, and what they need observed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
-from fractions import Fraction
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, TypedDict
 
-from spikeprune.errors import ConfigError, require_one_of, unknown_name
+from spikeprune.choices import OneOf, check_choices
+from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.criteria.inputs import NOTHING, Needs
+from spikeprune.pruning.criteria.inputs import Need
 from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
 from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, REGROWTH, SALIENCY
-from spikeprune.science.allocation import ALLOCATIONS
+from spikeprune.pruning.installed import load_extensions
+from spikeprune.science.allocation import SHARES
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
 
-GRANULARITIES = ("weight", "channel")
-EVENTS = 15
-"""Events of a pruning phase where nothing else is asked for."""
+EVENTS = {"weight": 15, "channel": 1}
+"""Events of a pruning phase where nothing else is asked for; channels have one in any case."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
-"""The paper's share of what lives that regrowth chooses (method, sections 3 and 4)."""
-REGROW_NAMES = (*dict.fromkeys([*REGROWTH, *CHANNEL_REGROWTH]), "none")
-SALIENCIES = tuple(dict.fromkeys([*SALIENCY, *CHANNEL_SALIENCY]))
-BUDGETS = ("channels", "parameters", "macs", "synops")
-WEIGHT_BUDGETS = ("weights", "synops")
-AT_START = tuple(name for name, row in SALIENCY.items() if row.measure is not None)
-"""Saliencies that are measured before training only."""
+"""The paper's share of the live weights or channels that regrowth chooses (sections 3 and 4)."""
+CRITERIA: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "weight": (SALIENCY, REGROWTH),
+    "channel": (CHANNEL_SALIENCY, CHANNEL_REGROWTH),
+}
+"""Saliencies and regrowth scores by granularity."""
 
 
-def check_names(options: "PruneOptions") -> None:
-    """Refuse scores that are not defined for the granularity: they would be ignored in silence."""
-    weights = options.granularity == "weight"
-    tables = (SALIENCY, REGROWTH) if weights else (CHANNEL_SALIENCY, CHANNEL_REGROWTH)
-    kinds = "weights" if weights else "channels"
-    if options.saliency not in tables[0]:
-        raise ConfigError(
-            f"saliency {options.saliency!r} is not defined for {kinds}; choose one of: "
-            f"{', '.join(sorted(tables[0]))}"
-        )
-    if options.regrow not in (*tables[1], "none"):
-        raise ConfigError(
-            f"{options.regrow} regrowth is not defined for {kinds}; choose one of: "
-            f"{', '.join(sorted([*tables[1], 'none']))}"
-        )
+def _names(*tables: Mapping[str, Any], extra: str | None = None) -> Callable[[], tuple[str, ...]]:
+    def names() -> tuple[str, ...]:
+        load_extensions()
+        found = [name for table in tables for name in table]
+        return tuple(dict.fromkeys(found + ([extra] if extra else [])))
+
+    return names
 
 
-def floor_share(fraction: float, count: int) -> int:
-    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
-    return int(Fraction(fraction).limit_denominator(10**9) * count)
-
-
-def matching(
-    names: Iterable[str], include: Iterable[str], exclude: Iterable[str]
-) -> tuple[str, ...]:
-    """Return the names that match a pattern of `include` (empty: all) and none of `exclude`.
-
-    Patterns are shell-style (`features.*`). A pattern that matches no name is an error, since a
-    misspelt layer would otherwise be pruned, or spared, in silence.
-
-    Raises:
-        ConfigError: a pattern matches nothing, or nothing is left.
-    """
-    names = tuple(names)
-    for pattern in (*include, *exclude):
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(
-                f"the layer pattern {pattern!r} matches none of the layers: {', '.join(names)}"
-            )
-    chosen = [
-        name
-        for name in names
-        if (not tuple(include) or any(fnmatchcase(name, p) for p in include))
-        and not any(fnmatchcase(name, p) for p in exclude)
-    ]
-    if not chosen:
-        raise ConfigError("include and exclude patterns leave no layer to prune")
-    return tuple(chosen)
+Granularity = Literal["weight", "channel"]
+Saliency = Annotated[str, OneOf(_names(SALIENCY, CHANNEL_SALIENCY))]
+StartSaliency = Annotated[str, OneOf(_names(SALIENCY))]
+Regrowth = Annotated[str, OneOf(_names(REGROWTH, CHANNEL_REGROWTH, extra="none"))]
+Allocation = Annotated[str, OneOf(_names({"global": None}, SHARES))]
+Schedule = Annotated[str, OneOf(lambda: SCHEDULES)]
+FractionSchedule = Annotated[str, OneOf(lambda: FRACTIONS)]
+FractionOf = Literal["after", "before"]
+RegrowWithin = Literal["network", "layer"]
+RegrowLayers = Literal["spiking", "all"]
+InitialValue = Literal["zero", "previous"]
+WeightBudget = Literal["weights", "synops"]
+ChannelBudget = Literal["channels", "parameters", "macs", "synops"]
 
 
 @dataclass(frozen=True)
 class ChannelOptions:
-    """What is particular to channel pruning (method, section 4)."""
+    """Options of channel pruning alone (method, section 4).
 
-    budget: str = "channels"
-    """What `sparsity` is a share of: `channels`, `parameters`, `macs` or `synops`."""
+    Raises:
+        ConfigError: a value that does not exist or is out of range.
+    """
+
+    budget: ChannelBudget = "channels"
+    """Unit of the cost that `sparsity` is a share of: `channels`, `parameters`, `macs` or
+    `synops`."""
     floor: int = 1
     """Channels that every layer keeps."""
     round_to: int = 1
     """Channel counts are multiples of this where the hardware wants it."""
     l1: float = 1e-4
     """L1 penalty on the BatchNorm scales before the event."""
-    reducer: str = "mean"
+    reducer: Literal["mean", "max"] = "mean"
     """How tied channels and several neurons share one score: `mean` or `max`."""
 
     def __post_init__(self) -> None:
         """Refuse values that do not exist."""
-        require_one_of("channel budget", self.budget, BUDGETS)
-        require_one_of("channel reducer", self.reducer, ("mean", "max"))
+        check_choices(self, "channels.")
         if self.floor < 1 or self.round_to < 1 or self.l1 < 0:
             raise ConfigError(
                 "channels.floor and channels.round_to must be at least 1 and channels.l1 at least "
@@ -103,64 +80,72 @@ class ChannelOptions:
             )
 
 
+_WEIGHTS_ONLY = {"weights only": True}
+"""Marks a field that channel pruning refuses with any other value than its default."""
+
+
 @dataclass(frozen=True)
 class PruneOptions:
-    """What to prune, how far, and what to bring back."""
+    """What to prune, how far, and what to bring back.
+
+    The defaults are gradual magnitude pruning without regrowth; a method by name sets the options
+    that make it (`pruning.methods.options_for`).
+
+    Raises:
+        ConfigError: a value that does not exist or is out of range.
+    """
 
     sparsity: float
-    """Share of the prunable weights (or of the channel budget) to remove, in (0, 1)."""
-    granularity: str = "weight"
-    saliency: str = "magnitude"
-    """What is dropped first, by its lowest value (`magnitude` is |w|, of channels |gamma|); names:
-    `pruning.criteria.of_weights.SALIENCY`, `pruning.criteria.of_channels.CHANNEL_SALIENCY`."""
-    regrow: str = "criticality"
+    """Share of the prunable weights (or of the budget) to remove, in (0, 1)."""
+    granularity: Granularity = "weight"
+    """Whether single weights or whole channels are pruned."""
+    saliency: Saliency = "magnitude"
+    """Criterion of what is dropped, the lowest first (`magnitude` is |w|, of channels |gamma|);
+    names: `pruning.criteria`."""
+    regrow: Regrowth = "none"
+    """Criterion of what is brought back, the highest first; `none`: nothing comes back."""
     regrow_fraction: float | None = None
-    """Share r of what lives that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
+    """Share r of the live weights that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
     weights or 0.05 of the channels."""
-    fraction_schedule: str = "constant"
+    fraction_schedule: FractionSchedule = field(default="constant", metadata=_WEIGHTS_ONLY)
     """How r changes over the events: `science.schedule.FRACTIONS`."""
-    fraction_of: str = "after"
-    """What r is a share of: what lives `after` the event; or `before` it, of which all but r are
-    kept, and regrowth makes up the count."""
-    regrow_within: str = "network"
+    fraction_of: FractionOf = field(default="after", metadata=_WEIGHTS_ONLY)
+    """Whether r is a share of the weights that are live `after` the event, or `before` it; then
+    all but r of these are kept, and regrowth fills up the count."""
+    regrow_within: RegrowWithin = field(default="network", metadata=_WEIGHTS_ONLY)
     """Whether regrowth competes over the `network` or within each `layer`."""
-    regrow_layers: str = "spiking"
+    regrow_layers: RegrowLayers = field(default="spiking", metadata=_WEIGHTS_ONLY)
     """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
-    allocation: str = "global"
-    schedule: str = "cubic"
-    initial_density: float = 1.0
+    allocation: Allocation = "global"
+    """How the live weights are spread over the layers: `science.allocation`."""
+    schedule: Schedule = field(default="cubic", metadata=_WEIGHTS_ONLY)
+    """How the density falls over the events: `science.schedule.SCHEDULES`."""
+    initial_density: float = field(default=1.0, metadata=_WEIGHTS_ONLY)
     """Live share before the first step; below 1 the net starts sparse."""
-    start_saliency: str | None = None
-    """What a net that starts sparse keeps at step 0; None: by `saliency`."""
-    budget: str = "weights"
-    """What `sparsity` is a share of when weights are pruned: `weights` or `synops`."""
+    start_saliency: StartSaliency | None = field(default=None, metadata=_WEIGHTS_ONLY)
+    """Criterion of what a net that starts sparse keeps at step 0; None: `saliency`."""
+    budget: WeightBudget = field(default="weights", metadata=_WEIGHTS_ONLY)
+    """Unit of the cost that `sparsity` is a share of in weight pruning: `weights` or `synops`."""
     every: int | None = None
     """Optimiser steps between two events (weights); None: such that there are about 15. Without
     effect where the schedule has a single event."""
-    initial_value: str = "zero"
-    """Where a returned weight starts: `zero` (paper) or `previous`, its value before the event."""
+    initial_value: InitialValue = "zero"
+    """Initial value of a returned weight: `zero` (paper), or `previous`, its value before the
+    event."""
     include: tuple[str, ...] = ()
+    """Patterns of the layers to prune; empty: all."""
     exclude: tuple[str, ...] = ()
+    """Patterns of layers to leave out."""
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Lowest and highest density by layer pattern; the highest is reached at the last event."""
     criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
-    channels: ChannelOptions = ChannelOptions()
+    """How criticality is measured."""
+    channels: ChannelOptions = field(default_factory=ChannelOptions)
+    """Options of channel pruning alone."""
 
     def __post_init__(self) -> None:
         """Refuse values that do not exist or cannot work."""
-        require_one_of("granularity", self.granularity, GRANULARITIES)
-        require_one_of("saliency", self.saliency, SALIENCIES)
-        require_one_of("regrowth", self.regrow, REGROWTH)
-        require_one_of("allocation", self.allocation, ALLOCATIONS)
-        require_one_of("schedule", self.schedule, SCHEDULES)
-        require_one_of("initial value", self.initial_value, ("zero", "previous"))
-        require_one_of("fraction schedule", self.fraction_schedule, FRACTIONS)
-        require_one_of("fraction_of", self.fraction_of, ("after", "before"))
-        require_one_of("regrow_within", self.regrow_within, ("network", "layer"))
-        require_one_of("regrow_layers", self.regrow_layers, ("spiking", "all"))
-        require_one_of("budget", self.budget, WEIGHT_BUDGETS)
-        if self.start_saliency is not None:
-            require_one_of("start_saliency", self.start_saliency, SALIENCY)
+        check_choices(self)
         if not 0 < self.sparsity < 1:
             raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
         if not 0 <= self.fraction < 1:
@@ -173,53 +158,102 @@ class PruneOptions:
                 )
         if not 0 < self.initial_density <= 1:
             raise ConfigError(f"initial_density must lie in (0, 1], got {self.initial_density}")
-        check_names(self)
+        self._check_criteria()
+
+    def _check_criteria(self) -> None:
+        """Refuse criteria that are not defined for the granularity."""
+        saliencies, regrowths = CRITERIA[self.granularity]
+        if self.saliency not in saliencies:
+            raise ConfigError(
+                f"saliency {self.saliency!r} is not defined for {self.granularity}s; choose one "
+                f"of: {', '.join(sorted(saliencies))}"
+            )
+        if self.regrow not in (*regrowths, "none"):
+            raise ConfigError(
+                f"{self.regrow} regrowth is not defined for {self.granularity}s; choose one of: "
+                f"{', '.join(sorted([*regrowths, 'none']))}"
+            )
 
     def interval(self, total_steps: int) -> int:
         """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
-        return self.every if self.every is not None else max(1, total_steps // EVENTS)
+        events = EVENTS[self.granularity]
+        if self.every is None or events == 1:
+            return max(1, total_steps // events)
+        return self.every
 
     @property
     def fraction(self) -> float:
-        """The share r that holds: the one given, or the paper's for this granularity."""
+        """The share r in force: the given one, or the paper's for this granularity."""
         if self.regrow_fraction is None:
             return PAPER_FRACTION[self.granularity]
         return self.regrow_fraction
 
+    @property
+    def unit(self) -> str:
+        """Unit of the cost that `sparsity` is a share of."""
+        return {"weight": self.budget, "channel": self.channels.budget}[self.granularity]
+
     @classmethod
     def of(cls, **options: Any) -> Self:
-        """Make options from keywords; unknown ones and unsound combinations are refused."""
+        """Make options from keywords; refuse unknown ones and unsound combinations."""
         valid = {f.name for f in fields(cls)}
         for name in options:
             if name not in valid:
                 raise unknown_name("Pruner option", name, valid)
-        if "sparsity" not in options:
+        if options.get("sparsity") is None:
             raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
         made = cls(**options)
         refuse_unsound(made)
         return made
 
 
+class PruneOverrides(TypedDict, total=False):
+    """The fields of `PruneOptions` but `sparsity`, as keywords beside a method's name."""
+
+    granularity: Granularity
+    saliency: str
+    regrow: str
+    regrow_fraction: float | None
+    fraction_schedule: str
+    fraction_of: FractionOf
+    regrow_within: RegrowWithin
+    regrow_layers: RegrowLayers
+    allocation: str
+    schedule: str
+    initial_density: float
+    start_saliency: str | None
+    budget: WeightBudget
+    every: int | None
+    initial_value: InitialValue
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    limits: Mapping[str, tuple[float, float]]
+    criticality: CriticalityOptions
+    channels: ChannelOptions
+
+
+def measured_at_start(saliency: str) -> bool:
+    """Return whether a saliency of weights is measured at initialization only."""
+    return saliency in SALIENCY and SALIENCY[saliency].measure is not None
+
+
 def refuse_unsound(options: PruneOptions) -> None:
-    """Refuse options that contradict each other or would be ignored in silence.
+    """Refuse options that contradict each other or would have no effect.
 
     Raises:
         ConfigError: says which, and what to choose instead.
     """
-    if options.granularity == "channel":
-        _refuse_channels(options)
-    else:
-        _refuse_weights(options)
+    {"weight": _refuse_for_weights, "channel": _refuse_for_channels}[options.granularity](options)
 
 
-def _refuse_weights(options: PruneOptions) -> None:
-    only_start = options.schedule == "at-start"
-    if options.saliency in AT_START and not only_start:
+def _refuse_for_weights(options: PruneOptions) -> None:
+    at_start = options.schedule == "at-start"
+    if measured_at_start(options.saliency) and not at_start:
         raise ConfigError(
             f"{options.saliency} is measured once, before training; use schedule 'at-start', or "
             f"make it the start_saliency of a net that starts sparse, not {options.schedule!r}"
         )
-    if only_start and options.regrow != "none":
+    if at_start and options.regrow != "none":
         raise ConfigError(
             "schedule 'at-start' prunes once, before the first step, so nothing comes back; got "
             f"regrow={options.regrow!r}"
@@ -252,25 +286,19 @@ def _refuse_weights(options: PruneOptions) -> None:
         )
 
 
-_WEIGHTS_ONLY = (
-    *("fraction_schedule", "fraction_of", "regrow_within", "regrow_layers", "initial_density"),
-    *("start_saliency", "budget", "schedule"),
-)
-
-
-def _refuse_channels(options: PruneOptions) -> None:
+def _refuse_for_channels(options: PruneOptions) -> None:
     if options.limits or options.allocation != "global":
         raise ConfigError(
             "density limits and allocations are defined for weights; for channels set "
             "channels.floor, or exclude layers"
         )
-    for name in _WEIGHTS_ONLY:
-        default = PruneOptions.__dataclass_fields__[name].default
-        value = getattr(options, name)
-        if value != default and (name, value) != ("schedule", "one-shot"):
+    for f in fields(options):
+        value = getattr(options, f.name)
+        one_shot = (f.name, value) == ("schedule", "one-shot")
+        if f.metadata.get("weights only") and value != f.default and not one_shot:
             raise ConfigError(
-                f"{name}={value!r} is defined for weights; channels are pruned in one event at the "
-                "end of the pruning phase, under the budget of channels.budget"
+                f"{f.name}={value!r} is defined for weights; channels are pruned in one event at "
+                "the end of the pruning phase, under the budget of channels.budget"
             )
     c = options.criticality
     if options.regrow == "criticality" and (c.normalise == "synops" or c.weight != "post"):
@@ -281,25 +309,49 @@ def _refuse_channels(options: PruneOptions) -> None:
         )
 
 
-def needs(options: PruneOptions, *, start: bool = False) -> Needs:
-    """Return what the saliency, the regrowth score and the budget of `options` need.
+def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
+    """Return the observations that the criteria and the budget of `options` need.
 
-    With `start` that includes what chooses the weights of a net that starts sparse.
+    Args:
+        options: of the pruner, or of one event.
+        start: whether the criterion of a net that starts sparse counts, too.
     """
-    if options.granularity == "channel":
-        rows = [CHANNEL_SALIENCY[options.saliency].needs]
-        rows += [CHANNEL_REGROWTH[options.regrow].needs] if options.regrow != "none" else []
-        rows.append(_budget(options.channels.budget))
-        return Needs.of(rows)
-    rows = [SALIENCY[options.saliency].needs]
-    rows += [REGROWTH[options.regrow].needs] if options.regrow != "none" else []
+    saliencies, regrowths = CRITERIA[options.granularity]
+    needs: set[Need] = {*saliencies[options.saliency].needs}
+    if options.regrow != "none":
+        needs |= regrowths[options.regrow].needs
     if start and options.start_saliency is not None:
-        rows.append(SALIENCY[options.start_saliency].needs)
-    by_gradient = options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad"
-    rows += [Needs(gradient=by_gradient), _budget(options.budget)]
-    return Needs.of(rows)
+        needs |= SALIENCY[options.start_saliency].needs
+    if options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad":
+        needs.add("gradient")
+    if options.unit == "synops":  # the observer of potentials counts the samples as well
+        needs |= {"potentials", "operands"}
+    return frozenset(needs)
 
 
-def _budget(name: str) -> Needs:
-    # Samples are counted where potentials are observed.
-    return Needs(potentials=True, reads=True) if name == "synops" else NOTHING
+def matching(
+    names: Iterable[str], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the names that match a pattern of `include` (empty: all) and none of `exclude`.
+
+    Patterns are shell-style (`features.*`). A pattern that matches no name is an error: a
+    misspelt layer would otherwise be pruned, or spared, in silence.
+
+    Raises:
+        ConfigError: a pattern matches nothing, or nothing is left.
+    """
+    names, include, exclude = tuple(names), tuple(include), tuple(exclude)
+    for pattern in (*include, *exclude):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"the layer pattern {pattern!r} matches none of the layers: {', '.join(names)}"
+            )
+    chosen = [
+        name
+        for name in names
+        if (not include or any(fnmatchcase(name, pattern) for pattern in include))
+        and not any(fnmatchcase(name, pattern) for pattern in exclude)
+    ]
+    if not chosen:
+        raise ConfigError("include and exclude patterns leave no layer to prune")
+    return tuple(chosen)

@@ -1,30 +1,36 @@
 """The one stateful object: `Pruner` keeps masks, counts steps, arms itself and runs the events."""
 
+import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
-from spikeprune.errors import RunError
+from spikeprune.errors import ConfigError, RunError
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
-from spikeprune.pruning.criteria.at_initialization import Loss, Passes
-from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.events import sparse_start as beginning
+from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
 from spikeprune.pruning.events.dense_gradients import DenseGradients
 from spikeprune.pruning.events.observe_before import EventObserver
-from spikeprune.pruning.events.record import EventRecord, Outcome, record_event, survived
-from spikeprune.pruning.events.schedule import refuse_foreign, timetable
+from spikeprune.pruning.events.record import EventRecord, record_event, with_survival
+from spikeprune.pruning.events.schedule import planned_events
+from spikeprune.pruning.events.sparse_start import cost_at_start, rounds_at_start
+from spikeprune.pruning.granularity import Granularity
 from spikeprune.pruning.mask_keeper import MaskKeeper
+from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.optimizer_state import reset_state
-from spikeprune.pruning.options import PruneOptions, needs
+from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
+from spikeprune.pruning.selection import Selection
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
+_GRANULARITIES: dict[str, type[WeightMasks | ChannelMasks]] = {
+    "weight": WeightMasks,
+    "channel": ChannelMasks,
+}
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
@@ -33,8 +39,8 @@ class Pruner:
     """Prunes a model while the user's own loop trains it (method, sections 3 and 4).
 
     Call `step()` after every `optimizer.step()`, and `begin()` before the first one where the net
-    starts sparse. Parameter objects, their names and the state_dict keys stay the user's: masks
-    live here. `compact` cuts what is dead when training is over. A `with` block closes the pruner.
+    starts sparse. Parameter objects, their names and the state_dict keys stay; the pruner holds
+    the masks. `compact` cuts dead weights out after training. A `with` block closes the pruner.
 
     Args:
         model: a spiking net of a supported framework, or DistributedDataParallel around one.
@@ -43,28 +49,36 @@ class Pruner:
         example: one slice of input, `[B, C, H, W]` or `[B, F]` (values do not matter).
         time_steps: T of every forward.
         total_steps: optimiser steps of the pruning phase.
+        sparsity: share of the weights (or of the budget) to remove, in (0, 1); no default.
+        method: a name that `spikeprune methods` lists; `auto`, the default of the command line
+            too, is `criticality-ranked` for weights, `criticality-erk` under a budget of SynOps
+            and `criticality` for channels.
+        options: complete options instead of `sparsity`, `method` and single ones.
         score_batches: inputs (or `(input, target)` pairs) scored when the criticality option
             `score_on` is `train-set`; iterated once per event.
         layout: how the model is called on them, see `execution.forward`.
         seed: of random saliency and regrowth.
-        events_at: events after these optimiser steps instead of every `every` (weights only).
-        dense_synops: SynOps per sample of the dense net by layer, of which a budget of SynOps is a
-            share. None: of what this net would take at the event if everything lived.
-        options: fields of `PruneOptions`; `sparsity` has no default.
+        events_at: optimiser steps after which events happen, instead of every `every` (weights).
+        dense_synops: synaptic operations per sample of the dense net, by layer: with
+            `budget="synops"` the target is relative to their sum. None: it is relative to the cost
+            of the current net with every weight live.
+        overrides: fields of `PruneOptions` that go before the method's own.
 
     Attributes:
-        mask: what lives, by parameter name (bool).
+        options: the complete options.
+        mask: live weights by parameter name (bool).
         density: live share of the prunable weights of the original net.
         macs_density: the same share, each layer weighted by its dense MACs.
-        events: the record of what every event did.
+        events: the record of every event.
         last_scores: criticality [C] by neuron at the last event.
+        last_regrown: bool by layer or channel group, what the last event brought back.
         wiring: which weights feed which neurons.
-        event_steps: after which optimiser steps an event happens.
-        start_passes: what `begin` measured, in training steps of one sample.
+        event_steps: optimiser steps after which an event happens.
+        start_cost: cost of the measurements of `begin`, in training steps of one sample.
 
     Raises:
         ConfigError: unknown or impossible options, a schedule with no event.
-        ModelError: no spiking neuron, or neurons nobody can observe.
+        ModelError: no spiking neuron, or neurons that cannot be observed.
         BudgetError: limits or floors that exceed the budget.
     """
 
@@ -76,48 +90,68 @@ class Pruner:
         *,
         time_steps: int,
         total_steps: int,
+        sparsity: float | None = None,
+        method: str = "auto",
+        options: PruneOptions | None = None,
         score_batches: Iterable[Any] | None = None,
         layout: str = "sequence",
         seed: int = 0,
         events_at: Iterable[int] | None = None,
         dense_synops: Mapping[str, float] | None = None,
-        **options: Any,
+        **overrides: Unpack[PruneOverrides],
     ) -> None:
-        self.options = PruneOptions.of(**options)
+        if options is None:
+            options = options_for(method, sparsity=sparsity, **overrides)
+        elif sparsity is not None or method != "auto" or overrides:
+            raise ConfigError(
+                "options are complete; leave out sparsity, method and single options, or leave "
+                "out options"
+            )
+        self.options = options
         model, optimizer = inner_model(model), inner_optimizer(optimizer)
         self.model, self.optimizer, self.example = model, optimizer, example
         self.time_steps, self.layout = time_steps, layout
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
-        kind = WeightMasks if self.options.granularity == "weight" else ChannelMasks
-        self.granularity = kind(model, example, self.wiring, self.options, time_steps, dense_synops)
-        self._timetable = timetable(self.options, total_steps, at=events_at)
-        self.event_steps = tuple(self._timetable)
+        self.granularity: Granularity = _GRANULARITIES[options.granularity](
+            model,
+            self.wiring,
+            options,
+            example=example,
+            time_steps=time_steps,
+            dense_synops=dense_synops,
+        )
+        self._planned = planned_events(options, total_steps, at=events_at)
+        self.event_steps = tuple(self._planned)
         self.granularity.check()
-        self.steps, self.start_passes = 0, 0.0
+        self.steps, self.start_cost = 0, 0.0
         self.events: list[EventRecord] = []
         self.last_scores: dict[str, Tensor] = {}
-        self._regrown: dict[str, Tensor] = {}
+        self.last_regrown: dict[str, Tensor] = {}
         self._generator = torch.Generator().manual_seed(seed)
-        self._scorer = EventObserver(
-            *(model, self.options, self.event_steps, self.wiring),
+        self._observer = EventObserver(
+            model,
+            options,
+            self.event_steps,
+            self.wiring,
             time_steps=time_steps,
             batches=score_batches,
             layout=layout,
         )
-        self._needs_gradient = needs(self.options).gradient
-        self._begun = 0 not in self._timetable
+        self._needs_gradient = "gradient" in needs_of(options)
+        self._begun = 0 not in self._planned
         self._count()
         self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
-        self._upkeep = MaskKeeper(optimizer, self._parameters, self._capturing)
-        self._gate = DenseGradients(
-            *(self._parameters, optimizer),
+        self._keeper = MaskKeeper(optimizer, self._parameters, self._capturing)
+        self._gradients = DenseGradients(
+            self._parameters,
+            optimizer,
             capturing=self._capturing,
-            then=(self._upkeep.before_step, self._penalise),
+            then=(self._keeper.before_step, self._penalise),
         )
-        self._scorer.arm_if_due(0)
+        self._observer.arm_if_due(0)
 
-    # -- what the user calls -----------------------------------------------------------------
+    # -- for the user's loop -------------------------------------------------------------------
 
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
@@ -129,24 +163,29 @@ class Pruner:
             loss: logits `[T, B, K]` and targets to a scalar.
 
         Raises:
-            ConfigError: something is to be measured, but no batches or no loss were given.
+            ConfigError: a measurement needs batches or a loss that were not given.
         """
         if self._begun:
             return None
-        self._scorer.disarm()
-        due, before = self._timetable[0], dict(self.granularity.live)
-        chosen = beginning.first(batches, self.options.criticality.batches)
-        where = (self.model, tuple(before), self.example, self.time_steps, self.layout)
-        passes = Passes(*where, chosen, loss)
-        self.start_passes = beginning.passes_taken(passes, due.options)
-        how = (self._scorer.how, self.wiring, self._generator)
-        for part, gathered in beginning.gathered(passes, due, *how):
+        self._observer.disarm()
+        planned, before = self._planned[0], dict(self.granularity.live)
+        net = InitialNet(
+            self.model,
+            tuple(before),
+            self.example,
+            self.time_steps,
+            layout=self.layout,
+            batches=tuple(itertools.islice(batches or (), self.options.criticality.batches)),
+            loss=loss,
+        )
+        self.start_cost = cost_at_start(net, planned.options)
+        for part, seen in rounds_at_start(net, planned, self.wiring, self._generator):
             with torch.no_grad():
-                outcome = self.granularity.event(part, gathered)
-                self._apply(outcome)
+                selection = self.granularity.event(part, seen)
+                self._apply(selection)
         self._begun = True
-        self._scorer.arm_if_due(0)
-        return self._record(before, outcome)
+        self._observer.arm_if_due(0)
+        return self._record(before, selection)
 
     def step(self) -> EventRecord | None:
         """Count one optimiser step, keep dead weights at 0 and run the event that is due, if any.
@@ -163,22 +202,22 @@ class Pruner:
         if not self._begun:
             raise RunError("the net starts sparse: call pruner.begin() before the first step")
         self.steps += 1
-        self._upkeep.after_step()
+        self._keeper.after_step()
         event = None
-        if self.steps in self._timetable:
+        if self.steps in self._planned:
             try:
                 event = self._run_event()
             except BaseException:
                 self.close()
                 raise
-        self._scorer.arm_if_due(self.steps)
+        self._observer.arm_if_due(self.steps)
         return event
 
     def close(self) -> None:
         """Remove every hook and stop observing; masks and the record of events stay."""
-        self._scorer.disarm()
-        self._upkeep.close()
-        self._gate.close()
+        self._observer.disarm()
+        self._keeper.close()
+        self._gradients.close()
 
     def check(self) -> None:
         """Refuse if a dead weight is not 0; every event does this.
@@ -186,7 +225,7 @@ class Pruner:
         Raises:
             RunError: it is not.
         """
-        self._upkeep.check()
+        self._keeper.check()
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +236,7 @@ class Pruner:
     @property
     def scores_loader(self) -> bool:
         """Whether events score a whole loader, which costs forward passes of its own."""
-        return self._scorer.active and not self._scorer.on_training
+        return self._observer.active and not self._observer.on_training
 
     @property
     def finished(self) -> bool:
@@ -207,48 +246,59 @@ class Pruner:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs, as a tree of tensors and plain values.
 
-        Taken between `step()` and the next forward.
+        Take it between `step()` and the next forward.
         """
         return {
             "event_steps": list(self.event_steps),
             "steps": self.steps,
-            "events": [asdict(event) for event in self.events],
+            "events": [event.to_dict() for event in self.events],
             "live": dict(self.granularity.live),
-            "memory": dict(self.granularity.memory),
-            "regrown": dict(self._regrown),
+            "memory": dict(self.granularity.last_magnitude),
+            "regrown": dict(self.last_regrown),
             "scores": dict(self.last_scores),
             "generator": self._generator.get_state(),
-            "observed": self._scorer.state_dict(),
+            "observed": self._observer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken; model and optimiser are loaded by the caller.
+        """Go on where `state_dict` was taken; the caller loads model and optimiser.
 
         Raises:
             RunError: the state is of a pruner of other layers or events.
         """
-        live: dict[str, Tensor] = self.granularity.live
-        refuse_foreign(state, live, self.event_steps)
+        live = self.granularity.live
+        self._refuse_foreign(state)
         self.steps = int(state["steps"])
-        self.events = [EventRecord(**event) for event in state["events"]]
-        self._regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
-        self.granularity.live = {  # laid out as the weights, which is quicker
+        self.events = [EventRecord.from_dict(event) for event in state["events"]]
+        self.last_regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
+        self.granularity.live = {  # in the memory order of the weights, which is quicker
             n: torch.empty_like(mask).copy_(state["live"][n]) for n, mask in live.items()
         }
-        remembered = state.get("memory", {})  # states of older versions have none
-        self.granularity.memory = {n: t.to(live[n].device) for n, t in remembered.items()}
+        magnitudes = state.get("memory", {})  # states of older versions have none
+        self.granularity.last_magnitude = {n: t.to(live[n].device) for n, t in magnitudes.items()}
         self._begun = self._begun or bool(self.events)
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
         self._count()
-        self._upkeep.mask_with(self.mask, trusted=False)
-        self._scorer.load_state_dict(state["observed"])
+        self._keeper.mask_with(self.mask, trusted=False)
+        self._observer.load_state_dict(state["observed"])
 
-    # -- every step --------------------------------------------------------------------------
+    def _refuse_foreign(self, state: Mapping[str, Any]) -> None:
+        shapes = {name: mask.shape for name, mask in self.granularity.live.items()}
+        saved = {name: mask.shape for name, mask in state["live"].items()}
+        if saved != shapes or list(state["event_steps"]) != list(self.event_steps):
+            raise RunError(
+                f"expected the state of a pruner of {len(shapes)} layers with events at steps "
+                f"{_brief(self.event_steps)}, got one of {len(saved)} layers with events at "
+                f"{_brief(state['event_steps'])}, or of other names or sizes; make the Pruner "
+                "with the model and the options of the run that was saved"
+            )
+
+    # -- every step ----------------------------------------------------------------------------
 
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
-        return self._needs_gradient and self.steps + 1 in self._timetable
+        return self._needs_gradient and self.steps + 1 in self._planned
 
     def _penalise(self) -> None:
         if not self.finished:
@@ -259,39 +309,41 @@ class Pruner:
         self.density = self.granularity.density()
         self.macs_density = self.granularity.macs_density()
 
-    # -- events ------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _run_event(self) -> EventRecord:
-        gradients = self._gate.take(needed=self._needs_gradient)
-        self._upkeep.check()
-        stats = self._scorer.score()
-        if stats is not None:
-            self.last_scores = {name: s.score.detach().cpu() for name, s in stats.items()}
+        gradients = self._gradients.take(needed=self._needs_gradient)
+        self._keeper.check()
+        seen = self._observer.observations(gradients, self._generator)
+        if seen.stats:
+            self.last_scores = {name: s.score.detach().cpu() for name, s in seen.stats.items()}
         before = dict(self.granularity.live)
-        reads = self._scorer.reads(stats)
-        gathered = Observations(stats or {}, gradients, self._generator, reads=reads)
-        outcome = self.granularity.event(self._timetable[self.steps], gathered)
-        self._apply(outcome)
-        return self._record(before, outcome)
+        selection = self.granularity.event(self._planned[self.steps], seen)
+        self._apply(selection)
+        return self._record(before, selection)
 
-    def _record(self, before: Mapping[str, Tensor], outcome: Outcome) -> EventRecord:
+    def _apply(self, selection: Selection) -> None:
+        """Set dropped weights to 0; regrown ones start anew."""
+        self._count()
+        unchanged = self.granularity.unchanged(selection)
+        zero = self.options.initial_value == "zero"
+        apply_(self._parameters, unchanged if zero else self.mask)
+        reset_state(self.optimizer, self._parameters, unchanged)
+        self._keeper.mask_with(self.mask, trusted=True)
+
+    def _record(self, before: Mapping[str, Tensor], selection: Selection) -> EventRecord:
         require_same_tensors(f"the masks after step {self.steps}", self.mask, _DIVERGED)
         if self.events:
-            self.events[-1] = survived(self.events[-1], self._regrown, outcome.kept)
-        self._regrown = outcome.regrown
+            self.events[-1] = with_survival(self.events[-1], self.last_regrown, selection.kept)
+        self.last_regrown = selection.regrown
         number = (len(self.events) + 1, len(self.event_steps))
-        event = record_event(number, self.steps, self.density, before=before, outcome=outcome)
+        event = record_event(number, self.steps, self.density, before=before, selection=selection)
         self.events.append(event)
         return event
 
-    def _apply(self, outcome: Outcome) -> None:
-        """Silence what died; what came back starts anew."""
-        self._count()
-        kept = self.mask  # a channel that comes back keeps its trained values and their momentum
-        if self.options.granularity == "weight":
-            kept = self.granularity.parameter_mask(outcome.kept)
-        zero = self.options.initial_value == "zero"
-        apply_(self._parameters, kept if zero else self.mask)
-        reset_state(self.optimizer, self._parameters, kept)
-        self._upkeep.mask_with(self.mask, trusted=True)
+
+def _brief(steps: Iterable[int]) -> str:
+    """Format event steps for a message: all if fewer than five, else the first two and the last."""
+    texts = [str(step) for step in steps]
+    return ", ".join(texts if len(texts) < 5 else [*texts[:2], "...", texts[-1]])

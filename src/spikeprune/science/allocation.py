@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,7 +14,12 @@ from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Ranked
 from spikeprune.science.select import top_counts, top_k
 
-ALLOCATIONS = ("global", "uniform", "erk")
+SHARES: dict[str, Callable[[str, Sequence[int]], float]] = {
+    "uniform": lambda layer, shape: math.prod(shape),
+    "erk": lambda layer, shape: sum(shape),
+}
+"""Allocations beside `global`: from layer name and weight shape to the layer's share of the live
+weights, up to a factor that all layers have in common."""
 
 Shapes = Mapping[str, Sequence[int]]
 Limits = Mapping[str, tuple[float, float]]
@@ -45,7 +50,7 @@ def kept_counts(
     Args:
         shapes: Shape of each prunable tensor, by name; the order matters for ties.
         density: Live / prunable weights, in [0, 1].
-        allocation: One of `ALLOCATIONS`.
+        allocation: `global` or a name of `SHARES`.
         saliency: A score for every weight, by the names of `shapes`; for `global`.
         live: bool, by the same names: what ranks above all the rest, whatever its score; the rest
             goes by index. None: all live.
@@ -59,8 +64,8 @@ def kept_counts(
 
     Source: method, section 3; Evci et al., Rigging the Lottery, 2020 (ERK).
     """
-    if allocation not in ALLOCATIONS:
-        raise unknown_name("allocation", allocation, ALLOCATIONS)
+    if allocation not in ("global", *SHARES):
+        raise unknown_name("allocation", allocation, ("global", *SHARES))
     if not 0.0 <= density <= 1.0:
         raise ConfigError(f"expected a density in [0, 1], got {density}")
     sizes = [math.prod(shape) for shape in shapes.values()]
@@ -75,8 +80,7 @@ def kept_counts(
         ]
         counts = _global(scores, masks, bounds, total)
     else:
-        uniform = allocation == "uniform"
-        shares = sizes if uniform else [sum(shape) for shape in shapes.values()]
+        shares = [Fraction(SHARES[allocation](name, shape)) for name, shape in shapes.items()]
         counts = _round(_fill(shares, bounds, total), total)
     return dict(zip(shapes, counts, strict=True))
 
@@ -154,7 +158,7 @@ def _live_first(score: Ranked, live: Tensor, k: int) -> Tensor:
     return chosen
 
 
-def _fill(shares: list[int], bounds: _Bounds, total: int) -> list[Fraction]:
+def _fill(shares: list[Fraction], bounds: _Bounds, total: int) -> list[Fraction]:
     """Scale the shares by the one factor at which, clipped to the bounds, they sum to `total`.
 
     The sum is piecewise linear in the factor and bends where a share meets a bound; exact
@@ -171,7 +175,7 @@ def _fill(shares: list[int], bounds: _Bounds, total: int) -> list[Fraction]:
         return sum(filled(scale), Fraction(0))
 
     terms = list(zip(shares, *bounds, strict=True))
-    bends = sorted({Fraction(bound, share) for share, *pair in terms for bound in pair})
+    bends = sorted({Fraction(bound) / share for share, *pair in terms for bound in pair})
     place = bisect_left(bends, Fraction(total), key=level)
     if place == 0:
         return filled(bends[0])

@@ -122,7 +122,7 @@ def test_every_event_of_every_method_holds_the_invariants(name, sparsity, choice
         density, fraction = wanted(options, k, rounds)
         live = round(density * total)
         assert (event.live, pruner.mask.live, event.step) == (live, live, step)
-        regrown = {f"{n}.weight": m for n, m in pruner._regrown.items()}
+        regrown = {f"{n}.weight": m for n, m in pruner.last_regrown.items()}
         kept = {n: m & ~regrown[n] for n, m in pruner.mask.items()}
         assert all(not (m & ~before[n]).any() for n, m in kept.items())
         if options.regrow == "none" or not step:

@@ -15,7 +15,7 @@ from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.errors import BudgetError, ModelError
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.channels.channel_cost import cost_model
-from spikeprune.pruning.channels.choose_channels import prune_channels
+from spikeprune.pruning.channels.choose_channels import choose_channels
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_REGROWTH,
     CHANNEL_SALIENCY,
@@ -347,7 +347,7 @@ def test_an_event_equals_the_slow_reference(name, seed, budget, sparsity, fracti
     ranking = draw(name, seed)
     growth = draw(name, seed + 1, levels=3) if regrow else None
     model_cost = cost(name, budget)
-    chosen = prune_channels(
+    chosen = choose_channels(
         ranking, growth, model_cost, options(sparsity, fraction=fraction, budget=budget)
     )
     total = model_cost({})
@@ -379,7 +379,7 @@ def test_the_event_worked_by_hand():
     growth = {n: torch.zeros_like(r) for n, r in ranking.items()}
     growth["stem.conv"][2] = growth["head.hidden1"][6] = 1.0
     growth["body.conv3"][1] = 2.0  # kept already
-    chosen = prune_channels(
+    chosen = choose_channels(
         *(ranking, growth, cost("vgg-small", "channels")), options(1 - 10 / 25, fraction=0.2)
     )
     assert positions(chosen.kept) == {
@@ -407,9 +407,9 @@ def test_floors_and_multiples_are_held(name, seed, floor, step, sparsity):
     floors = {n: torch.arange(len(r)) < least[n] for n, r in ranking.items()}
     if model_cost(floors) > (1 - sparsity) * model_cost({}) * (1 + 1e-9):
         with pytest.raises(BudgetError, match="the floors alone exceed the budget"):
-            prune_channels(ranking, growth, model_cost, made)
+            choose_channels(ranking, growth, model_cost, made)
         return
-    chosen = prune_channels(ranking, growth, model_cost, made)
+    chosen = choose_channels(ranking, growth, model_cost, made)
     assert chosen.cost <= chosen.budget
     for group, live in chosen.live.items():
         count, size = int(live.sum()), len(live)
@@ -423,7 +423,7 @@ def test_forced_channels_are_the_best_of_their_layer_and_counted():
     ranking = {n: torch.rand(len(r)) for n, r in draw("residual", 0).items()}
     ranking["inner"] /= 1e3  # the ranking alone would cut all of them
     ranking["inner"][3] *= 10
-    chosen = prune_channels(ranking, None, cost("residual", "channels"), options(0.4, floor=1))
+    chosen = choose_channels(ranking, None, cost("residual", "channels"), options(0.4, floor=1))
     assert positions(chosen.live) >= {("inner", 3)}
     assert chosen.forced == {"inner": 1}
 
@@ -432,6 +432,6 @@ def test_floors_above_the_budget_are_refused():
     with pytest.raises(
         BudgetError, match=r"floors alone exceed the budget: 4 channel.*lower the sparsity \(0.9\)"
     ):
-        prune_channels(
+        choose_channels(
             draw("residual", 0), None, cost("residual", "channels"), options(0.9, floor=4)
         )

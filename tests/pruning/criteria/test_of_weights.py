@@ -8,7 +8,7 @@ from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.criteria.inputs import ScoreInputs
 from spikeprune.pruning.criteria.of_weights import SALIENCY, weight_saliency
 from spikeprune.pruning.options import AT_START, PruneOptions
-from spikeprune.pruning.weights.choose_weights import prune_weights
+from spikeprune.pruning.weights.choose_weights import choose_weights
 from spikeprune.wiring.wiring import Layer, Wiring
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
@@ -88,8 +88,8 @@ def test_every_saliency_of_the_registry_conforms(name):
 def test_a_layer_without_a_saliency_keeps_the_share_that_magnitudes_give_it():
     weights, live = tensors(), {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
     options = PruneOptions.of(sparsity=0.9, saliency="crisis", regrow="none")
-    plain = prune_weights(weights, live, {}, density=0.3, options=options)
-    event = prune_weights(
+    plain = choose_weights(weights, live, {}, density=0.3, options=options)
+    event = choose_weights(
         *(weights, live, {}), density=0.3, options=options, ranking=ranked("crisis")
     )
     assert torch.equal(event.live["head"], plain.live["head"])
@@ -109,6 +109,6 @@ def test_saliencies_of_any_sign_rank_dead_weights_last():
     live = {"a": torch.tensor([[True, True, True, False]])}
     ranking = {"a": torch.tensor([[-5.0, -9.0, -7.0, 0.0]])}
     options = PruneOptions.of(sparsity=0.5, regrow="none")
-    event = prune_weights(weights, live, {}, density=0.5, options=options, ranking=ranking)
+    event = choose_weights(weights, live, {}, density=0.5, options=options, ranking=ranking)
     assert event.live["a"].tolist() == [[True, False, True, False]]
     assert ranking["a"].tolist() == [[-5.0, -9.0, -7.0, 0.0]]  # what was given stays

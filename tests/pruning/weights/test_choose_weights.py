@@ -92,7 +92,7 @@ def test_a_global_event_equals_the_slow_reference(seed, levels, share, shrink, f
     weights = {n: w * live[n] for n, w in tensors(seed, levels=levels).items()}
     density = shrink * sum(int(m.sum()) for m in live.values()) / N
     growth = channel_scores(seed)
-    chosen = prune_weights(
+    chosen = choose_weights(
         *(weights, live, growth),
         density=density,
         options=options(regrow_fraction=fraction),
@@ -114,7 +114,7 @@ def test_an_event_worked_by_hand():
     live["b"][0, 1] = False
     # Kept by saliency: b0 (6) and a0 (5). Of a1 a2 a3 b1 b2 the channel of a2, a3 scores highest.
     growth = {"a": torch.tensor([[0.3], [0.9]]), "b": torch.tensor([[0.5]])}
-    chosen = prune_weights(
+    chosen = choose_weights(
         *(weights, live, growth),
         density=0.5,
         options=options(regrow_fraction=0.5),
@@ -124,7 +124,7 @@ def test_an_event_worked_by_hand():
     assert positions(chosen.live) == {("a", 0), ("a", 2), ("a", 3), ("b", 0), ("h", 0)}
     # With the scores of b above: b2 (|w| 1) before the dead b1 (|w| 0).
     growth["b"] += 1
-    chosen = prune_weights(
+    chosen = choose_weights(
         *(weights, live, growth),
         density=0.5,
         options=options(regrow_fraction=0.5),
@@ -160,7 +160,7 @@ def test_a_chain_of_events_keeps_every_invariant(
         weights = {n: w * live[n] for n, w in tensors(seed + k, levels=2).items()}
         growth = channel_scores(seed + k) if regrow == "criticality" else {}
         drawn = {n: torch.rand(s, generator=generator) for n, s in SHAPES.items()}
-        event = prune_weights(
+        event = choose_weights(
             *(weights, live, growth),
             density=density,
             options=chosen_options,
@@ -188,7 +188,7 @@ def test_rounding_never_gives_a_layer_more_than_it_has(allocation):
     live = {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
     weights = tensors(0)
     for total in range(N, N // 4, -1):
-        event = prune_weights(
+        event = choose_weights(
             *(weights, live, {}),
             density=total / N,
             options=options(allocation=allocation, regrow="none"),
@@ -201,7 +201,7 @@ def test_live_weights_of_zero_rank_above_dead_ones():
     # A returned weight may stay 0 where no gradient reaches it; it is live all the same.
     weights = {"a": torch.zeros(1, 4), "h": torch.zeros(1, 4)}
     live = {"a": torch.tensor([[1, 1, 0, 0]]).bool(), "h": torch.tensor([[0, 0, 0, 1]]).bool()}
-    event = prune_weights(
+    event = choose_weights(
         *(weights, live, {"a": torch.zeros(1, 1)}),
         density=3 / 8,
         options=options(regrow_fraction=0.0),
@@ -240,7 +240,7 @@ def test_weights_that_are_not_numbers_are_refused():
     weights["conv"][0, 0, 0, 0] = torch.nan
     live = {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
     with pytest.raises(RunError, match="not a number"):
-        prune_weights(
+        choose_weights(
             *(weights, live, channel_scores(0)),
             density=0.5,
             options=options(),
@@ -281,7 +281,7 @@ def test_a_highest_density_is_reached_at_the_last_event(limit, regrow):
     weights, final = tensors(0), 1 - 0.9
     weights["hidden"] *= 10
     for k in range(1, 31):
-        event = prune_weights(
+        event = choose_weights(
             *(weights, live, channel_scores(0) if regrow == "criticality" else {}),
             density=density_at(k, 30, final),
             options=options(regrow=regrow, limits={"hidden": (0.0, limit)}),

@@ -65,7 +65,7 @@ def test_the_density_found_is_the_largest_within_the_budget(seed, share, allocat
     growth = {n: w.abs() + 1 for n, w in tensors(seed + 7).items()} if fraction else {}
 
     def choose(*, density):
-        return prune_weights(weights, live, growth, density=density, options=options)
+        return choose_weights(weights, live, growth, density=density, options=options)
 
     most = most_live(live, growth.keys(), options)
     alive = sum(int(m.sum()) for m in live.values())
@@ -89,7 +89,7 @@ def test_a_budget_below_a_single_weight_is_refused():
     options = PruneOptions.of(sparsity=0.5, regrow="none")
 
     def choose(*, density):
-        return prune_weights(weights, live, {}, density=density, options=options)
+        return choose_weights(weights, live, {}, density=density, options=options)
 
     with pytest.raises(BudgetError, match=r"a single live weight exceeds.*lower the sparsity"):
         fit_budget(choose, COST, live, most=200, share=1e-4)
@@ -105,7 +105,7 @@ def test_regrowth_may_bring_back_what_an_earlier_event_had_no_room_for(without):
         options = PruneOptions.of(sparsity=0.5, regrow_fraction=fraction)
 
         def choose(*, density, options=options):
-            return prune_weights(weights, live, growth, density=density, options=options)
+            return choose_weights(weights, live, growth, density=density, options=options)
 
         most = most_live(live, growth.keys(), options)
         density, details = fit_budget(choose, COST, live, most=most, share=0.9)
@@ -135,7 +135,7 @@ def test_a_dense_net_is_what_the_budget_is_a_share_of():
     options = PruneOptions.of(sparsity=0.5, regrow="none")
 
     def choose(*, density):
-        return prune_weights(weights, live, {}, density=density, options=options)
+        return choose_weights(weights, live, {}, density=density, options=options)
 
     dense = dict.fromkeys(SHAPES, 25.0) | {"excluded": 1e9}
     _, details = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense)

@@ -11,6 +11,7 @@ from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
 from spikeprune.lab.analysis.opened_run import Opened
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.settings.config import differences
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_SALIENCY,
     ChannelScoreInputs,
@@ -199,10 +200,11 @@ def _scaled_gamma(run: Opened) -> dict[str, Tensor]:
         live = run.kept(norm, "norm", len(weight))
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
-    reducer = run.config.channels.reducer
-    given = ChannelScoreInputs(run.full, reducer, torch.Generator())
+    inputs = ChannelScoreInputs(
+        Observations(torch.Generator()), run.full, run.config.channels.reducer
+    )
     by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
-    ranks = channel_scores(groups, "batchnorm-scale", by_scale, given)
+    ranks = channel_scores(groups, "batchnorm-scale", by_scale, inputs)
     live_values = torch.cat([ranks[name][run.live_channels[name]] for name in ranks])
     low, high = float(live_values.min()), float(live_values.max())
     spread = high - low or 1.0  # all alike: all 0

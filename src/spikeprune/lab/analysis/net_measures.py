@@ -91,16 +91,12 @@ def entropy(net: nn.Module, session: Session, batches: Sampled) -> Row:
 
     Criticality is measured as the run's options say, in eval mode on clean training samples.
     """
-    c = session.config.criticality
     found = neuron_activity(
         net,
         batches,
+        session.config.criticality,
         time_steps=session.config.time_steps,
         forward=session.forward(net),
-        curve=c.curve,
-        value=c.value,
-        space=c.space,
-        time=c.time,
     )
     values = {name: _values(activity) for name, activity in found.items()}
     layers = [_layer(name, one) for name, one in values.items()]

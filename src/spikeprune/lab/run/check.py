@@ -1,15 +1,15 @@
 """Refuse a run that cannot work before it costs anything: one clear message with the way out."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from spikeprune.choices import check_choices
 from spikeprune.data import locate
 from spikeprune.distributed.collectives import world_size
-from spikeprune.errors import ConfigError, RunError, unknown_name
+from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.run_folder import RunFolder
-from spikeprune.lab.settings.config import CHOICES, RunConfig, differences
+from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.zoo import NAMES
@@ -40,13 +40,7 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
 
 
 def _names(config: RunConfig) -> None:
-    for name, valid in CHOICES.items():
-        value: Any = config
-        for part in name.split("."):
-            value = getattr(value, part)
-        for one in value if isinstance(value, tuple) else (value,):
-            if one is not None and one not in valid:
-                raise unknown_name(name, one, valid)
+    check_choices(config)
     locate(config.data, config.data_root)
     if ":" not in config.model and config.model not in NAMES:
         valid_models = ", ".join(sorted(NAMES))

@@ -14,7 +14,6 @@ from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.lab.settings.method_choice import resolve
-from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.pruner import Pruner
 
 _TIMED_STEPS = 5
@@ -71,8 +70,8 @@ def _pruning(session: Session) -> dict[str, Any]:
     config, model = session.config, session.model()
     pruner = session.pruner(model, session.optimizer(model))
     pruner.close()
-    if isinstance(pruner.granularity, ChannelMasks):
-        groups = pruner.granularity.groups
+    groups = pruner.granularity.groups
+    if groups is not None:
         return {
             "granularity": "channel",
             "budget": config.channels.budget,

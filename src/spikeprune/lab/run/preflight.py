@@ -8,8 +8,8 @@ from spikeprune.errors import DataError, ModelError, SpikePruneError, one_line
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
-from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.measuring.evaluate import evaluate
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
 
 
@@ -34,7 +34,7 @@ def try_pruning(session: Session) -> None:
         SpikePruneError: whatever is wrong, with the way out.
     """
     model = session.model()
-    if resolve(session.config).prunes:
+    if session.method.prunes:
         with session.pruner(model, session.optimizer(model)) as pruner:
             pruner.begin(session.moved(session.data.train), session.loss)
 
@@ -72,7 +72,8 @@ def _try(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:
         latency=False,
     )
     # The named curve fits every neuron: what counts here is that each is seen for T steps.
-    with Observer(model, time_steps=session.config.time_steps, curve="atan", train=True) as seen:
+    named = CriticalityOptions(curve="atan")
+    with Observer(model, named, time_steps=session.config.time_steps, train=True) as seen:
         loss = session.loss(session.forward(model.train())(x), y)
     seen.compute()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -30,6 +30,8 @@ from spikeprune.lab.run.stages.batch_shares import turns
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.pruning.methods import Method
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
@@ -240,6 +242,16 @@ class Session:
         """The loss by name."""
         return loss_by_name(self.config.loss)
 
+    @cached_property
+    def method(self) -> Method:
+        """The pruning method, with the run's own options put in."""
+        return resolve(self.config)
+
+    @cached_property
+    def prune_options(self) -> PruneOptions:
+        """The complete options of the pruner."""
+        return prune_options(self.config)
+
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return a fresh optimiser for `model`."""
         o = self.config.optimizer
@@ -255,9 +267,8 @@ class Session:
         dense_synops: Mapping[str, float] | None = None,
     ) -> Pruner:
         """Return the run's pruner, attached to `model`; a budget of SynOps is one of the dense."""
-        options = prune_options(self.config)
         score: Iterable[Any] | None = self.moved(turns(self.data.score))
-        rewinds = resolve(self.config).rewinds
+        rewinds = self.method.rewinds
         drops = rounds_of(self.config).event_steps(self.steps_per_epoch) if rewinds else None
         return Pruner(
             model,
@@ -270,7 +281,7 @@ class Session:
             seed=self.config.seed,
             events_at=drops,
             dense_synops=dense_synops,
-            **{name: getattr(options, name) for name in options.__dataclass_fields__},
+            options=self.prune_options,
         )
 
 

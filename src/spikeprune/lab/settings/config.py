@@ -3,23 +3,34 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
+from spikeprune.choices import OneOf
+from spikeprune.data.augment import AUGMENTATIONS
 from spikeprune.errors import ConfigError, RunError
+from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.files import write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.methods import default_method
 from spikeprune.pruning.options import (
-    BUDGETS,
-    GRANULARITIES,
-    REGROW_NAMES,
-    SALIENCIES,
-    WEIGHT_BUDGETS,
+    Allocation,
     ChannelOptions,
+    FractionOf,
+    FractionSchedule,
+    Granularity,
+    InitialValue,
+    RegrowLayers,
+    Regrowth,
+    RegrowWithin,
+    Saliency,
+    Schedule,
+    StartSaliency,
+    WeightBudget,
 )
-from spikeprune.science.allocation import ALLOCATIONS
-from spikeprune.science.schedule import FRACTIONS, SCHEDULES
+from spikeprune.training.loop import LR_SCHEDULES
+from spikeprune.training.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Epochs:
 class Optimizer:
     """Optimiser and learning-rate schedule."""
 
-    name: str = "sgd"
+    name: Literal["sgd", "adamw"] = "sgd"
     """Optimiser."""
     lr: float = 0.1
     """Peak learning rate."""
@@ -51,7 +62,7 @@ class Optimizer:
     """Momentum of SGD."""
     weight_decay: float = 1e-4
     """Weight decay."""
-    schedule: str = "cosine"
+    schedule: Annotated[str, OneOf(lambda: LR_SCHEDULES)] = "cosine"
     """How the learning rate falls over all epochs."""
     clip_norm: float | None = None
     """Clip the norm of the gradient to this."""
@@ -67,40 +78,9 @@ class Imp:
     """Rounds that drop, instead of as many as imp.share takes."""
     rewind: int | None = None
     """Epochs after which the weights are kept to rewind to; by default a fifteenth of a round."""
-    budget: str = "equal"
+    budget: Literal["equal", "own"] = "equal"
     """Epochs of all rounds together: equal to those of other methods, or own: each round as many
     as those."""
-
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "neuron": ("lif", "if", "plif"),
-    "reset": ("hard", "soft"),
-    "preset": ("paper-weight", "paper-channel"),
-    "layout": ("sequence", "step", "batch"),
-    "augment": ("crop", "flip", "cutout"),
-    "binning": ("duration", "count"),
-    "granularity": GRANULARITIES,
-    "saliency": SALIENCIES,
-    "regrow": REGROW_NAMES,
-    "fraction_schedule": tuple(FRACTIONS),
-    "fraction_of": ("after", "before"),
-    "regrow_within": ("network", "layer"),
-    "regrow_layers": ("spiking", "all"),
-    "budget": WEIGHT_BUDGETS,
-    "imp.budget": ("equal", "own"),
-    "allocation": tuple(ALLOCATIONS),
-    "schedule": tuple(SCHEDULES),
-    "initial_value": ("zero", "previous"),
-    "start": ("init", "checkpoint"),
-    "channels.budget": BUDGETS,
-    "optimizer.name": ("sgd", "adamw"),
-    "optimizer.schedule": ("cosine", "step", "onecycle", "constant"),
-    "loss": ("mean-logits", "per-step"),
-    "device": ("cpu", "cuda", "auto"),
-    "precision": PRECISIONS,
-    "compile": ("auto", "on", "off"),
-}
-"""Valid values by dotted field name, for the fields whose values are a closed list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +99,11 @@ class RunConfig:
     """Train on at most this many samples."""
     validation: float = 0.1
     """Share of the training set held out for validation."""
-    augment: tuple[str, ...] = ()
+    augment: tuple[Annotated[str, OneOf(lambda: AUGMENTATIONS)], ...] = ()
     """Augmentations of the training batches."""
     image_size: int | None = None
     """Resize images to this height and width."""
-    binning: str = "duration"
+    binning: Literal["duration", "count"] = "duration"
     """Frames of event recordings: equal duration, or equal count of events."""
     batch_size: int = 128
     """Samples per optimiser step."""
@@ -136,54 +116,41 @@ class RunConfig:
     """Checkpoint to prune: safetensors, or a plain state_dict."""
     time_steps: int = 4
     """Time steps T."""
-    neuron: str = "lif"
+    neuron: Literal["lif", "if", "plif"] = "lif"
     """Neuron, of a net by name."""
-    reset: str = "hard"
+    reset: Literal["hard", "soft"] = "hard"
     """Reset of the neuron, of a net by name."""
-    preset: str | None = None
+    preset: Literal["paper-weight", "paper-channel"] | None = None
     """The paper's neuron settings."""
-    layout: str = "sequence"
+    layout: Annotated[str, OneOf(lambda: LAYOUTS)] = "sequence"
     """How a net takes time: [T,B,...] at once, a step a call, or folded into B."""
 
     method: str = "auto"
     """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights,
     criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
-    granularity: str = "weight"
+    granularity: Granularity = "weight"
     """What is pruned."""
     sparsity: float | None = None
     """Share to remove, between 0 and 1; yours to decide, so it has no default."""
-    saliency: str | None = None
-    """What is dropped first, instead of the method's own score."""
-    regrow: str | None = None
+    budget: WeightBudget = "weights"
+    """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
+    synops."""
+    regrow: Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
     regrow_fraction: float | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
-    fraction_schedule: str | None = None
-    """How that share changes over the events, instead of the method's own."""
-    fraction_of: str | None = None
-    """Whether it is a share of what lives after or before an event, instead of the method's own."""
-    regrow_within: str | None = None
-    """Whether regrowth competes over the network or within each layer."""
-    regrow_layers: str | None = None
-    """Layers that take part in regrowth: those that feed spiking neurons, or all."""
-    allocation: str | None = None
+    allocation: Allocation | None = None
     """How the budget is spread over the layers, instead of the method's own."""
-    schedule: str | None = None
+    schedule: Schedule | None = None
     """How sparsity grows over the pruning epochs, instead of the method's own."""
-    initial_density: float | None = None
-    """Live share before the first step; below 1 the net starts sparse."""
-    start_saliency: str | None = None
-    """What a net that starts sparse keeps, such as random or snip."""
-    budget: str = "weights"
-    """What sparsity is a share of in weight pruning: weights, or the dense net's synops."""
-    rate_penalty: float = 0.0
-    """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
     every: int | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
-    initial_value: str | None = None
-    """Where a returned weight starts, instead of the method's own."""
-    start: str | None = None
+    initial_value: InitialValue | None = None
+    """Initial value of a returned weight, instead of the method's own."""
+    rate_penalty: float = 0.0
+    """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
+    start: Literal["init", "checkpoint"] | None = None
     """From where: checkpoint if weights are given, else init (from scratch)."""
     include: tuple[str, ...] = ()
     """Prune only layers that match a pattern, such as '[features.*]'."""
@@ -191,19 +158,39 @@ class RunConfig:
     """Leave alone layers that match a pattern."""
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Lowest and highest density by layer pattern."""
+    extensions: tuple[str, ...] = ()
+    """Modules of your own that register criteria, allocations or methods, such as '[mine]'."""
+
+    saliency: Saliency | None = None
+    """What is dropped first, instead of the method's own score."""
+    fraction_schedule: FractionSchedule | None = None
+    """How the regrown share changes over the events, instead of the method's own."""
+    fraction_of: FractionOf | None = None
+    """Whether it is a share of the weights live after or before an event, instead of the method's
+    own."""
+    regrow_within: RegrowWithin | None = None
+    """Whether regrowth competes over the network or within each layer."""
+    regrow_layers: RegrowLayers | None = None
+    """Layers that take part in regrowth: those that feed spiking neurons, or all."""
+    initial_density: float | None = None
+    """Live share before the first step; below 1 the net starts sparse."""
+    start_saliency: StartSaliency | None = None
+    """What a net that starts sparse keeps, such as random or snip."""
+
+    imp: Imp = field(default_factory=Imp)
+    """Rounds of the method imp."""
 
     criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
     """How criticality is measured."""
+
     channels: ChannelOptions = field(default_factory=ChannelOptions)
-    """What is particular to channel pruning."""
-    imp: Imp = field(default_factory=Imp)
-    """What is particular to the method imp."""
+    """Options of channel pruning."""
 
     epochs: Epochs = field(default_factory=Epochs)
     """How long each stage trains."""
     optimizer: Optimizer = field(default_factory=Optimizer)
     """Optimiser and learning-rate schedule."""
-    loss: str = "mean-logits"
+    loss: Annotated[str, OneOf(lambda: LOSSES)] = "mean-logits"
     """Cross-entropy of the mean over time, or its mean over the steps."""
     seed: int = 0
     """Seed of everything that is drawn."""
@@ -212,7 +199,7 @@ class RunConfig:
 
     out: str | None = None
     """Run folder; by default one in runs/, named after what is run."""
-    device: str = "cpu"
+    device: Annotated[str, OneOf(lambda: ("cpu", "cuda", "auto"))] = "cpu"
     """Where to train; auto takes cuda if there is one."""
     threads: int | None = None
     """CPU threads; by default as many as torch takes."""
@@ -220,12 +207,12 @@ class RunConfig:
     """Memory layout that is usually faster on CPUs."""
     fuse: bool = True
     """Fused IF, LIF and PLIF neurons where they fit: same spikes, less time."""
-    precision: str = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compiled kernels for fused neurons; auto: in trainings long enough to win back the wait."""
+    precision: Annotated[str, OneOf(lambda: PRECISIONS)] = "auto"
     """Of training; auto is bf16 where device has instructions for it, else fp32."""
     static_first_layer: bool = True
     """Run layers ahead of the neurons once per static image, not T times: same results."""
-    compile: str = "auto"
-    """Compiled kernels for fused neurons; auto: in trainings long enough to win back the wait."""
 
     def __post_init__(self) -> None:
         """Settle `method`, `start` and `precision`.
@@ -234,7 +221,7 @@ class RunConfig:
         run goes on in it, and is repeated in it, wherever that is.
         """
         if self.method == "auto":
-            object.__setattr__(self, "method", _default_method(self.granularity, self.budget))
+            object.__setattr__(self, "method", default_method(self.granularity, self.budget))
         if self.start is None:
             object.__setattr__(self, "start", "checkpoint" if self.weights else "init")
         object.__setattr__(self, "precision", resolve(self.precision, self.device))
@@ -293,13 +280,6 @@ class RunConfig:
             return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
-
-
-def _default_method(granularity: str, budget: str) -> str:
-    """What the study confirmed (docs/study.md, parts 5 and 13); for channels the paper's."""
-    if granularity == "channel":
-        return "criticality"
-    return "criticality-erk" if budget == "synops" else "criticality-ranked"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,44 +10,22 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from docstring_parser import parse_from_object
 from jsonargparse import SUPPRESS, ArgumentParser
 
-from spikeprune.lab.settings.config import CHOICES, RunConfig
+from spikeprune.choices import choices, plain
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import describe
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Data": (
-        *(
-            "data",
-            "data_root",
-            "limit",
-            "validation",
-            "augment",
-            "image_size",
-            "binning",
-            "batch_size",
-        ),
-    ),
-    "Net": (
-        *("model", "model_args", "weights", "time_steps", "neuron", "reset", "preset", "layout"),
-    ),
-    "Pruning": (
-        *("method", "granularity", "sparsity", "budget", "regrow", "regrow_fraction"),
-        *("allocation", "schedule", "every", "initial_value", "rate_penalty", "start"),
-        *("include", "exclude", "limits"),
-    ),
-    "Parts of a method, instead of its own": (
-        *("saliency", "fraction_schedule", "fraction_of", "regrow_within", "regrow_layers"),
-        *("initial_density", "start_saliency"),
-    ),
-    "Iterative magnitude pruning": ("imp",),
-    "Criticality": ("criticality",),
-    "Channels": ("channels",),
-    "Training": ("epochs", "optimizer", "loss", "seed", "curves"),
-    "Output and machine": (
-        *("out", "device", "threads", "channels_last", "fuse", "compile", "precision"),
-        "static_first_layer",
-    ),
+SECTIONS = {
+    "Data": "data",
+    "Net": "model",
+    "Pruning": "method",
+    "Parts of a method, instead of its own": "saliency",
+    "Iterative magnitude pruning": "imp",
+    "Criticality": "criticality",
+    "Channels": "channels",
+    "Training": "epochs",
+    "Output and machine": "out",
 }
-"""Headings of the help; every field of `RunConfig` stands under one."""
+"""Headings of the help, by the first field of `RunConfig` under each."""
 
 
 @cache
@@ -56,24 +34,22 @@ def _docs(cls: type) -> dict[str, str]:
     return {p.arg_name: (p.description or "").replace("`", "") for p in parsed.params}
 
 
-def _leaves(cls: type, names: tuple[str, ...], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Yield the dotted name, type hint and help of every plain field."""
-    hints, docs = get_type_hints(cls), _docs(cls)
+def _leaves(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield the dotted name, plain type and help of every field that is no dataclass."""
+    hints, docs, closed = get_type_hints(cls), _docs(cls), choices(cls)
     for f in fields(cast(Any, cls)):
-        if names and f.name not in names:
-            continue
-        hint = hints[f.name]
-        if is_dataclass(hint):
-            yield from _leaves(cast(type, hint), (), f"{prefix}{f.name}.")
+        if is_dataclass(hints[f.name]):
+            yield from _leaves(cast(type, hints[f.name]), f"{prefix}{f.name}.")
         else:
-            yield prefix + f.name, hint, _help(prefix + f.name, docs.get(f.name, ""), f)
+            text = _help(f, docs.get(f.name, ""), closed.get(f.name, ()))
+            yield prefix + f.name, plain(hints[f.name]), text
 
 
-def _help(name: str, doc: str, f: "Field[Any]") -> str:
+def _help(f: "Field[Any]", doc: str, valid: tuple[str, ...]) -> str:
     text = " ".join(doc.split()).rstrip(".")
     notes = []
-    if not all(re.search(rf"\b{one}\b", text) for one in CHOICES.get(name, ())):
-        notes.append(" | ".join(CHOICES[name]))
+    if not all(re.search(rf"\b{re.escape(one)}\b", text) for one in valid):
+        notes.append(" | ".join(valid))
     default = f.default_factory() if f.default_factory is not MISSING else f.default
     if default is not MISSING and default not in (None, (), {}):
         notes.append(f"default: {str(default).lower() if isinstance(default, bool) else default}")
@@ -108,21 +84,23 @@ def add_flags(parser: ArgumentParser) -> None:
 
     Nothing is left so that a recipe can be laid under the flags wherever it stood on the line.
     """
-    for title, names in GROUPS.items():
-        group = parser.add_argument_group(title)
-        for name, hint, text in _leaves(RunConfig, names):
-            group.add_argument(
-                f"--{name}",
-                type=_parsed_type(hint),
-                default=SUPPRESS,
-                metavar=_metavar(name, hint),
-                help=text,
-            )
+    titles = {first: title for title, first in SECTIONS.items()}
+    group = parser.add_argument_group()
+    for name, hint, text in _leaves(RunConfig):
+        if name.split(".")[0] in titles:
+            group = parser.add_argument_group(titles.pop(name.split(".")[0]))
+        group.add_argument(
+            f"--{name}",
+            type=_parsed_type(hint),
+            default=SUPPRESS,
+            metavar=_metavar(name, hint),
+            help=text,
+        )
 
 
 def flag_names() -> dict[str, Any]:
     """Return the type hint of every flag by dotted name."""
-    return {name: hint for name, hint, _ in _leaves(RunConfig, ())}
+    return {name: hint for name, hint, _ in _leaves(RunConfig)}
 
 
 def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 import yaml
 
+from spikeprune.choices import plain
 from spikeprune.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def build(cls: type[T], values: Any, where: str = "") -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
     prefix = f"{where}." if where else ""
-    hints = get_type_hints(cls)
+    hints = {name: plain(hint) for name, hint in get_type_hints(cls).items()}
     known = fields(cast(Any, cls))
     names = [f.name for f in known]
     for name in values:

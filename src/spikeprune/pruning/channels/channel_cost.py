@@ -13,7 +13,10 @@ from spikeprune.wiring.wiring import Layer, Wiring
 
 @dataclass(frozen=True)
 class _Term:
-    """One product of the cost: unit x share of live outputs x share of live inputs."""
+    """One product of the cost: unit x live share of the outputs x live share of the inputs.
+
+    `outs` and `ins` map a channel group to the share of each of its channels, `[n]`.
+    """
 
     unit: float
     outs: dict[str, Tensor]
@@ -22,16 +25,25 @@ class _Term:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Cost of a net as a function of which channels live: sum of unit x outputs x inputs."""
+    """Cost of a net as a function of its live channels: a sum of products.
 
+    Attributes:
+        unit: of the cost, such as `macs`.
+        terms: the products.
+    """
+
+    unit: str
     terms: tuple[_Term, ...]
 
     def __call__(self, live: Mapping[str, Tensor]) -> float:
-        """Return the cost when `live[group]` (bool [n]) stays; absent groups stay whole."""
-        return sum(t.unit * _share(t.outs, live) * _share(t.ins, live) for t in self.terms)
+        """Return the cost of the live channels, bool `[n]` by group; absent groups stay whole."""
+        return sum(
+            term.unit * _live_share(term.outs, live) * _live_share(term.ins, live)
+            for term in self.terms
+        )
 
 
-def _share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:
+def _live_share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:
     rest = 1.0
     for group, share in shares.items():
         if group in live:
@@ -39,10 +51,10 @@ def _share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:
     return rest
 
 
-def _shares(
+def _group_shares(
     groups: tuple[ChannelGroup, ...], module: str, role: str, weights: Tensor
 ) -> dict[str, Tensor]:
-    """Return the share of a module's (weighted) channels that each group's channels hold."""
+    """Return the share of a module's channels, weighted by `weights`, by group and channel."""
     total = weights.sum().clamp_min(1e-12)  # nothing fires: the term is 0 whatever the shares
     shares: dict[str, Tensor] = {}
     for group in groups:
@@ -52,13 +64,17 @@ def _shares(
     return shares
 
 
+def _ones(count: int) -> Tensor:
+    return torch.ones(count, dtype=torch.float64)
+
+
 def cost_model(
     model: nn.Module,
     groups: tuple[ChannelGroup, ...],
     wiring: Wiring,
     *,
     budget: str,
-    reads: Mapping[str, Tensor] = MappingProxyType({}),
+    operands: Mapping[str, Tensor] = MappingProxyType({}),
     dense_synops: Mapping[str, float] | None = None,
 ) -> CostModel:
     """Build the cost of the net in `channels`, `parameters`, `weights`, `macs` or `synops`.
@@ -67,57 +83,53 @@ def cost_model(
     per layer.
 
     For `synops`, an input channel's share of a layer's cost is its share of the layer's non-zero
-    inputs, `reads` (per sample, by layer, see `measuring.weight_operands`; uniform if empty). The
-    layer's total comes from the dense net if `dense_synops` is given: the L1 penalty lowers firing
-    rates before the event, and they rise again in fine-tuning.
+    inputs, `operands` (per sample, by layer, see `measuring.weight_operands`; uniform if empty).
+    The layer's total comes from the dense net if `dense_synops` is given: the L1 penalty lowers
+    firing rates before the event, and they rise again in fine-tuning.
     """
-    modules = dict(model.named_modules())
     terms: list[_Term] = []
     for name, layer in wiring.layers.items():
-        weight = modules[name].weight
-        assert isinstance(weight, Tensor)
+        weight = model.get_submodule(name).get_parameter("weight")
         if budget == "synops":
-            terms.append(_synops(groups, layer, weight, reads.get(name), dense_synops))
+            terms.append(_synops(groups, layer, weight, operands.get(name), dense_synops))
             continue
-        n_out, n_in = weight.shape[:2]
-        outs = _shares(groups, name, "out", torch.ones(n_out, dtype=torch.float64))
-        ones = torch.ones(n_in, dtype=torch.float64)
+        outs = _group_shares(groups, name, "out", _ones(weight.shape[0]))
         if budget == "channels":
-            terms += [_Term(n_out, outs, {})] if outs else []
+            terms += [_Term(weight.shape[0], outs, {})] if outs else []
             continue
-        ins = _shares(groups, name, "in", ones)
+        ins = _group_shares(groups, name, "in", _ones(weight.shape[1]))
         terms.append(_Term(layer.macs if budget == "macs" else weight.numel(), outs, ins))
     if budget == "parameters":
         terms += _other_parameters(model, groups, wiring)
-    return CostModel(tuple(terms))
+    return CostModel(budget, tuple(terms))
 
 
 def _synops(
     groups: tuple[ChannelGroup, ...],
     layer: Layer,
     weight: Tensor,
-    reads: Tensor | None,
+    operands: Tensor | None,
     dense_synops: Mapping[str, float] | None,
 ) -> _Term:
     n_out, n_in = weight.shape[:2]
-    if reads is None:
-        read, unit = torch.ones(n_in, dtype=torch.float64), float(layer.macs)
+    if operands is None:
+        reads, unit = _ones(n_in), float(layer.macs)
     else:
-        read = reads.flatten(1).sum(1) if reads.ndim > 1 else reads
-        read = read.to("cpu", torch.float64)
-        unit = float(read.sum()) * n_out * n_in / len(read)  # of n_in inputs a group of outputs
+        reads = operands.flatten(1).sum(1) if operands.ndim > 1 else operands
+        reads = reads.to("cpu", torch.float64)
+        unit = float(reads.sum()) * n_out * n_in / len(reads)  # n_in inputs feed each output
     if dense_synops is not None:
         unit = dense_synops[layer.name]
-    depthwise = len(read) > n_in  # an output reads its own channel alone
-    written = read if depthwise else torch.ones(n_out, dtype=torch.float64)
-    outs = _shares(groups, layer.name, "out", written)
-    return _Term(unit, outs, {} if depthwise else _shares(groups, layer.name, "in", read))
+    if len(reads) > n_in:  # depthwise: an output reads its own channel alone
+        return _Term(unit, _group_shares(groups, layer.name, "out", reads), {})
+    outs = _group_shares(groups, layer.name, "out", _ones(n_out))
+    return _Term(unit, outs, _group_shares(groups, layer.name, "in", reads))
 
 
 def _other_parameters(
     model: nn.Module, groups: tuple[ChannelGroup, ...], wiring: Wiring
 ) -> Iterator[_Term]:
-    """Yield the terms of biases, norms and neurons; what has no entry per channel is constant."""
+    """Yield the terms of biases, norms and neurons; a parameter without channels is constant."""
     members = {m.module: m for g in groups for m in g.members if m.role != "in"}
     for name, parameter in model.named_parameters():
         path, _, local = name.rpartition(".")
@@ -127,6 +139,5 @@ def _other_parameters(
         owner = next(owners, None)
         shares: dict[str, Tensor] = {}
         if owner is not None and parameter.numel() == owner.size:
-            ones = torch.ones(owner.size, dtype=torch.float64)
-            shares = _shares(groups, owner.module, owner.role, ones)
+            shares = _group_shares(groups, owner.module, owner.role, _ones(owner.size))
         yield _Term(parameter.numel(), shares, {})

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spikeprune.errors import ConfigError
 from spikeprune.pruning.budget import check_reference
 from spikeprune.pruning.channels.channel_cost import cost_model
-from spikeprune.pruning.channels.choose_channels import prune_channels
+from spikeprune.pruning.channels.choose_channels import choose_channels
 from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_REGROWTH,
@@ -17,25 +17,121 @@ from spikeprune.pruning.criteria.of_channels import (
     channel_scores,
     check_channel_score,
 )
-from spikeprune.pruning.events.record import Outcome
 from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, matching
+from spikeprune.pruning.selection import Selection
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 from spikeprune.wiring.wiring import Wiring
 
 
+class ChannelMasks:
+    """Channel pruning: `live` maps each group of tied channels to a mask [n]."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        wiring: Wiring,
+        options: PruneOptions,
+        *,
+        example: Tensor,
+        time_steps: int,
+        dense_synops: Mapping[str, float] | None = None,
+    ) -> None:
+        self._model, self._wiring, self._options = model, wiring, options
+        self._dense_synops = dense_synops
+        self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
+        self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
+        self.last_magnitude: dict[str, Tensor] = {}
+        self._scales = [
+            model.get_submodule(norm).get_parameter("weight")
+            for group in self.groups
+            for norm in group.norms
+        ]
+        self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
+        self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
+
+    def check(self) -> None:
+        """Refuse floors that exceed the budget, and groups that cannot be scored."""
+        options = self._options
+        check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
+        if options.regrow != "none":
+            check_channel_score(self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow])
+        check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
+        self._choose({g.name: torch.arange(float(g.channels)) for g in self.groups}, None, {})
+
+    def density(self) -> float:
+        """Live share of the weights of all convolution and linear layers."""
+        return self._weight_cost(self.live) / self._weight_cost({})
+
+    def macs_density(self) -> float:
+        """Live share of the dense MACs of all layers."""
+        return self._macs_cost(self.live) / self._macs_cost({})
+
+    def parameter_mask(self) -> Mask:
+        """Mask of the net with cut channels silenced: gamma, beta, bias and weight rows at 0."""
+        return channel_masks(self._model, self.groups, self.live)
+
+    def unchanged(self, selection: Selection) -> Mask:
+        """All parameters of live channels: a regrown one keeps trained values and momentum."""
+        return channel_masks(self._model, self.groups, selection.live)
+
+    @torch.no_grad()
+    def penalise(self) -> None:
+        """Add l1 sign(gamma) to the gradient of every BatchNorm scale (section 4, step 1)."""
+        for gamma in self._scales:
+            if gamma.grad is not None:
+                gamma.grad.add_(gamma.sign(), alpha=self._options.channels.l1)
+
+    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
+        """Choose the live channels once (method, section 4, Algorithm 2)."""
+        options = planned.options
+        inputs = ChannelScoreInputs(
+            seen,
+            model=self._model,
+            reducer=options.channels.reducer,
+            normalise=options.criticality.normalise,
+        )
+        saliency = channel_scores(
+            self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency], inputs
+        )
+        regrowth = None
+        if options.regrow != "none":
+            regrowth = channel_scores(
+                self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow], inputs
+            )
+        selection = self._choose(saliency, regrowth, seen.operands)
+        self.live = selection.live
+        return selection
+
+    def _choose(
+        self,
+        saliency: Mapping[str, Tensor],
+        regrowth: Mapping[str, Tensor] | None,
+        operands: Mapping[str, Tensor],
+    ) -> Selection:
+        cost = cost_model(
+            self._model,
+            self.groups,
+            self._wiring,
+            budget=self._options.channels.budget,
+            operands=operands,
+            dense_synops=self._dense_synops,
+        )
+        return choose_channels(saliency, regrowth, cost, self._options)
+
+
 def _chosen_groups(
     groups: tuple[ChannelGroup, ...], options: PruneOptions
 ) -> tuple[ChannelGroup, ...]:
-    """Return the groups all of whose layers are to be pruned.
+    """Return the groups whose layers are all to be pruned.
 
-    One excluded layer spares all that are tied to it.
+    One excluded layer spares all layers that are tied to it.
 
     Raises:
-        ConfigError: patterns that match nothing or leave nothing, or that include a part of the
-            layers of a group, which would be spared in silence.
+        ConfigError: patterns that match nothing or leave nothing, or that include only a part of
+            the layers of a group, which would be spared in silence.
     """
     producers = [name for group in groups for name in group.producers]
     included = matching(producers, options.include, ())
@@ -54,99 +150,3 @@ def _chosen_groups(
             "prune; exclude fewer layers"
         )
     return whole
-
-
-class ChannelMasks:
-    """Channel pruning: `live` maps each group of tied channels to a mask [n]."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        wiring: Wiring,
-        options: PruneOptions,
-        time_steps: int,
-        dense_synops: Mapping[str, float] | None = None,
-    ) -> None:
-        self._model, self._wiring, self._options = model, wiring, options
-        self._dense_synops = dense_synops
-        self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
-        self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
-        self.memory: dict[str, Tensor] = {}
-        self._scales = [model.get_submodule(norm).weight for g in self.groups for norm in g.norms]
-        self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
-        self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
-
-    def check(self) -> None:
-        """Refuse floors that exceed the budget, and groups that cannot be ranked or scored."""
-        options = self._options
-        check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
-        if options.regrow != "none":
-            check_channel_score(self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow])
-        check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
-        anything = {g.name: torch.arange(float(g.channels)) for g in self.groups}
-        self._choose(anything, None, {})
-
-    def density(self) -> float:
-        """Live share of the weights of all convolution and linear layers."""
-        return self._weight_cost(self.live) / self._weight_cost({})
-
-    def macs_density(self) -> float:
-        """Live share of the dense MACs of all layers."""
-        return self._macs_cost(self.live) / self._macs_cost({})
-
-    def parameter_mask(self, live: Mapping[str, Tensor] | None = None) -> Mask:
-        """Mask of the net with cut channels silenced: gamma, beta, bias and weight rows at 0."""
-        return channel_masks(self._model, self.groups, self.live if live is None else live)
-
-    @torch.no_grad()
-    def penalise(self) -> None:
-        """Add l1 sign(gamma) to the gradient of every BatchNorm scale (section 4, step 1)."""
-        for gamma in self._scales:
-            assert isinstance(gamma, nn.Parameter)
-            if gamma.grad is not None:
-                gamma.grad.add_(gamma.sign(), alpha=self._options.channels.l1)
-
-    def _choose(
-        self,
-        ranking: Mapping[str, Tensor],
-        growth: Mapping[str, Tensor] | None,
-        reads: Mapping[str, Tensor],
-    ) -> Outcome:
-        budget = self._options.channels.budget
-        cost = cost_model(
-            *(self._model, self.groups, self._wiring),
-            budget=budget,
-            reads=reads,
-            dense_synops=self._dense_synops,
-        )
-        chosen = prune_channels(ranking, growth, cost, self._options)
-        details = {
-            "budget": budget,
-            "cost": chosen.cost,
-            "allowed": chosen.budget,
-            "total": chosen.total,
-            "forced": chosen.forced,
-        }
-        return Outcome(chosen.kept, chosen.regrown, details)
-
-    def event(self, due: PlannedEvent, gathered: Observations) -> Outcome:
-        """Run Algorithm 2's choice once (method, section 4); its budget is the sparsity's."""
-        options = due.options
-        given = ChannelScoreInputs(
-            model=self._model,
-            reducer=options.channels.reducer,
-            generator=gathered.generator,
-            stats=gathered.stats,
-            gradients=gathered.gradients,
-            normalise=options.criticality.normalise,
-        )
-        row = CHANNEL_SALIENCY[options.saliency]
-        ranking = channel_scores(self.groups, options.saliency, row, given)
-        growth = None
-        if options.regrow != "none":
-            grows = CHANNEL_REGROWTH[options.regrow]
-            growth = channel_scores(self.groups, options.regrow, grows, given)
-        outcome = self._choose(ranking, growth, gathered.reads)
-        self.live = {n: kept | outcome.regrown[n] for n, kept in outcome.kept.items()}
-        return outcome

@@ -1,120 +1,104 @@
 """The event of channel pruning with regrowth: Algorithm 2 (method, section 4) under a budget."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError
+from spikeprune.pruning.budget import BudgetUse, floor_share
 from spikeprune.pruning.channels.channel_cost import CostModel
-from spikeprune.pruning.options import ChannelOptions, PruneOptions, floor_share
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.selection import Selection
 from spikeprune.science.select import top_k
 
-Live = dict[str, Tensor]
 
-
-@dataclass(frozen=True)
-class ChannelEvent:
-    """Outcome of the event, one boolean tensor [n] per group of tied channels.
-
-    `cost` is at most `budget` (unit: the option's); `forced` counts the channels that floors or
-    rounding brought back.
-    """
-
-    kept: Live
-    regrown: Live
-    cost: float
-    budget: float
-    total: float
-    forced: dict[str, int]
-
-    @property
-    def live(self) -> Live:
-        """Kept or regrown."""
-        return {name: kept | self.regrown[name] for name, kept in self.kept.items()}
-
-
-class _Chooser:
-    """Which channels live when `count` of them may, before and after floors and rounding."""
-
-    def __init__(
-        self, ranking: Mapping[str, Tensor], growth: Mapping[str, Tensor] | None, fraction: float
-    ) -> None:
-        self.names = tuple(ranking)
-        self.ranking = [ranking[name] for name in self.names]
-        self.growth = [growth[name] for name in self.names] if growth is not None else None
-        self.fraction = fraction if growth is not None else 0.0
-
-    def choose(self, count: int) -> tuple[list[Tensor], list[Tensor]]:
-        grow = floor_share(self.fraction, count)
-        every = [torch.ones_like(r, dtype=torch.bool) for r in self.ranking]
-        kept = top_k(self.ranking, count - grow, candidates=every, tie=None)
-        if self.growth is None or grow == 0:
-            return kept, [torch.zeros_like(k) for k in kept]
-        rest = [~k for k in kept]
-        return kept, top_k(self.growth, grow, candidates=rest, tie=self.ranking)
-
-    def fitted(self, count: int, options: ChannelOptions) -> tuple[Live, Live, dict[str, int]]:
-        """Return kept, regrown and how many channels floors and rounding added, per group."""
-        kept: Live = {}
-        regrown: Live = {}
-        forced: dict[str, int] = {}
-        rows = zip(self.names, self.ranking, *self.choose(count), strict=True)
-        for name, rank, keep, grow in rows:
-            chosen = int((keep | grow).sum())
-            wanted = _allowed(chosen, len(rank), options)
-            # Chosen channels go first, in the order of their rank; a regrown one stays regrown.
-            order = (rank.double().argsort(stable=True).argsort() + 1) + len(rank) * (keep | grow)
-            stay = torch.zeros_like(keep)
-            stay[order.argsort(descending=True)[:wanted]] = True
-            kept[name], regrown[name] = stay & ~grow, stay & grow
-            if wanted > chosen:
-                forced[name] = wanted - chosen
-        return kept, regrown, forced
-
-
-def _allowed(count: int, size: int, options: ChannelOptions) -> int:
-    """Round a channel count down to the multiple asked for, not below the floor."""
-    step = options.round_to
-    floor = min(size, -(-options.floor // step) * step)
-    return min(size, max(floor, count // step * step if count < size else count))
-
-
-def prune_channels(
-    ranking: Mapping[str, Tensor],
-    growth: Mapping[str, Tensor] | None,
+def choose_channels(
+    saliency: Mapping[str, Tensor],
+    regrowth: Mapping[str, Tensor] | None,
     cost: CostModel,
     options: PruneOptions,
-) -> ChannelEvent:
-    """Choose the channels that live: the largest cost not above the budget (section 4, step 2).
+) -> Selection:
+    """Choose the live channels of the largest cost within the budget (section 4, step 2).
 
-    Channels are ranked over all groups; of those that live, floor(r C) come by regrowth. With
+    Channels are ranked over all groups; floor(r C) of the C live ones come by regrowth. With
     groups of cost 1 exactly C = floor((1 - sparsity) x total) live; with dearer ones (tied
     channels, MACs) the gap to the budget is smaller than the next channel's cost.
+
+    Args:
+        saliency: score `[n]` by group; the lowest are dropped first.
+        regrowth: score `[n]` by group; the highest are brought back first. None: no regrowth.
+        cost: of the net, as a function of its live channels.
+        options: sparsity, fraction r, floors and rounding.
 
     Raises:
         BudgetError: floors alone exceed the budget.
     """
-    chooser = _Chooser(ranking, growth, options.fraction)
-    total = cost({name: torch.ones_like(r, dtype=torch.bool) for name, r in ranking.items()})
-    budget = (1 - options.sparsity) * total * (1 + 1e-9)
+    total = cost({name: torch.ones_like(s, dtype=torch.bool) for name, s in saliency.items()})
+    allowed = (1 - options.sparsity) * total * (1 + 1e-9)
 
-    def fits(count: int) -> bool:
-        kept, regrown, _ = chooser.fitted(count, options.channels)
-        return cost({name: kept[name] | regrown[name] for name in kept}) <= budget
+    def with_count(count: int) -> tuple[Selection, float, dict[str, int]]:
+        selection, forced = _fitted(_choose(saliency, regrowth, count, options), saliency, options)
+        return selection, cost(selection.live), forced
 
-    if not fits(0):
+    if with_count(0)[1] > allowed:
         raise BudgetError(
             f"the floors alone exceed the budget: {options.channels.floor} channel(s) per layer "
-            f"(multiples of {options.channels.round_to}) cost more than {budget:.6g} of "
-            f"{total:.6g} {options.channels.budget}; lower the sparsity ({options.sparsity}) or "
-            "the floor"
+            f"(multiples of {options.channels.round_to}) cost more than {allowed:.6g} of "
+            f"{total:.6g} {cost.unit}; lower the sparsity ({options.sparsity}) or the floor"
         )
-    low, high = 0, sum(len(r) for r in ranking.values())
+    low, high = 0, sum(len(score) for score in saliency.values())
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    kept, regrown, forced = chooser.fitted(low, options.channels)
-    spent = cost({name: kept[name] | regrown[name] for name in kept})
-    return ChannelEvent(kept, regrown, spent, budget, total, forced)
+        low, high = (middle, high) if with_count(middle)[1] <= allowed else (low, middle - 1)
+    selection, spent, forced = with_count(low)
+    use = BudgetUse(cost.unit, spent, allowed=allowed, total=total, forced=forced)
+    return Selection(selection.kept, selection.regrown, use)
+
+
+def _choose(
+    saliency: Mapping[str, Tensor],
+    regrowth: Mapping[str, Tensor] | None,
+    count: int,
+    options: PruneOptions,
+) -> Selection:
+    """Choose `count` channels by saliency and regrowth alone."""
+    grow = floor_share(options.fraction, count) if regrowth is not None else 0
+    scores = list(saliency.values())
+    every = [torch.ones_like(score, dtype=torch.bool) for score in scores]
+    kept = top_k(scores, count - grow, candidates=every, tie=None)
+    regrown = [torch.zeros_like(mask) for mask in kept]
+    if regrowth is not None and grow:
+        rest = [~mask for mask in kept]
+        regrown = top_k([regrowth[name] for name in saliency], grow, candidates=rest, tie=scores)
+    return Selection(
+        dict(zip(saliency, kept, strict=True)), dict(zip(saliency, regrown, strict=True))
+    )
+
+
+def _fitted(
+    chosen: Selection, saliency: Mapping[str, Tensor], options: PruneOptions
+) -> tuple[Selection, dict[str, int]]:
+    """Fit a choice to floors and rounding; return also the channels that these added, by group."""
+    kept: dict[str, Tensor] = {}
+    regrown: dict[str, Tensor] = {}
+    forced: dict[str, int] = {}
+    for name, score in saliency.items():
+        live, grow = chosen.live[name], chosen.regrown[name]
+        count = int(live.sum())
+        wanted = _allowed_count(count, len(score), options.channels)
+        # Chosen channels go first, by saliency; a regrown one stays regrown.
+        order = score.double().argsort(stable=True).argsort() + 1 + len(score) * live
+        stay = torch.zeros_like(live)
+        stay[order.argsort(descending=True)[:wanted]] = True
+        kept[name], regrown[name] = stay & ~grow, stay & grow
+        if wanted > count:
+            forced[name] = wanted - count
+    return Selection(kept, regrown), forced
+
+
+def _allowed_count(count: int, size: int, options: ChannelOptions) -> int:
+    """Round a channel count down to the multiple asked for, not below the floor."""
+    step = options.round_to
+    floor = min(size, -(-options.floor // step) * step)
+    return min(size, max(floor, count // step * step if count < size else count))

@@ -1,4 +1,4 @@
-"""Saliencies that are measured before training, by passes of their own on a copy of the net."""
+"""Criteria measured at initialization, by passes of their own on a copy of the untrained net."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from spikeprune.execution.forward import forward
 from spikeprune.science import saliency
 
 SYNFLOW_ROUNDS = 100
-"""Rounds of pruning and measuring again, each with the same share of what lives."""
+"""Rounds of pruning and measuring; each keeps the same share of the live weights."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Passes:
-    """What a measurement before training works on.
+class InitialNet:
+    """The untrained net and the batches that a criterion measures it on.
 
     Attributes:
         model: the net; it stays as it is, statistics of norms included.
@@ -31,7 +31,7 @@ class Passes:
         time_steps: T.
         layout: how the model is called, see `execution.forward`.
         batches: pairs of input and target.
-        loss: logits `[T, B, K]` and targets to a scalar; None where nobody gave one.
+        loss: logits `[T, B, K]` and targets to a scalar; None if not given.
     """
 
     model: nn.Module
@@ -92,7 +92,7 @@ def _add(total: dict[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tenso
     return {n: total[n] + value.detach() if total else value.detach() for n, value in new.items()}
 
 
-def snip(given: Passes) -> dict[str, Tensor]:
+def snip(net: InitialNet) -> dict[str, Tensor]:
     """Return `|g w|` by layer, `g` the gradient of the mean loss over all T and all batches.
 
     A weight is shared by all time steps, so its gradient is the sum of what each step gives.
@@ -103,14 +103,14 @@ def snip(given: Passes) -> dict[str, Tensor]:
 
     Source: Lee et al., 2019 (SNIP).
     """
-    model, weights = given.copied()
+    model, weights = net.copied()
     gradient: dict[str, Tensor] = {}
-    for loss in given.losses(model):
+    for loss in net.losses(model):
         gradient = _add(gradient, _gradients(loss, weights))
     return {n: saliency.connection_sensitivity(w, gradient[n]) for n, w in weights.items()}
 
 
-def grasp(given: Passes) -> dict[str, Tensor]:
+def grasp(net: InitialNet) -> dict[str, Tensor]:
     """Return `w (H g)` by layer: what is kept preserves the flow of gradients.
 
     `H g` is the gradient of `g . stop(g)`; the second derivative goes through the surrogate's own
@@ -122,20 +122,20 @@ def grasp(given: Passes) -> dict[str, Tensor]:
 
     Source: Wang et al., 2020 (GraSP), at temperature 1.
     """
-    model, weights = given.copied()
+    model, weights = net.copied()
     unfuse(model)
     gradient: dict[str, Tensor] = {}
-    for loss in given.losses(model):
+    for loss in net.losses(model):
         gradient = _add(gradient, _gradients(loss, weights))
     product: dict[str, Tensor] = {}
-    for loss in given.losses(model):
+    for loss in net.losses(model):
         own = _gradients(loss, weights, create_graph=True)
         flow = torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
         product = _add(product, _gradients(flow, weights))
     return {n: saliency.gradient_flow(w, product[n]) for n, w in weights.items()}
 
 
-def synflow(given: Passes) -> dict[str, Tensor]:
+def synflow(net: InitialNet) -> dict[str, Tensor]:
     """Return `|w| dR/d|w|` by layer for `R`, the sum of the outputs of the linearised net.
 
     The linearised net has the weights `|w|`, no biases, BatchNorms that multiply by
@@ -147,12 +147,12 @@ def synflow(given: Passes) -> dict[str, Tensor]:
 
     Source: Tanaka et al., 2020 (SynFlow).
     """
-    model, _ = given.copied()
+    model, _ = net.copied()
     model.double().eval()
     for module in model.modules():
         _linearise(module)
-    weights = {n: model.get_submodule(n).get_parameter("weight") for n in given.layers}
-    x = torch.ones_like(given.example[:1], dtype=torch.float64)
+    weights = {n: model.get_submodule(n).get_parameter("weight") for n in net.layers}
+    x = torch.ones_like(net.example[:1], dtype=torch.float64)
     with adapter_for(model).tracing(model):
         flow = _gradients(model(x).sum(), weights)
     return {n: (w * flow[n]).detach() for n, w in weights.items()}

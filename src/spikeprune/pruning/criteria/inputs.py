@@ -1,124 +1,122 @@
-"""What an event may look at, and what each score asks to be gathered for it."""
+"""The inputs of criteria, and the criterion itself: a score and what it needs to be observed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats
+from spikeprune.pruning.criteria.at_initialization import InitialNet
 from spikeprune.wiring.wiring import Wiring
 
-if TYPE_CHECKING:  # options take their valid names from the registries of scores
-    from spikeprune.observing.criticality_options import CriticalityOptions
-    from spikeprune.pruning.criteria.at_initialization import Passes
+Need = Literal["potentials", "moments", "gradient", "last-magnitude", "operands"]
+"""An observation that a criterion or a budget asks for.
 
-
-class Needs(NamedTuple):
-    """What is gathered for an event.
-
-    Attributes:
-        potentials: criticality and firing rate of every neuron.
-        moments: mean, variance and mean size of the potentials too.
-        gradient: the dense gradient of the step at whose end the event happens.
-        memory: the magnitude that every weight had when it was last live.
-        reads: what the weights of every layer read.
-    """
-
-    potentials: bool = False
-    moments: bool = False
-    gradient: bool = False
-    memory: bool = False
-    reads: bool = False
-
-    @classmethod
-    def of(cls, many: Iterable["Needs"]) -> "Needs":
-        """Return what any of `many` needs."""
-        return cls(*map(any, zip(cls(), *many, strict=True)))
-
-
-NOTHING = Needs()
+- `potentials`: criticality and firing rate of every neuron;
+- `moments`: mean, variance and mean size of the membrane potentials as well;
+- `gradient`: the dense gradient of the step at whose end the event happens;
+- `last-magnitude`: the magnitude of every weight when it was last live;
+- `operands`: non-zero operands per weight of every layer.
+"""
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What the training gave for one event, before anything is chosen.
+    """What was observed for one event, before anything is chosen.
 
     Attributes:
-        stats: criticality, firing rate and moments by neuron; empty unless potentials are needed.
+        generator: for random scores.
+        stats: criticality, firing rate and moments by neuron; empty unless needed.
         gradients: dense gradients of the last batch by parameter name; empty unless needed.
-        passes: scores that took passes of their own before training, by layer.
-        reads: per sample, by layer (see `measuring.weight_operands`); empty unless needed.
-        generator: for what is drawn.
+        operands: non-zero operands per sample and weight position, by layer (see
+            `measuring.weight_operands`); empty unless needed.
+        measured: scores by layer that a criterion measured at initialization.
     """
 
-    stats: Mapping[str, ChannelStats]
-    gradients: Mapping[str, Tensor]
     generator: torch.Generator
-    passes: Mapping[str, Tensor] = field(default_factory=dict)
-    reads: Mapping[str, Tensor] = field(default_factory=dict)
+    stats: Mapping[str, ChannelStats] = field(default_factory=dict)
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    operands: Mapping[str, Tensor] = field(default_factory=dict)
+    measured: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ScoreInputs:
-    """What a score of weights may look at; tensors by layer unless said otherwise.
+    """The inputs of a criterion of weights; tensors by layer.
 
     Attributes:
-        stats: criticality and firing rate by neuron; empty unless a score needs `potentials`.
-        gradients: dense gradients of the last batch; empty unless a score needs them.
+        seen: what was observed for this event.
         wiring: which weights feed which neurons.
         criticality: how criticality becomes the score of a weight.
         time_steps: T.
-        generator: for what is drawn.
-        live: bool, what lives before the event.
-        memory: `|w|` of what lives, of the dead the one they last had; empty unless needed.
-        gains: `|gamma| / sqrt(var + eps)` of the BatchNorm behind, [C_out]; 1 where there is none.
-        passes: scores that took passes of their own before training.
+        live: bool, which weights were live before the event.
+        last_magnitude: current `|w|` of live weights, last live `|w|` of pruned ones; empty
+            unless needed.
+        gains: `|gamma| / sqrt(var + eps)` of the BatchNorm behind, `[C_out]`; 1 where there is
+            none; empty unless `moments` are needed.
     """
 
-    stats: Mapping[str, ChannelStats]
-    gradients: Mapping[str, Tensor]
+    seen: Observations
     wiring: Wiring
-    criticality: "CriticalityOptions"
+    criticality: CriticalityOptions
     time_steps: int
-    generator: torch.Generator
     live: Mapping[str, Tensor] = field(default_factory=dict)
-    memory: Mapping[str, Tensor] = field(default_factory=dict)
+    last_magnitude: Mapping[str, Tensor] = field(default_factory=dict)
     gains: Mapping[str, Tensor] = field(default_factory=dict)
-    passes: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def gradient(self, layer: str) -> Tensor:
+        """Return the dense gradient of a layer's weight; needs `gradient`."""
+        return self.seen.gradients[f"{layer}.weight"]
 
     def pre_rates(self, layer: str) -> Tensor:
         """Return how often each input channel of a layer is not zero, `[C_in]`."""
-        return self.wiring.source_rates(layer, {n: s.rate for n, s in self.stats.items()})
+        return self.wiring.source_rates(layer, {n: s.rate for n, s in self.seen.stats.items()})
 
     def post(self, layer: str, values: Mapping[str, Tensor]) -> Tensor:
-        """Bring a value per channel of the neurons to the output channels of a layer, `[C_out]`."""
+        """Map one value per neuron channel to the output channels of a layer, `[C_out]`."""
         return self.wiring.spread(layer, {n: values[n] for n in self.wiring.layers[layer].feeds})
-
-
-def _none(samples: int, time_steps: int) -> float:
-    return 0.0
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A score of weights, as saliency or for regrowth, and what it needs.
+    """A score of weights, to drop by (saliency) or to bring back by (regrowth).
 
     Attributes:
-        score: function of layer name, weight and evidence; broadcasts to the weight.
-        needs: what is gathered for it.
+        score: from layer name, weight and inputs to a score that broadcasts to the weight.
+        needs: the observations that it uses.
         everywhere: whether it is defined for layers that feed no spiking neuron.
-        measure: for a score that takes passes of its own before training: what measures it, by
-            layer.
+        measure: for a score that is measured at initialization: by layer, from the untrained net.
         rounds: in how many events of geometrically falling density `measure` prunes; 1 at once.
-        passes: from the number of samples and T to what `measure` costs in all rounds, in training
+        cost: from the number of samples and T to the cost of all rounds of `measure`, in training
             steps (forward and backward over all T) of one sample.
     """
 
     score: Callable[[str, Tensor, ScoreInputs], Tensor]
-    needs: Needs = NOTHING
+    needs: AbstractSet[Need] = frozenset()
     everywhere: bool = True
-    measure: "Callable[[Passes], dict[str, Tensor]] | None" = None
+    measure: Callable[[InitialNet], dict[str, Tensor]] | None = None
     rounds: int = 1
-    passes: Callable[[int, int], float] = _none
+    cost: Callable[[int, int], float] = lambda samples, time_steps: 0.0
+
+
+def weight_scores(
+    criterion: Criterion,
+    weights: Mapping[str, Tensor],
+    inputs: ScoreInputs,
+    *,
+    everywhere: bool = True,
+) -> dict[str, Tensor]:
+    """Return the score of every layer, broadcastable to its weight.
+
+    Layers without a spiking neuron behind them are left out where the criterion is not defined
+    there, or where `everywhere` is False.
+    """
+    return {
+        name: criterion.score(name, weight, inputs)
+        for name, weight in weights.items()
+        if inputs.wiring.layers[name].feeds or (everywhere and criterion.everywhere)
+    }

@@ -1,14 +1,14 @@
-"""What channels to drop and to bring back: scores by name. Adding one is a function and a row."""
+"""Criteria of channels by name: what to drop and bring back. One is a function and a row."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.errors import ModelError
-from spikeprune.observing.potential_sums import ChannelStats
-from spikeprune.pruning.criteria.inputs import NOTHING, Needs
+from spikeprune.pruning.criteria.inputs import Need, Observations
 from spikeprune.science import saliency
 from spikeprune.science.criticality import rank_in_layer
 from spikeprune.wiring.tied_channels import ChannelGroup, Member
@@ -16,26 +16,22 @@ from spikeprune.wiring.tied_channels import ChannelGroup, Member
 
 @dataclass(frozen=True)
 class ChannelScoreInputs:
-    """What a score of channels may look at.
+    """The inputs of a criterion of channels.
 
     Attributes:
+        seen: what was observed for this event.
         model: the net.
         reducer: how tied channels and several modules share one score: `mean` or `max`.
-        generator: for what is drawn.
-        stats: what was observed of each neuron; empty unless a score needs `potentials`.
-        gradients: of the last batch by parameter name; empty unless a score needs them.
         normalise: `layer` ranks criticality within the group.
     """
 
+    seen: Observations
     model: nn.Module
     reducer: str
-    generator: torch.Generator
-    stats: Mapping[str, ChannelStats] = field(default_factory=dict)
-    gradients: Mapping[str, Tensor] = field(default_factory=dict)
     normalise: str = "none"
 
     def reduced(self, members: tuple[Member, ...], values: Mapping[str, Tensor]) -> Tensor:
-        """Reduce what tied modules say of their channels to [n].
+        """Reduce the values of tied modules' channels, by module, to one value a channel, [n].
 
         Behind a flatten a channel owns several entries of a module; they are reduced first.
         """
@@ -48,96 +44,98 @@ class ChannelScoreInputs:
 
 @dataclass(frozen=True)
 class ChannelCriterion:
-    """A score of a group's channels, `[n]`, and what it needs.
+    """A score of a group's channels, `[n]`, to drop by (saliency) or to bring back by (regrowth).
 
-    `on` is the role of the modules that it is read from: `norm`, `state`, or none.
+    Attributes:
+        score: from a channel group and inputs to the score.
+        needs: the observations that it uses.
+        on: role of the modules that it is read from: `norm`, `state`, or none.
     """
 
     score: Callable[[ChannelGroup, ChannelScoreInputs], Tensor]
-    needs: Needs = NOTHING
+    needs: AbstractSet[Need] = frozenset()
     on: str = ""
 
 
-def _scale(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    scales = {n: saliency.batchnorm_scale(_gamma(given.model, n)) for n in group.norms}
-    return given.reduced(group.of("norm"), scales)
+def _scale(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    gammas = {n: inputs.model.get_submodule(n).get_parameter("weight") for n in group.norms}
+    scales = {name: saliency.batchnorm_scale(gamma) for name, gamma in gammas.items()}
+    return inputs.reduced(group.of("norm"), scales)
 
 
-def _gamma(model: nn.Module, norm: str) -> Tensor:
-    gamma = model.get_submodule(norm).weight
-    assert isinstance(gamma, Tensor)
-    return gamma
+def _scale_gradient(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    gradients = {name: inputs.seen.gradients[f"{name}.weight"].abs() for name in group.norms}
+    return inputs.reduced(group.of("norm"), gradients)
 
 
-def _scale_gradient(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    gradients = {n: given.gradients[f"{n}.weight"].abs() for n in group.norms}
-    return given.reduced(group.of("norm"), gradients)
+def _random(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    return saliency.random(torch.empty(group.channels), inputs.seen.generator)
 
 
-def _random(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    return saliency.random(torch.empty(group.channels), given.generator)
+def _criticality(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    scores = {name: stats.score for name, stats in inputs.seen.stats.items()}
+    reduced = inputs.reduced(group.of("state"), scores)
+    return rank_in_layer(reduced) if inputs.normalise == "layer" else reduced
 
 
-def _criticality(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    scores = {name: found.score for name, found in given.stats.items()}
-    reduced = given.reduced(group.of("state"), scores)
-    return rank_in_layer(reduced) if given.normalise == "layer" else reduced
+def _rate(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    rates = {name: stats.rate for name, stats in inputs.seen.stats.items()}
+    return inputs.reduced(group.of("state"), rates)
 
 
-def _rate(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    rates = {name: found.rate for name, found in given.stats.items()}
-    return given.reduced(group.of("state"), rates)
+def _potential(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
+    sizes = {name: stats.potential.size for name, stats in inputs.seen.stats.items()}
+    return inputs.reduced(group.of("state"), sizes)
 
 
-def _potential(group: ChannelGroup, given: ChannelScoreInputs) -> Tensor:
-    sizes = {name: found.potential.size for name, found in given.stats.items()}
-    return given.reduced(group.of("state"), sizes)
-
-
-_BY_SCALE = ChannelCriterion(_scale, on="norm")
-_BY_CHANCE = ChannelCriterion(_random)
-
-CHANNEL_SALIENCY: Mapping[str, ChannelCriterion] = {
-    "magnitude": _BY_SCALE,
-    "batchnorm-scale": _BY_SCALE,
-    "mean-potential": ChannelCriterion(
-        _potential, Needs(potentials=True, moments=True), on="state"
-    ),
-    "firing-rate": ChannelCriterion(_rate, Needs(potentials=True), on="state"),
-    "random": _BY_CHANCE,
+CHANNEL_SALIENCY: dict[str, ChannelCriterion] = {
+    "magnitude": ChannelCriterion(_scale, on="norm"),
+    "batchnorm-scale": ChannelCriterion(_scale, on="norm"),
+    "mean-potential": ChannelCriterion(_potential, {"potentials", "moments"}, on="state"),
+    "firing-rate": ChannelCriterion(_rate, {"potentials"}, on="state"),
+    "random": ChannelCriterion(_random),
 }
-"""What channels are dropped by, the lowest first."""
+"""What is dropped first, the lowest; `magnitude` is `batchnorm-scale` by its common name."""
 
-CHANNEL_REGROWTH: Mapping[str, ChannelCriterion] = {
-    "criticality": ChannelCriterion(_criticality, Needs(potentials=True), on="state"),
-    "scale-gradient": ChannelCriterion(_scale_gradient, Needs(gradient=True), on="norm"),
-    "random": _BY_CHANCE,
+CHANNEL_REGROWTH: dict[str, ChannelCriterion] = {
+    "criticality": ChannelCriterion(_criticality, {"potentials"}, on="state"),
+    "scale-gradient": ChannelCriterion(_scale_gradient, {"gradient"}, on="norm"),
+    "random": ChannelCriterion(_random),
 }
-"""What channels are brought back by, the highest first; `none` is the absence of one."""
+"""What is brought back first, the highest; `none` is the absence of one."""
 
 
 def channel_scores(
-    groups: tuple[ChannelGroup, ...], kind: str, row: ChannelCriterion, given: ChannelScoreInputs
+    groups: tuple[ChannelGroup, ...],
+    name: str,
+    criterion: ChannelCriterion,
+    inputs: ChannelScoreInputs,
 ) -> dict[str, Tensor]:
     """Return the score [n] of every group.
 
     Raises:
         ModelError: a group without the module that the score is read from.
     """
-    check_channel_score(groups, kind, row)
-    return {group.name: row.score(group, given) for group in groups}
+    check_channel_score(groups, name, criterion)
+    return {group.name: criterion.score(group, inputs) for group in groups}
 
 
-def check_channel_score(groups: tuple[ChannelGroup, ...], kind: str, row: ChannelCriterion) -> None:
-    """Refuse groups that a score cannot be read from."""
-    lacking = ", ".join(repr(g.name) for g in groups if row.on and not g.of(row.on))
-    if lacking and row.on == "norm":
+def check_channel_score(
+    groups: tuple[ChannelGroup, ...], name: str, criterion: ChannelCriterion
+) -> None:
+    """Refuse groups that a score cannot be read from.
+
+    Raises:
+        ModelError: names them.
+    """
+    lacking = ", ".join(repr(g.name) for g in groups if criterion.on and not g.of(criterion.on))
+    if lacking and criterion.on == "norm":
         raise ModelError(
-            f"channels are scored by their BatchNorm ({kind}), but {lacking} has no BatchNorm; add "
+            f"channels are scored by their BatchNorm ({name}), but {lacking} has no BatchNorm; add "
             "one, or exclude the layer"
         )
     if lacking:
         raise ModelError(
-            f"{kind} is scored on the neurons that a channel drives, but these drive none: "
+            f"{name} is scored on the neurons that a channel drives, but these drive none: "
             f"{lacking}; exclude them, or choose another score"
         )

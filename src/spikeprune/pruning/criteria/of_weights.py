@@ -1,183 +1,130 @@
-"""What to drop: saliencies of weights by name. Adding one is a function and a row."""
+"""Criteria of weights by name: what to drop and what to bring back. One is a function and a row."""
 
 import math
-from collections.abc import Mapping
 
 from torch import Tensor
 
-from spikeprune.pruning.criteria import at_initialization as at_start
-from spikeprune.pruning.criteria.inputs import Criterion, Needs, ScoreInputs
+from spikeprune.pruning.criteria import at_initialization
+from spikeprune.pruning.criteria.inputs import Criterion, ScoreInputs
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
 
 
-def channel_criticality(name: str, given: ScoreInputs) -> Tensor:
+def channel_criticality(layer: str, inputs: ScoreInputs) -> Tensor:
     """Return the criticality of the channels that a layer feeds, `[C_out]`, ranked if asked for."""
-    score = given.post(name, {neuron: s.score for neuron, s in given.stats.items()})
-    return rank_in_layer(score) if given.criticality.normalise == "layer" else score
+    score = inputs.post(layer, {neuron: s.score for neuron, s in inputs.seen.stats.items()})
+    return rank_in_layer(score) if inputs.criticality.normalise == "layer" else score
 
 
-def _regrow_criticality(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return _of_weights(name, weight, channel_criticality(name, given), given)
-
-
-def _regrow_shuffled(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    score = regrowth.shuffled(channel_criticality(name, given), given.generator)
-    return _of_weights(name, weight, score, given)
-
-
-def _of_weights(name: str, weight: Tensor, score: Tensor, given: ScoreInputs) -> Tensor:
-    rates = given.pre_rates(name)
-    match given.criticality.weight:
-        case "post*pre":
-            growth = regrowth.criticality_rate(weight, score, rates)
-        case "post*grad":
-            growth = regrowth.criticality_gradient(weight, score, given.gradients[name])
-        case _:
-            growth = regrowth.criticality(weight, score)
-    if given.criticality.normalise == "synops":
-        return _per_synop(name, weight, growth, given)
-    return growth
-
-
-def _per_synop(name: str, weight: Tensor, growth: Tensor, given: ScoreInputs) -> Tensor:
-    # One more weight reads its presynaptic channel at every output position and time step.
-    layer = given.wiring.layers[name]
-    positions = math.prod(layer.output_shape[1:])
-    added = regrowth.criticality_rate(
-        weight,
-        weight.new_ones(len(weight)),
-        given.pre_rates(name) * positions * given.time_steps,
-    )
-    return regrowth.synops_normalised(growth, added, given.stats[layer.feeds[0]].samples)
-
-
-def _regrow_criticality_magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    score = channel_criticality(name, given)
-    return regrowth.criticality_magnitude(weight, score, given.memory[name])
-
-
-def _crisis(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    moments = {n: given.stats[n].potential for n in given.wiring.layers[name].feeds}
-    density = given.post(
-        name, {n: saliency.threshold_density(m.mean, m.variance) for n, m in moments.items()}
-    )
-    return saliency.crisis(given.memory[name], given.pre_rates(name), given.gains[name], density)
-
-
-def _regrow_random(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return regrowth.random(weight, given.generator)
-
-
-def _regrow_gradient(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return regrowth.gradient(weight, given.gradients[name])
-
-
-CRISIS = Criterion(_crisis, Needs(potentials=True, moments=True, memory=True), everywhere=False)
-
-
-def _magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
+def _magnitude(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return saliency.magnitude(weight)
 
 
-def _signed(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return saliency.signed_rank(weight, given.live[name])
+def _signed_magnitude(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.signed_rank(weight, inputs.live[layer])
 
 
-def _random(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return saliency.random(weight, given.generator)
+def _random(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.random(weight, inputs.seen.generator)
 
 
-def _criticality_magnitude(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    score = channel_criticality(name, given)
+def _drive(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.drive(weight, inputs.pre_rates(layer))
+
+
+def _measured(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return inputs.seen.measured[layer]
+
+
+def _critical_magnitude(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    score = channel_criticality(layer, inputs)
     return regrowth.criticality_magnitude(weight, score, saliency.magnitude(weight))
 
 
-def _drive(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return saliency.drive(weight, given.pre_rates(name))
+def _critical_last_magnitude(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    score = channel_criticality(layer, inputs)
+    return regrowth.criticality_magnitude(weight, score, inputs.last_magnitude[layer])
 
 
-def _measured(name: str, weight: Tensor, given: ScoreInputs) -> Tensor:
-    return given.passes[name]
+def _crisis(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    stats = inputs.seen.stats
+    moments = {name: stats[name].potential for name in inputs.wiring.layers[layer].feeds}
+    density = inputs.post(
+        layer, {n: saliency.threshold_density(m.mean, m.variance) for n, m in moments.items()}
+    )
+    last, rates = inputs.last_magnitude[layer], inputs.pre_rates(layer)
+    return saliency.crisis(last, rates, inputs.gains[layer], density)
 
 
-SALIENCY: Mapping[str, Criterion] = {
+def _criticality(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return _of_weights(layer, weight, channel_criticality(layer, inputs), inputs)
+
+
+def _shuffled_criticality(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    score = regrowth.shuffled(channel_criticality(layer, inputs), inputs.seen.generator)
+    return _of_weights(layer, weight, score, inputs)
+
+
+def _of_weights(layer: str, weight: Tensor, score: Tensor, inputs: ScoreInputs) -> Tensor:
+    """Return the score of each weight from that of its channel, by `criticality.weight`."""
+    match inputs.criticality.weight:
+        case "post*pre":
+            scores = regrowth.criticality_rate(weight, score, inputs.pre_rates(layer))
+        case "post*grad":
+            scores = regrowth.criticality_gradient(weight, score, inputs.gradient(layer))
+        case _:
+            scores = regrowth.criticality(weight, score)
+    if inputs.criticality.normalise != "synops":
+        return scores
+    # One more weight reads its presynaptic channel at every output position and time step.
+    row = inputs.wiring.layers[layer]
+    reads = inputs.pre_rates(layer) * math.prod(row.output_shape[1:]) * inputs.time_steps
+    added = regrowth.criticality_rate(weight, weight.new_ones(len(weight)), reads)
+    return regrowth.synops_normalised(scores, added, inputs.seen.stats[row.feeds[0]].samples)
+
+
+def _gradient(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return regrowth.gradient(weight, inputs.gradient(layer))
+
+
+_CRISIS = Criterion(_crisis, {"potentials", "moments", "last-magnitude"}, everywhere=False)
+
+SALIENCY: dict[str, Criterion] = {
     "magnitude": Criterion(_magnitude),
-    "signed-magnitude": Criterion(_signed),
+    "signed-magnitude": Criterion(_signed_magnitude),
     "random": Criterion(_random),
-    "criticality-magnitude": Criterion(
-        _criticality_magnitude, Needs(potentials=True), everywhere=False
+    "criticality-magnitude": Criterion(_critical_magnitude, {"potentials"}, everywhere=False),
+    "crisis": _CRISIS,
+    "firing-rate": Criterion(_drive, {"potentials"}),
+    "snip": Criterion(
+        _measured, measure=at_initialization.snip, cost=lambda samples, time_steps: samples
     ),
-    "crisis": CRISIS,
-    "firing-rate": Criterion(_drive, Needs(potentials=True)),
-    "snip": Criterion(_measured, measure=at_start.snip, passes=lambda samples, _: samples),
-    # Two gradients, and the backward of the second one: twice the work of what it runs through.
+    # Two gradients, and the backward of the second one: twice the work of its forward pass.
     "grasp": Criterion(
-        _measured, measure=at_start.grasp, passes=lambda samples, _: samples * 10 / 3
+        _measured,
+        measure=at_initialization.grasp,
+        cost=lambda samples, time_steps: samples * 10 / 3,
     ),
     "synflow": Criterion(
         _measured,
-        measure=at_start.synflow,
-        rounds=at_start.SYNFLOW_ROUNDS,
-        passes=lambda _, time_steps: at_start.SYNFLOW_ROUNDS / time_steps,  # one slice a round
+        measure=at_initialization.synflow,
+        rounds=at_initialization.SYNFLOW_ROUNDS,
+        cost=lambda samples, time_steps: at_initialization.SYNFLOW_ROUNDS / time_steps,
     ),
 }
-"""Every saliency of weights; those with a `measure` are taken before training only."""
+"""What is dropped first, the lowest; those with a `measure` are taken at initialization only."""
 
-
-def weight_saliency(
-    weights: Mapping[str, Tensor], kind: str, given: ScoreInputs
-) -> dict[str, Tensor]:
-    """Return the saliency of every weight, shaped as the weight; it may be a view.
-
-    A layer for which it is not defined, because it feeds no spiking neuron, has none.
-
-    Args:
-        weights: prunable weights by layer name.
-        kind: a name of `SALIENCY`.
-        given: what the score looks at.
-    """
-    row = SALIENCY[kind]
-    return {
-        name: row.score(name, weight, given).expand(weight.shape)
-        for name, weight in weights.items()
-        if row.everywhere or given.wiring.layers[name].feeds
-    }
-
-
-REGROWTH: Mapping[str, Criterion] = {
-    "criticality": Criterion(_regrow_criticality, Needs(potentials=True), everywhere=False),
+REGROWTH: dict[str, Criterion] = {
+    "criticality": Criterion(_criticality, {"potentials"}, everywhere=False),
     "criticality-magnitude": Criterion(
-        _regrow_criticality_magnitude, Needs(potentials=True, memory=True), everywhere=False
+        _critical_last_magnitude, {"potentials", "last-magnitude"}, everywhere=False
     ),
-    "criticality-shuffled": Criterion(_regrow_shuffled, Needs(potentials=True), everywhere=False),
-    "crisis": CRISIS,
-    "gradient": Criterion(_regrow_gradient, Needs(gradient=True)),
-    "random": Criterion(_regrow_random),
+    "criticality-shuffled": Criterion(_shuffled_criticality, {"potentials"}, everywhere=False),
+    "crisis": _CRISIS,
+    "gradient": Criterion(_gradient, {"gradient"}),
+    "random": Criterion(_random),
 }
-"""Every regrowth score of weights; `none` is the absence of one."""
-
+"""What is brought back first, the highest; `none` is the absence of one."""
 
 BY_CRITICALITY = ("criticality", "criticality-shuffled")
-"""Those that go by the options of criticality, `criticality.weight` included."""
-
-
-def growth_scores(
-    weights: Mapping[str, Tensor], regrow: str, given: ScoreInputs, *, everywhere: bool = False
-) -> dict[str, Tensor]:
-    """Return per layer what to bring back first, broadcastable to the weight (section 3, step 4).
-
-    Args:
-        weights: prunable weights by layer name.
-        regrow: a name of `REGROWTH`, or `none`, which gives an empty mapping.
-        given: what the score looks at.
-        everywhere: whether layers that feed no neuron take part, if the score is defined there.
-    """
-    if regrow not in REGROWTH:
-        return {}
-    row = REGROWTH[regrow]
-    return {
-        name: row.score(name, weight, given)
-        for name, weight in weights.items()
-        if given.wiring.layers[name].feeds or (everywhere and row.everywhere)
-    }
+"""Regrowth that `criticality.weight` applies to."""

@@ -1,31 +1,24 @@
 """The record of one pruning event: what stayed, what came back and from where."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from torch import Tensor
 
+from spikeprune.pruning.budget import BudgetUse
+from spikeprune.pruning.selection import Selection
 from spikeprune.science.masks import Mask, returned, survival
 from spikeprune.science.memory_order import live_count
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an event kept and brought back, by layer (weights) or group (channels)."""
-
-    kept: dict[str, Tensor]
-    regrown: dict[str, Tensor]
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EventRecord:
     """What one event did; counts are weights, or channels when channels are pruned.
 
-    `survival` is the share of what this event regrew that the next event kept: None until that
-    one has happened (so also for the last), or if nothing was regrown. `layers` has live, total,
-    regrown and survived (of the regrown, as in `survival`) by layer (or group).
+    `survival` is the share of this event's regrowth that the next event kept: None before the next
+    event (so always for the last one), or if nothing was regrown. `layers` has live, total,
+    regrown and survived (of the regrown, as in `survival`) by layer or group.
     """
 
     event: int
@@ -39,7 +32,19 @@ class EventRecord:
     dead_and_returned: int
     layers: dict[str, dict[str, int | None]]
     survival: float | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    budget: BudgetUse | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; the use of the budget stands under `details`."""
+        values = asdict(self)
+        del values["budget"]
+        return values | {"details": self.budget.to_dict() if self.budget else {}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the record that `to_dict` gave."""
+        plain = dict(values)
+        return cls(budget=BudgetUse.from_dict(plain.pop("details", {})), **plain)
 
 
 def record_event(
@@ -48,7 +53,7 @@ def record_event(
     density: float,
     *,
     before: Mapping[str, Tensor],
-    outcome: Outcome,
+    selection: Selection,
 ) -> EventRecord:
     """Count what an event did; its survival is not known yet.
 
@@ -56,10 +61,10 @@ def record_event(
         number: (this event from 1, all events).
         step: optimiser step after which it happened.
         density: live share of the original net's prunable weights after it.
-        before: what lived before, bool by name.
-        outcome: what it kept and brought back.
+        before: bool by name, the live weights or channels before it.
+        selection: what it chose.
     """
-    kept, regrown = Mask(outcome.kept), Mask(outcome.regrown)
+    kept, regrown = Mask(selection.kept), Mask(selection.regrown)
     back = returned(Mask(before), regrown)
     layers: dict[str, dict[str, int | None]] = {}
     for name, (stayed, total) in kept.per_tensor().items():
@@ -76,22 +81,22 @@ def record_event(
         dropped_and_returned=back.dropped_and_returned,
         dead_and_returned=back.dead_and_returned,
         layers=layers,
-        details=outcome.details,
+        budget=selection.budget,
     )
 
 
-def survived(
-    event: EventRecord, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]
+def with_survival(
+    record: EventRecord, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]
 ) -> EventRecord:
-    """Return an event with what became of its regrowth at the next one, in all and by layer.
+    """Return the record of an event with the survival of its regrowth, in all and by layer.
 
     Args:
-        event: as it was recorded.
-        regrown: what it brought back, bool by name.
-        kept: what the next event kept, bool by name.
+        record: of the event.
+        regrown: bool by name, what it brought back.
+        kept: bool by name, what the next event kept.
     """
     layers = {
         name: row | {"survived": int((regrown[name] & kept[name]).count_nonzero())}
-        for name, row in event.layers.items()
+        for name, row in record.layers.items()
     }
-    return replace(event, survival=survival(Mask(regrown), Mask(kept)), layers=layers)
+    return replace(record, survival=survival(Mask(regrown), Mask(kept)), layers=layers)

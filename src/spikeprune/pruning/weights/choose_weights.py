@@ -8,7 +8,9 @@ from types import MappingProxyType
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.pruning.options import PruneOptions, floor_share
+from spikeprune.pruning.budget import floor_share
+from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.selection import Selection
 from spikeprune.science.allocation import kept_counts
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Magnitude, Ranked
@@ -17,24 +19,11 @@ from spikeprune.science.select import keep_and_regrow
 
 @dataclass(frozen=True)
 class Pool:
-    """Layers ranked together: of their weights `keep` stay by saliency, `grow` by regrowth."""
+    """Layers ranked together; they keep `keep` weights by saliency and regrow `grow`."""
 
     layers: tuple[str, ...]
     keep: int
     grow: int
-
-
-@dataclass(frozen=True)
-class WeightEvent:
-    """Outcome of an event, one boolean tensor per layer: what stays and what comes back."""
-
-    kept: dict[str, Tensor]
-    regrown: dict[str, Tensor]
-
-    @property
-    def live(self) -> dict[str, Tensor]:
-        """Kept or regrown."""
-        return {name: kept | self.regrown[name] for name, kept in self.kept.items()}
 
 
 def _limits(names: Collection[str], options: PruneOptions) -> dict[str, tuple[float, float]]:
@@ -53,11 +42,11 @@ def _paced(
     density: float,
     final: float,
 ) -> dict[str, tuple[float, float]]:
-    """Return the limits of this event: a highest density is reached at the last event.
+    """Return the limits of this event; the highest densities hold from the last event on.
 
-    Of what a layer has in excess of it, as large a share goes as this event takes of all that is
-    still to go. So the limits never ask for more than an event removes, and no other layer has to
-    grow for a limited one to shrink.
+    A layer above its upper limit shrinks at the net's pace: each event removes from its excess the
+    same fraction that it removes from all weights still to be pruned. So the limits never ask for
+    more than an event removes, and no other layer has to grow for a limited one to shrink.
     """
     count = {name: live_count(mask) for name, mask in live.items()}
     size = {name: mask.numel() for name, mask in live.items()}
@@ -107,7 +96,7 @@ def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
 
 
 def make_pools(
-    ranking: Mapping[str, Ranked],
+    saliency: Mapping[str, Ranked],
     live: Mapping[str, Tensor],
     density: float,
     options: PruneOptions,
@@ -123,39 +112,39 @@ def make_pools(
     only, every layer is a pool of its own.
 
     Args:
-        ranking: saliency by layer name.
-        live: what lives now; it ranks above all that is dead.
+        saliency: scores by layer name.
+        live: bool, live weights before the event; they rank above all dead ones.
         density: live share after the event.
         options: allocation, limits, regrowth and its fraction.
         growing: layers that take part in regrowth; the others cannot get more than they have.
-        pinned: how many weights live in layers whose count is settled already.
+        pinned: live weights of layers whose count is fixed already.
 
     Raises:
         BudgetError: the limits cannot be met.
     """
-    limits = _paced(_limits(ranking, options), live, density, 1 - options.sparsity)
+    limits = _paced(_limits(saliency, options), live, density, 1 - options.sparsity)
     limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
     shared: tuple[str, ...] = ()
     if options.allocation == "global" and options.regrow_within == "network":
-        shared = tuple(name for name in ranking if name in growing and name not in limits)
-    alive = {name: live_count(live[name]) for name in ranking}
+        shared = tuple(name for name in saliency if name in growing and name not in limits)
+    alive = {name: live_count(live[name]) for name in saliency}
     rises = round(density * sum(mask.numel() for mask in live.values())) > sum(alive.values())
     if options.allocation != "global" or rises:
         # Largest-remainder rounding may give a layer one weight more although the total falls.
-        for name in ranking.keys() - set(growing):
+        for name in saliency.keys() - set(growing):
             low, high = limits.get(name, (0.0, 1.0))
             ceiling = alive[name] / live[name].numel()
             limits[name] = (min(low, ceiling), min(high, ceiling))
     counts = kept_counts(
-        {name: values.shape for name, values in ranking.items()},
+        {name: values.shape for name, values in saliency.items()},
         density,
         allocation=options.allocation,
-        saliency=ranking,
+        saliency=saliency,
         live=live,
         limits=limits,
     )
     groups = [shared] if shared else []
-    groups += [(name,) for name in ranking if name not in shared]
+    groups += [(name,) for name in saliency if name not in shared]
     pools = []
     for group in groups:
         count = sum(counts[name] for name in group)
@@ -173,11 +162,11 @@ def _grown(count: int, alive: int, options: PruneOptions) -> int:
 
 
 def most_live(live: Mapping[str, Tensor], growing: Collection[str], options: PruneOptions) -> int:
-    """Return how many weights may live after an event whose count is not settled.
+    """Return an upper bound on the live weights after an event under a SynOps budget.
 
-    A dead weight comes back by regrowth only: above what lives now, at most by the share r of it in
-    the layers of `growing`, as far as these have dead weights. Where every layer regrows for itself
-    under `global` allocation, none gets more than the rank gives it, so nothing is added.
+    Only regrowth revives weights: at most floor(r x live) in the layers of `growing`, and never
+    more than they have dead. Where every layer regrows for itself under `global` allocation, no
+    layer gets more than the rank gives it, so nothing is added.
     """
     alive = sum(live_count(mask) for mask in live.values())
     if options.allocation == "global" and options.regrow_within == "layer":
@@ -207,42 +196,42 @@ def _unranked(
     return {pool.layers[0]: pool.keep for pool in pools if pool.layers[0] in names}
 
 
-def prune_weights(
+def choose_weights(
     weights: Mapping[str, Tensor],
     live: Mapping[str, Tensor],
-    growth: Mapping[str, Tensor],
+    regrowth: Mapping[str, Tensor],
     *,
     density: float,
     options: PruneOptions,
-    ranking: Mapping[str, Ranked] | None = None,
-) -> WeightEvent:
-    """Choose what is live after the event: exactly round(density N) weights (section 3, 1-5).
+    saliency: Mapping[str, Ranked] | None = None,
+) -> Selection:
+    """Choose the live weights after an event, exactly round(density N) (method, section 3, 1-5).
 
     Args:
         weights: prunable weights by layer name, just before the event.
-        live: boolean tensors alike, what is live now.
-        growth: regrowth scores of the layers that take part in regrowth.
-        density: live share after the event, of all weights given.
+        live: bool, the live weights before the event, shaped as the weights.
+        regrowth: scores of the layers that take part in regrowth.
+        density: live share of all these weights after the event.
         options: allocation, limits, regrowth and its fraction.
-        ranking: saliency by layer name, shaped as the weights; None: the magnitudes. Under `global`
-            allocation a layer that has none keeps the share that the magnitudes give it, and
-            within it they decide.
+        saliency: scores by layer name, shaped as the weights; None: the magnitudes. Under `global`
+            allocation a layer without a score keeps the share that the magnitudes give it, and
+            within it the magnitudes decide.
     """
-    missing = {} if ranking is None else weights.keys() - ranking.keys()
+    missing = {} if saliency is None else weights.keys() - saliency.keys()
     pinned = _unranked(weights, live, density, options, names=missing) if missing else {}
-    ranked = _magnitudes(weights) | dict(ranking or {})
+    ranked = _magnitudes(weights) | dict(saliency or {})
     kept: dict[str, Tensor] = {}
     regrown: dict[str, Tensor] = {}
-    pools = make_pools(ranked, live, density, options, growing=growth.keys(), pinned=pinned)
+    pools = make_pools(ranked, live, density, options, growing=regrowth.keys(), pinned=pinned)
     for pool in pools:
         chosen = keep_and_regrow(
             [ranked[name] for name in pool.layers],
             [live[name] for name in pool.layers],
-            [growth[n] for n in pool.layers] if growth.keys() >= set(pool.layers) else None,
+            [regrowth[n] for n in pool.layers] if regrowth.keys() >= set(pool.layers) else None,
             keep=pool.keep,
             grow=pool.grow,
             tie=[Magnitude(weights[name].detach()) for name in pool.layers],
         )
         kept |= dict(zip(pool.layers, chosen.kept, strict=True))
         regrown |= dict(zip(pool.layers, chosen.regrown, strict=True))
-    return WeightEvent({n: kept[n] for n in weights}, {n: regrown[n] for n in weights})
+    return Selection({n: kept[n] for n in weights}, {n: regrown[n] for n in weights})

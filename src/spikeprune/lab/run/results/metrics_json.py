@@ -8,7 +8,7 @@ reading the older ones or refuses them with a message.
 import resource
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def _pruning(
         "cost": _cost(session, result.spent, dense),
         "regrowth": {
             "events": [
-                asdict(event) | {"epoch": event.step / session.steps_per_epoch}
+                event.to_dict() | {"epoch": event.step / session.steps_per_epoch}
                 for event in pruner.events
             ],
             "survival_mean": sum(survivals) / len(survivals) if survivals else None,
@@ -182,16 +182,15 @@ def _curve_notes(session: Session) -> list[str]:
 
 
 def _event_notes(pruner: Pruner) -> list[str]:
-    details = pruner.events[-1].details
-    if not details:
+    use = pruner.events[-1].budget
+    if use is None:
         return []
-    gap = details["allowed"] - details["cost"]
     notes = [
-        f"{details['budget']}: {details['cost']:,.0f} of {details['total']:,.0f} left, "
-        f"{gap:,.0f} below the budget"
+        f"{use.unit}: {use.cost:,.0f} of {use.total:,.0f} left, "
+        f"{use.allowed - use.cost:,.0f} below the budget"
     ]
-    if details["forced"]:
-        forced = ", ".join(f"{name} +{n}" for name, n in details["forced"].items())
+    if use.forced:
+        forced = ", ".join(f"{name} +{n}" for name, n in use.forced.items())
         notes.append(f"floors or rounding kept channels that the ranking would have cut: {forced}")
     return notes
 
@@ -199,7 +198,7 @@ def _event_notes(pruner: Pruner) -> list[str]:
 def _synops_notes(pruner: Pruner, dense: dict[str, Any], measured: dict[str, Any]) -> list[str]:
     """Say what became of a budget of SynOps: rates move while the net is fine-tuned."""
     last = pruner.events[-1]
-    if last.details.get("budget") != "synops":
+    if last.budget is None or last.budget.unit != "synops":
         return []
     weights = pruner.options.granularity == "weight"
     names = last.layers if weights else [row["name"] for row in dense["layers"]]
@@ -209,6 +208,6 @@ def _synops_notes(pruner: Pruner, dense: dict[str, Any], measured: dict[str, Any
     )
     return [
         f"the finished net takes {percent(after / before)} of the dense net's SynOps on the test "
-        f"set, where {percent(last.details['allowed'] / last.details['total'])} were allowed at "
+        f"set, where {percent(last.budget.allowed / last.budget.total)} were allowed at "
         "the last event: firing rates move while it is fine-tuned"
     ]

@@ -117,7 +117,7 @@ class _Fit:
         self.session.data.train.set_epoch(self.first_epoch)
         batches = self.session.moved(self.session.data.train)
         if self.pruner.begin(batches, self.session.loss) is not None:
-            flops = training_flops(self.session.macs_per_sample, 1) * self.pruner.start_passes
+            flops = training_flops(self.session.macs_per_sample, 1) * self.pruner.start_cost
             self.spent.flops += flops
             self.spent.flops_sparse += flops
             self._note_event(phase, self.first_epoch)
@@ -226,7 +226,7 @@ class _Fit:
             return
         event = self.pruner.events[-1]
         if event.step == self.pruner.steps:
-            row: dict[str, Any] = vars(event) | {"epoch": epoch}
+            row: dict[str, Any] = event.to_dict() | {"epoch": epoch}
             self.tracker.event({"kind": "event", "stage": phase.name, **row})
 
 

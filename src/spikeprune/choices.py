@@ -1,0 +1,74 @@
+"""Options with a closed list of values: the type of a dataclass's field is that list.
+
+A field of type `Literal["a", "b"]` takes these values. A field of type
+`Annotated[str, OneOf(names)]` takes the names of a registry, which may grow. Checks, help texts
+and error messages all read the list from there.
+"""
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, is_dataclass
+from functools import cache, reduce
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from spikeprune.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotation of a text field: `names()` lists its valid values whenever it is called."""
+
+    names: Callable[[], Iterable[str]]
+
+
+def choices(cls: type) -> dict[str, tuple[str, ...]]:
+    """Return the valid values of every closed field by dotted name, nested dataclasses included."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, hint in _hints(cls).items():
+        if is_dataclass(hint):
+            nested = choices(cast(type, hint))
+            found |= {f"{name}.{part}": values for part, values in nested.items()}
+        elif values := _values(hint):
+            found[name] = values
+    return found
+
+
+def check_choices(options: object, prefix: str = "") -> None:
+    """Refuse a dataclass with a value outside its closed list; None and empty tuples pass.
+
+    Args:
+        options: an instance of a dataclass.
+        prefix: of the field names in the message, such as `criticality.`.
+
+    Raises:
+        ConfigError: names the field and lists the valid values.
+    """
+    for name, valid in choices(type(options)).items():
+        value: Any = reduce(getattr, name.split("."), options)
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and one not in valid:
+                raise unknown_name(f"{prefix}{name}", one, valid)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _values(hint: Any) -> tuple[str, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) is Annotated:
+        return tuple(name for note in hint.__metadata__ for name in note.names())
+    return tuple(value for part in get_args(hint) for value in _values(part))
+
+
+def plain(hint: Any) -> Any:
+    """Return a type with `str` in place of every `Literal`: values are checked elsewhere."""
+    if get_origin(hint) is Literal:
+        return str
+    parts = tuple(part if part is ... else plain(part) for part in get_args(hint))
+    if not parts:
+        return hint
+    union = get_origin(hint) in (Union, types.UnionType)
+    return Union[parts] if union else get_origin(hint)[parts]  # noqa: UP007
