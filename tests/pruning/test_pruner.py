@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -22,13 +23,14 @@ from spikeprune.errors import (
 )
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.schedule import density_at
 from spikeprune.training.checkpoint import load_tree, save_tree
 from spikeprune.training.losses import loss_by_name
 
 T = 3
+FIELDS = {field.name for field in fields(PruneOptions)}
 LOSS = loss_by_name("mean-logits")
 
 
@@ -81,11 +83,16 @@ class Loop:
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
         self.accumulate = accumulate
         example, _ = batch_for(self.model, 0, size=1)
+        options = {"sparsity": 0.7, "every": 2, "regrow": "criticality"} | options
+        chosen = {name: options.pop(name) for name in FIELDS & options.keys()}
         self.pruner = Pruner(
-            *(self.model, self.optimizer, example),
+            self.model,
+            self.optimizer,
+            example,
             time_steps=T,
             total_steps=total,
-            **{"sparsity": 0.7, "every": 2, "method": "criticality"} | options,
+            options=PruneOptions.of(**chosen),
+            **options,
         )
 
     def backward(self):

@@ -1,4 +1,4 @@
-"""Dead weights stay at 0 between events, at the cost of one pass over their gradients."""
+"""Keep dead weights at 0 between events, at the cost of one pass over their gradients."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -15,27 +15,27 @@ from spikeprune.science.masks import Mask, apply_, leaking, silence_
 class MaskKeeper:
     """Keeps dead weights at exactly 0 while an optimiser trains the others.
 
-    Their gradient is masked as soon as it is there, so before clipping. Where the optimiser is one
-    of `ZERO_KEEPING`, a weight of 0 then stays 0, and the parameters need no pass of their own. It
-    is made all the same after everything that could undo this, told by the version counters of the
-    tensors, without a look at their values:
+    A hook masks each gradient as soon as it is computed, so before clipping. With an optimiser of
+    `ZERO_KEEPING` a weight of 0 then stays 0, and the parameters need no pass of their own. The
+    version counters of the tensors show, without a look at their values, when something may have
+    undone this:
 
-    - gradients that were written to, or came by another way than a hook, are masked again before
-      the optimiser sees them;
-    - parameters that others wrote to (say `load_state_dict`) are masked, as is the optimiser's
-      momentum; likewise after its state was loaded;
+    - gradients that were written to, or that no hook saw, are masked again before the optimiser
+      reads them;
+    - parameters that something else wrote to (`load_state_dict`, say) are masked together with the
+      optimiser's momentum, and so are both after the optimiser's state was loaded;
     - with any other optimiser, parameters are masked in every step.
 
-    What is written past the version counters (`parameter.data`) is found by `check`.
+    Writes that bypass the version counters (`parameter.data`) are found by `check`.
 
     Args:
-        optimizer: whose step follows the gradients.
-        parameters: that have a mask, by name.
-        dense: whether the coming step needs the dense gradient, which is then masked by the
-            caller, before the optimiser's step.
+        optimizer: its step follows the gradients.
+        parameters: the masked parameters by name.
+        dense: whether the coming step needs the dense gradient; then the caller masks it before
+            the optimiser's step.
 
     Attributes:
-        mask: what lives; None while everything does.
+        mask: live weights by parameter name; None while all are live.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class MaskKeeper:
         """Take a new mask.
 
         Args:
-            mask: what lives.
+            mask: live weights by parameter name.
             trusted: whether dead parameters and their momentum are 0 already.
         """
         self.mask = mask if mask.live < mask.total else None
         self._versions = self._current() if trusted else []
 
     def before_step(self) -> None:
-        """Mask what the optimiser is about to read; called before its step."""
+        """Mask gradients, and parameters if needed; called before the optimiser's step."""
         if self.mask is None:
             return
         for name, parameter in self._parameters.items():
@@ -89,7 +89,7 @@ class MaskKeeper:
             self._versions = self._current()
 
     def after_step(self) -> None:
-        """Mask the parameters where that is needed; called after the optimiser's step."""
+        """Mask the parameters if needed; called after the optimiser's step."""
         if self.mask is not None and not (self._keeps_zero and self._current() == self._versions):
             apply_(self._parameters, self.mask)
             self._versions = self._current()
@@ -104,8 +104,8 @@ class MaskKeeper:
             if leaking(self._parameters[name].detach(), live):
                 raise RunError(
                     f"expected every dead weight of {name!r} to be 0, but one is not: the training "
-                    "has diverged, or something wrote to `parameter.data`, which nobody can "
-                    "notice; write to the parameter itself, under torch.no_grad()"
+                    "has diverged, or something wrote to `parameter.data`, which bypasses the "
+                    "masks; write to the parameter itself, under torch.no_grad()"
                 )
 
     def _hook(self, name: str) -> Callable[[Tensor], None]:
@@ -128,7 +128,7 @@ class MaskKeeper:
         return [parameter._version for parameter in self._parameters.values()]
 
     def _after_step(self, *_: Any) -> None:
-        self._masked = {}  # holds on to no gradient that the user lets go
+        self._masked = {}  # keeps no gradient alive that the user frees
         if self._keeps_zero:
             self._versions = self._current()
 

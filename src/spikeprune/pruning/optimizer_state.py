@@ -13,16 +13,13 @@ from spikeprune.science.memory_order import live_count, pieces
 # updates of a returned weight several times the learning rate.
 SECOND_MOMENTS = frozenset({"exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"})
 
-_NAMES = (
-    *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax"),
-    *("NAdam", "RAdam", "RMSprop", "Rprop", "SGD"),
-)
+_NAMES = "ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax NAdam RAdam RMSprop Rprop SGD".split()
 ZERO_KEEPING = frozenset(getattr(torch.optim, n) for n in _NAMES if hasattr(torch.optim, n))
 """Optimisers that leave a weight at exactly 0 while its gradient and its first moments are 0.
 
-Their update is elementwise, proportional to one of these or to the weight. The class must be one
-of these itself: one derived from it, or a wrapper, may do anything. Not among them are those that
-mix the entries of a tensor (Muon) or keep a history of their own (LBFGS).
+Their update is elementwise and proportional to gradient, moment or weight. Only these very classes
+count: a derived class or a wrapper may do anything. Optimisers that mix the entries of a tensor
+(Muon) or keep a history (LBFGS) are left out.
 """
 
 
@@ -39,7 +36,7 @@ def reset_state(
     parameters: Mapping[str, nn.Parameter],
     kept: Mapping[str, Tensor],
 ) -> None:
-    """Forget what the optimiser knows of every weight outside `kept`.
+    """Reset the optimiser's state of every weight outside `kept`.
 
     First moments and momentum become 0; second moments become the mean over the tensor's kept
     weights (over all of them when none is kept). State that is not shaped like its parameter is

@@ -1,4 +1,4 @@
-"""Back to earlier weights, with what lives now: the rewinding of iterative magnitude pruning."""
+"""Rewinding of iterative magnitude pruning: earlier values under the present masks."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ def rewind(pruner: Pruner, tensors: Mapping[str, Tensor]) -> None:
     """Give the pruner's net earlier values; dead weights stay 0, the optimiser starts anew.
 
     Args:
-        pruner: whose model and optimiser are rewound.
-        tensors: a state_dict of the model, statistics of norms included.
+        pruner: its model and optimiser are rewound.
+        tensors: a state_dict of the model, BatchNorm statistics included.
 
     Source: Frankle and Carbin, 2019; rewinding to early epochs as Kim et al., 2022.
     """

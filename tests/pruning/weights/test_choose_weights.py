@@ -12,7 +12,6 @@ from spikeprune.pruning.options import PruneOptions, floor_share
 from spikeprune.pruning.weights.choose_weights import (
     check_target,
     make_pools,
-    prune_weights,
 )
 from spikeprune.science.schedule import density_at
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError
 from spikeprune.pruning.options import PruneOptions
-from spikeprune.pruning.weights.choose_weights import most_live, prune_weights
+from spikeprune.pruning.weights.choose_weights import most_live
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
 
 SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}

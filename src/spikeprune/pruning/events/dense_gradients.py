@@ -1,4 +1,4 @@
-"""What happens just before an optimiser's step: dense gradients are taken, then what follows."""
+"""The dense gradients that an event needs: taken just before the optimiser's step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -11,11 +11,11 @@ from spikeprune.errors import ModelError, RunError
 
 @final
 class DenseGradients:
-    """Takes the dense gradients that the coming event needs, before anything masks them.
+    """Takes the dense gradients that the coming event needs, before a mask is applied to them.
 
     Args:
         parameters: the pruned parameters by name.
-        optimizer: whose step is waited for.
+        optimizer: a hook runs just before its step.
         capturing: whether the coming event needs the dense gradient.
         then: called afterwards in every step, in this order; may change the gradients.
     """
@@ -33,10 +33,10 @@ class DenseGradients:
         self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
 
     def take(self, *, needed: bool) -> dict[str, Tensor]:
-        """Return the dense gradients of the last optimiser step, if they were kept, once.
+        """Return the dense gradients of the last optimiser step by parameter name, and drop them.
 
         Raises:
-            RunError: they are needed, and there are none.
+            RunError: they are needed, but the optimiser made no step.
         """
         dense, self._dense = self._dense, {}
         if needed and not dense:
