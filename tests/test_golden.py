@@ -224,7 +224,10 @@ def test_a_finished_run_leaves_the_recorded_files(finished, name):
 @pytest.mark.parametrize("name", RECORD_OF)
 def test_the_keys_and_columns_of_a_finished_run_are_those_recorded(finished, name):
     expected = comparable(recorded(RECORD_OF[name])["keys"])
-    assert_same_names(expected, comparable(keys(finished / name)))
+    found = comparable(keys(finished / name))
+    options = {key for key in found if key.startswith("config.yaml: ")}
+    # A later version may have more options; every recorded one must stay.
+    assert_same_names(expected, found - (options - expected))
 
 
 @pytest.mark.parametrize("name", RECORD_OF)

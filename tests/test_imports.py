@@ -28,6 +28,8 @@ ORDER = (
     "cutting",
     "inference",
     "",  # the package itself: what it exports
+    "toolbox",
+    "extend",
     "lab.run_folder",
     "lab.settings",
     "lab.report",

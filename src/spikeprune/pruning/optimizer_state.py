@@ -13,7 +13,10 @@ from spikeprune.science.memory_order import live_count, pieces
 # updates of a returned weight several times the learning rate.
 SECOND_MOMENTS = frozenset({"exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"})
 
-_NAMES = "ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax NAdam RAdam RMSprop Rprop SGD".split()
+_NAMES = (
+    "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax",
+    "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
+)  # fmt: skip
 ZERO_KEEPING = frozenset(getattr(torch.optim, n) for n in _NAMES if hasattr(torch.optim, n))
 """Optimisers that leave a weight at exactly 0 while its gradient and its first moments are 0.
 

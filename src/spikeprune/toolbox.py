@@ -1,0 +1,29 @@
+"""Tools for a training loop of one's own, beside the names of `spikeprune` itself.
+
+Speed-ups that change no result, checkpoints without pickle, a penalty on firing, and readers of
+run folders. These names stay; the modules that define them may move.
+"""
+
+from spikeprune.adapters.speedups import fuse, hoist, unfuse, unhoist
+from spikeprune.execution.forward import forward
+from spikeprune.execution.precision import widen
+from spikeprune.inference.event_driven import event_report
+from spikeprune.inference.saved_net import load_masks
+from spikeprune.pruning.methods import options_for
+from spikeprune.training.checkpoint import load_tree, save_tree
+from spikeprune.training.rate_penalty import rate_penalty
+
+__all__ = [
+    "event_report",
+    "forward",
+    "fuse",
+    "hoist",
+    "load_masks",
+    "load_tree",
+    "options_for",
+    "rate_penalty",
+    "save_tree",
+    "unfuse",
+    "unhoist",
+    "widen",
+]
