@@ -1,1 +1,5 @@
-"""Runs: configuration, methods by name, run folders, display and report."""
+"""Experiments: everything around a whole run.
+
+`settings` is the configuration, `run` does it, `report` shows it; `search`, `analysis`, `compare`
+and `reproduce` work on many runs. `run_folder` names all files.
+"""

@@ -1,1 +1,5 @@
-"""measuring."""
+"""What a net does on data: accuracy, synaptic operations, energy, latency.
+
+`evaluate` runs a net over a loader and returns `metrics`; `synops` counts synaptic operations,
+`weight_operands` the non-zero operands of each weight, `latency` takes times.
+"""

@@ -1,1 +1,1 @@
-"""output."""
+"""Output of an analysis: page, figures, sentences, terminal."""

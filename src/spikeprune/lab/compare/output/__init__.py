@@ -1,1 +1,1 @@
-"""output."""
+"""Output of a comparison: page, tables, figures for screen and print."""
