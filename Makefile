@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Everything lives in .venv, the command is .venv/bin/spikeprune.
+# Two commands: `make demo` and `make test`. Everything is in .venv, the command is .venv/bin/spikeprune.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ OUT ?= runs/demo
 # Digits are few and small: they have a recipe of their own.
 RECIPE := $(if $(filter digits,$(DATA)),smoke,demo)
 
-.PHONY: demo test lint types unit install data clean benchmark
+.PHONY: demo test quick slow lint types unit install data clean benchmark
 
 install: $(STAMP)
 
@@ -41,6 +41,15 @@ types: install
 unit: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
 	  --cov --cov-report=term
+
+# The inner loop: every fast test, without coverage.
+quick: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q -m 'not slow'
+
+# Times all tests and writes down which ones `quick` leaves out.
+slow: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q \
+	  --durations 0 --durations-min 0.005 | $(BIN)/python tests/slow_tests.py
 
 benchmark: install
 	$(BIN)/python -m benchmarks --json docs/benchmarks.json

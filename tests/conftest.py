@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,15 @@ _CONTEXT.set_forkserver_preload(
     ["spikeprune.cli", "spikeprune.lab.run.run", "spikeprune.zoo", "torch._dynamo", "torch_pruning"]
 )
 _LONGEST = 90  # seconds; a group that hangs fails instead
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the slow tests, which `make quick` leaves out; see `slow_tests.py`."""
+    listed = set(Path(__file__).with_name("slow_tests.txt").read_text(encoding="utf-8").split())
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        if listed & {function, function.partition("::")[0]}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
