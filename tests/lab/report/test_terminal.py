@@ -35,7 +35,7 @@ def test_every_method_and_recipe_is_listed():
 
 
 def test_the_page_of_methods_shows_the_registry():
-    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "methods.md").read_text(encoding="utf-8")
     assert methods_markdown() in page, (
         "replace its table by spikeprune.lab.report.terminal.methods_markdown()"
     )

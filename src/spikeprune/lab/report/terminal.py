@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeprune.data import describe, locate
+from spikeprune.lab.report import markdown
 from spikeprune.lab.report.number_words import amount, duration, percent, size
 from spikeprune.lab.settings.recipes import recipe_names, recipe_summary
 from spikeprune.pruning.methods import METHODS
@@ -40,14 +41,14 @@ def methods_table() -> Table:
 
 def methods_markdown() -> str:
     """Return the table of docs/methods.md: method, rule, share by regrowth, sources."""
-    lines = ["| method | of | rule | r | source |", "|---|---|---|---|---|"]
+    rows = []
     for m in METHODS:
         share = f"{m.regrow_fraction:g}" if m.regrow != "none" else "–"
         sources = (SOURCES[key] for key in m.sources)
         cited = "; ".join(f"[{source.short}]({source.url})" for source in sources) or "–"
-        rule = f"`{m.formula}`".replace("|", "\\|") if m.formula else "nothing is pruned"
-        lines.append(f"| `{m.name}` | {', '.join(m.granularities)} | {rule} | {share} | {cited} |")
-    return "\n".join(lines)
+        rule = f"`{m.formula}`" if m.formula else "nothing is pruned"
+        rows.append((f"`{m.name}`", ", ".join(m.granularities), rule, share, cited))
+    return markdown.table(("method", "of", "rule", "r", "source"), rows)
 
 
 def recipes_table() -> Table:
