@@ -1,1 +1,1 @@
-"""output."""
+"""An analysis as a page, in sentences, and in the terminal."""

@@ -1,1 +1,1 @@
-"""figures."""
+"""Figures of the run report: training, structure, regrowth, activity."""
