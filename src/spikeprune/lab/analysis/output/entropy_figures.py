@@ -65,7 +65,7 @@ def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
     total = sum(row["channels"] for row in found["layers"])
     step = max(1, -(-total // _MANY_POINTS))
     if step > 1:
-        caption += f" Every {step}th of {amount(total)} channels is drawn."
+        caption += f" One in {step} of {amount(total)} channels is drawn."
     traces = [
         _channels(name, {key: one[::step] for key, one in values.items()}, number % _SYMBOLS)
         for number, (name, values) in enumerate(found["channels"].items())
