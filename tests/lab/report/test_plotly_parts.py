@@ -34,6 +34,8 @@ def test_bars_and_dots_hold_a_value_per_row():
     trace = bars(iter([1.0, None]), "dense", "@dense", hover="%{x}", data=["a", "b"])
     assert (trace["x"], trace["y"], trace["customdata"]) == ([1.0, None], [0, 1], ["a", "b"])
     assert trace["hovertemplate"] == "%{x}<extra></extra>"
+    assert "pattern" not in trace["marker"]
+    assert "pattern" in bars([1.0], "", "@dense", hover="", data=["a"], hatched=True)["marker"]
     marks = dots([1.0], "dense", "@dense", "circle", hover="%{x}", data=["a"])
     assert (marks["type"], marks["mode"], marks["marker"]["symbol"]) == (
         "scatter",

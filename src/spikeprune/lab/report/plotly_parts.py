@@ -19,7 +19,6 @@ HATCH: Spec = {
     "fillmode": "overlay",
     "fgcolor": "@surface",
 }
-"""Hatching of a bar, so that colour is never the only distinction."""
 
 _LABEL = 22
 
@@ -76,16 +75,25 @@ def strip_height(rows: int, each: int = 22) -> int:
 
 
 def bars(
-    values: Iterable[float | None], name: str, color: str, *, hover: str, data: Sequence[Any]
+    values: Iterable[float | None],
+    name: str,
+    color: str,
+    *,
+    hover: str,
+    data: Sequence[Any],
+    hatched: bool = False,
 ) -> Spec:
-    """Return horizontal bars, one per value; the hover text reads its numbers from `data`."""
+    """Return horizontal bars, one per value; the hover text reads its numbers from `data`.
+
+    Hatching keeps colour from being the only distinction.
+    """
     return {
         "type": "bar",
         "orientation": "h",
         "x": list(values),
         "y": list(range(len(data))),
         "name": name,
-        "marker": {"color": color},
+        "marker": {"color": color, "pattern": HATCH} if hatched else {"color": color},
         "customdata": list(data),
         "hovertemplate": f"{hover}<extra></extra>",
     }

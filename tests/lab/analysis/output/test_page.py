@@ -17,7 +17,7 @@ def test_the_page_of_one_run(found):
 def test_the_page_of_a_pair(found_pair):
     text = render_analysis(found_pair)
     assert "<h1>A: first against B: second</h1>" in text
-    assert '<h2 id="h-b-change">B: What pruning changed</h2>' in text
+    assert '<h2 id="h-b-change">B: Effects of pruning</h2>' in text
     assert text.count('class="plot"') == 4 + 2 * 7 - 1  # B regrew nothing
     assert "something: for a reason" in text
     row = re.search(r'<th scope="row">seed</th>\s*<td>0</td>\s*<td>1</td>', text)

@@ -31,7 +31,7 @@ def test_tables_then_sentences(found):
 def test_a_pair_is_compared(found_pair):
     text = printed(found_pair)
     compared = text[text.index("A and B") :]
-    for title in ("what differs", "not comparable", "overlap of masks", "importance"):
+    for title in ("differences", "not comparable", "overlap of masks", "importance"):
         assert title in compared
     assert "only a" in compared
     assert "chance alone gives 20.0 %" in " ".join(compared.split())

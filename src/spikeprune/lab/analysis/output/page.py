@@ -15,7 +15,7 @@ _SECTIONS = (
     ("entropy", "Entropy and criticality"),
     ("features", "Features by class"),
     ("regrowth", "Regrowth"),
-    ("change", "What pruning changed"),
+    ("change", "Effects of pruning"),
 )
 _DEFINITIONS = (
     (

@@ -3,7 +3,7 @@
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.number_words import percent
-from spikeprune.lab.report.plotly_parts import HATCH, Figure, bars, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, bars, safe, strips
 
 
 def pair_figures(pair: Findings) -> list[Figure]:
@@ -40,9 +40,8 @@ def _overlap(found: Findings) -> Figure:
     chance = [100 * row["by_chance"] for row in rows]
     traces = [
         bars(shared, "shared", "@pruned", hover=hover, data=data),
-        bars(chance, "by chance", "@dense", hover=hover, data=data),
+        bars(chance, "by chance", "@dense", hover=hover, data=data, hatched=True),
     ]
-    traces[1]["marker"]["pattern"] = HATCH
     return Figure(
         "pair-overlap",
         "Overlap of the masks",

@@ -7,7 +7,7 @@ from spikeprune.lab.analysis.output.entropy_figures import entropy_figures
 from spikeprune.lab.analysis.output.feature_figures import feature_figures
 from spikeprune.lab.analysis.output.sentences import regrowth_sentence
 from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
-from spikeprune.lab.report.plotly_parts import HATCH, Figure, bars, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, bars, safe, strips
 
 
 def run_figures(run: Findings, prefix: str) -> dict[str, list[Figure]]:
@@ -51,9 +51,8 @@ def _regrowth(found: RegrowthFindings | None, prefix: str) -> Figure:
     of_all = [100 * row["share_of_all"] for row in rows]
     of_regrown = [100 * row["share_of_regrown"] for row in rows]
     traces = [
-        bars(of_all, f"of all {unit}", "@dense", hover=hover, data=data),
+        bars(of_all, f"of all {unit}", "@dense", hover=hover, data=data, hatched=True),
         bars(of_regrown, f"of the regrown {unit}", "@regrown", hover=hover_regrown, data=data),
     ]
-    traces[0]["marker"]["pattern"] = HATCH
     spec = strips([row["layer"] for row in rows], traces, each=30)
     return replace(figure, summary=regrowth_sentence(found), spec=spec)

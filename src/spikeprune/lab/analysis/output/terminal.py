@@ -57,7 +57,7 @@ def _narrow_rows(found: Entropy) -> list[Findings]:
 def _pair_values(pair: Findings) -> Findings:
     overlap, importance = pair.get("overlap"), pair.get("importance")
     return {
-        "what differs": [
+        "differences": [
             {"what": row["what"], "A": str(row["a"]), "B": str(row["b"])}
             for row in pair["differences"]
         ],

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
-from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, bars, dots, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, strips
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
@@ -98,8 +98,8 @@ def synops_figure(record: RunRecord) -> Figure:
         data = [[safe(name), kind] for name, kind in zip(names, kinds, strict=True)]
         hover = f"%{{customdata[0]}}<br>{net}: %{{x:,.0f}} %{{customdata[1]}}"
         values = [row.get("synops") for row in rows]
-        traces.append(bars(values, net, f"@{net}", hover=hover, data=data))
-    traces[0]["marker"]["pattern"] = HATCH
+        hatched = net == "dense"
+        traces.append(bars(values, net, f"@{net}", hover=hover, data=data, hatched=hatched))
     spec = strips(names, traces, title="SynOps per sample", each=30)
     return replace(figure, summary=_risen_synops(names, dense, pruned), spec=spec)
 

@@ -90,7 +90,7 @@ def survival_figure(record: RunRecord) -> Figure:
     """Return survival per event, and whether the regrown were dropped or dead before."""
     figure = Figure(
         "survival",
-        "What became of the regrown",
+        "Survival of the regrown",
         f"Above: share of the {record.unit} regrown at this event that the next event keeps by "
         "their saliency. Below: regrown at this event, dropped in the same event or dead before "
         "it.",

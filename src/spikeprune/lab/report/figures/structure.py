@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent
-from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, bars, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, safe, strips
 from spikeprune.lab.report.run_record import RunRecord
 
 _MANY_POINTS = 2500
@@ -26,9 +26,8 @@ def density_figure(record: RunRecord) -> Figure:
     grown = [100 * grown / total for _, grown, total in rows.values()]
     traces = [
         bars(kept, "kept", "@pruned", hover=hover, data=data),
-        bars(grown, "regrown", "@regrown", hover=hover, data=data),
+        bars(grown, "regrown", "@regrown", hover=hover, data=data, hatched=True),
     ]
-    traces[1]["marker"]["pattern"] = HATCH
     density = {name: (kept + grown) / total for name, (kept, grown, total) in rows.items()}
     high, low = max(density, key=density.__getitem__), min(density, key=density.__getitem__)
     summary = (
@@ -133,9 +132,8 @@ def cut_figure(record: RunRecord) -> Figure:
     kept = [after[name] for name in gone]
     traces = [
         bars(kept, "kept", "@pruned", hover=hover, data=data),
-        bars(gone.values(), "cut", "@faint", hover=hover, data=data),
+        bars(gone.values(), "cut", "@faint", hover=hover, data=data, hatched=True),
     ]
-    traces[1]["marker"]["pattern"] = HATCH
     total = sum(before[name] for name in gone)
     caption = figure.caption
     summary = f"{amount(sum(gone.values()))} of {amount(total)} channels were cut."
