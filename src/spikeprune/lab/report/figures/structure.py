@@ -22,17 +22,17 @@ def density_figure(record: RunRecord) -> Figure:
     hover = "%{customdata[0]}<br>kept %{customdata[1]:,}, regrown %{customdata[2]:,}"
     hover += f" of %{{customdata[3]:,}} {record.unit}"
     data = [[safe(name), *counts] for name, counts in rows.items()]
-    kept = [100 * kept / total for kept, _, total in rows.values()]
-    grown = [100 * grown / total for _, grown, total in rows.values()]
+    kept_shares = [100 * kept / total for kept, _, total in rows.values()]
+    regrown_shares = [100 * regrown / total for _, regrown, total in rows.values()]
     traces = [
-        bars(kept, "kept", "@pruned", hover=hover, data=data),
-        bars(grown, "regrown", "@regrown", hover=hover, data=data, hatched=True),
+        bars(kept_shares, "kept", "@pruned", hover=hover, data=data),
+        bars(regrown_shares, "regrown", "@regrown", hover=hover, data=data, hatched=True),
     ]
-    density = {name: (kept + grown) / total for name, (kept, grown, total) in rows.items()}
+    density = {name: (kept + regrown) / total for name, (kept, regrown, total) in rows.items()}
     high, low = max(density, key=density.__getitem__), min(density, key=density.__getitem__)
     summary = (
-        f"Densest layer: {safe(high)} ({percent(density[high], 1)}); "
-        f"sparsest: {safe(low)} ({percent(density[low], 1)})."
+        f"Densest layer: {high} ({percent(density[high], 1)}); "
+        f"sparsest: {low} ({percent(density[low], 1)})."
     )
     return replace(figure, summary=summary, spec=strips(list(rows), traces, stacked=True))
 

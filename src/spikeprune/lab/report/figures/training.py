@@ -19,52 +19,42 @@ def accuracy_figure(record: RunRecord) -> Figure:
         "Validation accuracy and density while training",
         "Lines: validation accuracy. Steps: density; a triangle is a pruning event.",
     )
-    traces = _curves(record, "validation_accuracy")
-    if not traces:
+    curves = _curves(record, "validation_accuracy")
+    if not curves:
         reason = "history.jsonl holds no epoch with a validation accuracy."
         return replace(figure, reason=reason)
-    spec = {
-        "data": traces + _density_steps(record),
-        "layout": layout(
-            360,
-            hovermode="x unified",
-            xaxis={"title": {"text": "epoch"}, "rangemode": "tozero"},
-            yaxis={"title": {"text": "validation accuracy, %"}},
-            yaxis2={
-                "title": {"text": "density, %"},
-                "overlaying": "y",
-                "side": "right",
-                "range": [0, 105],
-                "tickvals": [0, 25, 50, 75, 100],
-                "showgrid": False,
-            },
-            **_event_marks(record),
-        ),
+    right_axis = {
+        "title": {"text": "density, %"},
+        "overlaying": "y",
+        "side": "right",
+        "range": [0, 105],
+        "tickvals": [0, 25, 50, 75, 100],
+        "showgrid": False,
     }
-    caption = figure.caption + _missing_history(record)
-    return replace(figure, caption=caption, summary=_first_and_last(traces, " %"), spec=spec)
+    figure = replace(figure, summary=_first_and_last(curves, " %"))
+    left_axis = {"title": {"text": "validation accuracy, %"}}
+    traces = curves + _density_steps(record)
+    return _over_epochs(record, figure, traces, yaxis=left_axis, yaxis2=right_axis)
 
 
 def loss_figure(record: RunRecord) -> Figure:
     """Return the training loss over the epochs, with the pruning events."""
-    figure = Figure(
-        "loss", "Training loss", "Mean training loss of each epoch. Dotted lines: pruning events."
-    )
-    traces = _curves(record, "loss")
-    if not traces:
+    caption = "Mean training loss of each epoch. Dotted lines: pruning events."
+    figure = Figure("loss", "Training loss", caption)
+    curves = _curves(record, "loss")
+    if not curves:
         return replace(figure, reason="history.jsonl holds no epoch with a loss.")
-    spec = {
-        "data": traces,
-        "layout": layout(
-            360,
-            hovermode="x unified",
-            xaxis={"title": {"text": "epoch"}, "rangemode": "tozero"},
-            yaxis={"title": {"text": "loss"}, "rangemode": "tozero"},
-            **_event_marks(record),
-        ),
-    }
+    figure = replace(figure, summary=_first_and_last(curves, ""))
+    axis = {"title": {"text": "loss"}, "rangemode": "tozero"}
+    return _over_epochs(record, figure, curves, yaxis=axis)
+
+
+def _over_epochs(record: RunRecord, figure: Figure, traces: list[Spec], **axes: Spec) -> Figure:
+    epochs = {"title": {"text": "epoch"}, "rangemode": "tozero"}
+    marks = _event_marks(record)
+    spec = layout(360, hovermode="x unified", xaxis=epochs, **axes, **marks)
     caption = figure.caption + _missing_history(record)
-    return replace(figure, caption=caption, summary=_first_and_last(traces, ""), spec=spec)
+    return replace(figure, caption=caption, spec={"data": traces, "layout": spec})
 
 
 def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
