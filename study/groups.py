@@ -10,6 +10,7 @@ from statistics import fmean
 
 from spikeprune.lab.compare.numbers.columns import p_word
 from spikeprune.lab.compare.numbers.statistics import holm, paired_interval, summarise
+from spikeprune.lab.report.markdown import table
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -60,11 +61,6 @@ def spread(values, scale=1.0, digits=2):
     return f"{found.mean:.{digits}f}{spread}"
 
 
-def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] * len(head)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
-
-
 def accuracies(groups, value="test_accuracy", drop="drop"):
     """Return the table of groups: accuracy, drop, SynOps, energy, survival."""
     kind = value.split("_")[0]
@@ -86,7 +82,7 @@ def accuracies(groups, value="test_accuracy", drop="drop"):
                 spread(survival, 100, 1) if survival else "",
             )
         )
-    return markdown(head, lines)
+    return table(head, lines)
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def contrasts(found: Sequence[Contrast]) -> str:
         *("contrast", "pairs", "points, with 95 % interval", "std of the differences"),
         *("p, Holm", "SynOps, a over b"),
     )
-    return markdown(head, lines)
+    return table(head, lines)
 
 
 def operations(groups):
@@ -158,7 +154,7 @@ def operations(groups):
             (each.label, "density, %", *(f"{100 * v:.1f}" for v in density)),
             (each.label, "share of the SynOps, %", *(f"{100 * v / sum(spent):.1f}" for v in spent)),
         ]
-    return markdown(("method", "", *names), lines)
+    return table(("method", "", *names), lines)
 
 
 def placement(groups):
@@ -177,4 +173,4 @@ def placement(groups):
             (each.label, "density, %", *(f"{100 * v:.1f}" for v in dense)),
             (each.label, "share of the regrown, %", *(f"{100 * v:.1f}" for v in brought)),
         ]
-    return markdown(("method", "", *names), lines)
+    return table(("method", "", *names), lines)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from spikeprune.lab.compare.numbers.statistics import holm
+from spikeprune.lab.report.markdown import table
 from study import figures, parts
 from study.groups import (
     RESULTS,
@@ -12,7 +13,6 @@ from study.groups import (
     contrasts,
     group,
     groups,
-    markdown,
     operations,
     placement,
     spread,
@@ -46,7 +46,7 @@ def on_validation(forms):
             )
         )
     head = ("form", "validation accuracy, %", f"minus {base.label}, by seed", "SynOps, thousands")
-    return markdown((*head, f"over {base.label}", "energy model, nJ"), lines)
+    return table((*head, f"over {base.label}", "energy model, nJ"), lines)
 
 
 def cost():
@@ -67,7 +67,7 @@ def cost():
         for each in rows
     ]
     head = ("method", "test accuracy, %", "pruning epochs", "total epochs", "training TFLOPs")
-    return markdown((*head, "counting live weights", "wall time, s"), lines)
+    return table((*head, "counting live weights", "wall time, s"), lines)
 
 
 def against_imp():
@@ -91,14 +91,14 @@ def entropy():
         of = [one[net]["mean"]["position"] for one in seeds]
         keys = ("criticality", "rate", "criticality_given_rate")
         lines.append((net, *(spread([each[key]["mean"] for each in of]) for key in keys)))
-    return markdown(head, lines)
+    return table(head, lines)
 
 
 def by_seed(found):
     """Return the differences of every seed."""
     head = ("contrast", *(str(seed) for seed in found[0].seeds))
     lines = [(c.words_of_pair, *(f"{d:+.2f}" for d in c.differences)) for c in found]
-    return markdown(head, lines)
+    return table(head, lines)
 
 
 def draw():

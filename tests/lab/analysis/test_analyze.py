@@ -52,7 +52,7 @@ def test_files_alone_need_no_data(finished, tmp_path):
     assert found["runs"][0]["regrowth"]["regrown"] > 0
     assert {row["quantity"] for row in found["pair"]["refused"]} >= {"overlap of masks"}
     text = page.read_text()
-    assert "What cannot be said" in text
+    assert "Not available" in text
     assert "Not measured: the nets were not run." in text
 
 

@@ -4,15 +4,15 @@ from safetensors.torch import load_file
 
 from spikeprune.files import read_json
 from spikeprune.inference.saved_net import load_masks
-from spikeprune.lab.analysis.compare_pair import compare, differing
-from spikeprune.lab.analysis.opened_run import Opened
+from spikeprune.lab.analysis.compare_pair import compare_pair, differing
+from spikeprune.lab.analysis.opened_run import OpenedRun
 
 LAYERS = {"stem.conv": "stem.norm", "body.conv2": "body.norm2", "body.conv3": "body.norm3"}
 
 
 @pytest.fixture
 def pair(finished):
-    return lambda a, b: compare(Opened.at(finished[a]), Opened.at(finished[b]))
+    return lambda a, b: compare_pair(OpenedRun.at(finished[a]), OpenedRun.at(finished[b]))
 
 
 def test_overlap_of_weight_masks(pair, finished):
@@ -110,10 +110,10 @@ def test_what_makes_no_sense_is_refused_and_named(pair, a, b, kept, words):
     assert len(found["refused"]) == 4 - len(kept)
 
 
-def test_other_data_are_refused(finished, monkeypatch):
-    a, b = Opened.at(finished["weight"]), Opened.at(finished["random"])
+def test_other_data_are_refused(finished):
+    a, b = OpenedRun.at(finished["weight"]), OpenedRun.at(finished["random"])
     b.record.metrics["data"]["label"] = "something else"
-    found = compare(a, b)
+    found = compare_pair(a, b)
     assert {"classes", "synops"}.isdisjoint(found)
     assert "scikit-learn digits and something else" in found["refused"][-1]["reason"]
     named = {row["what"]: row["b"] for row in found["differences"]}
@@ -121,7 +121,7 @@ def test_other_data_are_refused(finished, monkeypatch):
 
 
 def test_differences_are_named(finished):
-    rows = differing(Opened.at(finished["weight"]), Opened.at(finished["other"]))
+    rows = differing(OpenedRun.at(finished["weight"]), OpenedRun.at(finished["other"]))
     named = {row["what"]: (row["a"], row["b"]) for row in rows}
     assert named["time_steps"] == (3, 2)
     assert named["method"] == ("criticality-ranked", "magnitude")

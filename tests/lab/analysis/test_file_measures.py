@@ -15,8 +15,12 @@ def record(*events, granularity="weight"):
     sides = [
         {"name": n, "firing_rate": None if n == "head" else 0.1} for n in ("a", "b", "c", "head")
     ]
-    metrics = {"granularity": granularity, "regrowth": {"survival_mean": 0.25}}
-    return RunRecord(metrics=metrics, events=tuple(events), dense={"layers": sides})
+    metrics = {
+        "granularity": granularity,
+        "regrowth": {"survival_mean": 0.25},
+        "dense": {"layers": sides},
+    }
+    return RunRecord(metrics, events=tuple(events))
 
 
 def test_where_regrowth_went_by_hand():
@@ -30,8 +34,13 @@ def test_where_regrowth_went_by_hand():
     assert found["survival_mean"] == 0.25
     a, b, c = found["layers"]  # the classifier takes no part
     assert a == {
-        **{"layer": "a", "depth": 0.0, "share_of_all": 0.1, "share_of_regrown": 0.4},
-        **{"times_its_share": pytest.approx(4), "regrown": 4, "survival": 0.25},
+        "layer": "a",
+        "depth": 0.0,
+        "share_of_all": 0.1,
+        "share_of_regrown": 0.4,
+        "times_its_share": pytest.approx(4),
+        "regrown": 4,
+        "survival": 0.25,
     }
     assert (b["depth"], b["share_of_regrown"], b["survival"]) == (0.5, 0.4, 1.0)
     assert (c["depth"], c["share_of_regrown"], c["survival"]) == (1.0, 0.2, None)

@@ -14,14 +14,14 @@ from spikeprune.lab.analysis.net_measures import (
     session_of,
     summary,
 )
-from spikeprune.lab.analysis.opened_run import Opened
+from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.surrogate import model_curve
 
 
 @pytest.fixture(scope="module")
 def opened(finished):
-    run = Opened.at(finished["weight"])
+    run = OpenedRun.at(finished["weight"])
     session = session_of(run, data_root=None, device="cpu")
     batches = sampled(session, session.data.score, None)
     return run, session, batches, dict(nets_of(run, session, batches))
@@ -158,7 +158,7 @@ def test_samples_are_spread_evenly(loader):
 
 
 def test_a_dense_run_has_no_pruned_net(finished):
-    run = Opened.at(finished["dense"])
+    run = OpenedRun.at(finished["dense"])
     session = session_of(run, data_root=None, device="cpu")
     batches = sampled(session, session.data.score, 20)
     assert [name for name, _ in nets_of(run, session, batches)] == ["untrained", "dense"]

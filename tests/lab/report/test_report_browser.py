@@ -20,8 +20,8 @@ import pytest
 
 from spikeprune.lab.analysis import analyze
 from spikeprune.lab.compare import comparison_of_runs, write_results
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.report import write_report
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import EXPERIMENTS, Done, Section
 from spikeprune.lab.reproduce.experiment import Table
 from spikeprune.lab.reproduce.output.charts import Chart, Level, Series

@@ -1,4 +1,4 @@
-"""Analysis of finished runs: entropy, features, masks, regrowth, classes."""
+"""Analysis of one finished run or a pair: entropy, features, masks, regrowth, classes."""
 
 from spikeprune.lab.analysis.analyze import SAMPLES, analyze
 

@@ -1,23 +1,22 @@
-"""`spikeprune analyze RUN [RUN]`: what finished runs have to say beyond their reports."""
+"""`spikeprune analyze RUN [RUN]`: measures of finished runs beyond those of their reports."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from spikeprune._version import __version__
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.files import write_json, write_text
-from spikeprune.lab.analysis.compare_pair import compare
+from spikeprune.lab.analysis.compare_pair import compare_pair
 from spikeprune.lab.analysis.file_measures import class_rows, regrowth, synops_rows
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
-from spikeprune.lab.analysis.opened_run import Opened
+from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.analysis.output.page import render_analysis
-from spikeprune.lab.report.run_record import Row
 
 SAMPLES = 10_000
-"""Samples of each part of the data that nets are run on, if nothing else is asked for."""
+"""Default number of samples of each part of the data that the nets are run on."""
 
 _SCHEMA = 1
 
@@ -31,60 +30,59 @@ def analyze(
     samples: int | None = SAMPLES,
     files_only: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> tuple[Row, Path]:
-    """Analyse one finished run, or two against each other; write `analysis.json` and a page.
+) -> tuple[Findings, Path]:
+    """Analyse one finished run, or two and their differences; write `analysis.json` and a page.
 
     Args:
-        folders: one or two run folders.
-        out: folder of what is written; None: the run's own, or for two a folder
+        folders: One or two run folders.
+        out: Folder of the results; None: the run's own, or for two runs the folder
             `analysis_<A>_<B>` beside the first.
-        data_root: where the data lie now; None: where the runs found them.
-        device: where to compute.
-        samples: at most how many samples of training and test set the nets are run on; None: all.
-        files_only: read the files alone: no data, no entropy, no features.
-        say: is told of progress.
+        data_root: Present place of the data; None: their place during the runs.
+        device: Device of the computation.
+        samples: Largest number of samples of training and test set; None: all.
+        files_only: Read the files alone: no data, no entropy, no features.
+        say: Receives messages of progress.
 
     Returns:
         The content of `analysis.json`, and the path of `analysis.html`.
 
     Raises:
-        ConfigError: not one or two folders, or no sample to look at.
-        RunError: a folder without a finished run.
-        DataError: data that are not found.
+        ConfigError: Not one or two folders, or no samples.
+        RunError: A folder without a finished run.
+        DataError: The data are not found.
     """
     if not 1 <= len(folders) <= 2:
         raise ConfigError(f"expected one or two run folders, got {len(folders)}")
     if samples is not None and samples < 1:
         raise ConfigError(f"expected samples of at least 1, got {samples}")
-    runs = [Opened.at(folder) for folder in folders]
-    found: Row = {
+    runs = [OpenedRun.at(folder) for folder in folders]
+    rows = [_from_files(run) for run in runs]
+    if not files_only:
+        for run, row in zip(runs, rows, strict=True):
+            row.update(_from_nets(run, data_root, device, samples=samples, say=say))
+    found: Findings = {
         "schema": _SCHEMA,
         "spikeprune": __version__,
-        "runs": [
-            _alone(run)
-            | ({} if files_only else _measured(run, data_root, device, samples=samples, say=say))
-            for run in runs
-        ],
-        "pair": compare(*runs) if len(runs) == 2 else None,
+        "runs": rows,
+        "pair": compare_pair(runs[0], runs[1]) if len(runs) == 2 else None,
     }
-    target = out or _home(runs)
+    target = out or _default_folder(runs)
     write_json(target / "analysis.json", found)
     page = target / "analysis.html"
     write_text(page, render_analysis(found))
     return found, page
 
 
-def _home(runs: list[Opened]) -> Path:
+def _default_folder(runs: list[OpenedRun]) -> Path:
     first = runs[0].files.path
     if len(runs) == 1:
         return first
     return first.absolute().parent / f"analysis_{first.name}_{runs[1].files.path.name}"
 
 
-def _alone(run: Opened) -> Row:
-    """Return what the files of one run say."""
-    metrics, record = run.record.metrics, run.record
-    classes = metrics["data"]["classes"]
+def _from_files(run: OpenedRun) -> Findings:
+    metrics, dense, pruned = run.record.metrics, run.record.dense, run.record.pruned
+    criticality = run.config.criticality
     return {
         "folder": str(run.files.path),
         "data": metrics["data"].get("label"),
@@ -95,36 +93,37 @@ def _alone(run: Opened) -> Row:
         "time_steps": metrics["time_steps"],
         "seed": metrics["seed"],
         "criticality": {
-            name: getattr(run.config.criticality, name)
-            for name in ("curve", "value", "space", "time")
+            "curve": criticality.curve,
+            "value": criticality.value,
+            "space": criticality.space,
+            "time": criticality.time,
         },
         "test_accuracy": {
-            side: values.get("test_accuracy")
-            for side, values in (("dense", record.dense), ("pruned", record.pruned))
+            "dense": dense.get("test_accuracy"),
+            "pruned": pruned.get("test_accuracy"),
         },
-        "regrowth": regrowth(record),
+        "regrowth": regrowth(run.record),
         "classes": class_rows(
-            classes, record.dense["per_class_accuracy"], record.pruned["per_class_accuracy"]
+            metrics["data"]["classes"], dense["per_class_accuracy"], pruned["per_class_accuracy"]
         ),
-        "synops": synops_rows(record.layers("dense"), record.layers("pruned")),
+        "synops": synops_rows(run.record.layers("dense"), run.record.layers("pruned")),
         "refused": [],
     }
 
 
-def _measured(
-    run: Opened,
+def _from_nets(
+    run: OpenedRun,
     data_root: str | None,
     device: str,
     *,
     samples: int | None,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return what the nets of one run do on the data."""
+) -> Findings:
     session = session_of(run, data_root=data_root, device=device)
     if run.config.threads is not None:
         torch.set_num_threads(run.config.threads)
     batches = sampled(session, session.data.score, samples)
-    found: dict[str, Any] = {"nets": {}, "refused": []}
+    found: Findings = {"nets": {}, "refused": []}
     for name, net in nets_of(run, session, batches):
         say(f"{run.files.path.name}: {name} net")
         found["nets"][name] = {"entropy": entropy(net, session, batches)}

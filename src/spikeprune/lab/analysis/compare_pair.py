@@ -1,6 +1,5 @@
-"""Two finished runs side by side: what differs, what may be compared, and the comparison."""
+"""Comparison of two finished runs: differences in settings, and the quantities that compare."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor
 
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
-from spikeprune.lab.analysis.opened_run import Opened
-from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.analysis.findings import ClassChange, Findings, SynopsChange
+from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.settings.config import differences
 from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_channels import (
@@ -20,114 +19,103 @@ from spikeprune.pruning.criteria.of_channels import (
 from spikeprune.science.masks import Mask, expected_overlap, overlap
 
 _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
-"""Options that say where and how fast a run computes, not what."""
+"""Options that change where and how fast a run computes, not its result."""
 
 
-def differing(a: Opened, b: Opened) -> list[Row]:
-    """Return what two runs differ in: options, data, net and versions, as `what`, `a`, `b`."""
+def differing(a: OpenedRun, b: OpenedRun) -> list[Findings]:
+    """Return the differences of two runs in options, data, net and versions: `what`, `a`, `b`."""
     found = {
         name: pair
         for name, pair in differences(a.config, b.config).items()
         if name not in _ELSEWHERE
     }
-    one, two = _facts(a), _facts(b)
+    one, two = _data_and_versions(a), _data_and_versions(b)
     for key in dict.fromkeys([*one, *two]):
         if one.get(key) != two.get(key):
             found[key] = (one.get(key), two.get(key))
-    return [{"what": name, "a": one, "b": two} for name, (one, two) in found.items()]
+    return [{"what": name, "a": in_a, "b": in_b} for name, (in_a, in_b) in found.items()]
 
 
-def _facts(run: Opened) -> Row:
-    """Return what the configuration does not tell: the data as they were found, and versions."""
-    data, versions = (run.record.metrics.get(name) or {} for name in ("data", "versions"))
-    samples = data.get("samples") or {}
-    facts = {f"data.{key}": value for key, value in data.items() if key != "samples"}
-    facts |= {f"data.samples.{key}": value for key, value in samples.items()}
-    return facts | {f"versions.{key}": value for key, value in versions.items()}
+def _data_and_versions(run: OpenedRun) -> dict[str, Any]:
+    """Return the facts that the configuration does not hold: data as found, and versions."""
+    data = run.record.metrics.get("data") or {}
+    facts: dict[str, Any] = {f"data.{k}": value for k, value in data.items() if k != "samples"}
+    for part, count in (data.get("samples") or {}).items():
+        facts[f"data.samples.{part}"] = count
+    for package, version in (run.record.metrics.get("versions") or {}).items():
+        facts[f"versions.{package}"] = version
+    return facts
 
 
-def compare(a: Opened, b: Opened) -> Row:
-    """Return what two runs have to say about each other, and why they are silent about the rest.
+def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
+    """Compare two runs.
 
     Returns:
         `differences`, `refused` (quantity and reason), and those of `overlap`, `importance`,
-        `classes` and `synops` that make sense.
+        `classes` and `synops` that can be compared.
     """
-    found: Row = {"differences": differing(a, b), "refused": []}
-    for quantity, key, reason, measure in (
+    found: Findings = {"differences": differing(a, b), "refused": []}
+    for quantity, key, obstacle, measure in (
         ("overlap of masks", "overlap", _other_masks, _overlap),
         ("importance of channels that one run kept", "importance", _no_channels, _importance),
         ("change of accuracy per class", "classes", _other_data, _classes),
-        ("change of SynOps per layer", "synops", _other_work, _synops),
+        ("change of SynOps per layer", "synops", _other_net_or_data, _synops_per_layer),
     ):
-        why = reason(a, b)
-        if not why:
+        reason = obstacle(a, b)
+        if not reason:
             try:
                 found[key] = measure(a, b)
             except ModelError as error:
-                why = str(error)
-        if why:
-            found["refused"].append({"quantity": quantity, "reason": why})
+                reason = str(error)
+        if reason:
+            found["refused"].append({"quantity": quantity, "reason": reason})
     return found
 
 
-# -- what may be compared --------------------------------------------------------------------
+# -- obstacles to a comparison; an empty text is none ------------------------------------------
 
 
-def _other_net(a: Opened, b: Opened) -> str:
-    one, two = (run.plan["model"] for run in (a, b))
+def _other_net(a: OpenedRun, b: OpenedRun) -> str:
+    one, two = a.plan["model"], b.plan["model"]
     if one == two:
         return ""
-    keys = [k for k in {**one["arguments"], **two["arguments"]} if _argument(one, two, k)]
-    names = "" if one["name"] == two["name"] else f"{one['name']} and {two['name']}"
-    return (
-        f"the nets differ: {', '.join(filter(None, [names, *(_words(one, two, k) for k in keys)]))}"
-    )
+    words = [] if one["name"] == two["name"] else [f"{one['name']} and {two['name']}"]
+    for key in {**one["arguments"], **two["arguments"]}:
+        in_a, in_b = one["arguments"].get(key), two["arguments"].get(key)
+        if in_a != in_b:
+            words.append(f"{key} {in_a} and {in_b}")
+    return f"the nets differ: {', '.join(words)}"
 
 
-def _argument(one: Row, two: Row, key: str) -> bool:
-    return bool(one["arguments"].get(key) != two["arguments"].get(key))
+def _other_masks(a: OpenedRun, b: OpenedRun) -> str:
+    one, two = a.config.granularity, b.config.granularity
+    return f"one run pruned {one}s, the other {two}s" if one != two else _other_net(a, b)
 
 
-def _words(one: Row, two: Row, key: str) -> str:
-    return f"{key} {one['arguments'].get(key)} and {two['arguments'].get(key)}"
-
-
-def _other_masks(a: Opened, b: Opened) -> str:
-    kinds = [run.config.granularity for run in (a, b)]
-    if kinds[0] != kinds[1]:
-        return f"one run pruned {kinds[0]}s, the other {kinds[1]}s"
-    return _other_net(a, b)
-
-
-def _no_channels(a: Opened, b: Opened) -> str:
+def _no_channels(a: OpenedRun, b: OpenedRun) -> str:
     if any(run.config.granularity != "channel" for run in (a, b)):
         return "it takes two runs that prune channels"
     return _other_net(a, b)
 
 
-def _other_data(a: Opened, b: Opened) -> str:
-    facts = []
-    for run in (a, b):
-        data = run.record.metrics["data"]
-        facts.append(
-            (data.get("label"), data.get("classes"), (data.get("samples") or {}).get("test"))
-        )
-    if facts[0] == facts[1]:
+def _other_data(a: OpenedRun, b: OpenedRun) -> str:
+    one, two = a.record.metrics["data"], b.record.metrics["data"]
+    if one.get("label") != two.get("label"):
+        return f"the data differ: {one.get('label')} and {two.get('label')}"
+    tests = [(data.get("samples") or {}).get("test") for data in (one, two)]
+    if tests[0] == tests[1] and one.get("classes") == two.get("classes"):
         return ""
-    if facts[0][0] != facts[1][0]:
-        return f"the data differ: {facts[0][0]} and {facts[1][0]}"
-    return f"the test sets differ: {facts[0][2]} and {facts[1][2]} samples, or other classes"
+    return f"the test sets differ: {tests[0]} and {tests[1]} samples, or other classes"
 
 
-def _other_work(a: Opened, b: Opened) -> str:
+def _other_net_or_data(a: OpenedRun, b: OpenedRun) -> str:
     return "; ".join(filter(None, [_other_net(a, b), _other_data(a, b)]))
 
 
 # -- the comparison --------------------------------------------------------------------------
 
 
-def _overlap(a: Opened, b: Opened) -> Row:
+def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
     if a.config.granularity == "channel":
         one, two = a.live_channels, b.live_channels
     else:
@@ -136,16 +124,16 @@ def _overlap(a: Opened, b: Opened) -> Row:
             raise ModelError("the runs pruned no layer in common")
         one, two = (Mask({n: run.masks[n] for n in names}) for run in (a, b))
     rows = [
-        {"layer": n.removesuffix(".weight"), **_jaccard(_part(one, n), _part(two, n))} for n in one
+        {
+            "layer": name.removesuffix(".weight"),
+            **_overlap_and_chance(Mask({name: one[name]}), Mask({name: two[name]})),
+        }
+        for name in one
     ]
-    return {"unit": a.record.unit, "all": _jaccard(one, two), "layers": rows}
+    return {"unit": a.record.unit, "all": _overlap_and_chance(one, two), "layers": rows}
 
 
-def _part(mask: Mask, name: str) -> Mask:
-    return Mask({name: mask[name]})
-
-
-def _jaccard(a: Mask, b: Mask) -> Row:
+def _overlap_and_chance(a: Mask, b: Mask) -> dict[str, float]:
     return {
         "a_density": a.density,
         "b_density": b.density,
@@ -154,42 +142,38 @@ def _jaccard(a: Mask, b: Mask) -> Row:
     }
 
 
-def _importance(a: Opened, b: Opened) -> Row:
+def _importance(a: OpenedRun, b: OpenedRun) -> Findings:
     """Return |gamma| of the finished nets, min-max over each, by who kept a channel (Fig. 3b)."""
-    sides = [_scaled_gamma(run) for run in (a, b)]
-    live = [{n: run.live_channels[n] for n in sides[0]} for run in (a, b)]
-    groups: dict[str, tuple[int, Callable[[Tensor, Tensor], Tensor]]] = {
-        "only_a": (0, lambda one, two: one & ~two),
-        "only_b": (1, lambda one, two: two & ~one),
-        "both_in_a": (0, lambda one, two: one & two),
-        "both_in_b": (1, lambda one, two: one & two),
+    gammas = {"a": _scaled_gamma(a), "b": _scaled_gamma(b)}
+    names = list(gammas["a"])
+    in_a, in_b = ({n: run.live_channels[n] for n in names} for run in (a, b))
+    kept_by = {
+        "only_a": {n: in_a[n] & ~in_b[n] for n in names},
+        "only_b": {n: in_b[n] & ~in_a[n] for n in names},
+        "both": {n: in_a[n] & in_b[n] for n in names},
+        "neither": {n: ~in_a[n] & ~in_b[n] for n in names},
     }
-    found: Row = {}
-    for name, (side, choose) in groups.items():
-        chosen = {n: choose(live[0][n], live[1][n]) for n in live[0]}
-        values = torch.cat([sides[side][n][chosen[n]] for n in chosen])
-        found[name] = {
-            "channels": len(values),
-            "importance": float(values.mean()) if len(values) else None,
-        }
-    rows = [
-        {
-            "layer": n,
-            "only_a": int((live[0][n] & ~live[1][n]).sum()),
-            "only_b": int((live[1][n] & ~live[0][n]).sum()),
-            "both": int((live[0][n] & live[1][n]).sum()),
-            "neither": int((~live[0][n] & ~live[1][n]).sum()),
-        }
-        for n in live[0]
+    found: Findings = {}
+    for name, who, run in (
+        ("only_a", "only_a", "a"),
+        ("only_b", "only_b", "b"),
+        ("both_in_a", "both", "a"),
+        ("both_in_b", "both", "b"),
+    ):
+        values = torch.cat([gammas[run][n][kept_by[who][n]] for n in names])
+        mean = float(values.mean()) if len(values) else None
+        found[name] = {"channels": len(values), "importance": mean}
+    found["layers"] = [
+        {"layer": n, **{who: int(masks[n].sum()) for who, masks in kept_by.items()}} for n in names
     ]
-    return {**found, "layers": rows}
+    return found
 
 
-def _scaled_gamma(run: Opened) -> dict[str, Tensor]:
+def _scaled_gamma(run: OpenedRun) -> dict[str, Tensor]:
     """Return importance in [0, 1] of every channel by group, NaN where it was cut.
 
     The scales of the cut net are put back to their places in the full net, so that tied channels
-    are reduced as when they were ranked.
+    are reduced as at the pruning events.
     """
     full, cut = dict(run.full.named_modules()), dict(run.net.named_modules())
     groups = tuple(group for group in run.groups if group.norms)
@@ -200,25 +184,24 @@ def _scaled_gamma(run: Opened) -> dict[str, Tensor]:
         live = run.kept(norm, "norm", len(weight))
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
-    inputs = ChannelScoreInputs(
-        Observations(torch.Generator()), run.full, run.config.channels.reducer
-    )
+    seen = Observations(torch.Generator())
+    inputs = ChannelScoreInputs(seen, run.full, run.config.channels.reducer)
     by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
-    ranks = channel_scores(groups, "batchnorm-scale", by_scale, inputs)
-    live_values = torch.cat([ranks[name][run.live_channels[name]] for name in ranks])
-    low, high = float(live_values.min()), float(live_values.max())
-    spread = high - low or 1.0  # all alike: all 0
+    scores = channel_scores(groups, "batchnorm-scale", by_scale, inputs)
+    live_scores = torch.cat([scores[name][run.live_channels[name]] for name in scores])
+    low, high = float(live_scores.min()), float(live_scores.max())
+    spread = high - low or 1.0  # if all are equal, all become 0
     return {
         name: torch.where(run.live_channels[name], (values - low) / spread, torch.nan).double()
-        for name, values in ranks.items()
+        for name, values in scores.items()
     }
 
 
-def _classes(a: Opened, b: Opened) -> list[Row]:
+def _classes(a: OpenedRun, b: OpenedRun) -> list[ClassChange]:
     classes = a.record.metrics["data"]["classes"]
     one, two = (run.record.pruned["per_class_accuracy"] for run in (a, b))
     return class_rows(classes, one, two)
 
 
-def _synops(a: Opened, b: Opened) -> list[Row]:
+def _synops_per_layer(a: OpenedRun, b: OpenedRun) -> list[SynopsChange]:
     return synops_rows(a.record.layers("pruned"), b.record.layers("pruned"))

@@ -1,83 +1,89 @@
-"""What the files of a run tell without running a net: where regrowth went, classes, operations."""
+"""Measures from the files of a run alone: regrowth by layer, classes, synaptic operations."""
 
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
-from spikeprune.lab.report.run_record import Row, RunRecord
+from spikeprune.lab.analysis.findings import (
+    ClassChange,
+    RegrownLayer,
+    RegrowthFindings,
+    SynopsChange,
+)
+from spikeprune.lab.report.run_record import RunRecord
+from spikeprune.lab.report.run_rows import LayerMetrics
 
 
-def regrowth(record: RunRecord) -> Row | None:
-    """Return where the regrowth of all events together went, and what became of it.
+def regrowth(record: RunRecord) -> RegrowthFindings | None:
+    """Return how the regrowth of all events is spread over the layers, and how much survived.
 
-    Depth runs over the layers that regrowth may reach, from 0 (nearest the image) to 1. `survived`
-    counts over the events after which another one came: `of` is how many those brought back.
+    Depth runs over the layers that regrowth can reach, from 0 (nearest the image) to 1. Survival
+    is taken over the events that another event followed.
 
     Returns:
-        None if nothing was brought back.
+        None if nothing was regrown.
     """
-    events = [event for event in record.events if event.get("layers")]
-    sums: dict[str, Row] = {}
-    for event in events:
-        for name, row in event["layers"].items():
-            into = sums.setdefault(name, {"regrown": 0, "survived": 0, "of": 0})
-            into["total"] = row["total"]
-            into["regrown"] += row["regrown"]
-            if row.get("survived") is not None:
-                into["survived"] += row["survived"]
-                into["of"] += row["regrown"]
-    regrown = sum(row["regrown"] for row in sums.values())
-    if not regrown:
+    total, regrown, survived, tested = _sums_by_layer(record)
+    all_regrown = sum(regrown.values())
+    if not all_regrown:
         return None
-    reached = _reached(record, sums)
-    total = sum(sums[name]["total"] for name in reached)
-    rows = []
+    reached = _reached_layers(record, regrown)
+    all_reached = sum(total[name] for name in reached)
+    rows: list[RegrownLayer] = []
     for number, name in enumerate(reached):
-        row, share = sums[name], sums[name]["total"] / total
+        share, of_regrown = total[name] / all_reached, regrown[name] / all_regrown
         rows.append(
             {
                 "layer": name,
                 "depth": number / max(len(reached) - 1, 1),
                 "share_of_all": share,
-                "share_of_regrown": row["regrown"] / regrown,
-                "times_its_share": row["regrown"] / regrown / share,
-                "regrown": row["regrown"],
-                "survival": row["survived"] / row["of"] if row["of"] else None,
+                "share_of_regrown": of_regrown,
+                "times_its_share": of_regrown / share,
+                "regrown": regrown[name],
+                "survival": survived[name] / tested[name] if tested[name] else None,
             }
         )
+    first = rows[: len(rows) // 2]
     return {
         "unit": record.unit,
         "events": len(record.events),
-        "regrown": regrown,
+        "regrown": all_regrown,
         "survival_mean": record.metrics["regrowth"].get("survival_mean"),
-        "first_half": _half(rows),
+        "first_half": {
+            "layers": len(first),
+            "share_of_all": sum(row["share_of_all"] for row in first),
+            "share_of_regrown": sum(row["share_of_regrown"] for row in first),
+        },
         "layers": rows,
     }
 
 
-def _reached(record: RunRecord, sums: Mapping[str, Row]) -> list[str]:
-    """Return the layers that regrowth may reach: not those that feed no neuron (the classifier)."""
+def _sums_by_layer(record: RunRecord) -> tuple[dict[str, int], ...]:
+    """Return by layer its size, and how many were regrown, survived, and had a next event."""
+    total: dict[str, int] = {}
+    regrown: dict[str, int] = defaultdict(int)
+    survived: dict[str, int] = defaultdict(int)
+    tested: dict[str, int] = defaultdict(int)
+    for event in record.events:
+        for name, row in (event.get("layers") or {}).items():
+            total[name] = row["total"]
+            regrown[name] += row["regrown"]
+            if (count := row.get("survived")) is not None:
+                survived[name] += count
+                tested[name] += row["regrown"]
+    return total, regrown, survived, tested
+
+
+def _reached_layers(record: RunRecord, regrown: Mapping[str, int]) -> list[str]:
+    """Return the layers that regrowth can reach: those that feed neurons, not the classifier."""
     feeding = {n for n, row in record.layers("dense").items() if row.get("firing_rate") is not None}
-    reached = [name for name in sums if name in feeding or sums[name]["regrown"]]
-    return reached or list(sums)
-
-
-def _half(rows: list[Row]) -> Row:
-    """Return what the first half of the layers holds, of all and of the regrown."""
-    first = rows[: len(rows) // 2]
-    shares = {k: sum(row[k] for row in first) for k in ("share_of_all", "share_of_regrown")}
-    return {"layers": len(first), **shares}
+    reached = [name for name, count in regrown.items() if name in feeding or count]
+    return reached or list(regrown)
 
 
 def class_rows(
     classes: list[str], before: list[float | None], after: list[float | None]
-) -> list[Row]:
-    """Return the accuracy of every class in two nets and its change, None where one is not known.
-
-    Args:
-        classes: names.
-        before: accuracy by class, in [0, 1].
-        after: likewise, of the other net.
-    """
+) -> list[ClassChange]:
+    """Return the accuracy of every class in two nets, in [0, 1], and its change in points."""
     return [
         {
             "class": name,
@@ -89,13 +95,13 @@ def class_rows(
     ]
 
 
-def synops_rows(before: Mapping[str, Row], after: Mapping[str, Row]) -> list[Row]:
-    """Return the synaptic operations per sample of every layer in two nets, and their change."""
-    rows = []
+def synops_rows(
+    before: Mapping[str, LayerMetrics], after: Mapping[str, LayerMetrics]
+) -> list[SynopsChange]:
+    """Return the synaptic operations per sample of every layer in two nets, and their ratio."""
+    rows: list[SynopsChange] = []
     for name in dict.fromkeys([*before, *after]):
-        one, two = (side.get(name, {}).get("synops") for side in (before, after))
-        row: dict[str, Any] = {"layer": name, "before": one, "after": two, "ratio": None}
-        if one and two is not None:
-            row["ratio"] = two / one
-        rows.append(row)
+        one, two = (net.get(name, LayerMetrics()).get("synops") for net in (before, after))
+        ratio = two / one if one and two is not None else None
+        rows.append({"layer": name, "before": one, "after": two, "ratio": ratio})
     return rows

@@ -1,8 +1,9 @@
-"""What nets do on the data: spike entropy against criticality, and features by class."""
+"""Measures of nets on data: spike entropy against criticality, and features by class."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,17 @@ from torch import Tensor, nn
 from spikeprune.data import Batches
 from spikeprune.execution.batchnorm import calibrate_norms
 from spikeprune.execution.forward import is_static
-from spikeprune.lab.analysis.opened_run import Opened
-from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.analysis.findings import (
+    ClassFeatures,
+    Correlation,
+    Correlations,
+    Entropy,
+    FeatureMeasure,
+    Features,
+    Kind,
+    LayerEntropy,
+)
+from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.session import Session
 from spikeprune.observing.activity import Activity, last_neurons, neuron_activity, spike_features
@@ -23,18 +33,20 @@ from spikeprune.science.features import (
     spike_entropy,
 )
 
-KINDS = ("channel", "position")
+KINDS: tuple[Kind, ...] = ("channel", "position")
 """Entropy of a channel's firing rate over all positions; mean over positions of the entropy."""
 
-_CORRELATIONS = ("criticality", "rate", "criticality_given_rate")
+_CORRELATIONS: tuple[Correlation, ...] = ("criticality", "rate", "criticality_given_rate")
+_FEATURE_MEASURES: tuple[FeatureMeasure, ...] = ("variance_train", "variance_test", "cosine")
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """`samples` samples of a loader, spread evenly over it (None: all), in batches of its size.
+    """At most `samples` samples of a loader (None: all), in batches of its size.
 
-    Spread sample by sample, since a folder of images or recordings comes sorted by class.
+    They are spread evenly over the loader, since a folder of images or recordings is sorted by
+    class.
     """
 
     batches: Batches
@@ -66,17 +78,17 @@ def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.cat(inputs, 0 if is_static(inputs[0]) else 1), torch.cat(labels)
 
 
-def session_of(run: Opened, *, data_root: str | None, device: str) -> Session:
-    """Return what a run worked on, with the data where they lie now."""
+def session_of(run: OpenedRun, *, data_root: str | None, device: str) -> Session:
+    """Return the session of a run, with the present place of the data."""
     config = run.config
     return Session(replace(config, data_root=data_root or config.data_root, device=device))
 
 
-def nets_of(run: Opened, session: Session, batches: Sampled) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` where it prunes.
+def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` if it prunes.
 
-    The untrained net's BatchNorms get the statistics of the data first: until a net has seen
-    data, eval mode computes something that training never does.
+    The untrained net's BatchNorms first get the statistics of the data: with the initial ones,
+    eval mode computes something that training never does.
     """
     fresh = session.fresh()
     calibrate_norms(fresh, batches, forward=session.forward(fresh))
@@ -86,10 +98,10 @@ def nets_of(run: Opened, session: Session, batches: Sampled) -> Iterator[tuple[s
         yield "pruned", session.placed(run.net)
 
 
-def entropy(net: nn.Module, session: Session, batches: Sampled) -> Row:
-    """Return, by layer, how spike entropy goes with criticality and with the firing rate.
+def entropy(net: nn.Module, session: Session, batches: Sampled) -> Entropy:
+    """Return, by layer, the correlation of spike entropy with criticality and the firing rate.
 
-    Criticality is measured as the run's options say, in eval mode on clean training samples.
+    Criticality is measured by the run's options, in eval mode on clean training samples.
     """
     found = neuron_activity(
         net,
@@ -98,8 +110,8 @@ def entropy(net: nn.Module, session: Session, batches: Sampled) -> Row:
         time_steps=session.config.time_steps,
         forward=session.forward(net),
     )
-    values = {name: _values(activity) for name, activity in found.items()}
-    layers = [_layer(name, one) for name, one in values.items()]
+    values = {name: _channel_values(activity) for name, activity in found.items()}
+    layers = [_layer_entropy(name, one) for name, one in values.items()]
     return {
         "samples": next(iter(found.values())).samples,
         "mean": summary(layers),
@@ -111,12 +123,11 @@ def entropy(net: nn.Module, session: Session, batches: Sampled) -> Row:
     }
 
 
-def _values(activity: Activity) -> dict[str, Tensor]:
+def _channel_values(activity: Activity) -> dict[str, Tensor]:
     """Return one value per channel of each quantity, float64 on the CPU."""
-    rates = activity.rates.cpu()
-    by_position = (
-        spike_entropy(rates).flatten(1).mean(1) if rates.ndim > 1 else spike_entropy(rates)
-    )
+    by_position = spike_entropy(activity.rates.cpu())
+    if by_position.ndim > 1:
+        by_position = by_position.flatten(1).mean(1)
     rate = activity.rate.cpu()
     return {
         "criticality": activity.score.double().cpu(),
@@ -126,48 +137,48 @@ def _values(activity: Activity) -> dict[str, Tensor]:
     }
 
 
-def _layer(name: str, values: Mapping[str, Tensor]) -> Row:
+def _layer_entropy(name: str, values: Mapping[str, Tensor]) -> LayerEntropy:
     score, rate = values["criticality"], values["rate"]
-    row: Row = {
+    return {
         "layer": name,
         "channels": len(rate),
         "firing_rate": float(rate.mean()),
         "rates_above_half": int((rate > 0.5).sum()),
         "criticality": float(score.mean()),
         "criticality_to_rate": _known(spearman(score, rate)),
+        "channel": _correlations(values["entropy_channel"], score, rate),
+        "position": _correlations(values["entropy_position"], score, rate),
     }
-    for kind in KINDS:
-        bits = values[f"entropy_{kind}"]
-        row[kind] = {
-            "entropy": float(bits.mean()),
-            "criticality": _known(spearman(bits, score)),
-            "rate": _known(spearman(bits, rate)),
-            "criticality_given_rate": _known(partial_spearman(bits, score, rate)),
-        }
-    return row
 
 
-def summary(layers: list[Row]) -> Row:
+def _correlations(bits: Tensor, score: Tensor, rate: Tensor) -> Correlations:
+    return {
+        "entropy": float(bits.mean()),
+        "criticality": _known(spearman(bits, score)),
+        "rate": _known(spearman(bits, rate)),
+        "criticality_given_rate": _known(partial_spearman(bits, score, rate)),
+    }
+
+
+def summary(layers: list[LayerEntropy]) -> dict[Kind, dict[Correlation, dict[str, Any]]]:
     """Return each correlation's mean over the layers where it is defined, and their number."""
-    means: Row = {}
-    for kind in KINDS:
-        means[kind] = {}
-        for key in _CORRELATIONS:
-            known = [row[kind][key] for row in layers if row[kind][key] is not None]
-            means[kind][key] = {
-                "mean": sum(known) / len(known) if known else None,
-                "layers": len(known),
-            }
-    return means
+
+    def summarise(values: list[float | None]) -> dict[str, Any]:
+        return {"mean": _mean(values), "layers": sum(value is not None for value in values)}
+
+    return {
+        kind: {key: summarise([row[kind][key] for row in layers]) for key in _CORRELATIONS}
+        for kind in KINDS
+    }
 
 
-def features(net: nn.Module, run: Opened, session: Session, *, samples: int | None) -> Row:
-    """Return, by class, spread and direction of the last layer's spike counts, train and test.
+def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Features:
+    """Return spread and direction of each class's spike counts in the last layer, train and test.
 
-    Test data serve to describe the net here; nothing is chosen by them.
+    Test data only describe the net: nothing is chosen by them.
 
     Raises:
-        ModelError: a classifier that reads no spikes.
+        ModelError: The classifier reads no spikes.
     """
     neurons = last_neurons(run.wiring)
     classes = session.data.info.classes
@@ -182,30 +193,33 @@ def features(net: nn.Module, run: Opened, session: Session, *, samples: int | No
         for part, batches in (("train", session.data.score), ("test", session.data.test))
     }
     rows = _class_features(classes, sums["train"], sums["test"])
-    keys = ("variance_train", "variance_test", "cosine")
     return {
         "neurons": list(neurons),
         "features": sums["train"].means.shape[1],
         "samples": {part: int(one.counts.sum()) for part, one in sums.items()},
-        "mean": {key: _mean([row[key] for row in rows]) for key in keys},
+        "mean": {key: _mean([row[key] for row in rows]) for key in _FEATURE_MEASURES},
         "classes": rows,
     }
 
 
 def sampled(session: Session, batches: Batches, samples: int | None) -> Sampled:
-    """Return some samples of a part of the data, on the run's device."""
+    """Return at most `samples` samples of a part of the data, on the run's device."""
     return Sampled(batches, session.moved(batches), samples)
 
 
-def _class_features(classes: tuple[str, ...], train: ClassSums, test: ClassSums) -> list[Row]:
-    columns = {
-        "variance_train": intra_cluster_variance(train),
-        "variance_test": intra_cluster_variance(test),
-        "cosine": class_mean_cosine(train, test),
-    }
+def _class_features(
+    classes: tuple[str, ...], train: ClassSums, test: ClassSums
+) -> list[ClassFeatures]:
+    columns = (intra_cluster_variance(one).tolist() for one in (train, test))
+    rows = zip(classes, *columns, class_mean_cosine(train, test).tolist(), strict=True)
     return [
-        {"class": name, **{key: _known(float(column[k])) for key, column in columns.items()}}
-        for k, name in enumerate(classes)
+        {
+            "class": name,
+            "variance_train": _known(in_train),
+            "variance_test": _known(in_test),
+            "cosine": _known(cosine),
+        }
+        for name, in_train, in_test, cosine in rows
     ]
 
 

@@ -1,4 +1,4 @@
-"""A finished run, opened to be analysed: its record, and its nets rebuilt from the saved files."""
+"""A finished run, opened for analysis: its record, and its nets rebuilt from the saved files."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,14 +22,14 @@ from spikeprune.zoo.custom import build_model
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A finished run. Nets are built when first asked for; the data are not touched.
+class OpenedRun:
+    """A finished run; each net is built at its first use, and the data are not read.
 
     Attributes:
-        files: its folder.
-        config: what was run.
-        record: what was measured.
-        plan: content of `plan.json`: how the net is built, and what was cut.
+        files: Folder of the run.
+        config: Options of the run.
+        record: Measurements of the run.
+        plan: Content of `plan.json`: arguments of the net, and what was cut.
     """
 
     files: RunFolder
@@ -42,7 +42,7 @@ class Opened:
         """Open the run in a folder.
 
         Raises:
-            RunError: there is no run, it is not finished, or its files are broken.
+            RunError: The folder holds no run, an unfinished one, or broken files.
         """
         files = RunFolder.existing(folder)
         record = read_record(files.path)
@@ -50,37 +50,36 @@ class Opened:
 
     @property
     def prunes(self) -> bool:
-        """Whether its method removes anything: `dense` does not."""
+        """Whether the method prunes anything; `dense` does not."""
         return resolve(self.config).prunes
-
-    @property
-    def example(self) -> Tensor:
-        """One slice of input, `[1, C, H, W]`, zeros."""
-        return torch.zeros(1, *self.plan["input"]["shape"])
 
     @cached_property
     def full(self) -> nn.Module:
-        """A net of full size; its weights say nothing."""
+        """A net of full size with arbitrary weights."""
         with torch.random.fork_rng([]):
             return build_model(**self.plan["model"])
 
+    @property
+    def _example(self) -> Tensor:
+        return torch.zeros(1, *self.plan["input"]["shape"])
+
     @cached_property
     def wiring(self) -> Wiring:
-        """Which weights feed which neurons in the uncut net."""
-        return trace(self.full, self.example)
+        """Wiring of the uncut net: which weights feed which neurons."""
+        return trace(self.full, self._example)
 
     @cached_property
     def groups(self) -> tuple[ChannelGroup, ...]:
         """Groups of tied channels of the uncut net.
 
         Raises:
-            ModelError: a net whose channels cannot be followed.
+            ModelError: The channels of the net cannot be traced.
         """
-        return channel_groups(self.full, self.example, self.wiring)
+        return channel_groups(self.full, self._example, self.wiring)
 
     @cached_property
     def masks(self) -> Mask:
-        """Which parameters of the full net live."""
+        """Live parameters of the full net."""
         return load_masks(self.files.path)
 
     @cached_property
@@ -89,7 +88,7 @@ class Opened:
         return load(self.files.path, user_code=True).net
 
     def kept(self, module: str, role: str, size: int) -> Tensor:
-        """Return which of the `size` positions of a module's dimension were not cut, bool."""
+        """Return which of the `size` positions in a dimension of a module were not cut, bool."""
         entry = self.plan["cut"]["modules"].get(module, {})
         live = torch.zeros(size, dtype=torch.bool)
         live[entry.get(role, list(range(size)))] = True
@@ -97,10 +96,10 @@ class Opened:
 
     @cached_property
     def live_channels(self) -> Mask:
-        """Which channels were not cut, by group of tied channels.
+        """Channels that were not cut, by group of tied channels.
 
         Raises:
-            ModelError: a net whose channels cannot be followed.
+            ModelError: The channels of the net cannot be traced.
         """
         live = {}
         for group in self.groups:

@@ -1,34 +1,60 @@
-"""What the HTML pages share: templates, scripts, and data inside a page."""
+"""HTML pages: templates filled with values, tables and figures, each in one file."""
 
 import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from spikeprune.lab.report.plotly_parts import finite
+from spikeprune.lab.report.plotly_parts import Figure, finite
 
 
-def template(name: str) -> Any:
-    """Return a template of the package; every value is escaped unless it is `Markup`."""
+@dataclass(frozen=True)
+class TableCell:
+    """A cell of a sortable table: its text, the number by which it is sorted, and its link."""
+
+    text: str
+    value: float | None = None
+    link: str = ""
+
+
+def render_page(
+    name: str, figures: Iterable[Figure], /, styles: Sequence[str] = ("report.css",), **values: Any
+) -> str:
+    """Return a page that holds all it needs: scripts, style sheets and the data of its figures.
+
+    Args:
+        name: Template of the page.
+        figures: Figures of the page.
+        styles: Style sheets, in order.
+        values: Values of the template; each is escaped unless it is `Markup`.
+    """
     import jinja2
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset),
+        loader=jinja2.FunctionLoader(_asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name)
-
-
-def asset(name: str) -> str:
-    """Return the text of a template, style sheet or script."""
-    return (resources.files("spikeprune.lab.report") / "templates" / name).read_text(
-        encoding="utf-8"
+    return environment.get_template(name).render(
+        css=Markup("".join(map(_asset, styles))),
+        script=Markup(_asset("report.js")),
+        plotly=Markup(get_plotlyjs()),
+        specs=Markup(_script_json({figure.key: figure.spec for figure in figures if figure.spec})),
+        **values,
     )
 
 
-def script_json(value: Any) -> str:
-    """Return JSON that can stand inside a script element whatever names it holds."""
+def _asset(name: str) -> str:
+    file = resources.files("spikeprune.lab.report") / "templates" / name
+    return file.read_text(encoding="utf-8")
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that is safe inside a script element, whatever names it holds."""
     text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

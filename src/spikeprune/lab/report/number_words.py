@@ -1,27 +1,27 @@
-"""Numbers as a person reads them: every value that may be absent says so."""
+"""Numbers in words; a number that is absent becomes `not measured`."""
 
 import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 MISSING = "not measured"
-_GAP = "\u00a0"  # a number and its unit stay on one line
+_GAP = "\u00a0"  # keeps a number and its unit on one line
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
-    """Return names as a list, of many the first: `a, b, c and 22 more`."""
+    """Join names; after `most` of them say how many more there are: `a, b, c and 22 more`."""
     listed = ", ".join(names[:most])
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
 def budget_name(budget: str) -> str:
-    """Return what a sparsity is a share of, as it is written: `synops` -> `SynOps`."""
+    """Return the name of a budget in its usual spelling: `synops` -> `SynOps`."""
     return {"macs": "MACs", "synops": "SynOps"}.get(budget, budget)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Tell whether a value is a finite number (truth values are not)."""
+    """Return whether a value is a finite number; a bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -47,12 +47,12 @@ def energy(nanojoule: Any) -> str:
 
 
 def percent(value: Any, digits: int = 2) -> str:
-    """Return a fraction in [0, 1] as per cent."""
+    """Return a fraction in [0, 1] in per cent."""
     return f"{100 * value:.{digits}f}{_GAP}%" if is_number(value) else MISSING
 
 
 def in_percent(value: Any) -> float | None:
-    """Return a fraction in per cent as a figure draws it, None where there is none."""
+    """Return a fraction in per cent as a number for a figure; None if it is absent."""
     return round(100 * value, 4) if is_number(value) else None
 
 

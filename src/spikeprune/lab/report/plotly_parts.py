@@ -1,8 +1,7 @@
-"""Parts that the report's figures share: what a figure is, its axes, its labels.
+"""Parts of the pages' figures: axes, labels, bars, markers and the common layout.
 
-A figure is a plain Plotly specification (JSON), so that building it needs no Plotly at all.
-Colours are written `@name` and resolved by the page from its style sheet: one palette, light and
-dark.
+A figure is a plain Plotly specification (JSON): building it needs no Plotly. A colour is written
+`@name`; the page looks it up in its style sheet, which has a light and a dark palette.
 """
 
 import html
@@ -20,23 +19,22 @@ HATCH: Spec = {
     "fillmode": "overlay",
     "fgcolor": "@surface",
 }
-"""Second mark beside colour, so that nothing is told by colour alone."""
 
 _LABEL = 22
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the report.
+    """A figure of a page.
 
     Attributes:
-        key: Name in the page, unique, fit for an HTML id.
+        key: HTML id, unique in the page.
         title: Heading.
-        caption: What is drawn, with units.
-        summary: What there is to see, for those who do not see it.
-        spec: Plotly specification, or None when there is nothing to draw.
+        caption: What the figure draws, with units.
+        summary: The result in words, also for readers who cannot see the figure.
+        spec: Plotly specification; None if there is nothing to draw.
         reason: Why there is nothing to draw.
-        wide: Whether it takes the whole width of a wide screen.
+        wide: Whether the figure takes the whole width of a wide screen.
     """
 
     key: str
@@ -48,18 +46,13 @@ class Figure:
     wide: bool = False
 
 
-def absent(key: str, title: str, caption: str, reason: str) -> Figure:
-    """Return a figure that says why it is empty."""
-    return Figure(key, title, caption, reason=reason)
-
-
 def safe(text: Any) -> str:
-    """Return a user's text as Plotly must get it: Plotly reads a few HTML tags in any text."""
+    """Escape a user's text for Plotly, which interprets a few HTML tags in any text."""
     return html.escape(str(text), quote=False)
 
 
 def label(name: str) -> str:
-    """Return a layer or class name short enough for an axis: its tail tells most."""
+    """Return a layer or class name short enough for an axis: its end distinguishes it best."""
     return safe(name if len(name) <= _LABEL else f"…{name[1 - _LABEL :].lstrip('.')}")
 
 
@@ -82,19 +75,44 @@ def strip_height(rows: int, each: int = 22) -> int:
 
 
 def bars(
-    values: Iterable[float | None], name: str, color: str, *, hover: str, data: Sequence[Any]
+    values: Iterable[float | None],
+    name: str,
+    color: str,
+    *,
+    hover: str,
+    data: Sequence[Any],
+    hatched: bool = False,
 ) -> Spec:
-    """Return horizontal bars, one per row; `data` are the rows that the hover text shows."""
+    """Return horizontal bars, one per value; the hover text reads its numbers from `data`.
+
+    Hatching keeps colour from being the only distinction.
+    """
     return {
         "type": "bar",
         "orientation": "h",
         "x": list(values),
         "y": list(range(len(data))),
         "name": name,
-        "marker": {"color": color},
+        "marker": {"color": color, "pattern": HATCH} if hatched else {"color": color},
         "customdata": list(data),
         "hovertemplate": f"{hover}<extra></extra>",
     }
+
+
+def dots(
+    values: Iterable[float | None],
+    name: str,
+    color: str,
+    symbol: str,
+    *,
+    hover: str,
+    data: Sequence[Any],
+) -> Spec:
+    """Return markers of one symbol, one per value; the hover text reads its numbers from `data`."""
+    trace = bars(values, name, color, hover=hover, data=data)
+    del trace["orientation"]
+    marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}}
+    return {**trace, "type": "scatter", "mode": "markers", "marker": marker}
 
 
 def strips(
@@ -105,11 +123,14 @@ def strips(
     stacked: bool = False,
     each: int = 22,
 ) -> Spec:
-    """Return horizontal strips, one row per name: the figure of all per-layer values."""
-    axes = {"xaxis": {"title": {"text": title}}, "yaxis": layer_axis(names)}
-    mode = "stack" if stacked else "group"
-    height = strip_height(len(names), each)
-    return {"data": traces, "layout": layout(height, barmode=mode, **axes)}
+    """Return a figure of horizontal strips, one per name and `each` pixels high."""
+    spec = layout(
+        strip_height(len(names), each),
+        barmode="stack" if stacked else "group",
+        xaxis={"title": {"text": title}},
+        yaxis=layer_axis(names),
+    )
+    return {"data": traces, "layout": spec}
 
 
 def layout(height: int, **more: Any) -> Spec:
@@ -120,13 +141,7 @@ def layout(height: int, **more: Any) -> Spec:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "@ink", "size": 12},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "@muted", "activecolor": "@ink"},
         "hoverlabel": {"bgcolor": "@raised", "bordercolor": "@muted", "font": {"color": "@ink"}},
         "hovermode": "closest",
@@ -141,7 +156,7 @@ def layout(height: int, **more: Any) -> Spec:
 
 
 def finite(value: Any) -> Any:
-    """Return nested data with numbers that JSON cannot hold (NaN, infinity) as None."""
+    """Replace NaN and infinity in nested data by None, because JSON cannot hold them."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

@@ -1,28 +1,28 @@
-"""The run report: one HTML file that needs nothing but itself.
+"""The run report: one HTML file, made from the files of a run folder alone."""
 
-It reads the run folder only, so a report can be made anew at any time and anywhere.
-"""
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from spikeprune.files import write_text
-from spikeprune.lab.report import summary as account
-from spikeprune.lab.report import terms as references
-from spikeprune.lab.report.figures.activity import class_changes
-from spikeprune.lab.report.figures.all_figures import figures
-from spikeprune.lab.report.html import asset, script_json, template
+from spikeprune.lab.report import summary
+from spikeprune.lab.report.figures import activity, regrowth, structure, training
+from spikeprune.lab.report.html import TableCell, render_page
 from spikeprune.lab.report.number_words import percent, points
 from spikeprune.lab.report.plotly_parts import Figure
 from spikeprune.lab.report.run_record import RunRecord, read_record
+from spikeprune.lab.report.terms import DEFINITIONS, citations
 from spikeprune.lab.run_folder import RunFolder
 
-_SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("training", "Training", ("accuracy", "loss")),
-    ("structure", "What lives", ("density", "cut")),
-    ("return", "What came back", ("regrowth", "survival", "criticality")),
-    ("activity", "Activity", ("firing", "synops")),
-    ("per-class", "Classes", ("classes",)),
+_SECTIONS: tuple[tuple[str, str, tuple[Callable[[RunRecord], Figure], ...]], ...] = (
+    ("training", "Training", (training.accuracy_figure, training.loss_figure)),
+    ("structure", "Structure", (structure.density_figure, structure.cut_figure)),
+    (
+        "return",
+        "Regrowth",
+        (regrowth.regrowth_figure, regrowth.survival_figure, structure.criticality_figure),
+    ),
+    ("activity", "Activity", (activity.firing_figure, activity.synops_figure)),
+    ("per-class", "Classes", (activity.classes_figure,)),
 )
 
 
@@ -30,8 +30,8 @@ def write_report(folder: Path) -> Path:
     """Write `report.html` of a finished run and return its path.
 
     Reads `metrics.json`, `history.jsonl` and `config.yaml` of the folder, nothing else. The file
-    holds its scripts, styles and figures (about 5 MB, nearly all of it Plotly) and asks the
-    network for nothing. An older report is replaced only when the new one is complete.
+    holds its scripts, styles and figures (about 5 MB, nearly all of it Plotly) and needs no
+    network. An older report is replaced only when the new one is complete.
 
     Args:
         folder: A run folder.
@@ -46,47 +46,39 @@ def write_report(folder: Path) -> Path:
 
 def render(record: RunRecord) -> str:
     """Return the report of a run as one HTML document."""
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     drawn = figures(record)
-    page: str = template("report.html").render(
-        title=account.title(record),
-        headline=account.headline(record),
+    sections = [{"key": key, "title": title, "figures": drawn[key]} for key, title, _ in _SECTIONS]
+    return render_page(
+        "report.html",
+        [figure for section in drawn.values() for figure in section],
+        title=summary.title(record),
+        headline=summary.headline(record),
         notes=[str(note) for note in record.metrics.get("notes") or []],
-        cards=account.cards(record),
-        facts=account.facts(record),
+        cards=summary.cards(record),
+        facts=summary.facts(record),
         command=record.metrics.get("command") or "",
         config=record.config,
-        sections=_sections(drawn),
-        layers=account.layer_table(record),
+        sections=sections,
+        layers=summary.layer_table(record),
         classes=_class_rows(record),
-        cost=account.cost_rows(record),
-        definitions=references.DEFINITIONS,
-        citations=references.citations(record),
-        css=Markup(asset("report.css")),
-        script=Markup(asset("report.js")),
-        plotly=Markup(get_plotlyjs()),
-        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
+        cost=summary.cost_rows(record),
+        definitions=DEFINITIONS,
+        citations=citations(record),
     )
-    return page
 
 
-def _sections(drawn: tuple[Figure, ...]) -> list[dict[str, Any]]:
-    by_key = {figure.key: figure for figure in drawn}
-    return [
-        {"key": key, "title": title, "figures": [by_key[name] for name in names]}
-        for key, title, names in _SECTIONS
-    ]
+def figures(record: RunRecord) -> dict[str, list[Figure]]:
+    """Return the figures of the report by section, in reading order; some may be empty."""
+    return {key: [draw(record) for draw in draws] for key, _, draws in _SECTIONS}
 
 
-def _class_rows(record: RunRecord) -> list[list[account.Cell]]:
+def _class_rows(record: RunRecord) -> list[list[TableCell]]:
     return [
         [
-            account.Cell(name),
-            account.Cell(percent(before), before),
-            account.Cell(percent(after), after),
-            account.Cell(points(after - before), after - before),
+            TableCell(name),
+            TableCell(percent(before), before),
+            TableCell(percent(after), after),
+            TableCell(points(after - before), after - before),
         ]
-        for name, before, after in class_changes(record)
+        for name, before, after in activity.class_changes(record)
     ]

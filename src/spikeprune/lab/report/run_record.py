@@ -1,11 +1,12 @@
-"""What a finished run wrote down, read back for the report: plain data, no model code."""
+"""The record of a finished run, read from its folder for reports and tables: no model code."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from spikeprune.errors import RunError
 from spikeprune.files import read_json, read_rows
+from spikeprune.lab.report.run_rows import EpochRow, EventRow, LayerMetrics, NetMetrics, RunMetrics
 from spikeprune.lab.run_folder import RunFolder
 
 SCHEMA = 1
@@ -18,36 +19,42 @@ _REQUIRED = ("method", "granularity", "data", "model", "dense", "pruned")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as its folder tells it; fields that a run did not write are empty.
+    """A run as its folder records it; what the run did not write is empty.
 
     Attributes:
-        metrics: Content of `metrics.json` (schema `SCHEMA`).
-        epochs: Lines of `history.jsonl` of kind `epoch`, in order; the dense net's come from its
-            own folder where the run's history has none.
+        metrics: Content of `metrics.json`.
+        epochs: Epochs of `history.jsonl` in order. The dense net's come from its own folder if
+            the run's history has none.
         events: Pruning events in order, from the metrics, else from the history.
-        config: Text of `config.yaml`, empty when there is none.
-        dense: Measurements of the dense net.
-        pruned: Measurements of the pruned net.
+        config: Text of `config.yaml`.
     """
 
-    metrics: Row
-    epochs: tuple[Row, ...] = ()
-    events: tuple[Row, ...] = ()
+    metrics: RunMetrics
+    epochs: tuple[EpochRow, ...] = ()
+    events: tuple[EventRow, ...] = ()
     config: str = ""
-    dense: Row = field(default_factory=dict)
-    pruned: Row = field(default_factory=dict)
+
+    @property
+    def dense(self) -> NetMetrics:
+        """Measurements of the dense net."""
+        return self.metrics.get("dense") or {}
+
+    @property
+    def pruned(self) -> NetMetrics:
+        """Measurements of the pruned net."""
+        return self.metrics.get("pruned") or {}
 
     @property
     def unit(self) -> str:
         """What is pruned: `weights` or `channels`."""
         return "channels" if str(self.metrics["granularity"]).startswith("channel") else "weights"
 
-    def layers(self, which: str) -> dict[str, Row]:
-        """Return the per-layer rows of the `dense` or the `pruned` net by name, in net order."""
-        rows = (self.dense if which == "dense" else self.pruned).get("layers") or []
+    def layers(self, net: Literal["dense", "pruned"]) -> dict[str, LayerMetrics]:
+        """Return the measurements of a net's layers by name, in net order."""
+        rows = (self.dense if net == "dense" else self.pruned).get("layers") or []
         return {str(row["name"]): row for row in rows}
 
-    def stage(self, *names: str) -> tuple[Row, ...]:
+    def stage(self, *names: str) -> tuple[EpochRow, ...]:
         """Return the epochs of the named stages in the order in which they were run."""
         return tuple(row for row in self.epochs if row.get("stage") in names)
 
@@ -56,28 +63,26 @@ def read_record(folder: Path) -> RunRecord:
     """Read `metrics.json`, `history.jsonl` and `config.yaml` of a run folder.
 
     Args:
-        folder: A run folder; only its metrics must be there.
+        folder: A run folder; only its metrics are required.
 
     Raises:
         RunError: No metrics, broken files, or metrics of a newer schema than `SCHEMA`.
     """
     files = RunFolder(folder)
-    metrics = _metrics(files)
+    metrics = _read_metrics(files)
     rows = read_rows(files.history)
     if not any(row.get("stage") == "dense" for row in rows):
         rows = [{**row, "stage": "dense"} for row in read_rows(files.dense.history)] + rows
-    events = tuple(row for row in rows if row.get("kind") == "event")
+    events = [cast(EventRow, row) for row in rows if row.get("kind") == "event"]
     return RunRecord(
         metrics=metrics,
-        epochs=tuple(row for row in rows if row.get("kind") == "epoch"),
+        epochs=tuple(cast(EpochRow, row) for row in rows if row.get("kind") == "epoch"),
         events=tuple((metrics.get("regrowth") or {}).get("events") or events),
         config=files.config.read_text(encoding="utf-8") if files.config.is_file() else "",
-        dense=metrics["dense"] or {},
-        pruned=metrics["pruned"] or {},
     )
 
 
-def _metrics(files: RunFolder) -> Row:
+def _read_metrics(files: RunFolder) -> RunMetrics:
     path = files.metrics
     if not path.is_file():
         raise RunError(
@@ -102,4 +107,4 @@ def _metrics(files: RunFolder) -> Row:
             f"{path} lacks {', '.join(missing)}; expected the metrics of a finished "
             "`spikeprune run`, so finish or repeat that run"
         )
-    return dict(metrics)
+    return cast(RunMetrics, metrics)

@@ -1,10 +1,11 @@
-"""The report's words and tables: headline cards, what was run, layers, classes, cost."""
+"""Texts and tables of the report: headline, cards, settings, layers, cost."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from spikeprune.lab.report.html import TableCell
 from spikeprune.lab.report.number_words import (
     MISSING,
     amount,
@@ -17,26 +18,14 @@ from spikeprune.lab.report.number_words import (
     points,
     size,
 )
-from spikeprune.lab.report.run_record import Row, RunRecord
+from spikeprune.lab.report.run_record import RunRecord
+from spikeprune.lab.report.run_rows import LayerMetrics
 
 _BYTES_PER_WEIGHT = 4
 _LATENCY_NOISE = 0.05
 _PRECISIONS = {"bf16": "bf16 in training steps (autocast), fp32 in all else", "fp32": "fp32"}
 _OPERANDS = {"spikes": "spikes", "analog": "analogue"}
-_LAYER_COLUMNS = (
-    "layer",
-    "shape",
-    "density",
-    "firing, dense",
-    "firing, pruned",
-    "SynOps, dense",
-    "SynOps, pruned",
-    "operand",
-    "value-weighted ACs",
-    "dead channels",
-    "channels before",
-    "channels after",
-)
+_INPUTS = {"static": "(static images)", "events": "(event frames)"}
 
 
 @dataclass(frozen=True)
@@ -51,34 +40,28 @@ class Card:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a sortable table: what is shown, the number that it sorts by, where it leads."""
-
-    text: str
-    value: float | None = None
-    link: str = ""
-
-
 def title(record: RunRecord) -> str:
     """Return the report's heading: net, data, target."""
     data, model = record.metrics["data"], record.metrics["model"]
-    target = record.metrics.get("target") or {}
     head = f"{model.get('name')} on {data.get('label') or data.get('name')}"
-    if not is_number(target.get("sparsity")):
-        return head
-    budget = target.get("budget") or record.unit
-    return f"{head}, {100 * target['sparsity']:.4g} % fewer {budget_name(budget)}"
+    return ", ".join(filter(None, (head, _target(record))))
+
+
+def _target(record: RunRecord) -> str:
+    target = record.metrics.get("target") or {}
+    if not is_number(sparsity := target.get("sparsity")):
+        return ""
+    return f"{100 * sparsity:.4g} % fewer {budget_name(target.get('budget') or record.unit)}"
 
 
 def cards(record: RunRecord) -> tuple[Card, ...]:
-    """Return the headline: accuracy, weights, SynOps, energy, latency; signs as they are."""
+    """Return the cards for accuracy, weights, SynOps, energy and latency."""
     return (_accuracy(record), _weights(record), _synops(record), _energy(record), _latency(record))
 
 
 def headline(record: RunRecord) -> str:
-    """Return the result in one sentence, what got worse included."""
-    gap = _difference(record, "test_accuracy")
+    """Return the result in one sentence, including what got worse."""
+    gap = _accuracy_change(record)
     if gap is None:
         first = "Test accuracy was not measured for both nets"
     elif round(100 * gap, 2) == 0:
@@ -97,24 +80,21 @@ def headline(record: RunRecord) -> str:
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:
-    """Return what was run, as pairs of term and value."""
+    """Return the settings of the run, as pairs of term and value."""
     run, data, model = record.metrics, record.metrics["data"], record.metrics["model"]
-    target, samples = run.get("target") or {}, data.get("samples") or {}
-    given = {k: v for k, v in (model.get("arguments") or {}).items() if v is not None}
-    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
+    samples, arguments = data.get("samples") or {}, model.get("arguments") or {}
+    given = ", ".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
     versions = ", ".join(f"{key} {value}" for key, value in (run.get("versions") or {}).items())
     shape = " × ".join(str(length) for length in data.get("shape") or [])
     threads = f", threads: {run['threads']}" if run.get("threads") else ""
-    budget = budget_name(target.get("budget") or record.unit)
-    wanted = target.get("sparsity")
     rows = [
         ("Data", f"{data.get('label') or data.get('name')} ({data.get('name')})"),
         ("Samples", ", ".join(f"{count:,} {part}" for part, count in samples.items())),
-        ("Input", " ".join(filter(None, [shape, _kind(data.get("kind"))]))),
-        ("Net", f"{model.get('name')}" + (f" ({arguments})" if arguments else "")),
+        ("Input", " ".join(filter(None, [shape, _INPUTS.get(data.get("kind", ""), "")]))),
+        ("Net", f"{model.get('name')}" + (f" ({given})" if given else "")),
         ("Time steps T", str(run.get("time_steps", ""))),
         ("Method", f"{run['method']}, granularity {run['granularity']}"),
-        ("Target", f"{100 * wanted:.4g} % fewer {budget}" if is_number(wanted) else ""),
+        ("Target", _target(record)),
         ("Reached", f"density {percent(record.pruned.get('density'))} of the original weights"),
         ("First layer", _first_layer(record)),
         ("Seed", str(run.get("seed", ""))),
@@ -126,44 +106,50 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     return [(term, text) for term, text in rows if text]
 
 
-def layer_table(record: RunRecord) -> tuple[list[str], list[list[Cell]]]:
-    """Return headings and rows of the table of layers; a column without any number is left out."""
+def layer_table(record: RunRecord) -> tuple[list[str], list[list[TableCell]]]:
+    """Return headings and rows of the table of layers, without columns that hold no number."""
     dense, pruned = record.layers("dense"), record.layers("pruned")
     cut = record.metrics.get("cut") or {}
+    channels = cut.get("channels_before") or {}, cut.get("channels_after") or {}
     rows = []
     for name in dict.fromkeys([*dense, *pruned]):
-        channels = [(cut.get(f"channels_{when}") or {}).get(name) for when in ("before", "after")]
-        rows.append(_layer(dense.get(name) or {}, pruned.get(name) or {}, channels))
+        row = _layer_row(dense.get(name), pruned.get(name))
+        row["channels before"] = _number(channels[0].get(name), amount)
+        row["channels after"] = _number(channels[1].get(name), amount)
+        rows.append(row)
     used = [
-        column
-        for column, heading in enumerate(_LAYER_COLUMNS)
-        if heading in ("layer", "operand") or any(row[column].value is not None for row in rows)
+        heading
+        for heading in (rows[0] if rows else ())
+        if heading in ("layer", "operand") or any(row[heading].value is not None for row in rows)
     ]
-    return [_LAYER_COLUMNS[column] for column in used], [
-        [row[column] for column in used] for row in rows
-    ]
+    return used, [[row[heading] for heading in used] for row in rows]
 
 
-def _layer(before: Row, after: Row, channels: list[Any]) -> list[Cell]:
-    """Return one row in the order of `_LAYER_COLUMNS`."""
-    one = after or before
-    return [
-        Cell(str(one["name"])),
-        _shape(before or after),
-        _number(after.get("density"), percent),
-        _number(before.get("firing_rate"), percent),
-        _number(after.get("firing_rate"), percent),
-        _number(before.get("synops"), amount),
-        _number(after.get("synops"), amount),
-        Cell(_OPERANDS.get(one.get("operand", ""), "–")),
-        _number(after.get("value_weighted_acs"), amount),
-        _number(after.get("dead_channels"), amount),
-        *(_number(count, amount) for count in channels),
-    ]
+def _layer_row(dense: LayerMetrics | None, pruned: LayerMetrics | None) -> dict[str, TableCell]:
+    before, after = dense or LayerMetrics(), pruned or LayerMetrics()
+    either = after or before
+    shape = [int(length) for length in (before or after).get("shape") or []]
+    size_of_weight = float(math.prod(shape)) if shape else None
+    return {
+        "layer": TableCell(str(either["name"])),
+        "shape": TableCell(" × ".join(map(str, shape)) or "–", size_of_weight),
+        "density": _number(after.get("density"), percent),
+        "firing, dense": _number(before.get("firing_rate"), percent),
+        "firing, pruned": _number(after.get("firing_rate"), percent),
+        "SynOps, dense": _number(before.get("synops"), amount),
+        "SynOps, pruned": _number(after.get("synops"), amount),
+        "operand": TableCell(_OPERANDS.get(either.get("operand", ""), "–")),
+        "value-weighted ACs": _number(after.get("value_weighted_acs"), amount),
+        "dead channels": _number(after.get("dead_channels"), amount),
+    }
+
+
+def _number(value: Any, form: Callable[[Any], str]) -> TableCell:
+    return TableCell(form(value), float(value)) if is_number(value) else TableCell("–")
 
 
 def cost_rows(record: RunRecord) -> list[tuple[str, str, str]]:
-    """Return what the run cost: `(quantity, dense run, this run)`."""
+    """Return the cost of the run as rows of `(quantity, dense run, this run)`."""
     cost = record.metrics.get("cost") or {}
     dense = cost.get("dense") or {}
 
@@ -184,20 +170,20 @@ def _pair(record: RunRecord, key: str) -> tuple[Any, Any]:
     return record.dense.get(key), record.pruned.get(key)
 
 
-def _difference(record: RunRecord, key: str) -> float | None:
-    before, after = _pair(record, key)
+def _accuracy_change(record: RunRecord) -> float | None:
+    before, after = _pair(record, "test_accuracy")
     return after - before if is_number(before) and is_number(after) else None
 
 
 def _accuracy(record: RunRecord) -> Card:
     before, after = _pair(record, "test_accuracy")
-    gap = _difference(record, "test_accuracy")
+    gap = _accuracy_change(record)
     count = ((record.metrics.get("data") or {}).get("samples") or {}).get("test")
     note = "one run, one seed"
     if is_number(after) and is_number(count) and count:
         margin = 1.96 * math.sqrt(after * (1 - after) / count)
         note = f"{count:,} test samples: ±{100 * margin:.2f} points (95 %); {note}"
-    verdict = _verdict(-before, -after) if gap is not None else "unknown"
+    verdict = "unknown" if gap is None else _verdict(-before, -after)
     return Card("Test accuracy", percent(before), percent(after), points(gap), verdict, note)
 
 
@@ -210,13 +196,11 @@ def _weights(record: RunRecord) -> Card:
 
 
 def _synops(record: RunRecord) -> Card:
-    parts = [
-        amount(record.pruned.get(f"effective_{kind}_per_sample"), kind[:-1].upper() + "s")
-        for kind in ("acs", "macs")
-        if is_number(record.pruned.get(f"effective_{kind}_per_sample"))
-    ]
-    steps = record.metrics.get("time_steps")
-    note = f"per sample, all {steps} time steps" + (f": {' + '.join(parts)}" if parts else "")
+    acs = record.pruned.get("effective_acs_per_sample")
+    macs = record.pruned.get("effective_macs_per_sample")
+    parts = [amount(n, kind) for n, kind in ((acs, "ACs"), (macs, "MACs")) if is_number(n)]
+    note = f"per sample, all {record.metrics.get('time_steps')} time steps"
+    note += f": {' + '.join(parts)}" if parts else ""
     return _card("SynOps", _pair(record, "synops_per_sample"), amount, note)
 
 
@@ -226,26 +210,26 @@ def _energy(record: RunRecord) -> Card:
 
 
 def _latency(record: RunRecord) -> Card:
-    both = [(side.get("latency_ms") or {}) for side in (record.dense, record.pruned)]
-    one = [latency.get("b1") for latency in both]
-    many = [_milliseconds(latency.get("b32")) for latency in both]
+    dense, pruned = (net.get("latency_ms") or {} for net in (record.dense, record.pruned))
+    before, after = dense.get("b1"), pruned.get("b1")
     threads = record.pruned.get("latency_threads")
-    note = f"batch of 1; batch of 32: {many[0]} → {many[1]}"
+    note = "batch of 1; batch of 32: "
+    note += f"{_milliseconds(dense.get('b32'))} → {_milliseconds(pruned.get('b32'))}"
     note += f"; {record.metrics.get('device', '')}, threads: {threads}" if threads else ""
     event = ((record.metrics.get("event_driven") or {}).get("latency_ms") or {}).get("b1")
     note += f"; event-driven, batch of 1: {_milliseconds(event)}" if is_number(event) else ""
-    delta = change(one[0], one[1], "more", "less")
-    verdict = _verdict(one[0], one[1], _LATENCY_NOISE)
-    return Card("Latency", _milliseconds(one[0]), _milliseconds(one[1]), delta, verdict, note)
+    delta, verdict = change(before, after, "more", "less"), _verdict(before, after, _LATENCY_NOISE)
+    return Card("Latency", _milliseconds(before), _milliseconds(after), delta, verdict, note)
 
 
 def _card(label: str, pair: tuple[Any, Any], form: Callable[[Any], str], note: str) -> Card:
-    words = ("more", "less") if label == "Energy" else ("more", "fewer")
-    return Card(label, form(pair[0]), form(pair[1]), change(*pair, *words), _verdict(*pair), note)
+    before, after = pair
+    delta = change(before, after, fewer="less" if label == "Energy" else "fewer")
+    return Card(label, form(before), form(after), delta, _verdict(before, after), note)
 
 
 def _verdict(before: Any, after: Any, noise: float = 0.0) -> str:
-    """Compare two costs: less is better; a change within `noise` (a share) is none."""
+    """Compare two costs: less is better; a relative change up to `noise` counts as none."""
     if not is_number(before) or not is_number(after):
         return "unknown"
     if abs(after - before) <= noise * abs(before):
@@ -257,10 +241,6 @@ def _milliseconds(value: Any) -> str:
     return f"{value:.3g}\u00a0ms" if is_number(value) else MISSING
 
 
-def _kind(kind: Any) -> str:
-    return {"static": "(static images)", "events": "(event frames)"}.get(str(kind), "")
-
-
 def _first_layer(record: RunRecord) -> str:
     macs = record.pruned.get("first_layer_macs_per_sample") or {}
     static = record.metrics.get("static_first_layer")
@@ -268,17 +248,8 @@ def _first_layer(record: RunRecord) -> str:
         return ""
     text = "computed once a sample" if static else "computed at every time step"
     known = [
-        f"{amount(macs[key], 'MACs')} {words}"
-        for key, words in (("static", "once"), ("every_step", "at every step"))
+        f"{amount(macs[key], 'MACs')} {when}"
+        for key, when in (("static", "once"), ("every_step", "at every step"))
         if is_number(macs.get(key))
     ]
     return f"{text} (pruned net: {', '.join(known)})" if known else text
-
-
-def _shape(row: Row) -> Cell:
-    shape = [int(length) for length in row.get("shape") or []]
-    return Cell(" × ".join(map(str, shape)) or "–", float(math.prod(shape)) if shape else None)
-
-
-def _number(value: Any, form: Callable[[Any], str]) -> Cell:
-    return Cell(form(value), float(value)) if is_number(value) else Cell("–")

@@ -1,4 +1,4 @@
-"""Tables that the command line prints: methods, recipes, data sets, and results of any shape."""
+"""Tables of the command line: methods, recipes, data sets, and nested values of any shape."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeprune.data import describe, locate
+from spikeprune.lab.report import markdown
 from spikeprune.lab.report.number_words import amount, duration, percent, size
 from spikeprune.lab.settings.recipes import recipe_names, recipe_summary
 from spikeprune.pruning.methods import METHODS
@@ -28,7 +29,7 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def methods_table() -> Table:
-    """Return every pruning method, a row each."""
+    """Return a table with a row for each pruning method."""
     rows = []
     for m in METHODS:
         regrow = f" (r = {m.regrow_fraction:g})" if m.regrow != "none" else ""
@@ -39,24 +40,24 @@ def methods_table() -> Table:
 
 
 def methods_markdown() -> str:
-    """Return the table of docs/methods.md: method, rule, share by regrowth, sources."""
-    lines = ["| method | of | rule | r | source |", "|---|---|---|---|---|"]
+    """Return the table of docs/methods.md: method, rule, regrowth fraction, sources."""
+    rows = []
     for m in METHODS:
         share = f"{m.regrow_fraction:g}" if m.regrow != "none" else "–"
         sources = (SOURCES[key] for key in m.sources)
         cited = "; ".join(f"[{source.short}]({source.url})" for source in sources) or "–"
-        rule = f"`{m.formula}`".replace("|", "\\|") if m.formula else "nothing is pruned"
-        lines.append(f"| `{m.name}` | {', '.join(m.granularities)} | {rule} | {share} | {cited} |")
-    return "\n".join(lines)
+        rule = f"`{m.formula}`" if m.formula else "nothing is pruned"
+        rows.append((f"`{m.name}`", ", ".join(m.granularities), rule, share, cited))
+    return markdown.table(("method", "of", "rule", "r", "source"), rows)
 
 
 def recipes_table() -> Table:
-    """Return every shipped recipe, a row each."""
+    """Return a table with a row for each shipped recipe."""
     return _table(("recipe", "what it runs"), ((n, recipe_summary(n)) for n in recipe_names()))
 
 
 def print_data(console: Console, root: str | None) -> None:
-    """Print every data set and where it lies, then how to get those that were not found."""
+    """Print every data set with its place, then how to get those that were not found."""
     rows, obtain = [], []
     for row in describe():
         shape = "x".join(map(str, row.shape)) if row.shape else "any"
@@ -92,7 +93,7 @@ def _word(name: str, value: Any) -> str:
 
 
 def print_values(console: Console, values: Mapping[str, Any], title: str = "") -> None:
-    """Print nested plain values: scalars as lines, rows of equal form as tables."""
+    """Print nested values: scalars as lines, lists of mappings as tables."""
     plain = {n: v for n, v in values.items() if not isinstance(v, Mapping) and not _is_rows(v)}
     if plain:
         if title:

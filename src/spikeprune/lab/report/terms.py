@@ -1,4 +1,4 @@
-"""What the report's terms mean, and what to cite for a run."""
+"""Definitions of the report's terms, and the sources to cite for a run."""
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.report.run_record import RunRecord
@@ -16,14 +16,14 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Criticality",
-        "Of a channel: the derivative of the surrogate at the charged membrane potential minus "
+        "The surrogate derivative of a channel's neurons at the charged membrane potential minus "
         "the threshold, scaled to 1 at the threshold; mean over time, maximum over the map, mean "
         "over samples, unless the configuration says otherwise.",
     ),
     (
         "Kept, regrown",
-        "At an event the weights (or channels) with the highest saliency are kept; of all others "
-        "those with the highest regrowth score are brought back.",
+        "An event keeps the weights (or channels) with the highest saliency and brings back those "
+        "with the highest regrowth score of all others.",
     ),
     (
         "Survival",
@@ -32,10 +32,10 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "SynOps",
-        "Synaptic operations counted exactly: every non-zero input times every non-zero weight "
-        "that reads it, borders included, bias left out. Accumulations (ACs) where the graph "
-        "makes the operand spikes, multiply-accumulations (MACs) elsewhere. Mean per sample of "
-        "the test set, sum over all T time steps.",
+        "Synaptic operations, counted exactly: every non-zero input times every non-zero weight "
+        "that reads it, borders included, bias left out. They are accumulations (ACs) in layers "
+        "whose operand is spikes by the net's graph, multiply-accumulations (MACs) in all others. "
+        "Mean per sample of the test set, sum over all T time steps.",
     ),
     (
         "Energy",
@@ -54,12 +54,11 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "dense tensor save no time; cut channels do.",
     ),
 )
-"""Terms of the report with their meaning."""
 
 
 def citations(record: RunRecord) -> list[tuple[str, str]]:
-    """Return `(text, address)` of what a run rests on: paper, method, counting, libraries."""
-    keys = ["criticality", *_of_method(record)]
+    """Return `(text, address)` of a run's sources: paper, method, counting, libraries."""
+    keys = ["criticality", *_method_sources(record)]
     if record.unit == "channels":
         keys.append("slimming")
     keys += ["neurobench", "energy"]
@@ -70,14 +69,19 @@ def citations(record: RunRecord) -> list[tuple[str, str]]:
     return [(SOURCES[key].text, SOURCES[key].url) for key in dict.fromkeys(keys)]
 
 
-def _of_method(record: RunRecord) -> tuple[str, ...]:
-    """Return the sources of the method and of the parts that the run chose itself."""
-    given = {"method": str(record.metrics["method"]).lower(), "data": "", "model": ""}
-    given["granularity"] = "channel" if record.unit == "channels" else "weight"
+def _method_sources(record: RunRecord) -> tuple[str, ...]:
+    """Return the sources of the method and of the parts that the run's options replace."""
+    values = {
+        "method": str(record.metrics["method"]).lower(),
+        "data": "",
+        "model": "",
+        "granularity": "channel" if record.unit == "channels" else "weight",
+    }
     try:
         written = parse_yaml(record.config, "")
-        names = ("regrow", "saliency", "allocation", "schedule", "fraction_schedule")
-        chosen = {name: written[name] for name in names if written.get(name) is not None}
-        return sources_of(resolve(RunConfig.from_dict(given | chosen)))
-    except ConfigError:  # a method, or a part of one, that this version does not know
+        for name in ("regrow", "saliency", "allocation", "schedule", "fraction_schedule"):
+            if written.get(name) is not None:
+                values[name] = written[name]
+        return sources_of(resolve(RunConfig.from_dict(values)))
+    except ConfigError:  # this version does not know the method, or a part of it
         return ()

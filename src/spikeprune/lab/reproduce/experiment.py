@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row, rows
-from spikeprune.lab.report.summary import Cell as Shown
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.reproduce.output.charts import Chart
 from spikeprune.lab.reproduce.required_runs import Want
 from spikeprune.lab.reproduce.scales import Scale

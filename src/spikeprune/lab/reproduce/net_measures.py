@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from spikeprune.files import read_json, write_json
-from spikeprune.lab.analysis.compare_pair import compare
+from spikeprune.lab.analysis.compare_pair import compare_pair
 from spikeprune.lab.analysis.net_measures import entropy, features, nets_of, sampled, session_of
-from spikeprune.lab.analysis.opened_run import Opened
+from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.reproduce.experiment import Study
@@ -19,12 +19,12 @@ def features_of(study: Study, cell: Cell) -> Row:
     """Return the features by class of a run's pruned net, see `analysis.nets.features`."""
 
     def measure() -> Row:
-        run = Opened.at(cell.folder)
+        run = OpenedRun.at(cell.folder)
         session = session_of(
             run, data_root=study.data_root, device=study.device or run.config.device
         )
         net = session.placed(run.net)
-        return features(net, run, session, samples=study.scale.samples)
+        return dict(features(net, run, session, samples=study.scale.samples))
 
     return _once(study, "features", (cell,), measure)
 
@@ -33,7 +33,7 @@ def entropy_of(study: Study, cell: Cell) -> Row:
     """Return entropy against criticality of the untrained, dense and pruned net of a run."""
 
     def measure() -> Row:
-        run = Opened.at(cell.folder)
+        run = OpenedRun.at(cell.folder)
         session = session_of(
             run, data_root=study.data_root, device=study.device or run.config.device
         )
@@ -52,12 +52,15 @@ def importance_of(study: Study, a: Cell, b: Cell) -> Row:
         ModelError: two nets that cannot be compared.
     """
     return _once(
-        study, "importance", (a, b), lambda: _importance(Opened.at(a.folder), Opened.at(b.folder))
+        study,
+        "importance",
+        (a, b),
+        lambda: _importance(OpenedRun.at(a.folder), OpenedRun.at(b.folder)),
     )
 
 
-def _importance(a: Opened, b: Opened) -> Row:
-    found = compare(a, b)
+def _importance(a: OpenedRun, b: OpenedRun) -> Row:
+    found = compare_pair(a, b)
     if "importance" in found:
         return dict(found["importance"])
     reasons = (row["reason"] for row in found["refused"] if "importance" in row["quantity"])

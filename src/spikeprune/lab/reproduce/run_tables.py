@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from spikeprune.lab.compare.numbers.columns import Column, columns, contrast_words, target
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row, paired
 from spikeprune.lab.compare.numbers.statistics import Summary, summarise
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.number_words import amount, is_number
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE, Table
 
 _COLUMNS = {column.value: column for column in columns("test")} | {

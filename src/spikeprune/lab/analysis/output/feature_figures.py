@@ -1,73 +1,85 @@
-"""Figures of features by class: their spread, and whether training and test set agree."""
+"""Figures of features by class: their spread, and the cosine of training and test set."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from spikeprune.lab.analysis.output.shapes import MANY_CLASSES, dots
-from spikeprune.lab.report.plotly_parts import Figure, Spec, strips
-from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.analysis.findings import FeatureMeasure, Features, Findings
+from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
+from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, safe, strips
 
-_NETS = {
+_LOOKS = {
     "untrained": ("@faint", "square"),
     "dense": ("@dense", "circle"),
     "pruned": ("@pruned", "diamond"),
 }
 
 
-def feature_figures(nets: Row, prefix: str) -> list[Figure]:
-    """Return spread and cosine by class of all nets; nothing where nothing was measured."""
-    drawn = (_classes(nets, key, prefix) for key in ("variance", "cosine"))
-    return [figure for figure in drawn if figure is not None]
+def feature_figures(nets: Findings, prefix: str) -> list[Figure]:
+    """Return spread and cosine by class of all nets; nothing if nothing was measured."""
+    found = {name: net["features"] for name, net in nets.items() if "features" in net}
+    return [_spread(found, prefix), _cosine(found, prefix)] if found else []
 
 
-def _classes(nets: Row, key: str, prefix: str) -> Figure | None:
-    """Return spread or cosine by class, a row of marks per net; None where nothing was measured."""
-    rows = {name: net["features"] for name, net in nets.items() if "features" in net}
-    if not rows:
-        return None
-    titles = {
-        "variance": ("Spread within a class", "variance per neuron"),
-        "cosine": ("Training against test set", "cosine"),
-    }
-    title, unit = titles[key]
-    captions = {
-        "variance": "Variance of a class's spike counts in the last spiking layer (min-max scaled "
-        "per sample), mean over neurons, so that nets of other width compare. Test data are only "
-        "described here: nothing is chosen by them.",
-        "cosine": "Cosine of a class's mean spike counts in the training and in the test set; 1: "
-        "the same direction.",
-    }
-    names = [row["class"] for row in next(iter(rows.values()))["classes"]][:MANY_CLASSES]
-    parts = ("variance_train", "variance_test") if key == "variance" else ("cosine",)
-    traces = []
-    for net, found in rows.items():
-        for part in parts:
-            scale = found["features"] if key == "variance" else 1
-            values = [None if row[part] is None else row[part] / scale for row in found["classes"]]
-            traces.append(_marks(values[:MANY_CLASSES], net, part, names))
-    spec = strips(names, traces, title=unit)
-    if key == "variance":
-        spec["layout"]["xaxis"]["rangemode"] = "tozero"
-    caption = captions[key]
-    total = len(next(iter(rows.values()))["classes"])
-    if total > len(names):
-        caption += f" The first {len(names)} of {total} classes; all are in analysis.json."
-    return Figure(f"{prefix}-{key}", title, caption, _class_summary(rows, parts), spec)
+def _spread(nets: Mapping[str, Features], prefix: str) -> Figure:
+    names, traces, means = _names(nets), [], []
+    for net, found in nets.items():
+        scale = found["features"]
+        traces.append(_marks(found, net, "variance_train", names, scale=scale))
+        traces.append(_marks(found, net, "variance_test", names, scale=scale))
+        both = (found["mean"]["variance_train"], found["mean"]["variance_test"])
+        numbers = [f"{mean / scale:.3g}" for mean in both if mean is not None]
+        means.append(f"{net} {' / '.join(numbers) or 'undefined'}")
+    spec = strips(names, traces, title="variance per neuron")
+    spec["layout"]["xaxis"]["rangemode"] = "tozero"
+    return Figure(
+        f"{prefix}-variance",
+        "Spread within a class",
+        "Variance of a class's spike counts in the last spiking layer (min-max scaled per "
+        "sample), mean over neurons, so that nets of other width compare. Test data are only "
+        "described here: nothing is chosen by them." + _omitted(nets),
+        f"Mean over classes (training / test): {', '.join(means)}.",
+        spec,
+    )
 
 
-def _marks(values: Sequence[float | None], net: str, part: str, names: Sequence[str]) -> Spec:
-    color, symbol = _NETS[net]
-    words = {"variance_train": ", training set", "variance_test": ", test set"}.get(part, "")
-    look = (color, f"{symbol}-open" if part == "variance_test" else symbol)
-    hover = f"%{{customdata}}<br>{net}{words}: %{{x:.4g}}"
-    return dots(values, f"{net}{words}", look, hover=hover, names=names)
+def _cosine(nets: Mapping[str, Features], prefix: str) -> Figure:
+    names, traces, means = _names(nets), [], []
+    for net, found in nets.items():
+        traces.append(_marks(found, net, "cosine", names))
+        mean = found["mean"]["cosine"]
+        means.append(f"{net} {'undefined' if mean is None else f'{mean:.3g}'}")
+    return Figure(
+        f"{prefix}-cosine",
+        "Training against test set",
+        "Cosine of a class's mean spike counts in the training and in the test set; 1: equal "
+        "direction." + _omitted(nets),
+        f"Mean over classes (cosine): {', '.join(means)}.",
+        strips(names, traces, title="cosine"),
+    )
 
 
-def _class_summary(rows: Row, parts: Iterable[str]) -> str:
-    texts = []
-    for net, found in rows.items():
-        scale = 1 if "cosine" in parts else found["features"]
-        means = [found["mean"][part] for part in parts]
-        numbers = [f"{mean / scale:.3g}" for mean in means if mean is not None]
-        texts.append(f"{net} {' / '.join(numbers) or 'undefined'}")
-    kind = "training / test" if "cosine" not in parts else "cosine"
-    return f"Mean over classes ({kind}): {', '.join(texts)}."
+def _names(nets: Mapping[str, Features]) -> list[str]:
+    return [row["class"] for row in next(iter(nets.values()))["classes"]][:MANY_CLASSES]
+
+
+def _omitted(nets: Mapping[str, Features]) -> str:
+    total = len(next(iter(nets.values()))["classes"])
+    if total <= MANY_CLASSES:
+        return ""
+    return f" The first {MANY_CLASSES} of {total} classes; all are in analysis.json."
+
+
+def _marks(
+    found: Features, net: str, measure: FeatureMeasure, names: Sequence[str], *, scale: int = 1
+) -> Spec:
+    color, symbol = _LOOKS[net]
+    words = {"variance_train": ", training set", "variance_test": ", test set", "cosine": ""}
+    name = f"{net}{words[measure]}"
+    values = [row[measure] for row in found["classes"][:MANY_CLASSES]]
+    return dots(
+        [None if value is None else value / scale for value in values],
+        name,
+        color,
+        f"{symbol}-open" if measure == "variance_test" else symbol,
+        hover=f"%{{customdata}}<br>{name}: %{{x:.4g}}",
+        data=[safe(label) for label in names],
+    )

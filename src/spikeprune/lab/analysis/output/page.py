@@ -1,21 +1,21 @@
 """The page of an analysis."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.pair_figures import pair_figures
 from spikeprune.lab.analysis.output.run_figures import run_figures
 from spikeprune.lab.analysis.output.sentences import entropy_rows, feature_rows, headline, titles
-from spikeprune.lab.report.html import asset, script_json, template
+from spikeprune.lab.report.html import TableCell, render_page
 from spikeprune.lab.report.number_words import is_number, percent
 from spikeprune.lab.report.plotly_parts import Figure
-from spikeprune.lab.report.run_record import Row
-from spikeprune.lab.report.summary import Cell
 
 _SECTIONS = (
     ("entropy", "Entropy and criticality"),
     ("features", "Features by class"),
     ("regrowth", "Regrowth"),
-    ("change", "What pruning changed"),
+    ("change", "Effects of pruning"),
 )
 _DEFINITIONS = (
     (
@@ -33,8 +33,8 @@ _DEFINITIONS = (
     ),
     (
         "Untrained net",
-        "The net as its seed makes it; its BatchNorms were given the statistics of the data, "
-        "since without them it computes something that training never does.",
+        "The net with its initial weights. Its BatchNorms have the statistics of the data: with "
+        "the initial ones it would compute something that training never does.",
     ),
     (
         "Spread and cosine",
@@ -43,42 +43,36 @@ _DEFINITIONS = (
     ),
     (
         "By chance",
-        "Overlap that two independent masks with the same density in every layer are expected to "
-        "have: the Jaccard index of the expected counts.",
+        "Expected overlap of two independent masks with the same density in every layer: the "
+        "Jaccard index of the expected counts.",
     ),
 )
 
 
-def render_analysis(found: Row) -> str:
+def render_analysis(found: Findings) -> str:
     """Return the page of an analysis as one HTML document."""
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     names = titles(found)
-    runs: list[Row] = []
+    runs: list[Findings] = []
     drawn: list[Figure] = []
     for key, title, run in zip("ab", names, found["runs"], strict=False):
         by_section = run_figures(run, key)
         drawn += [figure for figures in by_section.values() for figure in figures]
-        runs.append(_run(run, key, title if len(names) > 1 else "", by_section))
-    pair = found["pair"] and _pair(found["pair"])
+        runs.append(_run_values(run, key, title if len(names) > 1 else "", by_section))
+    pair = found["pair"] and _pair_values(found["pair"])
     drawn += pair["figures"] if pair else []
-    page: str = template("analysis.html").render(
+    return render_page(
+        "analysis.html",
+        drawn,
         title=" against ".join(names) if len(names) > 1 else f"Analysis of {names[0]}",
         headline=headline(found),
         runs=runs,
         pair=pair,
         definitions=_DEFINITIONS,
-        css=Markup(asset("report.css")),
-        script=Markup(asset("report.js")),
-        plotly=Markup(get_plotlyjs()),
-        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
     )
-    return page
 
 
-def _run(run: Row, key: str, title: str, figures: dict[str, list[Figure]]) -> Row:
-    """Return one run as the template takes it; `title` is empty where it is the only one."""
+def _run_values(run: Findings, key: str, title: str, figures: dict[str, list[Figure]]) -> Findings:
+    """Return the template's values for one run; `title` is empty if it is the only one."""
     return {
         "key": key,
         "title": title or "The run",
@@ -96,18 +90,18 @@ def _run(run: Row, key: str, title: str, figures: dict[str, list[Figure]]) -> Ro
     }
 
 
-def _pair(pair: Row) -> Row:
+def _pair_values(pair: Findings) -> Findings:
     return {
         "refused": pair["refused"],
         "differences": [
-            [Cell(row["what"]), Cell(str(row["a"])), Cell(str(row["b"]))]
+            [TableCell(row["what"]), TableCell(str(row["a"])), TableCell(str(row["b"]))]
             for row in pair["differences"]
         ],
         "figures": pair_figures(pair),
     }
 
 
-def _facts(run: Row) -> list[tuple[str, str]]:
+def _facts(run: Findings) -> list[tuple[str, str]]:
     accuracy, sparsity = run["test_accuracy"], run["sparsity"]
     dense, pruned = percent(accuracy["dense"]), percent(accuracy["pruned"])
     samples = [
@@ -122,17 +116,14 @@ def _facts(run: Row) -> list[tuple[str, str]]:
         ("Method", f"{run['method']}, granularity {run['granularity']}"),
         ("Sparsity", percent(sparsity) if sparsity is not None else ""),
         ("Seed", str(run["seed"])),
-        (
-            "Accuracy",
-            f"test: dense {dense}, pruned {pruned}",
-        ),
+        ("Accuracy", f"test: dense {dense}, pruned {pruned}"),
         ("Criticality", ", ".join(f"{key} {value}" for key, value in run["criticality"].items())),
         ("Run on", f"{samples[0]} samples" if samples else ""),
     ]
     return [(term, text) for term, text in rows if text]
 
 
-def _tables(run: Row, section: str) -> list[Row]:
+def _tables(run: Findings, section: str) -> list[Findings]:
     nets = run.get("nets") or {}
     found = {
         "entropy": [
@@ -149,7 +140,7 @@ def _tables(run: Row, section: str) -> list[Row]:
     return [_table(caption, rows) for caption, rows in found if rows]
 
 
-def _table(caption: str, rows: list[Row]) -> Row:
+def _table(caption: str, rows: Sequence[Findings]) -> Findings:
     columns = list(rows[0])
     return {
         "caption": caption,
@@ -158,11 +149,10 @@ def _table(caption: str, rows: list[Row]) -> Row:
     }
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any) -> TableCell:
     if isinstance(value, str):
-        return Cell(value)
+        return TableCell(value)
     if not is_number(value):
-        return Cell("–")
-    return Cell(
-        f"{value:,}" if isinstance(value, int) else f"{value:,.4g}".replace("-", "−"), value
-    )
+        return TableCell("–")
+    words = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}".replace("-", "−")
+    return TableCell(words, value)

@@ -1,22 +1,28 @@
-"""An analysis in sentences and flat rows, as page and terminal show it."""
+"""An analysis in sentences and flat rows, for the page and the terminal."""
 
 from typing import Any
 
+from spikeprune.lab.analysis.findings import (
+    Correlation,
+    Entropy,
+    Features,
+    Findings,
+    RegrowthFindings,
+)
 from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.number_words import is_number, percent
-from spikeprune.lab.report.run_record import Row
 
 
-def titles(found: Row) -> list[str]:
-    """Return what the runs are called: `run`, or `A: folder` and `B: folder`."""
+def titles(found: Findings) -> list[str]:
+    """Return the titles of the runs: `folder`, or `A: folder` and `B: folder`."""
     names = [run["folder"].rstrip("/").rsplit("/", 1)[-1] for run in found["runs"]]
-    return (
-        names if len(names) == 1 else [f"{k}: {name}" for k, name in zip("AB", names, strict=True)]
-    )
+    if len(names) == 1:
+        return names
+    return [f"{letter}: {name}" for letter, name in zip("AB", names, strict=True)]
 
 
-def headline(found: Row) -> list[str]:
-    """Return the main results in sentences, one or two a run."""
+def headline(found: Findings) -> list[str]:
+    """Return the main results in sentences, one or two per run."""
     sentences = []
     for title, run in zip(titles(found), found["runs"], strict=True):
         nets = run.get("nets") or {}
@@ -35,8 +41,8 @@ def headline(found: Row) -> list[str]:
     return sentences
 
 
-def regrowth_sentence(found: Row) -> str:
-    """Say which share of the regrown the first half of the layers got."""
+def regrowth_sentence(found: RegrowthFindings) -> str:
+    """Return the share of regrowth that went to the first half of the layers, in a sentence."""
     half, layers = found["first_half"], found["layers"]
     return (
         f"{percent(half['share_of_regrown'], 0)} of the regrown went to the first half of the "
@@ -45,32 +51,35 @@ def regrowth_sentence(found: Row) -> str:
     )
 
 
-def _entropy_sentence(found: Row) -> str:
+def _entropy_sentence(found: Entropy) -> str:
     means, total = found["mean"]["position"], len(found["layers"])
 
-    def of(key: str) -> str:
+    def mean(key: Correlation) -> str:
         layers = means[key]["layers"]
-        return rho(means[key]["mean"]) + (
-            f" ({layers} of {total} layers)" if layers < total else ""
-        )
+        some = f" ({layers} of {total} layers)" if layers < total else ""
+        return rho(means[key]["mean"]) + some
 
     return (
-        "over the channels of a layer, spike entropy (by position) has a mean rank correlation "
-        f"of {of('criticality')} with criticality and of {of('rate')} with the plain firing rate; "
-        f"with the rate held fixed, that with criticality is {of('criticality_given_rate')}."
+        "over the channels of a layer, spike entropy (by position) has a mean rank correlation of "
+        f"{mean('criticality')} with criticality and of {mean('rate')} with the plain firing rate; "
+        f"with the rate held fixed, that with criticality is {mean('criticality_given_rate')}."
     )
 
 
 def rho(value: Any) -> str:
-    """Return a correlation with its sign, or that there is none."""
+    """Return a correlation with its sign, or `undefined`."""
     return f"{value:+.2f}".replace("-", "−") if is_number(value) else "undefined"
 
 
-def entropy_rows(found: Row) -> list[Row]:
+def entropy_rows(found: Entropy) -> list[Findings]:
     """Return the correlations of a net as flat rows, one per layer."""
     rows = []
     for row in found["layers"]:
-        flat = {key: row[key] for key in ("layer", "channels", "firing_rate")}
+        flat: Findings = {
+            "layer": row["layer"],
+            "channels": row["channels"],
+            "firing_rate": row["firing_rate"],
+        }
         for kind in KINDS:
             flat[f"bits, {kind}"] = row[kind]["entropy"]
             flat[f"to criticality, {kind}"] = row[kind]["criticality"]
@@ -80,17 +89,14 @@ def entropy_rows(found: Row) -> list[Row]:
     return rows
 
 
-def feature_rows(nets: Row) -> list[Row]:
+def feature_rows(nets: Findings) -> list[Findings]:
     """Return spread and cosine of all nets as flat rows, one per class."""
-    measured = {name: net["features"] for name, net in nets.items() if "features" in net}
-    rows: dict[str, Row] = {}
-    for name, found in measured.items():
-        for row in found["classes"]:
+    rows: dict[str, Findings] = {}
+    for name, net in nets.items():
+        found: Features | None = net.get("features")
+        for row in found["classes"] if found else ():
             flat = rows.setdefault(row["class"], {"class": row["class"]})
-            for key, words in (
-                ("variance_train", "spread, train"),
-                ("variance_test", "spread, test"),
-                ("cosine", "cosine"),
-            ):
-                flat[f"{name}: {words}"] = row[key]
+            flat[f"{name}: spread, train"] = row["variance_train"]
+            flat[f"{name}: spread, test"] = row["variance_test"]
+            flat[f"{name}: cosine"] = row["cosine"]
     return list(rows.values())

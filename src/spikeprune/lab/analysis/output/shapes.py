@@ -1,62 +1,46 @@
-"""Shapes that several figures of an analysis share."""
+"""Bars that several figures of an analysis share: change per class, ratio per layer."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
-from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, bars, safe, strips
-from spikeprune.lab.report.run_record import Row
+from spikeprune.lab.analysis.findings import ClassChange, SynopsChange
+from spikeprune.lab.report.plotly_parts import Figure, bars, safe, strips
 
 MANY_CLASSES = 30
+"""Largest number of classes in a figure."""
 
 
-def dots(
-    values: Sequence[float | None],
-    words: str,
-    look: tuple[str, str],
-    *,
-    hover: str,
-    names: Sequence[str],
-) -> Spec:
-    """Return marks of one colour and symbol, one per row."""
-    color, symbol = look
-    trace = bars(values, words, color, hover=hover, data=[safe(name) for name in names])
-    del trace["orientation"]
-    marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}}
-    return {**trace, "type": "scatter", "mode": "markers", "marker": marker}
-
-
-def ratio_bars(rows: list[Row], head: tuple[str, str], caption: str) -> Figure:
-    """Return operations after in per cent of those before, by layer."""
-    known = [row for row in rows if row["ratio"] is not None]
+def ratio_bars(figure: Figure, rows: list[SynopsChange]) -> Figure:
+    """Draw the synaptic operations after in per cent of those before, by layer."""
+    known = [(row, row["ratio"]) for row in rows if row["ratio"] is not None]
     if not known:
-        return absent(*head, caption, "No layer has operations in both nets.")
-    data = [[safe(row["layer"]), row["before"], row["after"]] for row in known]
+        return replace(figure, reason="No layer has operations in both nets.")
+    data = [[safe(row["layer"]), row["before"], row["after"]] for row, _ in known]
     hover = "%{customdata[0]}: %{x:.1f} %<br>%{customdata[1]:,.0f} to %{customdata[2]:,.0f}"
-    trace = bars([100 * row["ratio"] for row in known], "", "@pruned", hover=hover, data=data)
-    spec = strips([row["layer"] for row in known], [trace])
-    risen = [row["layer"] for row in known if row["ratio"] > 1]
-    summary = f"Above 100 % in {len(risen)} of {len(known)} layers."
-    return Figure(*head, caption, summary, spec)
+    trace = bars([100 * ratio for _, ratio in known], "", "@pruned", hover=hover, data=data)
+    risen = sum(ratio > 1 for _, ratio in known)
+    summary = f"Above 100 % in {risen} of {len(known)} layers."
+    spec = strips([row["layer"] for row, _ in known], [trace])
+    return replace(figure, summary=summary, spec=spec)
 
 
-def change_bars(rows: list[Row], head: tuple[str, str], caption: str) -> Figure:
-    """Return the change of accuracy per class in points, the largest loss first."""
-    known = sorted(
-        (row for row in rows if row["change_in_points"] is not None),
-        key=lambda row: row["change_in_points"],
-    )
+def change_bars(figure: Figure, rows: list[ClassChange]) -> Figure:
+    """Draw the change of accuracy per class in points, the largest loss first."""
+    known = [
+        (change, row["class"]) for row in rows if (change := row["change_in_points"]) is not None
+    ]
+    known.sort(key=lambda one: one[0])
     if not known:
-        return absent(*head, caption, "No accuracy per class of both nets is known.")
-    lost = sum(row["change_in_points"] < 0 for row in known)
-    summary = f"{lost} of {len(known)} classes lost."
+        return replace(figure, reason="No accuracy per class of both nets is known.")
+    caption = figure.caption
+    summary = f"{sum(change < 0 for change, _ in known)} of {len(known)} classes lost."
     if len(known) > MANY_CLASSES:
         half = MANY_CLASSES // 2
         caption += f" The {half} that lost most and the {half} that gained most of {len(known)}."
         known = [*known[:half], *known[-half:]]
-    values = [row["change_in_points"] for row in known]
+    changes, names = [change for change, _ in known], [name for _, name in known]
     hover = "%{customdata}: %{x:+.2f} points"
-    data = [safe(row["class"]) for row in known]
-    trace = bars(values, "change", "", hover=hover, data=data)
-    trace["marker"]["color"] = ["@regrown" if value < 0 else "@pruned" for value in values]
-    spec = strips([row["class"] for row in known], [trace], title="points")
+    trace = bars(changes, "change", "", hover=hover, data=[safe(name) for name in names])
+    trace["marker"]["color"] = ["@regrown" if change < 0 else "@pruned" for change in changes]
+    spec = strips(names, [trace], title="points")
     spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
-    return Figure(*head, caption, summary, spec)
+    return replace(figure, caption=caption, summary=summary, spec=spec)

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from spikeprune.lab.analysis.findings import Entropy, Findings
 from spikeprune.lab.analysis.output.sentences import (
     entropy_rows,
     feature_rows,
@@ -10,37 +11,36 @@ from spikeprune.lab.analysis.output.sentences import (
     rho,
     titles,
 )
-from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
 
 _LISTED = ("only_a", "only_b", "both_in_a", "both_in_b")
 
 
-def print_analysis(console: Console, found: Row) -> None:
+def print_analysis(console: Console, found: Findings) -> None:
     """Print the tables of an analysis, then its main results in sentences."""
     for title, run in zip(titles(found), found["runs"], strict=True):
         nets = run.get("nets") or {}
         console.print(Text(title, style="bold"))
-        values: Row = {
-            f"entropy, {name} net": _narrow(net["entropy"]) for name, net in nets.items()
+        values: Findings = {
+            f"entropy, {name} net": _narrow_rows(net["entropy"]) for name, net in nets.items()
         }
         values["features"] = feature_rows({n: net for n, net in nets.items() if n != "untrained"})
         values["where regrowth went"] = (run["regrowth"] or {}).get("layers", [])
         values["accuracy, dense to pruned"] = run["classes"]
         values["SynOps, dense to pruned"] = run["synops"]
-        values["not to be said"] = run["refused"]
+        values["not available"] = run["refused"]
         print_values(console, _filled(values))
         console.print()
     if found["pair"]:
         console.print(Text("A and B", style="bold"))
-        print_values(console, _filled(_pair(found["pair"])))
+        print_values(console, _filled(_pair_values(found["pair"])))
         console.print()
     for sentence in headline(found):
         console.print(Text(sentence))
 
 
-def _narrow(found: Row) -> list[Row]:
-    """Return the correlations by position, which have room in a terminal."""
+def _narrow_rows(found: Entropy) -> list[Findings]:
+    """Return the correlations by position alone: a terminal has no room for more."""
     return [
         {
             "layer": row["layer"],
@@ -54,14 +54,14 @@ def _narrow(found: Row) -> list[Row]:
     ]
 
 
-def _pair(pair: Row) -> Row:
+def _pair_values(pair: Findings) -> Findings:
     overlap, importance = pair.get("overlap"), pair.get("importance")
     return {
-        "what differs": [
+        "differences": [
             {"what": row["what"], "A": str(row["a"]), "B": str(row["b"])}
             for row in pair["differences"]
         ],
-        "not to be compared": pair["refused"],
+        "not comparable": pair["refused"],
         "overlap of masks": overlap and [{"layer": "all", **overlap["all"]}, *overlap["layers"]],
         "importance": importance
         and [{"channels of": key.replace("_", " "), **importance[key]} for key in _LISTED],
@@ -70,5 +70,5 @@ def _pair(pair: Row) -> Row:
     }
 
 
-def _filled(values: Row) -> Row:
+def _filled(values: Findings) -> Findings:
     return {name: value for name, value in values.items() if value}

@@ -10,6 +10,7 @@ from spikeprune.lab.compare.jobs.grid import Job, jobs
 from spikeprune.lab.compare.numbers.run_facts import at, facts_of
 from spikeprune.lab.report.number_words import is_number
 from spikeprune.lab.report.run_record import RunRecord, read_record
+from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
@@ -72,7 +73,7 @@ class Cell:
     facts: Mapping[str, str]
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> RunMetrics:
         """All of `metrics.json`, read from the run folder."""
         return read_record(self.folder).metrics
 

@@ -13,10 +13,10 @@ from spikeprune.lab.compare.numbers.run_facts import FACTS
 from spikeprune.lab.compare.output.documents import grid_of_words, numbered
 from spikeprune.lab.compare.output.plotly_figures import figures
 from spikeprune.lab.report import terms as references
-from spikeprune.lab.report.html import asset, script_json, template
+from spikeprune.lab.report.html import TableCell as Shown
+from spikeprune.lab.report.html import render_page
 from spikeprune.lab.report.number_words import amount, duration, percent, points
 from spikeprune.lab.report.run_record import read_record
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.run_folder import ComparisonFolder, RunFolder
 
 _TERMS = ("Density, sparsity", "SynOps", "Energy", "Training FLOPs")
@@ -66,12 +66,12 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
         folder: where it will lie; links are relative to it.
         prints: files of the figures for print.
     """
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     drawn = figures(comparison)
     table, pairs = grid_of_words(comparison)
-    page: str = template("compare.html").render(
+    return render_page(
+        "compare.html",
+        drawn,
+        styles=("report.css", "compare.css"),
         title=_title(comparison),
         headline=_headline(comparison),
         notes=numbered(comparison),
@@ -89,12 +89,7 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
         cell_columns=CELL_COLUMNS,
         definitions=DEFINITIONS,
         citations=citations_of(comparison.rows, contrasts=bool(comparison.contrasts)),
-        css=Markup(asset("report.css") + asset("compare.css")),
-        script=Markup(asset("report.js")),
-        plotly=Markup(get_plotlyjs()),
-        specs=Markup(script_json({figure.key: figure.spec for figure in drawn if figure.spec})),
     )
-    return page
 
 
 def _title(comparison: Comparison) -> str:

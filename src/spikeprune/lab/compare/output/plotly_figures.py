@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, dense_level
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
-from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout, safe
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe
 
 _HEIGHT = 420
 
@@ -30,7 +30,7 @@ def _figure(key: str, title: str, rows: Sequence[Row], axis: Axis, select: str) 
     )
     found, dense = curves(rows, axis, select), dense_level(rows, select)
     if not found:
-        return absent(key, title, caption, "No pruning run is finished.")
+        return Figure(key, title, caption, reason="No pruning run is finished.")
     axes = {
         "xaxis": {"title": {"text": axis.title}},
         "yaxis": {"title": {"text": f"{select} accuracy, %"}},

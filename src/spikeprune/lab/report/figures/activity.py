@@ -1,19 +1,17 @@
-"""Figures of the net at work, dense against pruned: firing, SynOps, accuracy per class."""
+"""Figures of the net at work, dense and pruned: firing rates, SynOps, accuracy per class."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
-from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, absent, bars, safe, strips
-from spikeprune.lab.report.run_record import Row, RunRecord
+from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, strips
+from spikeprune.lab.report.run_record import RunRecord
+from spikeprune.lab.report.run_rows import LayerMetrics
 
 _MANY_CLASSES = 30
 _EXTREMES = 12
 
-
-def activity_figures(record: RunRecord) -> tuple[Figure, ...]:
-    """Return firing rates and SynOps per layer, and the accuracy change per class."""
-    return _firing(record), _synops(record), _classes(record)
+Layers = Mapping[str, LayerMetrics]
 
 
 def class_changes(record: RunRecord) -> list[tuple[str, float, float]]:
@@ -29,82 +27,89 @@ def class_changes(record: RunRecord) -> list[tuple[str, float, float]]:
     return sorted(rows, key=lambda row: row[2] - row[1])
 
 
-def _firing(record: RunRecord) -> Figure:
-    head = ("firing", "Firing rates per layer")
-    caption = (
-        "Share of neurons that fire in a time step, mean over the test set, of the neurons that "
-        "the layer feeds, in %. The classifier feeds none."
+def firing_figure(record: RunRecord) -> Figure:
+    """Return the firing rates per layer, a marker for each net and a line between the two."""
+    figure = Figure(
+        "firing",
+        "Firing rates per layer",
+        "Firing rate of the neurons that a layer feeds: share that fires in a time step, mean "
+        "over the test set, in %. The classifier feeds none.",
     )
-    dense, pruned = record.layers("dense"), record.layers("pruned")
-    names = [
-        name
-        for name in dict.fromkeys([*dense, *pruned])
-        if is_number(_entry(dense, name, "firing_rate"))
-        or is_number(_entry(pruned, name, "firing_rate"))
-    ]
+    nets = {"dense": _firing_rates(record.layers("dense"))}
+    nets["pruned"] = _firing_rates(record.layers("pruned"))
+    layers = dict.fromkeys([*record.layers("dense"), *record.layers("pruned")])
+    names = [name for name in layers if any(name in rates for rates in nets.values())]
     if not names:
-        return absent(*head, caption, "metrics.json holds no firing rate per layer.")
-    traces = [_links(names, dense, pruned)]
-    for label, rows, symbol in (("dense", dense, "circle-open"), ("pruned", pruned, "diamond")):
-        values = [_entry(rows, name, "firing_rate") for name in names]
-        dots = bars(
-            [100 * value if is_number(value) else None for value in values],
-            label,
-            f"@{label}",
-            hover=f"%{{customdata}}<br>{label}: %{{x:.2f}} %",
-            data=[safe(name) for name in names],
-        )
-        del dots["orientation"]
-        ring = {"width": 2, "color": f"@{label}"}
-        marker = {"line": ring, "color": f"@{label}", "symbol": symbol, "size": 10}
-        traces.append({**dots, "type": "scatter", "mode": "markers", "marker": marker})
+        return replace(figure, reason="metrics.json holds no firing rate per layer.")
+    traces = [_links(names, nets["dense"], nets["pruned"])]
+    for (net, rates), symbol in zip(nets.items(), ("circle-open", "diamond"), strict=True):
+        hover = f"%{{customdata}}<br>{net}: %{{x:.2f}} %"
+        values = [rates.get(name) for name in names]
+        data = [safe(name) for name in names]
+        traces.append(dots(values, net, f"@{net}", symbol, hover=hover, data=data))
     spec = strips(names, traces, title="firing rate, %")
     spec["layout"]["xaxis"]["rangemode"] = "tozero"
-    rates = f"dense {percent(record.dense.get('firing_rate'))}"
-    rates += f", pruned {percent(record.pruned.get('firing_rate'))}"
-    return Figure(*head, caption, f"Firing rate of the whole net: {rates}.", spec)
+    before = percent(record.dense.get("firing_rate"))
+    after = percent(record.pruned.get("firing_rate"))
+    summary = f"Firing rate of the whole net: dense {before}, pruned {after}."
+    return replace(figure, summary=summary, spec=spec)
 
 
-def _links(names: Sequence[str], dense: dict[str, Row], pruned: dict[str, Row]) -> Spec:
+def _firing_rates(layers: Layers) -> dict[str, float]:
+    """Return the known firing rates by layer, in per cent."""
+    rates = {name: row.get("firing_rate") for name, row in layers.items()}
+    return {name: 100 * rate for name, rate in rates.items() if is_number(rate)}
+
+
+def _links(names: Sequence[str], before: Mapping[str, float], after: Mapping[str, float]) -> Spec:
     x: list[float | None] = []
     y: list[int | None] = []
     for index, name in enumerate(names):
-        ends = [_entry(rows, name, "firing_rate") for rows in (dense, pruned)]
-        if all(is_number(end) for end in ends):
-            x += [100 * ends[0], 100 * ends[1], None]
+        if name in before and name in after:
+            x += [before[name], after[name], None]
             y += [index, index, None]
-    line = {"color": "@muted", "width": 1.5}
-    links = {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line}
-    return {**links, "hoverinfo": "skip", "showlegend": False}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": {"color": "@muted", "width": 1.5},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
-def _synops(record: RunRecord) -> Figure:
-    head = ("synops", "SynOps per layer")
-    caption = (
-        "Synaptic operations of one sample over all T time steps: accumulations where the operand "
-        "is spikes, multiply-accumulations where it is not (see the hover text)."
+def synops_figure(record: RunRecord) -> Figure:
+    """Return the synaptic operations per layer, a bar for each net."""
+    figure = Figure(
+        "synops",
+        "SynOps per layer",
+        "Synaptic operations of one sample over all T time steps: accumulations if the operand "
+        "is spikes, multiply-accumulations if not (see the hover text).",
     )
     dense, pruned = record.layers("dense"), record.layers("pruned")
     names = list(dict.fromkeys([*dense, *pruned]))
-    counts = [_entry(rows, name, "synops") for rows in (dense, pruned) for name in names]
-    if not any(is_number(count) for count in counts):
-        return absent(*head, caption, "metrics.json holds no SynOps per layer.")
+    if not any(is_number(row.get("synops")) for row in (*dense.values(), *pruned.values())):
+        return replace(figure, reason="metrics.json holds no SynOps per layer.")
     traces = []
-    for label, rows in (("dense", dense), ("pruned", pruned)):
-        data = [[safe(name), _operand(rows, name)] for name in names]
-        hover = f"%{{customdata[0]}}<br>{label}: %{{x:,.0f}} %{{customdata[1]}}"
-        values = [_entry(rows, name, "synops") for name in names]
-        traces.append(bars(values, label, f"@{label}", hover=hover, data=data))
-    traces[0]["marker"]["pattern"] = HATCH
+    for net, layers in (("dense", dense), ("pruned", pruned)):
+        rows = [layers.get(name, LayerMetrics()) for name in names]
+        kinds = ["MACs" if row.get("operand") == "analog" else "ACs" for row in rows]
+        data = [[safe(name), kind] for name, kind in zip(names, kinds, strict=True)]
+        hover = f"%{{customdata[0]}}<br>{net}: %{{x:,.0f}} %{{customdata[1]}}"
+        values = [row.get("synops") for row in rows]
+        hatched = net == "dense"
+        traces.append(bars(values, net, f"@{net}", hover=hover, data=data, hatched=hatched))
     spec = strips(names, traces, title="SynOps per sample", each=30)
-    return Figure(*head, caption, _risen(names, dense, pruned), spec)
+    return replace(figure, summary=_risen_synops(names, dense, pruned), spec=spec)
 
 
-def _risen(names: Sequence[str], dense: dict[str, Row], pruned: dict[str, Row]) -> str:
-    rise = {
-        name: (_entry(pruned, name, "synops") or 0) - (_entry(dense, name, "synops") or 0)
-        for name in names
-    }
+def _risen_synops(names: Sequence[str], dense: Layers, pruned: Layers) -> str:
+    before, after = (
+        [layers.get(name, LayerMetrics()).get("synops") or 0 for name in names]
+        for layers in (dense, pruned)
+    )
+    rise = {name: b - a for name, a, b in zip(names, before, after, strict=True)}
     count = sum(value > 0 for value in rise.values())
     if not count:
         return "No layer has more than in the dense net."
@@ -115,13 +120,18 @@ def _risen(names: Sequence[str], dense: dict[str, Row], pruned: dict[str, Row]) 
     )
 
 
-def _classes(record: RunRecord) -> Figure:
-    head = ("classes", "Accuracy change per class")
-    caption = "Test accuracy of the pruned net minus that of the dense net, in percentage points."
+def classes_figure(record: RunRecord) -> Figure:
+    """Return the accuracy change per class; of many classes only the extremes."""
+    figure = Figure(
+        "classes",
+        "Accuracy change per class",
+        "Test accuracy of the pruned net minus that of the dense net, in percentage points.",
+    )
     rows = class_changes(record)
     if not rows:
-        return absent(*head, caption, "metrics.json holds no accuracy per class of both nets.")
+        return replace(figure, reason="metrics.json holds no accuracy per class of both nets.")
     shown: list[tuple[str, float | None, float | None]] = [*rows]
+    caption = figure.caption
     if len(rows) > _MANY_CLASSES:
         gap = f"… {len(rows) - 2 * _EXTREMES} classes …"
         shown = [*rows[:_EXTREMES], (gap, None, None), *rows[-_EXTREMES:]]
@@ -137,26 +147,17 @@ def _classes(record: RunRecord) -> Figure:
         f"The extremes: {worst[0]} ({points(worst[2] - worst[1])}) "
         f"and {best[0]} ({points(best[2] - best[1])})."
     )
-    return Figure(*head, caption, summary, spec)
+    return replace(figure, caption=caption, summary=summary, spec=spec)
 
 
 def _change_bars(rows: Sequence[tuple[str, float | None, float | None]]) -> Spec:
-    data: list[list[Any]] = []
-    change: list[float | None] = []
-    for name, before, after in rows:
-        known = is_number(before) and is_number(after)
-        data.append([safe(name), 100 * (before or 0), 100 * (after or 0)])
-        change.append(round(100 * ((after or 0) - (before or 0)), 4) if known else None)
+    data = [[safe(name), 100 * (before or 0), 100 * (after or 0)] for name, before, after in rows]
+    change = [
+        None if before is None or after is None else round(100 * (after - before), 4)
+        for _, before, after in rows
+    ]
     hover = "%{customdata[0]}: %{x:+.2f} points<br>"
     hover += "dense %{customdata[1]:.2f} %, pruned %{customdata[2]:.2f} %"
     trace = bars(change, "change", "", hover=hover, data=data)
     trace["marker"]["color"] = ["@regrown" if (value or 0) < 0 else "@pruned" for value in change]
     return trace
-
-
-def _entry(rows: dict[str, Row], name: str, key: str) -> Any:
-    return (rows.get(name) or {}).get(key)
-
-
-def _operand(rows: dict[str, Row], name: str) -> str:
-    return "MACs" if _entry(rows, name, "operand") == "analog" else "ACs"

@@ -1,47 +1,68 @@
-"""Figures over the pruning events: where regrowth went and what became of it."""
+"""Figures over the pruning events: regrowth per layer, and its survival."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, in_percent, is_number, percent
 from spikeprune.lab.report.plotly_parts import (
     HATCH,
     Figure,
     Spec,
-    absent,
     layer_axis,
     layout,
     safe,
     strip_height,
 )
-from spikeprune.lab.report.run_record import Row, RunRecord
+from spikeprune.lab.report.run_record import RunRecord
 
 _MANY_EVENTS = 20
 
 
-def regrowth_figures(record: RunRecord) -> tuple[Figure, ...]:
-    """Return regrowth per layer and event, and survival with the two kinds of return."""
-    return _regrowth(record), _survival(record)
-
-
-def _regrowth(record: RunRecord) -> Figure:
-    head = ("regrowth", "Where regrowth went")
-    caption = (
+def regrowth_figure(record: RunRecord) -> Figure:
+    """Return the share of each event's regrowth that went to each layer."""
+    figure = Figure(
+        "regrowth",
+        "Where regrowth went",
         f"Share of each event's regrown {record.unit} that a layer got, in %. "
-        "Rows: layers from the image to the output."
+        "Rows: layers from the image to the output.",
     )
     if reason := _no_regrowth(record):
-        return absent(*head, caption, reason)
-    names = list(dict.fromkeys(name for event in record.events for name in _layers(event)))
-    counts = [[_regrown(event, name) for event in record.events] for name in names]
+        return replace(figure, reason=reason)
+    layers = [event.get("layers") or {} for event in record.events]
+    names = list(dict.fromkeys(name for event in layers for name in event))
+    counts = [
+        [(event[name].get("regrown") or 0) if name in event else 0 for event in layers]
+        for name in names
+    ]
     totals = [sum(column) for column in zip(*counts, strict=True)]
     if not sum(totals):
-        return absent(*head, caption, "The run did not note regrowth per layer.")
-    share = [[_share(n, total) for n, total in zip(row, totals, strict=True)] for row in counts]
-    trace = {
+        return replace(figure, reason="The run did not note regrowth per layer.")
+    spec = {
+        "data": [_heatmap(names, counts, totals, record.unit)],
+        "layout": layout(
+            strip_height(len(names)),
+            xaxis={**_event_axis(len(totals)), "showgrid": False},
+            yaxis=layer_axis(names),
+        ),
+    }
+    return replace(figure, summary=_by_depth(names, counts), spec=spec, wide=True)
+
+
+def _heatmap(
+    names: Sequence[str], counts: Sequence[Sequence[int]], totals: Sequence[int], unit: str
+) -> Spec:
+    """Return the shares of `counts`, `[layer, event]`, in each event's total."""
+    return {
         "type": "heatmap",
         "x": list(range(1, len(totals) + 1)),
         "y": list(range(len(names))),
-        "z": share,
+        "z": [
+            [
+                round(100 * n / total, 2) if total else None
+                for n, total in zip(row, totals, strict=True)
+            ]
+            for row in counts
+        ],
         "zmin": 0,
         "xgap": 1 if len(totals) < _MANY_EVENTS else 0,
         "ygap": 1,
@@ -51,28 +72,33 @@ def _regrowth(record: RunRecord) -> Figure:
             [[safe(name), n] for n in row] for name, row in zip(names, counts, strict=True)
         ],
         "hovertemplate": "%{customdata[0]}<br>event %{x}: %{z:.1f} %"
-        f" (%{{customdata[1]:,}} {record.unit})<extra></extra>",
+        f" (%{{customdata[1]:,}} {unit})<extra></extra>",
     }
-    axes = {"xaxis": {**_event_axis(len(totals)), "showgrid": False}, "yaxis": layer_axis(names)}
-    spec = {"data": [trace], "layout": layout(strip_height(len(names)), **axes)}
-    return Figure(*head, caption, _where(names, counts), spec, wide=True)
 
 
-def _survival(record: RunRecord) -> Figure:
-    head = ("survival", "What became of the regrown")
-    caption = (
-        f"Above: share of the {record.unit} regrown at this event that the next event keeps on "
-        "their own merit. Below: who came back, dropped in this very event or dead before it."
+def _by_depth(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    sums = [sum(row) for row in counts]
+    total, top = sum(sums), max(range(len(names)), key=sums.__getitem__)
+    half = max(1, len(names) // 2)
+    return (
+        f"Over all events {percent(sum(sums[:half]) / total, 0)} of regrowth went to the first "
+        f"{half} of {len(names)} layers; most to {names[top]} ({percent(sums[top] / total, 0)})."
+    )
+
+
+def survival_figure(record: RunRecord) -> Figure:
+    """Return survival per event, and whether the regrown were dropped or dead before."""
+    figure = Figure(
+        "survival",
+        "Survival of the regrown",
+        f"Above: share of the {record.unit} regrown at this event that the next event keeps by "
+        "their saliency. Below: regrown at this event, dropped in the same event or dead before "
+        "it.",
     )
     if reason := _no_regrowth(record):
-        return absent(*head, caption, reason)
+        return replace(figure, reason=reason)
     numbers = list(range(1, len(record.events) + 1))
     line = _survival_line(record, numbers)
-    axes = {
-        "xaxis": {**_event_axis(len(numbers)), "anchor": "y2"},
-        "yaxis": {"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
-        "yaxis2": {"domain": [0, 0.46], "title": {"text": record.unit}},
-    }
     note = {
         "xref": "paper",
         "yref": "paper",
@@ -83,10 +109,17 @@ def _survival(record: RunRecord) -> Figure:
         "font": {"color": "@muted"},
     }
     spec = {
-        "data": [*line, *_returns(record, numbers)],
-        "layout": layout(400, barmode="stack", annotations=[] if line else [note], **axes),
+        "data": [*line, *_return_bars(record, numbers)],
+        "layout": layout(
+            400,
+            barmode="stack",
+            annotations=[] if line else [note],
+            xaxis={**_event_axis(len(numbers)), "anchor": "y2"},
+            yaxis={"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
+            yaxis2={"domain": [0, 0.46], "title": {"text": record.unit}},
+        ),
     }
-    return Figure(*head, caption, _fate(record), spec)
+    return replace(figure, summary=_survival_summary(record), spec=spec)
 
 
 def _survival_line(record: RunRecord, numbers: list[int]) -> list[Spec]:
@@ -106,70 +139,50 @@ def _survival_line(record: RunRecord, numbers: list[int]) -> list[Spec]:
     ]
 
 
-def _returns(record: RunRecord, numbers: list[int]) -> list[Spec]:
+def _return_bars(record: RunRecord, numbers: list[int]) -> list[Spec]:
+    dropped = [event.get("dropped_and_returned") for event in record.events]
+    dead = [event.get("dead_and_returned") for event in record.events]
     return [
         {
             "type": "bar",
             "x": numbers,
-            "y": [event.get(key) for event in record.events],
+            "y": counts,
             "yaxis": "y2",
             "name": name,
             "marker": marker,
             "hovertemplate": f"event %{{x}}: %{{y:,}} {record.unit} {name}<extra></extra>",
         }
-        for key, name, marker in (
-            ("dropped_and_returned", "dropped and returned", {"color": "@pruned"}),
-            ("dead_and_returned", "dead and returned", {"color": "@dense", "pattern": HATCH}),
+        for counts, name, marker in (
+            (dropped, "dropped and returned", {"color": "@pruned"}),
+            (dead, "dead and returned", {"color": "@dense", "pattern": HATCH}),
         )
     ]
 
 
+def _survival_summary(record: RunRecord) -> str:
+    mean = (record.metrics.get("regrowth") or {}).get("survival_mean")
+    regrown = sum(event.get("regrown") or 0 for event in record.events)
+    dropped = sum(event.get("dropped_and_returned") or 0 for event in record.events)
+    dead = sum(event.get("dead_and_returned") or 0 for event in record.events)
+    return (
+        f"Of {amount(regrown)} regrown {record.unit}, {amount(dropped)} had been dropped in the "
+        f"same event and {amount(dead)} were dead before it. "
+        f"Mean survival: {percent(mean, 1) if is_number(mean) else 'undefined'}."
+    )
+
+
 def _no_regrowth(record: RunRecord) -> str:
+    """Return why there is no regrowth to draw; empty if there is some."""
     if not record.events:
         return "The run noted no pruning event."
-    if not any(event.get("regrown") for event in record.events):
-        times = f"any of its {len(record.events)} events" if len(record.events) > 1 else "its event"
-        return f"This run brought nothing back: no regrown {record.unit} at {times}."
-    return ""
-
-
-def _layers(event: Row) -> Row:
-    return event.get("layers") or {}
-
-
-def _regrown(event: Row, name: str) -> int:
-    return int((_layers(event).get(name) or {}).get("regrown") or 0)
-
-
-def _share(part: int, total: int) -> float | None:
-    return round(100 * part / total, 2) if total else None
+    if any(event.get("regrown") for event in record.events):
+        return ""
+    times = f"any of its {len(record.events)} events" if len(record.events) > 1 else "its event"
+    return f"This run brought nothing back: no regrown {record.unit} at {times}."
 
 
 def _event_axis(count: int) -> Spec:
     axis: Spec = {"title": {"text": "pruning event"}, "range": [0.4, count + 0.6]}
-    few = {"tickvals": list(range(1, count + 1))} if count <= 10 else {"tickformat": "d"}
-    return {**axis, **few}
-
-
-def _where(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    sums = [sum(row) for row in counts]
-    total, top = sum(sums), max(range(len(names)), key=sums.__getitem__)
-    half = max(1, len(names) // 2)
-    return (
-        f"Over all events {percent(sum(sums[:half]) / total, 0)} of regrowth went to the first "
-        f"{half} of {len(names)} layers; most to {names[top]} ({percent(sums[top] / total, 0)})."
-    )
-
-
-def _fate(record: RunRecord) -> str:
-    mean = (record.metrics.get("regrowth") or {}).get("survival_mean")
-    sums = {
-        key: sum(event.get(key) or 0 for event in record.events)
-        for key in ("regrown", "dropped_and_returned", "dead_and_returned")
-    }
-    return (
-        f"Of {amount(sums['regrown'])} regrown {record.unit}, "
-        f"{amount(sums['dropped_and_returned'])} had been dropped in the same event and "
-        f"{amount(sums['dead_and_returned'])} were dead before it. "
-        f"Mean survival: {percent(mean, 1) if is_number(mean) else 'undefined'}."
-    )
+    if count <= 10:
+        return {**axis, "tickvals": list(range(1, count + 1))}
+    return {**axis, "tickformat": "d"}

@@ -1,88 +1,82 @@
 """Figures over the epochs: validation accuracy, density, loss."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 from spikeprune.lab.report.number_words import in_percent, is_number
-from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layout
-from spikeprune.lab.report.run_record import Row, RunRecord
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layout
+from spikeprune.lab.report.run_record import RunRecord
+from spikeprune.lab.report.run_rows import EpochRow
 
 _MANY_EVENTS = 60
 
 
-def training_figures(record: RunRecord) -> tuple[Figure, ...]:
-    """Return validation accuracy with density, and loss, both with the pruning events marked."""
-    return _accuracy(record), _loss(record)
-
-
-def event_positions(record: RunRecord) -> list[float]:
-    """Return where on the epoch axis each pruning event lies.
-
-    Events know the epoch that they fell into; several of one epoch are spread over it in order.
-    """
-    epochs = [float(event.get("epoch") or 0) for event in record.events]
-    positions = []
-    for index, epoch in enumerate(epochs):
-        if not epoch.is_integer():
-            positions.append(epoch)
-            continue
-        rank = epochs[: index + 1].count(epoch)
-        positions.append(max(epoch - 1, 0) + rank / epochs.count(epoch))
-    return positions
-
-
-def _accuracy(record: RunRecord) -> Figure:
-    head = ("accuracy", "Validation accuracy and density while training")
-    caption = "Lines: validation accuracy. Steps: density; a triangle is a pruning event."
-    dense, pruned = record.stage("dense"), record.stage("prune", "finetune")
-    traces = _curves(dense, pruned, "validation_accuracy", percentage=True)
-    if not traces:
-        return absent(*head, caption, "history.jsonl holds no epoch with a validation accuracy.")
-    density = _density_steps(record, pruned)
-    spec = {
-        "data": traces + density,
-        "layout": layout(
-            360,
-            hovermode="x unified",
-            xaxis={"title": {"text": "epoch"}, "rangemode": "tozero"},
-            yaxis={"title": {"text": "validation accuracy, %"}},
-            yaxis2={
-                "title": {"text": "density, %"},
-                "overlaying": "y",
-                "side": "right",
-                "range": [0, 105],
-                "tickvals": [0, 25, 50, 75, 100],
-                "showgrid": False,
-            },
-            **_marks(record),
-        ),
+def accuracy_figure(record: RunRecord) -> Figure:
+    """Return validation accuracy and density over the epochs, with the pruning events."""
+    figure = Figure(
+        "accuracy",
+        "Validation accuracy and density while training",
+        "Lines: validation accuracy. Steps: density; a triangle is a pruning event.",
+    )
+    curves = _curves(record, "validation_accuracy")
+    if not curves:
+        reason = "history.jsonl holds no epoch with a validation accuracy."
+        return replace(figure, reason=reason)
+    right_axis = {
+        "title": {"text": "density, %"},
+        "overlaying": "y",
+        "side": "right",
+        "range": [0, 105],
+        "tickvals": [0, 25, 50, 75, 100],
+        "showgrid": False,
     }
-    return Figure(*head, caption + _absentees(dense, pruned), _ends(traces, " %"), spec)
+    figure = replace(figure, summary=_first_and_last(curves, " %"))
+    left_axis = {"title": {"text": "validation accuracy, %"}}
+    traces = curves + _density_steps(record)
+    return _over_epochs(record, figure, traces, yaxis=left_axis, yaxis2=right_axis)
 
 
-def _loss(record: RunRecord) -> Figure:
-    head = ("loss", "Training loss")
+def loss_figure(record: RunRecord) -> Figure:
+    """Return the training loss over the epochs, with the pruning events."""
     caption = "Mean training loss of each epoch. Dotted lines: pruning events."
-    dense, pruned = record.stage("dense"), record.stage("prune", "finetune")
-    traces = _curves(dense, pruned, "loss")
-    if not traces:
-        return absent(*head, caption, "history.jsonl holds no epoch with a loss.")
-    axes = {
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "loss"}, "rangemode": "tozero"},
+    figure = Figure("loss", "Training loss", caption)
+    curves = _curves(record, "loss")
+    if not curves:
+        return replace(figure, reason="history.jsonl holds no epoch with a loss.")
+    figure = replace(figure, summary=_first_and_last(curves, ""))
+    axis = {"title": {"text": "loss"}, "rangemode": "tozero"}
+    return _over_epochs(record, figure, curves, yaxis=axis)
+
+
+def _over_epochs(record: RunRecord, figure: Figure, traces: list[Spec], **axes: Spec) -> Figure:
+    epochs = {"title": {"text": "epoch"}, "rangemode": "tozero"}
+    marks = _event_marks(record)
+    spec = layout(360, hovermode="x unified", xaxis=epochs, **axes, **marks)
+    caption = figure.caption + _missing_history(record)
+    return replace(figure, caption=caption, spec={"data": traces, "layout": spec})
+
+
+def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
+    return {"dense": record.stage("dense"), "pruned": record.stage("prune", "finetune")}
+
+
+def _missing_history(record: RunRecord) -> str:
+    missing = [name for name, rows in _histories(record).items() if not rows]
+    return f" No history of the {missing[0]} net in this folder." if missing else ""
+
+
+def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> list[Spec]:
+    """Return a line over the epochs for each net that has values."""
+    lines = {
+        "dense": {"color": "@dense", "dash": "dash"},
+        "pruned": {"color": "@pruned", "width": 2.5},
     }
-    spec = {"data": traces, "layout": layout(360, hovermode="x unified", **axes, **_marks(record))}
-    return Figure(*head, caption + _absentees(dense, pruned), _ends(traces, ""), spec)
-
-
-def _curves(
-    dense: Sequence[Row], pruned: Sequence[Row], key: str, *, percentage: bool = False
-) -> list[Spec]:
     traces = []
-    for name, rows, style in (
-        ("dense", dense, {"line": {"color": "@dense", "dash": "dash"}}),
-        ("pruned", pruned, {"line": {"color": "@pruned", "width": 2.5}}),
-    ):
-        values = [in_percent(row.get(key)) if percentage else row.get(key) for row in rows]
+    for name, rows in _histories(record).items():
+        values = [row.get(key) for row in rows]
+        if key == "validation_accuracy":
+            values = [in_percent(value) for value in values]
         if any(is_number(value) for value in values):
             traces.append(
                 {
@@ -91,49 +85,68 @@ def _curves(
                     "x": list(range(1, len(values) + 1)),
                     "y": values,
                     "name": name,
-                    "hovertemplate": "%{y:.2f} %" if percentage else "%{y:.4f}",
-                    **style,
+                    "hovertemplate": "%{y:.4f}" if key == "loss" else "%{y:.2f} %",
+                    "line": lines[name],
                 }
             )
     return traces
 
 
-def _density_steps(record: RunRecord, pruned: Sequence[Row]) -> list[Spec]:
-    epochs = [(float(i), row.get("density"), 0) for i, row in enumerate(pruned, start=1)]
-    positions = zip(event_positions(record), record.events, strict=True)
-    events = [
-        (x, event.get("density"), number) for number, (x, event) in enumerate(positions, start=1)
+def _density_steps(record: RunRecord) -> list[Spec]:
+    """Return the density at events and ends of epochs as one stepped line, if any is known."""
+    epochs = _histories(record)["pruned"]
+    rows = [
+        (x, event.get("density"), f" (event {number})")
+        for number, (x, event) in enumerate(
+            zip(event_positions(record), record.events, strict=True), start=1
+        )
     ]
-    both = [row for row in events + epochs if is_number(row[1])]
-    rows = sorted(both, key=lambda row: row[0])  # an epoch tells the density after its events
-    if not rows:
+    rows += [(float(end), row.get("density"), "") for end, row in enumerate(epochs, start=1)]
+    known = [row for row in rows if is_number(row[1])]
+    known.sort(key=lambda row: row[0])  # stable: an epoch's density follows that of its events
+    if not known:
         return []
     return [
         {
             "type": "scatter",
             "mode": "lines+markers",
-            "x": [row[0] for row in rows],
-            "y": [in_percent(row[1]) for row in rows],
+            "x": [x for x, _, _ in known],
+            "y": [in_percent(density) for _, density, _ in known],
             "yaxis": "y2",
             "name": "density",
             "line": {"color": "@regrown", "shape": "hv", "width": 1.5},
             "marker": {
                 "symbol": "triangle-down",
-                "size": [9 if row[2] else 0 for row in rows],
+                "size": [9 if event else 0 for _, _, event in known],
                 "line": {"width": 0},
             },
-            "customdata": [f" (event {row[2]})" if row[2] else "" for row in rows],
+            "customdata": [event for _, _, event in known],
             "hovertemplate": "%{y:.2f} %%{customdata}",
         }
     ]
 
 
-def _marks(record: RunRecord) -> Spec:
-    """Vertical lines: pruning events (unless there are too many) and the start of fine-tuning."""
+def event_positions(record: RunRecord) -> list[float]:
+    """Return the place of each pruning event on the epoch axis.
+
+    Older runs noted only the number of an event's epoch: events of one epoch are spread over it.
+    """
+    epochs = [float(event.get("epoch") or 0) for event in record.events]
+    positions = []
+    for index, epoch in enumerate(epochs):
+        if epoch.is_integer():
+            rank = epochs[: index + 1].count(epoch)
+            epoch = max(epoch - 1, 0) + rank / epochs.count(epoch)
+        positions.append(epoch)
+    return positions
+
+
+def _event_marks(record: RunRecord) -> Spec:
+    """Return vertical lines: pruning events (unless too many) and the start of fine-tuning."""
     positions = event_positions(record)
     shapes = [_line(x, "dot") for x in positions] if len(positions) <= _MANY_EVENTS else []
-    border, tuned = len(record.stage("prune")), record.stage("finetune")
-    if not border or not tuned:
+    border = len(record.stage("prune"))
+    if not border or not record.stage("finetune"):
         return {"shapes": shapes}
     note = {
         "x": border,
@@ -162,16 +175,10 @@ def _line(x: float, dash: str) -> Spec:
     }
 
 
-def _absentees(dense: Sequence[Row], pruned: Sequence[Row]) -> str:
-    missing = [name for name, rows in (("dense", dense), ("pruned", pruned)) if not rows]
-    return f" No history of the {missing[0]} net in this folder." if missing else ""
-
-
-def _ends(traces: Sequence[Spec], unit: str) -> str:
-    ends = [
+def _first_and_last(traces: Sequence[Spec], unit: str) -> str:
+    return " ".join(
         f"{trace['name'].capitalize()}: {trace['y'][0]:.4g}{unit} in the first epoch, "
         f"{trace['y'][-1]:.4g}{unit} in the last."
         for trace in traces
         if is_number(trace["y"][0]) and is_number(trace["y"][-1])
-    ]
-    return " ".join(ends)
+    )

@@ -5,7 +5,7 @@
   const plots = [...document.querySelectorAll(".plot")];
   const printWidth = 660;
 
-  // Colours are written "@name" in the figures and live in the style sheet only.
+  // Figures write a colour as "@name"; the style sheet holds its value.
   const themed = (value, key, css) => {
     if (Array.isArray(value)) return value.map((entry) => themed(entry, key, css));
     if (value && typeof value === "object") {

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.compare.numbers.statistics import Summary
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.run_record import Row as Values
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.experiment import Section, Study, Table
 from spikeprune.lab.reproduce.net_measures import entropy_of
 from spikeprune.lab.reproduce.output.charts import Chart, Series

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
+from spikeprune.lab.compare.numbers.run_facts import at
 from spikeprune.lab.compare.numbers.statistics import Summary
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.run_record import Row as Values
 from spikeprune.lab.report.run_record import read_record
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce.experiment import Section, Study, Table
 from spikeprune.lab.reproduce.net_measures import features_of, importance_of
 from spikeprune.lab.reproduce.output.charts import Chart, Series
@@ -248,7 +249,7 @@ def _curves(kind: str, rows: Sequence[Row], sides: Sequence[str]) -> Chart:
         epochs = [float(epoch["epoch"]) for epoch in histories[0]]
         for part in ("train", "test"):
             by_epoch = zip(
-                *([e[f"{part}_accuracy"] for e in one] for one in histories), strict=True
+                *([at(e, f"{part}_accuracy") for e in one] for one in histories), strict=True
             )
             means = [in_percent(mean_of(values)) for values in by_epoch]
             series.append(

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from spikeprune.lab.compare.numbers.columns import target
 from spikeprune.lab.compare.numbers.curves import AXES, curves, dense_level
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
+from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.number_words import percent
-from spikeprune.lab.report.summary import Cell as Shown
 from spikeprune.lab.reproduce import paper
 from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE, Section, Study, Table
 from spikeprune.lab.reproduce.output.charts import Chart, Level, Series

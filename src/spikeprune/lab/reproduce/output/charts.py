@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeprune.lab.report.plotly_parts import Figure, Spec, absent, layer_axis, layout, safe
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layer_axis, layout, safe
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
 _COLOURS = 8
@@ -99,7 +99,7 @@ def offset(number: int, count: int) -> float:
 def on_page(chart: Chart) -> Figure:
     """Return a chart as a figure of the page."""
     if chart.empty:
-        return absent(chart.key, chart.title, chart.caption, "Nothing was measured.")
+        return Figure(chart.key, chart.title, chart.caption, reason="Nothing was measured.")
     traces = [_level(chart, level, number) for number, level in enumerate(chart.levels)]
     traces += [_trace(chart, one, number) for number, one in enumerate(chart.series)]
     value: dict[str, Any] = {"title": {"text": chart.value}}

@@ -16,7 +16,7 @@ from spikeprune.lab.compare.output.page import (
     facts_of_cells,
 )
 from spikeprune.lab.report import terms as references
-from spikeprune.lab.report.html import asset, script_json, template
+from spikeprune.lab.report.html import render_page
 from spikeprune.lab.reproduce.output.charts import on_page
 from spikeprune.lab.reproduce.output.documents import Done, Folder
 from spikeprune.lab.run_folder import ComparisonFolder
@@ -32,13 +32,13 @@ def render(done: Sequence[Done], facts: Mapping[str, Any], folder: Folder) -> st
         facts: scale, command, seeds and so on.
         folder: where it will lie; links are relative to it.
     """
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     parts = [_part(one, folder) for one in done]
     figures = [figure for part in parts for figure in part["figures"]]
     cells = list({cell.folder: cell for one in done for cell in one.cells}.values())
-    page: str = template("reproduce.html").render(
+    return render_page(
+        "reproduce.html",
+        figures,
+        styles=("report.css", "compare.css", "reproduce.css"),
         title=f"Figures and tables of the paper, scale {facts['scale']}",
         facts=facts,
         parts=parts,
@@ -47,12 +47,7 @@ def render(done: Sequence[Done], facts: Mapping[str, Any], folder: Folder) -> st
         cell_columns=CELL_COLUMNS,
         definitions=[*DEFINITIONS, *(d for d in references.DEFINITIONS if d[0] in _TERMS)],
         citations=citations_of(rows(cells), contrasts=bool(cells)),
-        css=Markup(asset("report.css") + asset("compare.css") + asset("reproduce.css")),
-        script=Markup(asset("report.js")),
-        plotly=Markup(get_plotlyjs()),
-        specs=Markup(script_json({figure.key: figure.spec for figure in figures if figure.spec})),
     )
-    return page
 
 
 def _part(done: Done, folder: Folder) -> dict[str, Any]:
