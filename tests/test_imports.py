@@ -12,6 +12,7 @@ ORDER = (
     "_version",
     "errors",
     "files",
+    "user_code",
     "science",
     "neurons",
     "distributed",
