@@ -74,7 +74,7 @@ def test_an_error_inside_the_block_leaves_the_path_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("user_nowhere:make", "data 'user_nowhere:make' cannot be imported .*No module named"),
+        ("user_nowhere:make", r"data 'user_nowhere:make' cannot be imported .*No module named"),
         ("json:make", r"data 'json:make' cannot be imported \(AttributeError: .*'make'"),
         ("json:make", "expected module:callable, found from the current folder or PYTHONPATH"),
         ("json:", "data 'json:' cannot be imported"),
@@ -88,5 +88,5 @@ def test_a_callable_that_is_not_there_is_named(name, message):
 
 
 def test_a_module_that_is_not_there_is_named():
-    with pytest.raises(ConfigError, match="module 'user_nowhere' .*; expected a module, found"):
+    with pytest.raises(ConfigError, match=r"module 'user_nowhere' .*; expected a module, found"):
         import_user_module("user_nowhere")
