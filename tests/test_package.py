@@ -73,6 +73,15 @@ def test_public_names_are_few_and_there():
         assert thing.__doc__, f"{name} has no docstring"
 
 
+def test_the_library_loads_nothing_of_the_experiments():
+    code = (
+        "import sys; from spikeprune import Pruner, load; "
+        "print(*(name for name in sys.modules if name.startswith('spikeprune.lab')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_pre_commit_hooks_need_nothing_from_elsewhere():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
