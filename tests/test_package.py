@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     }
     assert inside == here
     assert "spikeprune/py.typed" in inside
-    for kind in ("recipes/demo.yaml", "lab/templates/report.html"):
+    for kind in ("recipes/demo.yaml", "lab/report/templates/report.html"):
         assert f"spikeprune/{kind}" in inside
 
 

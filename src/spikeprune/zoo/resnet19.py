@@ -13,7 +13,7 @@ _BLOCKS = (3, 3, 2)
 
 @final
 class _PreBlock(nn.Module):
-    """Norm, neuron, convolution, twice; the sum stays analog.
+    """Twice norm, neuron and convolution, added to the analog input.
 
     The projection of a block that changes shape reads the spikes, not the analog sum, so that
     every convolution but the first has binary operands.
@@ -38,7 +38,7 @@ class _PreBlock(nn.Module):
 
 @final
 class _PostBlock(nn.Module):
-    """Convolution and norm, neuron, convolution and norm, shortcut added, neuron."""
+    """Convolution, norm, neuron, convolution, norm, the shortcut's sum, and a neuron."""
 
     def __init__(
         self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
@@ -63,8 +63,8 @@ class _PostBlock(nn.Module):
 def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> SpikingNet:
     """Pre-activation ResNet19, as in the paper: stem of 64, blocks [3, 3, 2] of 128, 256, 512.
 
-    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem is
-    the convolution alone: its norm is the first block's.
+    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem has
+    no norm, because the first block begins with one.
 
     Args:
         task: Shapes, T and neuron.
