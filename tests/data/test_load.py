@@ -291,7 +291,7 @@ def test_unfit_recordings_are_refused(nmnist_folder, recording):
         ({"validation": -0.1}, "validation .* got -0.1"),
         ({"augment": "flip"}, "list of names"),
         ({"augment": ("rotate",)}, "unknown augmentation 'rotate'; expected one of: crop, cutout"),
-        ({"binning": "random"}, "unknown binning of events 'random'"),
+        ({"binning": "random"}, "unknown binning of recordings 'random'"),
     ],
 )
 def test_options_out_of_range_are_refused(changes, message):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from spikeprune.data.checked_loader import Wrapped
+from spikeprune.data.checked_loader import CheckedLoader
 from spikeprune.data.options import Options
 from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
@@ -19,21 +19,21 @@ _OPTIONAL = ("score", "kind", "label", "mean", "std")
 
 
 def is_import_path(name: str) -> bool:
-    """Whether `name` has the form `module:callable` or `package.module:callable`."""
+    """Return whether `name` has the form `module:callable` or `package.module:callable`."""
     return _IMPORT_PATH.fullmatch(name) is not None
 
 
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
-    """Call the user's function and check what it returns.
+    """Call the user's function and check the result.
 
-    The function gets those of root, batch_size, time_steps, seed, validation, augment,
-    image_size, limit and binning that it has parameters for. It returns a `Data`, a mapping with
+    The function gets root, batch_size, time_steps, seed, validation, augment, image_size, limit and
+    binning, each only if it has a parameter of that name. It returns a `Data`, a mapping with
     train, test, shape and classes (optional: validation, score, kind, label, mean, std), or the
     tuple (train, validation, test, shape, classes). `classes` are names, or their number.
 
     Raises:
-        ConfigError: The module or function is not there, or wants other arguments.
-        DataError: What it returns is not usable; the first batch of each loader is looked at.
+        ConfigError: The module or function does not exist, or needs other arguments.
+        DataError: The result, or the first batch of train or test, cannot be used.
     """
     with current_folder_importable():  # the function may import from there as well
         made = _call(name, {"root": root, **asdict(options)})
@@ -43,8 +43,8 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
     shape = _shape(name, fields["shape"])
     classes = _classes(name, fields["classes"])
 
-    def wrap(role: str, kind: Kind | None) -> Wrapped:
-        return Wrapped(
+    def wrap(role: str, kind: Kind | None) -> CheckedLoader:
+        return CheckedLoader(
             fields[role],
             f"{role} of {name}",
             shape=shape,
@@ -57,7 +57,7 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
     train, test = wrap("train", kind), wrap("test", kind)
     test.first_kind()
     has_validation = fields.get("validation") is not None
-    validation = wrap("validation", kind) if has_validation else Wrapped.empty()
+    validation = wrap("validation", kind) if has_validation else CheckedLoader.empty()
     score = wrap("score", kind) if fields.get("score") is not None else train
     info = DataInfo(
         name=name,

@@ -1,11 +1,11 @@
-"""Which samples train and which validate: fixed, stratified, and the same for every run."""
+"""The split into training and validation samples: fixed, stratified, equal in all runs."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-# Part of what a result means: changing it changes every split, so it is no option.
+# No option: results of different runs compare only on equal splits.
 SPLIT_SEED = 20_240_607
 
 
@@ -17,11 +17,11 @@ class Split(NamedTuple):
 
 
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
-    """Return a random order of the samples of which every stretch is stratified.
+    """Return a random order of the samples whose prefixes are stratified.
 
-    Each class is shuffled and spread evenly over the order, so that any prefix holds every class
-    in proportion, to within `(1 + K n / N) / 2` samples for n of N samples in one of K classes:
-    one sample where the classes are equally large.
+    Each class is shuffled and spread evenly over the order. Any prefix holds every class in
+    proportion, to within `(1 + K n / N) / 2` samples for n of N samples in one of K classes, which
+    is one sample for classes of equal size.
 
     Args:
         labels: int64 `[N]`.
@@ -41,10 +41,10 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
 
 
 def split(labels: Tensor, validation: float, limit: int | None = None) -> Split:
-    """Hold out part of the training data; keep no more than `limit` samples of the rest.
+    """Hold out part of the training data, and keep at most `limit` samples of the rest.
 
-    The held-out set does not depend on the seed of a run (method section 5). With a limit both
-    parts shrink in proportion, and a smaller limit gives subsets of what a larger one gives.
+    The held-out set does not depend on the seed of a run (method section 5). A limit shrinks both
+    parts in proportion, and a smaller limit gives subsets of those of a larger one.
 
     Args:
         labels: int64 `[N]`, the labels of all training data.
