@@ -1,4 +1,4 @@
-"""`spikeprune plan`: what a run would do, before any training."""
+"""`spikeprune plan`: the plan of a run, without training."""
 
 from spikeprune.commands.base import CONFIGURE, JSON, RECIPE, Command, Options, configuration, show
 from spikeprune.lab.run.check import check

@@ -1,10 +1,16 @@
-"""`spikeprune run`: the whole job."""
+"""`spikeprune run`: train, prune, cut, measure and report."""
 
-from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
+from spikeprune.commands.base import (
+    CONFIGURE,
+    RECIPE,
+    Command,
+    Options,
+    configuration,
+    interruptible,
+)
 from spikeprune.distributed.launch import launched, processes
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.progress.display import Silent, make_display
-from spikeprune.lab.settings.config import RunConfig
 
 _DESCRIPTION = """\
 Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
@@ -30,19 +36,13 @@ RECIPES"""
 
 def _run(options: Options) -> None:
     with processes():
-        _run_here(configuration(options))
+        config = configuration(options)
+        check(config)
+        from spikeprune.lab.run.run import run
 
-
-def _run_here(config: RunConfig) -> None:
-    check(config)
-    from spikeprune.lab.run.run import run
-
-    try:
-        with make_display() if launched()[0] == 0 else Silent() as display:
+        make = make_display if launched()[0] == 0 else Silent
+        with interruptible("the run", config.folder), make() as display:
             display.done(run(config, display=display))
-    except KeyboardInterrupt:
-        folder = config.folder
-        raise KeyboardInterrupt(f"the same command goes on with the run in {folder}") from None
 
 
 RUN = Command(

@@ -73,8 +73,9 @@ class CheckedLoader:
     def set_epoch(self, epoch: int) -> None:
         """Pass the epoch on to the loader and its sampler if they have `set_epoch`."""
         for target in (self._batches, getattr(self._batches, "sampler", None)):
-            if hasattr(target, "set_epoch"):
-                target.set_epoch(epoch)
+            tell = getattr(target, "set_epoch", None)
+            if tell is not None:
+                tell(epoch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, batch in enumerate(self._batches):
