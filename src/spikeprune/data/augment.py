@@ -18,15 +18,9 @@ def cutout_size(side: int) -> int:
 
 
 def crop(x: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Pad each sample with zeros and cut out a random window of the old size.
+    """Pad each sample of `x` `[B, *, H, W]` with zeros and cut out a window of the old size.
 
-    Args:
-        x: `[B, *, H, W]`; all of `*` (channels, time steps) moves together.
-        padding: Largest shift in pixels.
-        generator: Draws the windows, uniform over `(2 padding + 1)^2`.
-
-    Returns:
-        A tensor of the shape and type of `x`.
+    The window is uniform over `(2 padding + 1)^2`, and one for all of `*` (channels, time steps).
     """
     batch, height, width = x.shape[0], x.shape[-2], x.shape[-1]
     padded = F.pad(x.reshape(batch, -1, height, width), (padding,) * 4)
@@ -45,18 +39,10 @@ def flip(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def cutout(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Set one square of each sample to 0, the mean colour of normalised images.
+    """Set a square of `size` pixels in each sample of `x` `[B, *, H, W]` to 0, the mean colour.
 
     The centre is uniform over the image and the border clips the square, as in DeVries and Taylor,
     "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
-
-    Args:
-        x: `[B, *, H, W]`, normalised.
-        size: Side of the square in pixels.
-        generator: Draws the centres.
-
-    Returns:
-        A tensor of the shape and type of `x`.
     """
     batch, height, width = x.shape[0], x.shape[-2], x.shape[-1]
     top = torch.randint(0, height, (batch, 1), generator=generator) - size // 2

@@ -101,21 +101,14 @@ def _rows(table: Any, row: DataSet, where: str) -> Iterator[Encoded]:
     for batch in table.iter(_BATCH):
         for content, value in zip(batch[image], batch[label], strict=True):
             place = f"{where}, row {number}"
-            yield Encoded(_bytes(content, place), _label(value, place), place)
+            encoded = content.get("bytes") if isinstance(content, dict) else content
+            if not isinstance(encoded, bytes):
+                found = type(encoded).__name__
+                raise DataError(f"{place}: expected the bytes of an image, got {found}")
+            if not isinstance(value, int):
+                raise DataError(f"{place}: expected a whole number as label, got {value!r}")
+            yield Encoded(encoded, value, place)
             number += 1
-
-
-def _bytes(cell: Any, where: str) -> bytes:
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes):
-        raise DataError(f"{where}: expected the bytes of an image, got {type(content).__name__}")
-    return content
-
-
-def _label(value: Any, where: str) -> int:
-    if not isinstance(value, int):
-        raise DataError(f"{where}: expected a whole number as label, got {value!r}")
-    return value
 
 
 def _reachable() -> bool:

@@ -110,14 +110,9 @@ class _LanePlan:
         self.padded = np.zeros(g.padded_length, np.float32)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        def unfold(first: int, last: int) -> None:
-            _kernels().unfold(x, self.where, self.padded, (first, last))
-
-        def lanes(first: int, last: int) -> None:
-            _kernels().lanes(self.padded, self.table, out, (first, last))
-
-        spread(unfold, self.geometry.channels, parts)
-        spread(lanes, self.geometry.out_channels, parts)
+        k, g = _kernels(), self.geometry
+        spread(lambda a, b: k.unfold(x, self.where, self.padded, (a, b)), g.channels, parts)
+        spread(lambda a, b: k.lanes(self.padded, self.table, out, (a, b)), g.out_channels, parts)
 
 
 class _ScatterPlan:
@@ -134,12 +129,9 @@ class _ScatterPlan:
         self.spikes = rows, places, np.empty(shape, np.float32), np.empty(g.rows, np.int64)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        _kernels().collect(x, self.where, self.breadth, self.spikes)
-
-        def scatter(first: int, last: int) -> None:
-            _kernels().scatter(self.spikes, self.table, out, (first, last))
-
-        spread(scatter, PARTS, parts)
+        k = _kernels()
+        k.collect(x, self.where, self.breadth, self.spikes)
+        spread(lambda a, b: k.scatter(self.spikes, self.table, out, (a, b)), PARTS, parts)
 
 
 @final
@@ -176,12 +168,12 @@ class EventDrivenPool(nn.Module):
         ends = zip(x.shape[-2:], pad, size, stride, strict=True)
         planes = x.detach().reshape(-1, *x.shape[-2:]).contiguous()
         out = torch.empty(len(planes), *((n + 2 * p - k) // s + 1 for n, p, k, s in ends))
-        given, taken = planes.numpy(), out.numpy()
-
-        def task(first: int, last: int) -> None:
-            _kernels().max_pool(given, self.window, taken, (first, last))
-
-        spread(task, len(planes), _threads_for(x))
+        k, given, taken = _kernels(), planes.numpy(), out.numpy()
+        spread(
+            lambda a, b: k.max_pool(given, self.window, taken, (a, b)),
+            len(planes),
+            _threads_for(x),
+        )
         return out.reshape(*x.shape[:-2], *out.shape[1:])
 
 

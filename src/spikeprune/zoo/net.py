@@ -101,11 +101,7 @@ def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
 
 
 def scaled(channels: int, width: float) -> int:
-    """Return a channel count times the width multiplier, at least 1.
-
-    Raises:
-        ConfigError: A multiplier that is not positive.
-    """
+    """Return channels times width, at least 1; refuse a width that is not positive."""
     if width <= 0:
         raise ConfigError(f"expected a positive width multiplier, got {width}")
     return max(1, round(channels * width))
@@ -123,11 +119,8 @@ def classifier_head(
     Args:
         task: Classes and neuron.
         features: (channels, height, width) of the input.
-        kind: 'average' (global average pooling) or 'flatten'.
+        kind: 'average' (global average pooling) or 'flatten'; others raise a `ConfigError`.
         hidden: Units of the hidden layers, each followed by BatchNorm and a neuron.
-
-    Raises:
-        ConfigError: An unknown kind.
     """
     require_one_of("head", kind, HEADS)
     channels, height, width = features

@@ -1,4 +1,7 @@
-"""ResNet19 for 32x32 images, in the two forms that pruning papers use under one name."""
+"""ResNet19 for 32x32 images, in the two forms that pruning papers use under one name.
+
+`width` multiplies all channels and hidden units; `head` is 'average' or 'flatten'.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import final
@@ -65,11 +68,6 @@ def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> Sp
 
     12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem has
     no norm, because the first block begins with one.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        head: 'average' or 'flatten'.
     """
     first = scaled(64, width)
     stem = sequence([("conv", conv(task.in_channels, first))])
@@ -82,15 +80,9 @@ def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> Sp
 def resnet19_post(
     task: Task, *, width: float = 1.0, head: str = "average", hidden: int = 256
 ) -> SpikingNet:
-    """Post-activation ResNet19 of the lottery-ticket papers, with a 256-unit hidden layer.
+    """Post-activation ResNet19 of the lottery-ticket papers, with a spiking hidden layer.
 
     12.69 M weights in convolutions and linear layers for 10 classes and 3 input channels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels and of the hidden units.
-        head: 'average' or 'flatten'.
-        hidden: Units of the spiking hidden layer.
     """
     widths = [scaled(channels, width) for channels in _WIDTHS]
     first = widths[0]

@@ -1,4 +1,8 @@
-"""Spiking VGG nets: convolution, BatchNorm and neuron, with pools between."""
+"""Spiking VGG nets: convolution, BatchNorm and neuron, with pools between.
+
+`width` multiplies all channels and hidden units; `pool` is 'max' or 'average', `head` 'average' or
+'flatten'; `hidden` are the units of spiking layers before the classifier.
+"""
 
 from collections.abc import Sequence
 from math import ceil
@@ -25,12 +29,7 @@ def vgg_small(
 ) -> SpikingNet:
     """A small net for tests and demonstrations; strides instead of pools reduce the image.
 
-    Args:
-        task: Shapes, T and neuron.
-        widths: Channels of the convolutions.
-        strides: Stride of each convolution.
-        head: 'average' or 'flatten'.
-        hidden: Units of spiking hidden layers before the classifier.
+    `widths` are the channels of the convolutions, `strides` their strides.
 
     Raises:
         ConfigError: Widths and strides of different number, or an unknown head.
@@ -51,15 +50,7 @@ def vgg9(
     head: str = "flatten",
     hidden: Sequence[int] = (1024,),
 ) -> SpikingNet:
-    """Seven convolutions and two linear layers; at least 8x8 pixels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels and hidden units.
-        pool: 'max' or 'average'.
-        head: 'flatten' or 'average'.
-        hidden: Units of the spiking hidden layers.
-    """
+    """Seven convolutions and two linear layers; at least 8x8 pixels."""
     units = [scaled(size, width) for size in hidden]
     return _pooled(task, _VGG9, width=width, pool=pool, head=head, hidden=units)
 
@@ -76,13 +67,8 @@ def vgg16(
 ) -> SpikingNet:
     """Thirteen convolutions and one linear layer, as in the paper; at least 32x32 pixels.
 
-    14.72 M weights in convolutions and classifier for 10 classes and 3 input channels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        pool: 'max' or 'average'.
-        head: 'average' or 'flatten', which are equal at 32x32 pixels.
+    14.72 M weights in convolutions and classifier for 10 classes and 3 input channels. Both heads
+    are equal at 32x32 pixels.
     """
     return _pooled(task, _VGG16, width=width, pool=pool, head=head)
 

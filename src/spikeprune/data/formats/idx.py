@@ -36,20 +36,13 @@ def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
 
 
 def read_idx(file: Path, dimensions: int) -> Tensor:
-    """Read an idx file of unsigned bytes.
+    """Read an idx file of unsigned bytes, plain or `.gz`, to a uint8 tensor.
 
     The format: two zero bytes, 8 for unsigned bytes, the number of dimensions, each dimension
     as a big-endian 32-bit integer, then the values (Yann LeCun's MNIST page).
 
-    Args:
-        file: The file; `.gz` files are decompressed.
-        dimensions: The expected number of dimensions.
-
-    Returns:
-        uint8 tensor of the shape in the file's header.
-
     Raises:
-        DataError: Wrong magic number, wrong length, or damaged compression.
+        DataError: Another number of dimensions, a wrong length, or damaged compression.
     """
     try:
         content = file.read_bytes()

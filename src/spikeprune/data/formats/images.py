@@ -66,15 +66,7 @@ def decode(
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Resize images to `size` x `size` pixels, bilinear, with antialiasing.
-
-    Args:
-        images: uint8 `[N, C, H, W]`.
-        size: New height and width in pixels.
-
-    Returns:
-        uint8 `[N, C, size, size]`.
-    """
+    """Resize uint8 images `[N, C, H, W]` to `size` x `size` pixels, bilinear with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
     out = torch.empty((*images.shape[:2], size, size), dtype=torch.uint8)
@@ -86,13 +78,9 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel, of pixels in [0, 1].
+    """Return mean and standard deviation per channel of uint8 images `[N, C, H, W]`, N > 0.
 
-    Args:
-        images: uint8 `[N, C, H, W]`, not empty.
-
-    Returns:
-        Mean and standard deviation, which is 1 for a constant channel.
+    Pixels count as [0, 1]. The deviation of a constant channel is 1.
     """
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = total.clone()

@@ -52,9 +52,9 @@ def _decode(files: list[Path], row: DataSet) -> Part:
 
 
 def _files(folder: Path, split: str, row: DataSet) -> list[Path]:
-    for place in (folder, *(folder / name for name in (*_FOLDERS, *row.folders))):
+    for name in ("", *_FOLDERS, *row.folders):
         for pattern in _FILES:
-            found = sorted(place.glob(pattern.format(split)))
+            found = sorted((folder / name).glob(pattern.format(split)))
             if found:
                 return found
     return []

@@ -37,11 +37,6 @@ def read_recording(file: Path, height: int, width: int) -> Recording:
     and the other 23 are microseconds (Orchard et al., "Converting static image datasets to spiking
     neuromorphic datasets using saccades", 2015).
 
-    Args:
-        file: The recording.
-        height: Rows of the sensor.
-        width: Columns of the sensor.
-
     Raises:
         DataError: The file is empty or truncated, or an event lies outside the sensor.
     """
@@ -69,10 +64,10 @@ def bin_recording(
     *,
     binning: str = "duration",
 ) -> npt.NDArray[np.uint8]:
-    """Count camera events per frame, polarity and pixel.
+    """Count the camera events, at least one, per frame, polarity and pixel.
 
     Args:
-        recording: At least one event; with fewer events than time steps some frames stay empty.
+        recording: The events; if they are fewer than the time steps, some frames stay empty.
         time_steps: Number of frames T.
         shape: `(2, H, W)` of a frame.
         binning: `duration` cuts the time from the first to the last event into T equal parts;
