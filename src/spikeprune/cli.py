@@ -27,7 +27,7 @@ Prune spiking neural networks, bring back what is critical, hand over a
 smaller net with an honest account."""
 
 _EPILOG = """\
-`spikeprune COMMAND --help` tells the options of a command.
+`spikeprune COMMAND --help` lists the options of a command.
 
 first steps:
   spikeprune run --recipe smoke     some seconds, no data needed

@@ -9,10 +9,10 @@ from rich.console import Console
 from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options, flag
 
 _DESCRIPTION = """\
-Analyse one finished run, or two against each other: spike entropy against
-criticality and the firing rate, features by class, where regrowth went, change
-per class and layer; of two runs also overlap of their masks and importance of
-the channels that only one kept. Writes analysis.json and analysis.html."""
+Analyse a finished run: spike entropy against criticality and firing rate,
+features by class, the places of regrowth, change per class and layer. With two
+runs also the overlap of their masks and the importance of the channels that
+only one kept. Writes analysis.json and analysis.html."""
 
 _ARGUMENTS = (
     Argument("folder", {"type": str, "metavar": "RUN", "help": "folder of a finished run"}),

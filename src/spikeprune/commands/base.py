@@ -108,7 +108,7 @@ def configuration(options: Options) -> RunConfig:
 
 @contextmanager
 def interruptible(what: str, folder: Path) -> Iterator[None]:
-    """Let an interrupt say that the same command continues."""
+    """Add to an interrupt how to continue: by the same command."""
     try:
         yield
     except KeyboardInterrupt:

@@ -25,13 +25,13 @@ _DESCRIPTION = """\
 Run every method at every sparsity with every seed, and write one table: mean
 and spread, drop against the dense net of the same seed, operations, energy,
 cost, and paired differences with their intervals. The dense net is trained
-once per seed. The same command again goes on where it stopped and runs only
-what is not finished; longer lists add to the grid. Several shells may work on
-one grid.
+once per seed. The same command continues where it stopped and runs only the
+unfinished runs; longer lists add to the grid. Several shells may work on one
+grid.
 
 A run's other options come from the recipe and from flags, as for
-`spikeprune run`. Given folders of finished runs instead, it compares those and
-runs nothing; given the folder of a comparison, it writes its results anew."""
+`spikeprune run`. With folders of finished runs instead, it compares those and
+runs nothing; with the folder of a comparison, it writes the results again."""
 
 _EPILOG = """\
 examples:
@@ -45,7 +45,7 @@ examples:
   spikeprune compare runs/one runs/other --out runs/two
   spikeprune compare runs/study
 
-recipes (`spikeprune recipes` says what they run):
+recipes (`spikeprune recipes` describes them):
 RECIPES"""
 
 
@@ -59,13 +59,13 @@ _GRID = (
     flag("models", list[str], "[A,B]", "nets, if several"),
     flag("data_sets", list[str], "[A,B]", "data sets, if several"),
     flag("settings", _NAMED, "{K: {..}}", "options under which all methods run, by name"),
-    flag("pairs", _PAIRS, "[[A,B]]", "contrasts named beforehand: a minus b at the same seed"),
+    flag("pairs", _PAIRS, "[[A,B]]", "contrasts named beforehand, a minus b at equal seeds"),
     flag("explore", _PAIRS, "[[A,B]]", "further contrasts, corrected for being several"),
     flag("select", str, "NAME", "accuracy that is shown (test | validation; default: test)"),
 )
 _MACHINE = (
     flag("jobs", int, "N", "runs at once (default: one for every --threads cores)"),
-    flag("engine", str, "NAME", "who runs them: local | ray (default: local)"),
+    flag("engine", str, "NAME", "where they run: local | ray (default: local)"),
     flag("ray_address", str, "NAME", "a running Ray cluster (default: Ray starts here)"),
     flag("retries", int, "N", "how often Ray starts a killed run again (default: 2)"),
 )

@@ -21,13 +21,13 @@ _NAMES = (
 )
 _SCALES = ("smoke", "cpu", "paper")
 _DESCRIPTION = f"""\
-Make figures and tables of the paper from runs of your own; what the paper shows
-stands beside what was measured. NAME is all, or some of:
+Make figures and tables of the paper from your own runs, beside the paper's
+numbers. NAME is all, or some of:
 
 {textwrap.indent(textwrap.fill(", ".join(_NAMES), 76, break_on_hyphens=False), "  ")}
 
-Runs that several of them need are run once. The same command again goes on
-where it stopped. Writes reproduce.html, and a JSON and a Markdown file by name."""
+Runs that several of them need are run once. The same command continues where it
+stopped. Writes reproduce.html, and a JSON and a Markdown file per name."""
 _EPILOG = """\
 scales:
   smoke  digits, two tiny nets, one seed; minutes; no evidence
@@ -77,7 +77,7 @@ def _reproduce(options: Options) -> None:
 REPRODUCE = Command(
     "reproduce",
     _reproduce,
-    "the paper's figures and tables, from runs of your own",
+    "the paper's figures and tables, from your own runs",
     "NAME [NAME ...] [--scale SCALE] [options]",
     _ARGUMENTS,
     description=_DESCRIPTION,

@@ -14,11 +14,11 @@ from spikeprune.lab.run.progress.display import Silent, make_display
 
 _DESCRIPTION = """\
 Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
-into one folder. Every stage looks for its own output first: the same command
-again goes on where a run stopped.
+into one folder. A stage whose output exists is skipped, so the same command
+continues a run that stopped.
 
 Start from a recipe, or give at least --data, --model and --sparsity. Flags win
-over the recipe, wherever they stand. Values are YAML: --augment '[crop, flip]',
+over the recipe, in any order. Values are YAML: --augment '[crop, flip]',
 --model_args.width 0.5, --limits '{conv1: [0.5, 1]}', and null for nothing."""
 
 _EXAMPLES = """\
@@ -30,7 +30,7 @@ examples:
                  --weights net.safetensors --granularity channel \\
                  --sparsity 0.5 --out runs/mine
 
-recipes (`spikeprune recipes` says what they run):
+recipes (`spikeprune recipes` describes them):
 RECIPES"""
 
 
@@ -48,7 +48,7 @@ def _run(options: Options) -> None:
 RUN = Command(
     "run",
     _run,
-    "the whole job",
+    "train, prune, cut, evaluate and report",
     CONFIGURE,
     (RECIPE,),
     configures=True,

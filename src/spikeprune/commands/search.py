@@ -16,11 +16,11 @@ from spikeprune.lab.run.progress.display import make_display
 
 _DESCRIPTION = """\
 Find the sparsest net whose validation accuracy is within --max-drop points of
-the dense net's, by few runs: sparsities are bracketed, then halved. Takes the
-options of `spikeprune run`; the sparsity of a recipe is where it starts. Every
-sparsity is an ordinary run in a folder under --out, and the same command again
-goes on where it was stopped. Test data have no say; the test accuracy of the
-chosen run is told at the end."""
+the dense net's, in few runs: sparsities are bracketed, then halved. Takes the
+options of `spikeprune run`; it starts at the sparsity of a recipe. Every
+sparsity is an ordinary run in a folder under --out, and the same command
+continues where it stopped. Test data do not influence the search; the test
+accuracy of the chosen run is printed at the end."""
 
 _ARGUMENTS = (
     RECIPE,
@@ -57,7 +57,7 @@ def _search(options: Options) -> None:
 SEARCH = Command(
     "search",
     _search,
-    "the sparsest net within so many points of the dense one",
+    "the sparsest net within a given loss of accuracy",
     "--max-drop POINTS [--recipe NAME] [--option value ...]",
     _ARGUMENTS,
     configures=True,

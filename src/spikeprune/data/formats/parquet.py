@@ -27,7 +27,7 @@ def missing(folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
 
 
 def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
-    """Return the training and the test part; the cache keeps what is decoded.
+    """Return the training and the test part; the cache keeps decoded files.
 
     Raises:
         DataError: A file is damaged, lacks a column, or holds other images than expected.
