@@ -1,3 +1,5 @@
+"""The command line: flags, recipes, exit codes, messages and help."""
+
 import subprocess
 import sys
 import types
@@ -14,7 +16,7 @@ BASE = ["--data", "digits", "--model", "vgg-small", "--sparsity", "0.9"]
 
 
 def stub(monkeypatch, module, **functions):
-    fake = types.ModuleType(f"spikeprune.lab.{module}")
+    fake = types.ModuleType(f"spikeprune.{module}")
     for name, function in functions.items():
         setattr(fake, name, function)
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
@@ -31,7 +33,7 @@ def ran(monkeypatch, tmp_path):
         display.message("working")
         return config.folder / "report.html"
 
-    stub(monkeypatch, "run", run=run)
+    stub(monkeypatch, "lab.run.run", run=run)
     return configs
 
 
@@ -150,65 +152,30 @@ def raising(error):
 
 def test_a_failed_run_is_exit_code_one(ran, monkeypatch, capsys):
     for error in (DataError("no data here"), RunError("the loss is nan")):
-        stub(monkeypatch, "run", run=raising(error))
+        stub(monkeypatch, "lab.run.run", run=raising(error))
         assert main(["run", *BASE]) == 1
         assert capsys.readouterr().err == f"spikeprune: error: {error}\n"
 
 
 def test_debug_shows_the_traceback(ran, monkeypatch):
-    stub(monkeypatch, "run", run=raising(RunError("broken")))
+    stub(monkeypatch, "lab.run.run", run=raising(RunError("broken")))
     with pytest.raises(RunError):
         main(["run", *BASE, "--debug"])
 
 
 def test_an_interrupt_says_how_to_go_on(ran, monkeypatch, capsys):
-    stub(monkeypatch, "run", run=raising(KeyboardInterrupt()))
+    stub(monkeypatch, "lab.run.run", run=raising(KeyboardInterrupt()))
     assert main(["run", *BASE, "--out", "mine"]) == 130
     error = capsys.readouterr().err
     assert "interrupted" in error
     assert "the same command goes on" in error
     assert "mine" in error
-    stub(monkeypatch, "plan", plan=raising(KeyboardInterrupt()))
-    assert main(["plan", *BASE]) == 130
 
 
 def test_bugs_are_not_hidden(ran, monkeypatch):
-    stub(monkeypatch, "run", run=raising(ZeroDivisionError()))
+    stub(monkeypatch, "lab.run.run", run=raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         main(["run", *BASE])
-
-
-def test_plan_prints_words_or_json(ran, monkeypatch, capsys):
-    stub(monkeypatch, "plan", plan=lambda config: {"parameters": 1234, "data": config.data})
-    assert main(["plan", *BASE]) == 0
-    assert "1,234" in capsys.readouterr().out
-    assert main(["plan", *BASE, "--json"]) == 0
-    assert '"parameters": 1234' in capsys.readouterr().out
-
-
-def test_evaluate_and_report_take_a_folder(monkeypatch, capsys, tmp_path):
-    calls = []
-
-    def evaluate_folder(folder, *, data_root, device):
-        calls.append((folder, data_root, device))
-        return {"dense": {"test_accuracy": 0.9}}
-
-    stub(monkeypatch, "evaluate_run", evaluate_folder=evaluate_folder)
-    stub(monkeypatch, "report", write_report=lambda folder: folder / "report.html")
-    folder = str(tmp_path)
-    assert main(["evaluate", folder, "--data_root", "here", "--device", "auto"]) == 0
-    assert calls == [(tmp_path, "here", "auto")]
-    assert "90.00" in capsys.readouterr().out
-    assert main(["report", folder]) == 0
-    assert capsys.readouterr().out == f"report: {tmp_path / 'report.html'}\n"
-
-
-@pytest.mark.parametrize(
-    ("command", "word"), [("methods", "slimming"), ("recipes", "demo"), ("data", "digits")]
-)
-def test_lists(command, word, capsys):
-    assert main([command]) == 0
-    assert word in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
@@ -226,8 +193,13 @@ def test_help_tells_defaults_choices_and_recipes(capsys):
     main(["run", "--help"])
     words = " ".join(capsys.readouterr().out.split())
     for text in (
-        *("--epochs.prune", "--criticality.space", "lif | if | plif", "default: 4", "examples:"),
-        *("mean-logits | per-step", *recipe_names()),
+        "--epochs.prune",
+        "--criticality.space",
+        "lif | if | plif",
+        "default: 4",
+        "examples:",
+        "mean-logits | per-step",
+        *recipe_names(),
     ):
         assert text in words, text
     assert "type:" not in words

@@ -13,6 +13,7 @@ ORDER = (
     "errors",
     "choices",
     "files",
+    "user_code",
     "science",
     "neurons",
     "distributed",

@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     }
     assert inside == here
     assert "spikeprune/py.typed" in inside
-    for kind in ("recipes/demo.yaml", "lab/templates/report.html"):
+    for kind in ("recipes/demo.yaml", "lab/report/templates/report.html"):
         assert f"spikeprune/{kind}" in inside
 
 
@@ -71,6 +71,15 @@ def test_public_names_are_few_and_there():
     for name in spikeprune.__all__:
         thing = getattr(spikeprune, name)
         assert thing.__doc__, f"{name} has no docstring"
+
+
+def test_the_library_loads_nothing_of_the_experiments():
+    code = (
+        "import sys; from spikeprune import Pruner, load; "
+        "print(*(name for name in sys.modules if name.startswith('spikeprune.lab')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_pre_commit_hooks_need_nothing_from_elsewhere():

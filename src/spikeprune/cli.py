@@ -1,4 +1,4 @@
-"""The command line: finds the command, and turns errors into one message and an exit code."""
+"""The command line: runs a command, and turns errors into one message and an exit code."""
 
 import argparse
 import logging
@@ -27,7 +27,7 @@ Prune spiking neural networks, bring back what is critical, hand over a
 smaller net with an honest account."""
 
 _EPILOG = """\
-`spikeprune COMMAND --help` tells the options of a command.
+`spikeprune COMMAND --help` lists the options of a command.
 
 first steps:
   spikeprune run --recipe smoke     some seconds, no data needed
@@ -37,13 +37,13 @@ _DEBUG = Argument("--debug", {"action": "store_true", "help": "show the tracebac
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help with room for our longest flags: one line each on a wide terminal."""
+    """Help with room for the longest flags, one line each on a wide terminal."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
-        # jsonargparse adds a second spelling, --name+, to every list
+        # jsonargparse adds a second spelling, --name+, to every list.
         return re.sub(r", --\S+\+ .*", "", super()._format_action_invocation(action))
 
 
@@ -82,7 +82,7 @@ def _subparser(command: Command) -> ArgumentParser:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep third parties' notes that no user can act on out of the output."""
+    """Hide notes of other packages that no user can act on."""
     noisy = logging.getLogger("torch._library.triton")  # "Triton not available" on every CPU
     level = noisy.level
     noisy.setLevel(logging.ERROR)
@@ -90,7 +90,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings("ignore", category=category, module=r"(?!spikeprune)")
-            # Of convolutions 1x1, whose strides can be written in two ways.
+            # DistributedDataParallel warns of 1x1 convolutions, whose strides are ambiguous.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
@@ -103,7 +103,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _own_flags(name: str) -> dict[str, object]:
-    """Return the type of every flag that is a command's own, for messages."""
+    """Return the type of each of a command's own flags, for messages."""
     arguments = COMMANDS[name].arguments if name in COMMANDS else ()
     flags = (one for one in arguments if one.name.startswith("--"))
     return {one.name.lstrip("-"): one.options.get("type", bool) for one in flags}
@@ -112,11 +112,11 @@ def _own_flags(name: str) -> dict[str, object]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done; 1: it failed; 2: wrong usage or options that cannot work; 130: interrupted. Errors are
+    0: done; 1: failed; 2: wrong usage or options that cannot work; 130: interrupted. An error is
     one message on standard error; `--debug` shows the traceback.
 
     Args:
-        argv: Arguments without the program's name; None takes those of the process.
+        argv: Arguments without the program's name; None: those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        return _fail(f"interrupted; {stop or 'nothing is lost'}", INTERRUPTED)
+        return _fail(f"interrupted; {str(stop) or 'nothing is lost'}", INTERRUPTED)
     except ArgumentError as error:
         if not speaks():
             return USAGE

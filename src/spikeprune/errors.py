@@ -1,7 +1,6 @@
-"""Errors of the package: what was expected, what came, what to do.
+"""The package's errors; each message says what was expected, what came and what to do.
 
-Everything that spikeprune refuses is a `SpikePruneError`; the command line turns it into one
-message and a non-zero exit code.
+The command line turns a `SpikePruneError` into one message and a non-zero exit code.
 """
 
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ class SpikePruneError(Exception):
 
 
 class ConfigError(SpikePruneError, ValueError):
-    """An option, or a combination of options, that cannot be honoured."""
+    """An option, or a combination of options, that cannot work."""
 
 
 class BudgetError(ConfigError):
@@ -20,11 +19,11 @@ class BudgetError(ConfigError):
 
 
 class ModelError(SpikePruneError, ValueError):
-    """A model that cannot be pruned as asked: no neurons, weights that do not fit."""
+    """A model that cannot be pruned: no neurons, or weights that do not fit."""
 
 
 class ObservationError(SpikePruneError, RuntimeError):
-    """Potentials were not recorded as they must be: none, or a wrong count of time steps."""
+    """No recorded membrane potentials, or a wrong number of time steps."""
 
 
 class DataError(SpikePruneError, ValueError):
@@ -32,11 +31,11 @@ class DataError(SpikePruneError, ValueError):
 
 
 class RunError(SpikePruneError, RuntimeError):
-    """A run that cannot start or go on (foreign output folder, NaN loss)."""
+    """A run that cannot start or continue (foreign output folder, NaN loss)."""
 
 
 class BusyError(RunError):
-    """Another process is at work on the same files."""
+    """Another process works on the same files."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
@@ -53,16 +52,12 @@ def missing_extra(package: str, extra: str, purpose: str) -> ConfigError:
 
 
 def require_one_of(kind: str, value: str, valid: Iterable[str]) -> None:
-    """Refuse a value that is not in a closed list.
-
-    Raises:
-        ConfigError: lists the valid ones.
-    """
+    """Raise a `ConfigError` that lists the valid names unless `value` is one of them."""
     if value not in valid:
         raise unknown_name(kind, value, valid)
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error of somebody else's code says, in one line."""
+    """Return the type and the first line of an error of foreign code."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

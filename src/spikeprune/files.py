@@ -1,4 +1,4 @@
-"""Files read and written whole: text, JSON and JSON lines."""
+"""Text, JSON and JSON lines on disk: writes that a crash cannot leave half done."""
 
 import json
 import math
@@ -12,16 +12,16 @@ from spikeprune.errors import RunError
 
 
 def write_text(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file whole or not at all: a crash leaves the old content.
+    """Write a file atomically: a crash leaves the old content.
 
-    Without `replace` a file that is there stays, the very file: another process may hold it.
+    Without `replace` an existing file keeps its inode and content: another process may hold it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         draft.write_text(text, encoding="utf-8")
         if not replace:
-            with suppress(OSError):  # it is there, or this file system has no links
+            with suppress(OSError):  # the file exists, or the file system has no links
                 os.link(draft, path)
         if replace or not path.exists():
             os.replace(draft, path)
@@ -29,27 +29,27 @@ def write_text(path: Path, text: str, *, replace: bool = True) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: non-finite numbers become null, tuples lists."""
+def _as_json(value: Any) -> Any:
+    """Convert a value for JSON: non-finite numbers to None, tuples to lists, paths to text."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {str(name): _plain(v) for name, v in value.items()}
+        return {str(name): _as_json(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [_as_json(v) for v in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically; NaN and infinity become null, which JSON has not."""
-    write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+    """Write indented JSON atomically; NaN and infinity, which JSON lacks, become null."""
+    write_text(path, json.dumps(_as_json(value), indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        RunError: There is no such file, or it is not JSON.
+        RunError: the file does not exist, or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -60,9 +60,9 @@ def read_json(path: Path) -> Any:
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one JSON line to a file, behind its last whole line: what a crash tore is dropped."""
+    """Append one JSON line, after dropping a last line that a crash cut off."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(_plain(row), allow_nan=False) + "\n"
+    line = json.dumps(_as_json(row), allow_nan=False) + "\n"
     with path.open("a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
@@ -70,10 +70,12 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of JSON lines; a last line without its end was never written.
+    """Return the rows of a file of JSON lines, none if there is no file.
+
+    A last line without a line end, which a crash cut off, is left out.
 
     Raises:
-        RunError: A line in the middle is not JSON.
+        RunError: a whole line is not JSON.
     """
     if not path.is_file():
         return []
@@ -88,7 +90,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def keep_rows(path: Path, count: int) -> None:
-    """Keep the first `count` rows: a run that goes on from a checkpoint repeats the others."""
+    """Keep the first `count` rows; a run that resumes from a checkpoint writes the others again."""
     if path.is_file():
         rows = read_rows(path)[:count]
         write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

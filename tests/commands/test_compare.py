@@ -1,3 +1,5 @@
+"""`spikeprune compare`."""
+
 import pytest
 
 from spikeprune.cli import main
@@ -24,17 +26,18 @@ def asked(monkeypatch, tmp_path):
 
 
 def test_lists_and_flags_become_the_grid(asked, capsys):
-    code = main(
-        [
-            *(*BASE, "--methods", "[dense, magnitude]", "--sparsities", "[0.5, 0.9]"),
-            *("--seeds", "[0, 1, 2]", "--pairs", "[[magnitude, dense]]", "--select", "validation"),
-            *("--variants", "{mean: {method: criticality, criticality.space: mean}}"),
-            *("--explore", "[[mean, magnitude]]", "--jobs", "2", "--engine", "ray"),
-            *("--ray_address", "localhost:1", "--retries", "5", "--out", "study"),
-            *("--epochs.prune", "9", "--threads", "1"),
-        ]
-    )
-    assert code == 0
+    lists = {
+        "--methods": "[dense, magnitude]",
+        "--variants": "{mean: {method: criticality, criticality.space: mean}}",
+        "--sparsities": "[0.5, 0.9]",
+        "--seeds": "[0, 1, 2]",
+        "--pairs": "[[magnitude, dense]]",
+        "--explore": "[[mean, magnitude]]",
+    }
+    machine = "--jobs 2 --engine ray --ray_address localhost:1 --retries 5"
+    others = "--select validation --out study --epochs.prune 9 --threads 1"
+    words = [word for pair in lists.items() for word in pair]
+    assert main([*BASE, *words, *machine.split(), *others.split()]) == 0
     (config,) = asked
     assert config.methods == ("dense", "magnitude")
     assert config.variants == {"mean": {"method": "criticality", "criticality.space": "mean"}}
@@ -42,11 +45,8 @@ def test_lists_and_flags_become_the_grid(asked, capsys):
     assert (config.pairs, config.explore) == ((("magnitude", "dense"),), (("mean", "magnitude"),))
     machine = config.machine
     assert (machine.jobs, machine.engine, machine.retries) == (2, "ray", 5)
-    assert (machine.ray_address, config.select, config.out) == (
-        "localhost:1",
-        "validation",
-        "study",
-    )
+    assert machine.ray_address == "localhost:1"
+    assert (config.select, config.out) == ("validation", "study")
     assert (config.base.data, config.base.epochs.prune, config.base.threads) == ("digits", 9, 1)
     assert capsys.readouterr().out.endswith("compare.html\n")
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from spikeprune import data
 from spikeprune.data.custom import is_import_path
@@ -81,7 +81,7 @@ def test_a_data_object_is_taken_as_it_is(load):
     assert load(whole) is whole
 
 
-def test_events_are_recognised_by_their_form(load):
+def test_recordings_are_recognised_by_their_form(load):
     x, y = torch.rand(3, 4, 2, 6, 6), torch.zeros(4).long()
     got = load(good(train=[(x, y)], test=[(x, y)] * 2, shape=(2, 6, 6)))
     assert got.info.kind == "events"
@@ -122,12 +122,9 @@ def test_modules_beside_the_user_are_found(monkeypatch, tmp_path):
 
 
 def test_what_is_not_there_is_named():
-    with pytest.raises(ConfigError, match="no module 'nowhere_at_all'"):
-        data.load("nowhere_at_all:make", **OPTIONS)
-    with pytest.raises(ConfigError, match="json has no 'make'"):
-        data.load("json:make", **OPTIONS)
-    with pytest.raises(ConfigError, match="expected a function, got str"):
-        data.load("json:__name__", **OPTIONS)
+    for name in ("nowhere_at_all:make", "json:make"):
+        with pytest.raises(ConfigError, match=f"data '{name}' cannot be imported"):
+            data.load(name, **OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -159,46 +156,3 @@ def test_what_cannot_be_used_is_refused(load, changes, message):
 def test_other_things_are_refused(load, made):
     with pytest.raises(DataError, match=r"expected a Data, a mapping, or the tuple \(train"):
         load(made)
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "message"),
-    [
-        (torch.zeros(2, 1, 5, 5, dtype=torch.uint8), torch.zeros(2).long(), "got uint8"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(2), r"int64 \[2\].*got float32"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(3).long(), r"int64 \[2\].*got int64 \[3\]"),
-        (torch.zeros(2, 1, 5, 5), 0, "got int"),
-        (torch.zeros(4, 2, 1, 5, 5), torch.zeros(2).long(), "T = 3 time steps"),
-        ([0], torch.zeros(2).long(), "got list"),
-    ],
-)
-def test_every_batch_is_checked(load, x, y, message):
-    fine = (torch.zeros(2, 1, 5, 5), torch.zeros(2).long())
-    got = load(good(train=[fine, (x, y)]))
-    with pytest.raises(DataError, match=f"train of mine:loaders, batch 1: .*{message}"):
-        list(got.train)
-
-
-def test_epochs_are_passed_on_to_whoever_wants_them(load):
-    told = []
-
-    class Sampler:
-        def set_epoch(self, epoch):
-            told.append(epoch)
-
-    class Batches(list):
-        sampler = Sampler()
-
-    got = load(good(train=Batches(batches())))
-    got.train.set_epoch(4)
-    got.test.set_epoch(4)
-    assert told == [4]
-
-
-def test_a_loader_without_length_is_counted(load):
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter([(torch.zeros(1, 5, 5), 0)] * 7)
-
-    got = load(good(test=DataLoader(Stream(), batch_size=4)))
-    assert (len(got.test), got.test.samples) == (2, 7)

@@ -76,9 +76,3 @@ def test_unknown_names_list_the_valid_ones():
         assert name in str(caught.value)
     with pytest.raises(ConfigError, match="'folder' needs to know which"):
         data.locate("folder")
-
-
-def test_every_name_is_described():
-    rows = data.describe()
-    assert [row.name for row in rows] == [*data.NAMES, "module:callable"]
-    assert all(row.obtain and row.label for row in rows)

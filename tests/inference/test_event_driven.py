@@ -9,12 +9,12 @@ from spikeprune import zoo
 from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.errors import ConfigError, ModelError, SpikePruneError
 from spikeprune.execution.forward import forward
-from spikeprune.inference import event_driven as eventdriven
+from spikeprune.inference import event_driven as runtime
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report
 
 T = 3
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
-needs_numba = pytest.mark.skipif(not eventdriven.numba_installed(), reason="numba is not installed")
+needs_numba = pytest.mark.skipif(not runtime.numba_installed(), reason="numba is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,8 @@ def _seeded():
 
 def zoo_net(name, sparsity, **options):
     """A net whose neurons fire, with zeros among its weights."""
-    size = {"in_channels": 2, "image_size": 32, "time_steps": T}
-    model = zoo.build(name, classes=5, **size, **TINY[name] | options)
+    arguments = TINY[name] | options
+    model = zoo.build(name, classes=5, in_channels=2, image_size=32, time_steps=T, **arguments)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for module in model.modules():
@@ -82,9 +82,16 @@ def lif(**options):
 def test_equal_bit_for_bit_where_no_sum_is_rounded(choice):
     """Weights and biases are multiples of 1/16, so that no order of adding up matters."""
     net = nn.Sequential(
-        *(layer.Conv2d(2, 8, 3, padding=1), lif(), layer.MaxPool2d(2)),
-        *(layer.Conv2d(8, 8, 3, padding=1), lif(v_reset=None), layer.AvgPool2d(2)),
-        *(layer.Flatten(), layer.Linear(32, 6), lif(decay_input=False), layer.Linear(6, 3)),
+        layer.Conv2d(2, 8, 3, padding=1),
+        lif(),
+        layer.MaxPool2d(2),
+        layer.Conv2d(8, 8, 3, padding=1),
+        lif(v_reset=None),
+        layer.AvgPool2d(2),
+        layer.Flatten(),
+        layer.Linear(32, 6),
+        lif(decay_input=False),
+        layer.Linear(6, 3),
     )
     for module in net.modules():
         if hasattr(module, "step_mode"):
@@ -138,7 +145,11 @@ def test_the_report_says_how_each_layer_is_computed():
     asked = {"stem.conv": "dense", "body.conv2": "events", "body.conv3": "lanes"}
     rows = event_report(event_driven(model, x, time_steps=T, choice=asked))
     assert list(rows) == [
-        *("stem.conv", "body.conv2", "body.conv3", "body.conv4", "head.classifier"),
+        "stem.conv",
+        "body.conv2",
+        "body.conv3",
+        "body.conv4",
+        "head.classifier",
     ]
     for name, choice in asked.items():
         assert (rows[name].choice, rows[name].reason) == (choice, "asked for")
@@ -155,6 +166,17 @@ def test_the_report_says_how_each_layer_is_computed():
 class Scaled(layer.Conv2d):
     def forward(self, x):
         return 2 * super().forward(x)
+
+
+@needs_numba
+def test_only_the_nets_that_were_made_event_driven_have_a_report():
+    model, x = zoo_net("vgg-small", 0.5), torch.rand(1, 2, 32, 32)
+    one = event_driven(model, x, time_steps=T, choice="lanes")
+    other = event_driven(model, x, time_steps=T, choice="events")
+    assert event_report(model) == {}
+    assert {row.choice for row in event_report(one).values()} == {"lanes"}
+    assert {row.choice for row in event_report(other).values()} == {"events"}
+    assert "net.stem.conv" in event_report(nn.ModuleDict({"net": one}))
 
 
 @needs_numba
@@ -176,7 +198,7 @@ def test_layers_that_cannot_be_replaced_stay_and_say_why():
 
 
 def test_without_numba_it_names_the_extra(monkeypatch):
-    monkeypatch.setattr(eventdriven, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None)
     with pytest.raises(SpikePruneError, match=r"spikeprune\[eventdriven\]"):
         event_driven(zoo_net("vgg-small", 0.5), torch.rand(1, 2, 32, 32), time_steps=T)
 

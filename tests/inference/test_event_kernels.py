@@ -2,7 +2,7 @@ import pytest
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from spikeprune.inference import event_kernels as eventkernels
+from spikeprune.inference import event_kernels
 from spikeprune.inference.event_layers import warm_up
 
 
@@ -13,8 +13,8 @@ def test_compiled_code_is_kept_where_a_folder_can_be_written(monkeypatch):
         asked.append(options)
         return lambda function: function
 
-    monkeypatch.setattr(eventkernels.nb, "njit", njit)
-    assert eventkernels._jit(fastmath={"contract"})(abs) is abs
+    monkeypatch.setattr(event_kernels.nb, "njit", njit)
+    assert event_kernels._jit(fastmath={"contract"})(abs) is abs
     (options,) = asked
     assert options["cache"]
     assert options["nogil"]
@@ -30,8 +30,8 @@ def test_without_such_a_folder_it_is_compiled_all_the_same(monkeypatch):
 
         return decorate
 
-    monkeypatch.setattr(eventkernels.nb, "njit", njit)
-    assert eventkernels._jit()(abs) is abs
+    monkeypatch.setattr(event_kernels.nb, "njit", njit)
+    assert event_kernels._jit()(abs) is abs
 
 
 def test_the_time_to_get_ready_is_logged_once(caplog):

@@ -11,7 +11,13 @@ from torch import nn
 pytest.importorskip("numba", reason="numba is not installed")
 
 from spikeprune.adapters.speedups import fuse, infer_by, unfuse
-from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fire, spread
+from spikeprune.inference.event_layers import (
+    KERNELS,
+    EventDrivenLayer,
+    EventDrivenPool,
+    fire,
+    spread,
+)
 
 NODES = {
     "IF": lambda **o: neuron.IFNode(**o),
@@ -43,7 +49,7 @@ def check(module, x, parts=1):
     expected = module(x.reshape(-1, *x.shape[len(lead) :]))
     expected = expected.reshape(*lead, *expected.shape[1:])
     for kernel in KERNELS:
-        found = EventLayer(module, kernel, parts)(x)
+        found = EventDrivenLayer(module, kernel, parts)(x)
         assert found.shape == expected.shape
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, msg=kernel)
     return expected
@@ -102,7 +108,7 @@ def test_linear_layers_and_one_axis():
 def test_as_many_slices_as_there_are_and_again_with_other_sizes():
     module = sparse(nn.Conv2d(2, 3, 3, padding=1), 0.5)
     for kernel in KERNELS:
-        ours = EventLayer(module, kernel)
+        ours = EventDrivenLayer(module, kernel)
         for count, size in [(1, 5), (17, 5), (34, 5), (5, 4), (5, 5)]:
             x = inputs(count, 2, size, size, seed=count)
             torch.testing.assert_close(ours(x), module(x), rtol=0, atol=1e-5)
@@ -112,7 +118,7 @@ def test_as_many_slices_as_there_are_and_again_with_other_sizes():
 def test_results_do_not_share_memory():
     module = sparse(nn.Conv2d(2, 3, 1), 1.0)
     for kernel in KERNELS:
-        ours = EventLayer(module, kernel)
+        ours = EventDrivenLayer(module, kernel)
         first = ours(inputs(4, 2, 3, 3, seed=1))
         kept = first.clone()
         ours(inputs(4, 2, 3, 3, seed=2))
@@ -124,7 +130,7 @@ def test_strided_inputs_and_other_dtypes():
     x = inputs(4, 5, 6, 2).permute(0, 3, 1, 2)
     check(module, x)
     for kernel in KERNELS:
-        ours = EventLayer(copy.deepcopy(module).double(), kernel)
+        ours = EventDrivenLayer(copy.deepcopy(module).double(), kernel)
         assert torch.equal(ours(x.double()), ours.dense(x.double()))
 
 
@@ -139,18 +145,18 @@ def test_strided_inputs_and_other_dtypes():
     ids=str,
 )
 def test_max_pools(pool):
-    assert EventPool.fits(pool)
+    assert EventDrivenPool.fits(pool)
     x = inputs(3, 4, 9, 7, analog=True) - 0.1
-    assert torch.equal(EventPool(pool)(x), pool(x))
-    assert torch.equal(EventPool(pool)(x.double()), pool(x.double()))
-    assert EventPool(pool)(x[None]).shape == (1, *pool(x).shape)
+    assert torch.equal(EventDrivenPool(pool)(x), pool(x))
+    assert torch.equal(EventDrivenPool(pool)(x.double()), pool(x.double()))
+    assert EventDrivenPool(pool)(x[None]).shape == (1, *pool(x).shape)
 
 
 def test_pools_that_do_more_are_left():
-    assert not EventPool.fits(nn.MaxPool2d(2, ceil_mode=True))
-    assert not EventPool.fits(nn.MaxPool2d(2, dilation=2))
-    assert not EventPool.fits(nn.MaxPool2d(2, return_indices=True))
-    assert not EventPool.fits(nn.AvgPool2d(2))
+    assert not EventDrivenPool.fits(nn.MaxPool2d(2, ceil_mode=True))
+    assert not EventDrivenPool.fits(nn.MaxPool2d(2, dilation=2))
+    assert not EventDrivenPool.fits(nn.MaxPool2d(2, return_indices=True))
+    assert not EventDrivenPool.fits(nn.AvgPool2d(2))
 
 
 @pytest.mark.parametrize("kind", NODES)

@@ -1,4 +1,4 @@
-"""The tables against hand-worked cases; what is computed from them is in test_eventmodules."""
+"""The tables against hand-worked cases; what is computed from them is in test_event_layers."""
 
 import numpy as np
 import torch

@@ -24,12 +24,20 @@ def finished(request, tmp_path_factory):
     """A finished run: its configuration and folder."""
     config = RunConfig.from_dict(
         {
-            **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
+            "data": "digits",
+            "limit": 100,
+            "batch_size": 20,
+            "sparsity": 0.7,
+            "every": 2,
             "method": "criticality",  # after so short a training it leaves something to cut
-            **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
-            **{"time_steps": 3, "epochs": {"prune": 1, "finetune": 1}, "threads": 1},
-            **{"out": str(tmp_path_factory.mktemp("runs") / "x"), "granularity": request.param},
+            "granularity": request.param,
+            "model": "vgg-small",
+            "model_args": {"widths": [4, 8], "strides": [2, 1]},
+            "time_steps": 3,
+            "epochs": {"prune": 1, "finetune": 1},
             "optimizer": {"name": "adamw", "lr": 0.02},
+            "threads": 1,
+            "out": str(tmp_path_factory.mktemp("runs") / "x"),
         }
     )
     run(config)
@@ -114,7 +122,10 @@ def test_a_loaded_net_can_be_made_event_driven(copy):
         torch.testing.assert_close(faster(x), net(x), rtol=0, atol=1e-5)
     assert {row.choice for row in event_report(faster).values()} == {"lanes"}
     assert not event_report(net)
-    assert faster.classes == net.classes
+    for name in ("time_steps", "layout", "classes", "mean", "std"):
+        assert getattr(faster, name) == getattr(net, name)
+    assert faster.net is not net.net
+    assert not faster.training
 
 
 def test_tensors_that_do_not_fit_the_plan_are_refused(copy):

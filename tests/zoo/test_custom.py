@@ -114,11 +114,11 @@ def _mine(tmp_path, monkeypatch):
 
 
 def command(model, *more, data="digits", out="x"):
-    return [
-        *("run", "--data", data, "--model", f"mine:{model}", "--time_steps", "2", "--out", out),
-        *("--limit", "100", "--batch_size", "20", "--sparsity", "0.5", "--every", "2"),
-        *("--epochs.prune", "1", "--epochs.finetune", "1", "--threads", "1", *more),
-    ]
+    line = (
+        f"run --data {data} --model mine:{model} --time_steps 2 --out {out} --limit 100 "
+        "--batch_size 20 --sparsity 0.5 --every 2 --epochs.prune 1 --epochs.finetune 1 --threads 1"
+    )
+    return [*line.split(), *more]
 
 
 @pytest.mark.parametrize("granularity", ["weight", "channel"])
@@ -126,10 +126,8 @@ def command(model, *more, data="digits", out="x"):
 def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granularity):
     net = build_model(f"mine:{layout}", {"in_channels": 1, "classes": 10, "time_steps": 2})
     torch.save(net.state_dict(), "ckpt.pt")
-    line = command(
-        *(layout, "--layout", layout, "--weights", "ckpt.pt", "--granularity", granularity)
-    )
-    assert main(line) == 0
+    line = f"--layout {layout} --weights ckpt.pt --granularity {granularity}"
+    assert main(command(layout, *line.split())) == 0
     assert "report: x/report.html" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "x" / "metrics.json").read_text())
     assert metrics["model"] == {
@@ -171,11 +169,8 @@ def test_data_of_the_users_own(tmp_path, layout, name):
     shape = (3, 1, 8, 8) if kind == "static" else (2, 3, 2, 8, 8)
     assert predictor(torch.zeros(shape)).shape == (3, 2)
     if kind == "static":
-        assert (predictor.classes, predictor.mean, predictor.std) == (
-            ("dark", "bright"),
-            (0.5,),
-            (0.25,),
-        )
+        assert predictor.classes == ("dark", "bright")
+        assert (predictor.mean, predictor.std) == ((0.5,), (0.25,))
         assert metrics["data"]["label"] == "mine from here"
 
 
@@ -185,7 +180,7 @@ def test_arguments_of_the_users_own_reach_the_net(tmp_path):
     assert load_file("x/dense/model.safetensors")["eye.weight"].shape[0] == 5
 
 
-def test_of_the_facts_a_callable_gets_those_that_it_has_parameters_for():
+def test_a_callable_gets_only_the_facts_that_it_has_parameters_for():
     facts = {"classes": 3, "in_channels": 2, "image_size": 8, "time_steps": 4}
     net = build_model("mine:sequence", facts | {"width": 7})
     assert net.eye.weight.shape == (7, 2, 3, 3)

@@ -1,4 +1,4 @@
-"""The subcommands of the command line: a file and a row each."""
+"""The subcommands of the command line, one row each."""
 
 from spikeprune.commands.analyze import ANALYZE
 from spikeprune.commands.base import Command

@@ -1,4 +1,4 @@
-"""`spikeprune analyze`: what one or two finished runs have to say beyond their reports."""
+"""`spikeprune analyze`: analysis of one or two finished runs beyond their reports."""
 
 import json
 import sys
@@ -6,36 +6,39 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options
+from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options, flag
 
 _DESCRIPTION = """\
-Analyse one finished run, or two against each other: spike entropy against
-criticality and the firing rate, features by class, where regrowth went, change
-per class and layer; of two runs also overlap of their masks and importance of
-the channels that only one kept. Writes analysis.json and analysis.html."""
+Analyse a finished run: spike entropy against criticality and firing rate,
+features by class, the places of regrowth, change per class and layer. With two
+runs also the overlap of their masks and the importance of the channels that
+only one kept. Writes analysis.json and analysis.html."""
 
 _ARGUMENTS = (
     Argument("folder", {"type": str, "metavar": "RUN", "help": "folder of a finished run"}),
     Argument(
         "other",
         {
-            **{"type": str, "nargs": "?", "default": None, "metavar": "RUN"},
+            "type": str,
+            "nargs": "?",
+            "default": None,
+            "metavar": "RUN",
             "help": "a second run, to compare with",
         },
     ),
-    Argument(
-        "--out",
-        {
-            **{"type": str, "default": None, "metavar": "PATH"},
-            "help": "folder to write to (default: the run's; of two, one beside the first)",
-        },
+    flag(
+        "out",
+        str,
+        "PATH",
+        "folder to write to (default: the run's; of two, one beside the first)",
+        default=None,
     ),
-    Argument(
-        "--samples",
-        {
-            **{"type": int, "default": 10_000, "metavar": "N"},
-            "help": "run the nets on at most N samples of training and test set (default: 10000)",
-        },
+    flag(
+        "samples",
+        int,
+        "N",
+        "run the nets on at most N samples of training and test set (default: 10000)",
+        default=10_000,
     ),
     Argument(
         "--files_only",

@@ -1,8 +1,10 @@
-"""What a subcommand is, and what several of them share: arguments, configuration, printing."""
+"""Commands of the command line: their form, and the arguments and steps that several share."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import SUPPRESS
@@ -25,46 +27,47 @@ class Argument:
     options: Options
 
 
+def flag(name: str, kind: Any, metavar: str, text: str, *, default: Any = SUPPRESS) -> Argument:
+    """Return a flag with a value; without a default it is absent unless the user gives it."""
+    options = {"type": kind, "default": default, "metavar": metavar, "help": text}
+    return Argument(f"--{name}", options)
+
+
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: a row of `COMMANDS`."""
+    """A subcommand.
+
+    Attributes:
+        name: Its name.
+        function: Does the work, given the values of the arguments by name; does heavy imports.
+        summary: One line for the list of commands.
+        usage: The usage line behind the name.
+        arguments: Its own arguments.
+        configures: Whether it also takes a flag for every field of `RunConfig`.
+        description: The text above the arguments in the help; empty: the summary.
+        epilog: The text below them; the word RECIPES becomes the names of the shipped recipes.
+    """
 
     name: str
     function: Callable[[Options], None]
-    """Does the work; is given the values of the arguments by name. Heavy imports belong in it."""
     summary: str
-    """One line for the list of commands."""
     usage: str = "[options]"
-    """What follows the command's name in the usage line."""
-    arguments: tuple[Argument, ...] = field(default=())
+    arguments: tuple[Argument, ...] = ()
     configures: bool = False
-    """Whether it takes a flag for every field of `RunConfig` as well."""
     description: str = ""
     epilog: str = ""
-    """The last part of the help; the word RECIPES becomes the names of the shipped recipes."""
 
 
 FOLDER = Argument("folder", {"type": str, "metavar": "FOLDER", "help": "folder of the run"})
-RECIPE = Argument(
-    "--recipe",
-    {
-        **{"type": str, "default": SUPPRESS, "metavar": "NAME|FILE"},
-        "help": "ready configuration by name, or a YAML file of yours; flags win over it",
-    },
+RECIPE = flag(
+    "recipe",
+    str,
+    "NAME|FILE",
+    "ready configuration by name, or a YAML file of yours; flags win over it",
 )
-DATA_ROOT = Argument(
-    "--data_root",
-    {
-        **{"type": str, "default": None, "metavar": "PATH"},
-        "help": "folder with local copies of the data",
-    },
-)
-DEVICE = Argument(
-    "--device",
-    {
-        **{"type": str, "default": "cpu", "metavar": "NAME"},
-        "help": "where to compute: cpu, cuda or auto (default: cpu)",
-    },
+DATA_ROOT = flag("data_root", str, "PATH", "folder with local copies of the data", default=None)
+DEVICE = flag(
+    "device", str, "NAME", "where to compute: cpu, cuda or auto (default: cpu)", default="cpu"
 )
 JSON = Argument("--json", {"action": "store_true", "help": "print JSON"})
 CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
@@ -82,20 +85,34 @@ def run_values(options: Options) -> dict[str, Any]:
     return merge(recipe, {name: value for name, value in options.items() if name in names})
 
 
-def configuration(options: Options) -> RunConfig:
-    """Return the run that recipe and flags ask for.
-
-    Raises:
-        ConfigError: no such recipe, fields that are wrong, or neither data nor model.
-    """
-    values = run_values(options)
+def require_data_and_model(values: Options) -> None:
+    """Raise a `ConfigError` unless the fields of a run name its data and model."""
     for name in ("data", "model"):
         if values.get(name) is None:
             raise ConfigError(
                 f"--{name} is missing; give it, or start from a recipe by --recipe "
                 f"({', '.join(recipe_names())})"
             )
+
+
+def configuration(options: Options) -> RunConfig:
+    """Return the run that recipe and flags configure.
+
+    Raises:
+        ConfigError: no such recipe, wrong fields, or neither data nor model.
+    """
+    values = run_values(options)
+    require_data_and_model(values)
     return RunConfig.from_dict(values)
+
+
+@contextmanager
+def interruptible(what: str, folder: Path) -> Iterator[None]:
+    """Add to an interrupt how to continue: by the same command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the same command goes on with {what} in {folder}") from None
 
 
 def show(values: Options, options: Options) -> None:

@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import SUPPRESS
 from rich.console import Console
 
-from spikeprune.commands.base import RECIPE, Argument, Command, Options, run_values
-from spikeprune.errors import ConfigError
+from spikeprune.commands.base import (
+    RECIPE,
+    Argument,
+    Command,
+    Options,
+    flag,
+    interruptible,
+    require_data_and_model,
+    run_values,
+)
 from spikeprune.lab.run.progress.display import make_display
-from spikeprune.lab.settings.recipes import recipe_names
 
 if TYPE_CHECKING:
     from spikeprune.lab.compare import Comparison
@@ -19,13 +25,13 @@ _DESCRIPTION = """\
 Run every method at every sparsity with every seed, and write one table: mean
 and spread, drop against the dense net of the same seed, operations, energy,
 cost, and paired differences with their intervals. The dense net is trained
-once per seed. The same command again goes on where it stopped and runs only
-what is not finished; longer lists add to the grid. Several shells may work on
-one grid.
+once per seed. The same command continues where it stopped and runs only the
+unfinished runs; longer lists add to the grid. Several shells may work on one
+grid.
 
 A run's other options come from the recipe and from flags, as for
-`spikeprune run`. Given folders of finished runs instead, it compares those and
-runs nothing; given the folder of a comparison, it writes its results anew."""
+`spikeprune run`. With folders of finished runs instead, it compares those and
+runs nothing; with the folder of a comparison, it writes the results again."""
 
 _EPILOG = """\
 examples:
@@ -39,40 +45,37 @@ examples:
   spikeprune compare runs/one runs/other --out runs/two
   spikeprune compare runs/study
 
-recipes (`spikeprune recipes` says what they run):
+recipes (`spikeprune recipes` describes them):
 RECIPES"""
-
-
-def _flag(name: str, kind: Any, metavar: str, text: str) -> Argument:
-    return Argument(
-        f"--{name}", {"type": kind, "default": SUPPRESS, "metavar": metavar, "help": text}
-    )
 
 
 _NAMED = dict[str, dict[str, Any]]
 _PAIRS = list[list[str]]
 _GRID = (
-    _flag("methods", list[str], "[A,B]", "methods by name, see `spikeprune methods`"),
-    _flag("variants", _NAMED, "{K: {..}}", "methods with options of their own, by a name of yours"),
-    _flag("sparsities", list[float], "[X,Y]", "shares to remove (default: that of --sparsity)"),
-    _flag("seeds", list[int], "[N,M]", "seeds, paired between methods (default: that of --seed)"),
-    _flag("models", list[str], "[A,B]", "nets, if several"),
-    _flag("data_sets", list[str], "[A,B]", "data sets, if several"),
-    _flag("settings", _NAMED, "{K: {..}}", "options under which all methods run, by name"),
-    _flag("pairs", _PAIRS, "[[A,B]]", "contrasts named beforehand: a minus b at the same seed"),
-    _flag("explore", _PAIRS, "[[A,B]]", "further contrasts, corrected for being several"),
-    _flag("select", str, "NAME", "accuracy that is shown (test | validation; default: test)"),
+    flag("methods", list[str], "[A,B]", "methods by name, see `spikeprune methods`"),
+    flag("variants", _NAMED, "{K: {..}}", "methods with options of their own, by a name of yours"),
+    flag("sparsities", list[float], "[X,Y]", "shares to remove (default: that of --sparsity)"),
+    flag("seeds", list[int], "[N,M]", "seeds, paired between methods (default: that of --seed)"),
+    flag("models", list[str], "[A,B]", "nets, if several"),
+    flag("data_sets", list[str], "[A,B]", "data sets, if several"),
+    flag("settings", _NAMED, "{K: {..}}", "options under which all methods run, by name"),
+    flag("pairs", _PAIRS, "[[A,B]]", "contrasts named beforehand, a minus b at equal seeds"),
+    flag("explore", _PAIRS, "[[A,B]]", "further contrasts, corrected for being several"),
+    flag("select", str, "NAME", "accuracy that is shown (test | validation; default: test)"),
 )
 _MACHINE = (
-    _flag("jobs", int, "N", "runs at once (default: one for every --threads cores)"),
-    _flag("engine", str, "NAME", "who runs them: local | ray (default: local)"),
-    _flag("ray_address", str, "NAME", "a running Ray cluster (default: Ray starts here)"),
-    _flag("retries", int, "N", "how often Ray starts a killed run again (default: 2)"),
+    flag("jobs", int, "N", "runs at once (default: one for every --threads cores)"),
+    flag("engine", str, "NAME", "where they run: local | ray (default: local)"),
+    flag("ray_address", str, "NAME", "a running Ray cluster (default: Ray starts here)"),
+    flag("retries", int, "N", "how often Ray starts a killed run again (default: 2)"),
 )
 _RUNS = Argument(
     "runs",
     {
-        **{"type": str, "nargs": "*", "default": [], "metavar": "FOLDER"},
+        "type": str,
+        "nargs": "*",
+        "default": [],
+        "metavar": "FOLDER",
         "help": "finished runs to compare, or the folder of one comparison",
     },
 )
@@ -94,7 +97,7 @@ def _compare(options: Options) -> None:
 
 
 def _of_folders(folders: list[str], options: Options) -> tuple["Comparison", Path]:
-    """Return the comparison of finished runs, or the one that lies in the only folder given."""
+    """Return the comparison of finished runs, or the one in the only folder, and its folder."""
     from spikeprune.lab.compare import comparison_of_runs, load_comparison
     from spikeprune.lab.run_folder import ComparisonFolder
 
@@ -109,34 +112,31 @@ def _of_folders(folders: list[str], options: Options) -> tuple["Comparison", Pat
 def _run_grid(options: Options) -> Path:
     from spikeprune.lab.compare import CompareConfig, compare
 
-    config = CompareConfig.from_dict(_values(options))
-    try:
-        with make_display() as display:
-            return compare(config, display)
-    except KeyboardInterrupt:
-        folder = config.folder.path
-        raise KeyboardInterrupt(f"the same command goes on with the grid in {folder}") from None
+    config = CompareConfig.from_dict(_grid_values(options))
+    with interruptible("the grid", config.folder.path), make_display() as display:
+        return compare(config, display)
 
 
-def _values(options: Options) -> dict[str, Any]:
-    """Return the fields of a `CompareConfig`: the grid's own, and the base run."""
+def _grid_values(options: Options) -> dict[str, Any]:
+    """Return the fields of a `CompareConfig`: those of the grid, the base run and the machine."""
     base = run_values(options)
-    for name in ("data", "model"):
-        lists = {"data": "data_sets", "model": "models"}
-        several = options.get(lists[name])
-        base.setdefault(name, several[0] if several else None)
-        if base[name] is None:
-            raise ConfigError(
-                f"--{name} is missing; give it, or start from a recipe by --recipe "
-                f"({', '.join(recipe_names())})"
-            )
-    grid = {a.name[2:]: options[a.name[2:]] for a in _GRID if a.name[2:] in options}
-    machine = {a.name[2:]: options[a.name[2:]] for a in _MACHINE if a.name[2:] in options}
+    for name, several in (("data", "data_sets"), ("model", "models")):
+        if name not in base and options.get(several):
+            base[name] = options[several][0]
+    require_data_and_model(base)
     one = {"sparsities": base.get("sparsity"), "seeds": base.get("seed")}
-    single = {name: [value] for name, value in one.items() if value is not None}
+    values = {name: [value] for name, value in one.items() if value is not None}
     if "method" in options and not {"methods", "variants"} & options.keys():
-        single["methods"] = [options["method"]]
-    return single | grid | {"base": base, "out": base.get("out"), "machine": machine}
+        values["methods"] = [options["method"]]
+    machine = _given(_MACHINE, options)
+    return (
+        values | _given(_GRID, options) | {"base": base, "out": base.get("out"), "machine": machine}
+    )
+
+
+def _given(flags: tuple[Argument, ...], options: Options) -> dict[str, Any]:
+    names = [one.name.removeprefix("--") for one in flags]
+    return {name: options[name] for name in names if name in options}
 
 
 COMPARE = Command(

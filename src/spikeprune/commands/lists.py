@@ -1,4 +1,4 @@
-"""Commands that list what there is: `spikeprune data`, `methods`, `recipes`."""
+"""Commands that print lists: `spikeprune data`, `methods` and `recipes`."""
 
 from rich.console import Console
 

@@ -1,11 +1,11 @@
-"""`spikeprune plan`: what a run would do, before any training."""
+"""`spikeprune plan`: the plan of a run, without training."""
 
 from spikeprune.commands.base import CONFIGURE, JSON, RECIPE, Command, Options, configuration, show
 from spikeprune.lab.run.check import check
 
 _DESCRIPTION = """\
-Say before any training what a run would prune: parameters, MACs, memory, time
-per epoch. Takes the options of `spikeprune run` and writes nothing."""
+Print what a run would prune, its parameters, MACs, memory and time per epoch,
+without training. Takes the options of `spikeprune run` and writes nothing."""
 
 
 def _plan(options: Options) -> None:
@@ -19,7 +19,7 @@ def _plan(options: Options) -> None:
 PLAN = Command(
     "plan",
     _plan,
-    "what a run would do",
+    "the plan of a run, without training",
     CONFIGURE,
     (RECIPE, JSON),
     configures=True,

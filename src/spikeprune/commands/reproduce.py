@@ -2,25 +2,32 @@
 
 import textwrap
 
-from jsonargparse import SUPPRESS
 from rich.console import Console
 
-from spikeprune.commands.base import Argument, Command, Options
+from spikeprune.commands.base import Argument, Command, Options, flag, interruptible
 from spikeprune.lab.run.progress.display import make_display
 
 _NAMES = (
-    *("fig2", "fig3a", "fig3b", "fig4", "fig5", "fig6"),
-    *("table-unstructured", "table-structured", "cost", "entropy"),
+    "fig2",
+    "fig3a",
+    "fig3b",
+    "fig4",
+    "fig5",
+    "fig6",
+    "table-unstructured",
+    "table-structured",
+    "cost",
+    "entropy",
 )
 _SCALES = ("smoke", "cpu", "paper")
 _DESCRIPTION = f"""\
-Make figures and tables of the paper from runs of your own; what the paper shows
-stands beside what was measured. NAME is all, or some of:
+Make figures and tables of the paper from your own runs, beside the paper's
+numbers. NAME is all, or some of:
 
 {textwrap.indent(textwrap.fill(", ".join(_NAMES), 76, break_on_hyphens=False), "  ")}
 
-Runs that several of them need are run once. The same command again goes on
-where it stopped. Writes reproduce.html, and a JSON and a Markdown file by name."""
+Runs that several of them need are run once. The same command continues where it
+stopped. Writes reproduce.html, and a JSON and a Markdown file per name."""
 _EPILOG = """\
 scales:
   smoke  digits, two tiny nets, one seed; minutes; no evidence
@@ -32,28 +39,17 @@ examples:
   spikeprune reproduce fig2 cost --scale cpu --seeds '[0, 1, 2, 3]'"""
 
 
-def _flag(name: str, kind: object, metavar: str, text: str) -> Argument:
-    options = {"type": kind, "default": SUPPRESS, "metavar": metavar, "help": text}
-    return Argument(f"--{name}", options)
-
-
 _ARGUMENTS = (
     Argument(
         "names", {"type": str, "nargs": "+", "metavar": "NAME", "help": "what to make, or all"}
     ),
-    Argument(
-        "--scale",
-        {
-            **{"type": str, "default": "smoke", "metavar": "NAME"},
-            "help": f"{' | '.join(_SCALES)} (default: smoke)",
-        },
-    ),
-    _flag("seeds", list[int], "[N,M]", "seeds (default: the scale's)"),
-    _flag("out", str, "PATH", "folder (default: runs/reproduce/SCALE)"),
-    _flag("jobs", int, "N", "runs at once (default: one for every --threads cores)"),
-    _flag("threads", int, "N", "CPU threads of a run"),
-    _flag("data_root", str, "PATH", "folder with local copies of the data"),
-    _flag("device", str, "NAME", "cpu, cuda or auto (default: as the scale says)"),
+    flag("scale", str, "NAME", f"{' | '.join(_SCALES)} (default: smoke)", default="smoke"),
+    flag("seeds", list[int], "[N,M]", "seeds (default: the scale's)"),
+    flag("out", str, "PATH", "folder (default: runs/reproduce/SCALE)"),
+    flag("jobs", int, "N", "runs at once (default: one for every --threads cores)"),
+    flag("threads", int, "N", "CPU threads of a run"),
+    flag("data_root", str, "PATH", "folder with local copies of the data"),
+    flag("device", str, "NAME", "cpu, cuda or auto (default: as the scale says)"),
 )
 
 
@@ -71,12 +67,8 @@ def _reproduce(options: Options) -> None:
         machine=Machine(jobs=options.get("jobs")),
         **given,
     )
-    try:
-        with make_display() as display:
-            page, done = reproduce(request, display)
-    except KeyboardInterrupt:
-        folder = request.folder.path
-        raise KeyboardInterrupt(f"the same command goes on with the runs in {folder}") from None
+    with interruptible("the runs", request.folder.path), make_display() as display:
+        page, done = reproduce(request, display)
     print_done(Console(), done)
     print(f"\n{SCALES[request.scale].evidence}")
     print(f"page: {page}")
@@ -85,7 +77,7 @@ def _reproduce(options: Options) -> None:
 REPRODUCE = Command(
     "reproduce",
     _reproduce,
-    "the paper's figures and tables, from runs of your own",
+    "the paper's figures and tables, from your own runs",
     "NAME [NAME ...] [--scale SCALE] [options]",
     _ARGUMENTS,
     description=_DESCRIPTION,

@@ -1,18 +1,24 @@
-"""`spikeprune run`: the whole job."""
+"""`spikeprune run`: train, prune, cut, measure and report."""
 
-from spikeprune.commands.base import CONFIGURE, RECIPE, Command, Options, configuration
+from spikeprune.commands.base import (
+    CONFIGURE,
+    RECIPE,
+    Command,
+    Options,
+    configuration,
+    interruptible,
+)
 from spikeprune.distributed.launch import launched, processes
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.progress.display import Silent, make_display
-from spikeprune.lab.settings.config import RunConfig
 
 _DESCRIPTION = """\
 Train the dense net, prune and regrow, fine-tune, cut, evaluate and report,
-into one folder. Every stage looks for its own output first: the same command
-again goes on where a run stopped.
+into one folder. A stage whose output exists is skipped, so the same command
+continues a run that stopped.
 
 Start from a recipe, or give at least --data, --model and --sparsity. Flags win
-over the recipe, wherever they stand. Values are YAML: --augment '[crop, flip]',
+over the recipe, in any order. Values are YAML: --augment '[crop, flip]',
 --model_args.width 0.5, --limits '{conv1: [0.5, 1]}', and null for nothing."""
 
 _EXAMPLES = """\
@@ -24,31 +30,25 @@ examples:
                  --weights net.safetensors --granularity channel \\
                  --sparsity 0.5 --out runs/mine
 
-recipes (`spikeprune recipes` says what they run):
+recipes (`spikeprune recipes` describes them):
 RECIPES"""
 
 
 def _run(options: Options) -> None:
     with processes():
-        _run_here(configuration(options))
+        config = configuration(options)
+        check(config)
+        from spikeprune.lab.run.run import run
 
-
-def _run_here(config: RunConfig) -> None:
-    check(config)
-    from spikeprune.lab.run.run import run
-
-    try:
-        with make_display() if launched()[0] == 0 else Silent() as display:
+        make = make_display if launched()[0] == 0 else Silent
+        with interruptible("the run", config.folder), make() as display:
             display.done(run(config, display=display))
-    except KeyboardInterrupt:
-        folder = config.folder
-        raise KeyboardInterrupt(f"the same command goes on with the run in {folder}") from None
 
 
 RUN = Command(
     "run",
     _run,
-    "the whole job",
+    "train, prune, cut, evaluate and report",
     CONFIGURE,
     (RECIPE,),
     configures=True,

@@ -1,43 +1,38 @@
-"""`spikeprune search`: the sparsest net within so many points of the dense one."""
+"""`spikeprune search`: the sparsest net that loses few points of accuracy."""
 
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.commands.base import RECIPE, Argument, Command, Options, configuration
+from spikeprune.commands.base import (
+    RECIPE,
+    Command,
+    Options,
+    configuration,
+    flag,
+    interruptible,
+)
 from spikeprune.errors import ConfigError
 from spikeprune.lab.run.progress.display import make_display
 
 _DESCRIPTION = """\
 Find the sparsest net whose validation accuracy is within --max-drop points of
-the dense net's, by few runs: sparsities are bracketed, then halved. Takes the
-options of `spikeprune run`; the sparsity of a recipe is where it starts. Every
-sparsity is an ordinary run in a folder under --out, and the same command again
-goes on where it was stopped. Test data have no say; the test accuracy of the
-chosen run is told at the end."""
+the dense net's, in few runs: sparsities are bracketed, then halved. Takes the
+options of `spikeprune run`; it starts at the sparsity of a recipe. Every
+sparsity is an ordinary run in a folder under --out, and the same command
+continues where it stopped. Test data do not influence the search; the test
+accuracy of the chosen run is printed at the end."""
 
 _ARGUMENTS = (
     RECIPE,
-    Argument(
-        "--max-drop",
-        {
-            **{"type": float, "default": None, "metavar": "POINTS"},
-            "help": "points of validation accuracy that may be lost; must be given",
-        },
+    flag(
+        "max-drop",
+        float,
+        "POINTS",
+        "points of validation accuracy that may be lost; must be given",
+        default=None,
     ),
-    Argument(
-        "--runs",
-        {
-            **{"type": int, "default": 6, "metavar": "N"},
-            "help": "sparsities to try at most (default: 6)",
-        },
-    ),
-    Argument(
-        "--seeds",
-        {
-            **{"type": int, "default": 1, "metavar": "N"},
-            "help": "runs per sparsity, whose mean drop decides (default: 1)",
-        },
-    ),
+    flag("runs", int, "N", "sparsities to try at most (default: 6)", default=6),
+    flag("seeds", int, "N", "runs per sparsity, whose mean drop decides (default: 1)", default=1),
 )
 
 
@@ -53,11 +48,8 @@ def _search(options: Options) -> None:
 
     goal = Goal(options["max_drop"], options["runs"], options["seeds"])
     folder = search_folder(config)
-    try:
-        with make_display() as display:
-            found = search(config, goal, display=display)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the same command goes on with the search in {folder}") from None
+    with interruptible("the search", folder), make_display() as display:
+        found = search(config, goal, display=display)
     print_search(Console(), found)
     Console().print(Text(f"search: {folder / 'search.json'}"), soft_wrap=True)
 
@@ -65,7 +57,7 @@ def _search(options: Options) -> None:
 SEARCH = Command(
     "search",
     _search,
-    "the sparsest net within so many points of the dense one",
+    "the sparsest net within a given loss of accuracy",
     "--max-drop POINTS [--recipe NAME] [--option value ...]",
     _ARGUMENTS,
     configures=True,

@@ -1,4 +1,4 @@
-"""Data sets by name, as loaders whose batches are a pure function of the seed and the epoch."""
+"""Data sets by name, as loaders whose batches depend only on the seed and the epoch."""
 
 from spikeprune.data.load import load
 from spikeprune.data.loader import Loader

@@ -1,4 +1,4 @@
-"""Crop, flip and Cutout, on a whole batch at once and driven by a generator."""
+"""Random crop, flip and Cutout of a batch."""
 
 import torch
 import torch.nn.functional as F
@@ -8,27 +8,19 @@ AUGMENTATIONS = ("crop", "flip", "cutout")
 
 
 def crop_padding(side: int) -> int:
-    """Pixels of padding for the random crop: an eighth of the side (4 of 32), at least 1."""
+    """Return the padding of the random crop in pixels: an eighth of the side, at least 1."""
     return max(1, round(side / 8))
 
 
 def cutout_size(side: int) -> int:
-    """Side of the Cutout square in pixels: 16, or half the image where that is smaller."""
+    """Return the side of the Cutout square in pixels: 16, or half the image if that is less."""
     return max(1, min(16, side // 2))
 
 
 def crop(x: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Shift each sample by up to `padding` pixels in both directions; zeros move in.
+    """Pad each sample of `x` `[B, *, H, W]` with zeros and cut out a window of the old size.
 
-    Padding with zeros and cutting out a window of the old size, as usual for CIFAR.
-
-    Args:
-        x: `[B, *, H, W]`; all of `*` (channels, time steps) moves together.
-        padding: Largest shift, in pixels.
-        generator: Source of the shifts, uniform over the `(2 padding + 1)^2` windows.
-
-    Returns:
-        A tensor of the shape and type of `x`.
+    The window is uniform over `(2 padding + 1)^2`, and one for all of `*` (channels, time steps).
     """
     batch, height, width = x.shape[0], x.shape[-2], x.shape[-1]
     padded = F.pad(x.reshape(batch, -1, height, width), (padding,) * 4)
@@ -41,32 +33,16 @@ def crop(x: Tensor, padding: int, generator: torch.Generator) -> Tensor:
 
 
 def flip(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each sample left to right with probability 1/2.
-
-    Args:
-        x: `[B, *, H, W]`.
-        generator: Source of the choices.
-
-    Returns:
-        A tensor of the shape and type of `x`.
-    """
+    """Mirror each sample of `x` `[B, *, H, W]` left to right with probability 1/2."""
     chosen = torch.rand(x.shape[0], generator=generator) < 0.5
     return torch.where(chosen.view(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
 
 
 def cutout(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Set one square of each sample to 0, which is the mean colour of normalised images.
+    """Set a square of `size` pixels in each sample of `x` `[B, *, H, W]` to 0, the mean colour.
 
-    The centre is uniform over the image and the square is clipped at the border, as in DeVries
-    and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
-
-    Args:
-        x: `[B, *, H, W]`, normalised.
-        size: Side of the square in pixels.
-        generator: Source of the centres.
-
-    Returns:
-        A tensor of the shape and type of `x`.
+    The centre is uniform over the image and the border clips the square, as in DeVries and Taylor,
+    "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
     """
     batch, height, width = x.shape[0], x.shape[-2], x.shape[-1]
     top = torch.randint(0, height, (batch, 1), generator=generator) - size // 2

@@ -1,8 +1,7 @@
-"""Decoded samples kept on disk, so that images are decoded once and not once a run.
+"""A disk cache of decoded samples, so that images are decoded once and not in every run.
 
 The folder is `$XDG_CACHE_HOME/spikeprune`, else `~/.cache/spikeprune`; it can be deleted at any
-time. An entry is named by a hash of the path, size and modification time of every file it was
-made from.
+time. The name of an entry is a hash of the path, size and modification time of its source files.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 
 from spikeprune.data.types import Part
 
-# Part of every key: raise it when the decoding changes.
+# Part of every key; raise it when the decoding changes.
 _FORMAT = 1
 
 
@@ -43,15 +42,15 @@ def fingerprint(files: Iterable[Path], *facts: object) -> str:
 
 
 def exists(key: str) -> bool:
-    """Whether an entry lies in the cache, readable or not."""
+    """Return whether the cache holds an entry, readable or not."""
     place = _path(key)
     return place is not None and place.is_file()
 
 
 def remember(key: str, make: Callable[[], Part]) -> Part:
-    """Return the entry of `key`, making and storing it when it is absent or cannot be read.
+    """Return the entry of `key`; make and store it if it is missing or unreadable.
 
-    A cache that cannot be written is no reason to stop: the part is made again next time.
+    If the cache cannot be written, the part is made again next time.
     """
     place = _path(key)
     if place is None:
@@ -87,7 +86,7 @@ def _write(place: Path, part: Part) -> None:
     try:
         tensors = {"images": part.images.contiguous(), "labels": part.labels.contiguous()}
         save_file(tensors, name, metadata={"encoding": part.encoding})
-        # Another process may read or write the same entry: it sees a whole file or none.
+        # Atomic, because other processes may read or write this entry.
         os.replace(name, place)
     finally:
         with contextlib.suppress(FileNotFoundError):

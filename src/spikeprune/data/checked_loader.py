@@ -1,4 +1,4 @@
-"""Checks around loaders that are not ours."""
+"""The user's own loaders, with a check of every batch."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, final
@@ -11,19 +11,19 @@ from spikeprune.errors import DataError
 
 
 @final
-class Wrapped:
-    """A user's iterable of `(x, y)` batches, every batch checked.
+class CheckedLoader:
+    """A user's iterable of `(x, y)` batches that checks every batch.
 
     Args:
-        batches: Anything that can be iterated again and again, such as a DataLoader.
-        where: What to call it in messages.
+        batches: An iterable that can be iterated repeatedly, such as a DataLoader.
+        where: Its name in messages.
         shape: `(C, H, W)` of a sample or frame.
         classes: Labels run from 0 to `classes - 1`.
-        time_steps: T, which batches of events must have.
-        kind: `static` or `events`; None while it is to be found out.
+        time_steps: T of batches of recordings.
+        kind: `static` or `events`; None allows both.
 
     Raises:
-        DataError: It is no iterable, or can be iterated only once.
+        DataError: It is not iterable, or can be iterated only once.
     """
 
     def __init__(
@@ -51,27 +51,27 @@ class Wrapped:
 
     @classmethod
     def empty(cls) -> Self:
-        """Return one that hands out nothing."""
+        """Return a loader without batches."""
         return cls((), "nothing", shape=(1, 1, 1), classes=1, time_steps=1, kind="static")
 
     def first_kind(self) -> Kind:
-        """Return the kind of data after a look at the first batch."""
+        """Return the kind of data of the first batch."""
         for batch in self:
             return "static" if batch[0].dim() == 4 else "events"
         raise DataError(f"{self._where}: expected at least one batch, got none")
 
     @property
     def samples(self) -> int:
-        """Number of samples: of the data set behind a DataLoader, else counted in one pass."""
-        behind = _length(getattr(self._batches, "dataset", None))
-        return self._count()[1] if behind is None else behind
+        """Number of samples: the length of a DataLoader's data set, else counted in one pass."""
+        length = _length(getattr(self._batches, "dataset", None))
+        return self._count()[1] if length is None else length
 
     def __len__(self) -> int:
         length = _length(self._batches)
         return self._count()[0] if length is None else length
 
     def set_epoch(self, epoch: int) -> None:
-        """Pass the epoch on to the loader or its sampler, where one wants to know it."""
+        """Pass the epoch on to the loader and its sampler if they have `set_epoch`."""
         for target in (self._batches, getattr(self._batches, "sampler", None)):
             tell = getattr(target, "set_epoch", None)
             if tell is not None:
@@ -95,7 +95,7 @@ class Wrapped:
         samples = x.shape[-4]
         if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != (samples,):
             raise DataError(
-                f"{where}: expected labels as int64 [{samples}], one a sample, got {_form(y)}"
+                f"{where}: expected labels as int64 [{samples}], one a sample, got {_describe(y)}"
             )
         if samples and not 0 <= int(y.min()) <= int(y.max()) < self._classes:
             raise DataError(
@@ -117,12 +117,12 @@ class Wrapped:
         names = " or ".join(f"[{', '.join(map(str, form))}]" for form in wanted)
         raise DataError(
             f"{where}: expected normalised floating point {names}, T = {self._time_steps} time "
-            f"steps first for events, got {_form(x)}"
+            f"steps first for events, got {_describe(x)}"
         )
 
 
 def _length(value: Any) -> int | None:
-    """Return the length, or None: a DataLoader of a stream has `__len__` but raises."""
+    """Return the length or None; `__len__` of a DataLoader of a stream raises."""
     try:
         return len(value)
     except TypeError:
@@ -130,13 +130,13 @@ def _length(value: Any) -> int | None:
 
 
 def _fits(shape: tuple[int, ...], form: tuple[Any, ...]) -> bool:
-    """Whether a shape has the form, in which a letter stands for any size."""
+    """Return whether a shape has the form; "B" stands for any size."""
     return len(shape) == len(form) and all(
         wanted in ("B", size) for size, wanted in zip(shape, form, strict=True)
     )
 
 
-def _form(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype} {list(value.shape)}".removeprefix("torch.")
     return type(value).__name__

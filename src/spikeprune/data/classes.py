@@ -1,29 +1,14 @@
 """Class names of the sets, in the order of their labels."""
 
+DIGITS = tuple("0123456789")
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+_FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+FASHION = tuple(_FASHION.split(", "))
 
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR10 = tuple(_CIFAR10.split())
 
-DIGITS = _names("0 1 2 3 4 5 6 7 8 9")
-
-FASHION = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-
-CIFAR10 = _names("airplane automobile bird cat deer dog frog horse ship truck")
-
-CIFAR100 = _names(
-    """
+_CIFAR100 = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
 butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab
 crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
@@ -33,11 +18,10 @@ porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk 
 snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television
 tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
-)
+CIFAR100 = tuple(_CIFAR100.split())
 
 # The set names its classes by WordNet identifiers; several have the same word in English.
-TINY_IMAGENET = _names(
-    """
+_TINY_IMAGENET = """
 n01443537 n01629819 n01641577 n01644900 n01698640 n01742172 n01768244 n01770393 n01774384
 n01774750 n01784675 n01855672 n01882714 n01910747 n01917289 n01944390 n01945685 n01950731
 n01983481 n01984695 n02002724 n02056570 n02058221 n02074367 n02085620 n02094433 n02099601
@@ -62,4 +46,4 @@ n07615774 n07695742 n07711569 n07715103 n07720875 n07734744 n07747607 n07749582 
 n07768694 n07871810 n07873807 n07875152 n07920052 n09193705 n09246464 n09256479 n09332890
 n09428293 n12267677
 """
-)
+TINY_IMAGENET = tuple(_TINY_IMAGENET.split())

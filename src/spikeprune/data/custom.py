@@ -1,19 +1,17 @@
 """The user's own loaders, named as `module:callable`."""
 
-import contextlib
-import importlib
 import inspect
 import os
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from spikeprune.data.checked_loader import Wrapped
+from spikeprune.data.checked_loader import CheckedLoader
 from spikeprune.data.options import Options
 from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
+from spikeprune.user_code import current_folder_importable, user_callable
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TUPLE = ("train", "validation", "test", "shape", "classes")
@@ -21,23 +19,23 @@ _OPTIONAL = ("score", "kind", "label", "mean", "std")
 
 
 def is_import_path(name: str) -> bool:
-    """Whether `name` has the form `module:callable` or `package.module:callable`."""
+    """Return whether `name` has the form `module:callable` or `package.module:callable`."""
     return _IMPORT_PATH.fullmatch(name) is not None
 
 
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
-    """Call the user's function and check what it returns.
+    """Call the user's function and check the result.
 
-    The function gets those of root, batch_size, time_steps, seed, validation, augment,
-    image_size, limit and binning that it has parameters for. It returns a `Data`, a mapping with
+    The function gets root, batch_size, time_steps, seed, validation, augment, image_size, limit and
+    binning, each only if it has a parameter of that name. It returns a `Data`, a mapping with
     train, test, shape and classes (optional: validation, score, kind, label, mean, std), or the
     tuple (train, validation, test, shape, classes). `classes` are names, or their number.
 
     Raises:
-        ConfigError: The module or function is not there, or wants other arguments.
-        DataError: What it returns is not usable; the first batch of each loader is looked at.
+        ConfigError: The module or function does not exist, or needs other arguments.
+        DataError: The result, or the first batch of train or test, cannot be used.
     """
-    with _working_folder_importable():
+    with current_folder_importable():  # the function may import from there as well
         made = _call(name, {"root": root, **asdict(options)})
     if isinstance(made, Data):
         return made
@@ -45,8 +43,8 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
     shape = _shape(name, fields["shape"])
     classes = _classes(name, fields["classes"])
 
-    def wrap(role: str, kind: Kind | None) -> Wrapped:
-        return Wrapped(
+    def wrap(role: str, kind: Kind | None) -> CheckedLoader:
+        return CheckedLoader(
             fields[role],
             f"{role} of {name}",
             shape=shape,
@@ -59,7 +57,7 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
     train, test = wrap("train", kind), wrap("test", kind)
     test.first_kind()
     has_validation = fields.get("validation") is not None
-    validation = wrap("validation", kind) if has_validation else Wrapped.empty()
+    validation = wrap("validation", kind) if has_validation else CheckedLoader.empty()
     score = wrap("score", kind) if fields.get("score") is not None else train
     info = DataInfo(
         name=name,
@@ -76,18 +74,7 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
 
 
 def _call(name: str, arguments: dict[str, Any]) -> Any:
-    module_name, _, attribute = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), attribute)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"data {name!r}: there is no module {error.name!r}; start from the folder that holds "
-            "it, or add that folder to PYTHONPATH"
-        ) from error
-    except AttributeError as error:
-        raise ConfigError(f"data {name!r}: {module_name} has no {attribute!r}") from error
-    if not callable(function):
-        raise ConfigError(f"data {name!r}: expected a function, got {type(function).__name__}")
+    function = user_callable(name, "data")
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return function(**arguments)
@@ -136,14 +123,3 @@ def _classes(name: str, classes: Any) -> tuple[str, ...]:
     if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
         raise DataError(f"data {name!r}: expected class names or their number, got {classes!r}")
     return tuple(map(str, classes))
-
-
-@contextlib.contextmanager
-def _working_folder_importable() -> Iterator[None]:
-    """Find modules beside the user: an installed command has its own folder first instead."""
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)

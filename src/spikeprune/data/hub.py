@@ -1,9 +1,10 @@
-"""Hugging Face `datasets`: Parquet files where they lie, and the hub as the last resort."""
+"""Hugging Face `datasets`: local Parquet files, and downloads from the hub."""
 
 import contextlib
 import glob
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _BATCH = 1000
 
 
 class HubUnreachable(Exception):
-    """The hub did not answer, or does not have the data set; the text says which."""
+    """The hub does not answer, or does not have the data set."""
 
 
 def parquet_rows(file: Path, row: DataSet) -> Iterator[Encoded]:
@@ -31,7 +32,7 @@ def parquet_rows(file: Path, row: DataSet) -> Iterator[Encoded]:
 
     with _quiet(offline=True), tempfile.TemporaryDirectory() as scratch:
         try:
-            # Streaming: the library would copy the whole set into its own cache otherwise.
+            # Without streaming the library copies the whole set into its own cache.
             table = datasets.load_dataset(
                 "parquet",
                 data_files=glob.escape(str(file)),
@@ -43,24 +44,24 @@ def parquet_rows(file: Path, row: DataSet) -> Iterator[Encoded]:
             yield from _rows(table, row, str(file))
         except DataError:
             raise
-        except Exception as error:  # arrow, fsspec and datasets each have errors of their own
+        except Exception as error:  # arrow, fsspec and datasets have their own errors
             raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
 
 
 def key(row: DataSet, split: str) -> str:
-    """Return the cache key of a split that came from the hub."""
+    """Return the cache key of a downloaded split."""
     return cache.fingerprint((), "hub", row.hub, split)
 
 
 def download(row: DataSet) -> tuple[Part, Part]:
-    """Return the training and test part, from the cache or from the hub.
+    """Return the training and test part, from our cache, the library's, or the hub.
 
     Raises:
-        HubUnreachable: Neither the hub nor a copy that the hub's library kept can be had.
-        DataError: What came is not what the table says.
+        HubUnreachable: The hub is unreachable, and neither cache has the data set.
+        DataError: The data differ from the table of data sets.
     """
     train, test = (
-        cache.remember(key(row, split), lambda split=split: _fetch(row, split))  # type: ignore[misc]
+        cache.remember(key(row, split), partial(_fetch, row, split))
         for split in ("train", row.test_split)
     )
     return train, test
@@ -73,7 +74,7 @@ def _fetch(row: DataSet, split: str) -> Part:
     with _quiet(offline=not _reachable()):
         try:
             table = datasets.load_dataset(row.hub, split=split)
-        except Exception as error:  # the libraries have dozens; all mean that it is not to be had
+        except Exception as error:  # the libraries have dozens of errors
             raise HubUnreachable(f"{type(error).__name__}: {error}") from error
         return decode(_rows(table, row, where), row.shape, len(row.classes))
 
@@ -100,25 +101,18 @@ def _rows(table: Any, row: DataSet, where: str) -> Iterator[Encoded]:
     for batch in table.iter(_BATCH):
         for content, value in zip(batch[image], batch[label], strict=True):
             place = f"{where}, row {number}"
-            yield Encoded(_bytes(content, place), _label(value, place), place)
+            encoded = content.get("bytes") if isinstance(content, dict) else content
+            if not isinstance(encoded, bytes):
+                found = type(encoded).__name__
+                raise DataError(f"{place}: expected the bytes of an image, got {found}")
+            if not isinstance(value, int):
+                raise DataError(f"{place}: expected a whole number as label, got {value!r}")
+            yield Encoded(encoded, value, place)
             number += 1
 
 
-def _bytes(cell: Any, where: str) -> bytes:
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes):
-        raise DataError(f"{where}: expected the bytes of an image, got {type(content).__name__}")
-    return content
-
-
-def _label(value: Any, where: str) -> int:
-    if not isinstance(value, int):
-        raise DataError(f"{where}: expected a whole number as label, got {value!r}")
-    return value
-
-
 def _reachable() -> bool:
-    """Ask the hub once and briefly: its library alone tries for half a minute."""
+    """Ask the hub once, briefly; its library would try for half a minute."""
     from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
@@ -132,62 +126,33 @@ def _reachable() -> bool:
 
 @contextlib.contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
-    """Silence progress bars, log lines and telemetry, and close the network if asked to.
+    """Silence progress bars, log lines and telemetry; close the network if `offline`.
 
     Every setting is put back, because the libraries may serve other code of the process too.
     """
     import datasets
+    import huggingface_hub
     from huggingface_hub import constants
 
-    settings: list[tuple[Any, str, bool]] = [
+    settings = [
         (datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False),
         (constants, "HF_HUB_DISABLE_TELEMETRY", True),
     ]
     if offline:
         settings += [(datasets.config, "HF_HUB_OFFLINE", True), (constants, "HF_HUB_OFFLINE", True)]
-    verbosity = datasets.utils.logging.get_verbosity()
-    with _set(settings), _no_bars(_bar_switches()):
-        datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)
-        try:
-            yield
-        finally:
-            datasets.utils.logging.set_verbosity(verbosity)
-
-
-@contextlib.contextmanager
-def _set(settings: Iterable[tuple[Any, str, bool]]) -> Iterator[None]:
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in settings]
-    try:
-        for owner, name, value in settings:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
-
-
-def _bar_switches() -> list[Any]:
-    """Return the modules whose progress bars can be switched, and are on now."""
-    import datasets
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    asked_for = (datasets.config, "HF_DATASETS_DISABLE_PROGRESS_BARS", datasets.utils)
-    fetched = (constants, "HF_HUB_DISABLE_PROGRESS_BARS", huggingface_hub.utils)
-    # A user's environment variable outranks us, and both libraries warn when one tries.
-    return [
-        switch
-        for owner, variable, switch in (asked_for, fetched)
-        if getattr(owner, variable) is None and not switch.are_progress_bars_disabled()
+    bars = [
+        (datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS, datasets.utils),
+        (constants.HF_HUB_DISABLE_PROGRESS_BARS, huggingface_hub.utils),
     ]
-
-
-@contextlib.contextmanager
-def _no_bars(switches: Iterable[Any]) -> Iterator[None]:
-    for switch in switches:
-        switch.disable_progress_bars()
-    try:
+    logs = datasets.utils.logging
+    with contextlib.ExitStack() as undo:
+        for owner, name, value in settings:
+            undo.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        for users_choice, bar in bars:  # both libraries warn if code overrides the user's variable
+            if users_choice is None and not bar.are_progress_bars_disabled():
+                bar.disable_progress_bars()
+                undo.callback(bar.enable_progress_bars)
+        undo.callback(logs.set_verbosity, logs.get_verbosity())
+        logs.set_verbosity(logs.CRITICAL)
         yield
-    finally:
-        for switch in switches:
-            switch.enable_progress_bars()

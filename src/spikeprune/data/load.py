@@ -1,16 +1,16 @@
-"""From the name of a data set to its loaders."""
+"""Load a data set by name."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from spikeprune.data import custom, hub
-from spikeprune.data.formats import digits, idx, parquet
+from spikeprune.data.formats import digits, idx, nmnist, parquet
 from spikeprune.data.formats import image_folder as folder
-from spikeprune.data.formats import nmnist as recordings
 from spikeprune.data.formats.images import resize
 from spikeprune.data.loader import Loader
 from spikeprune.data.options import Options
@@ -37,32 +37,33 @@ def load(
     """Find a data set, read it into memory and split it.
 
     Args:
-        name: One of `NAMES`, the path of a folder of images, or `module:callable` for loaders
-            of one's own.
-        root: Folder with local copies; looked at first.
+        name: One of `NAMES`, the path of a folder of images, or `module:callable` for the
+            user's own loaders.
+        root: Folder with local copies, which is searched first.
         batch_size: Samples a batch.
-        time_steps: Frames T that recordings of events are binned into; static images have none.
-        seed: Seed of shuffling and augmentation, not of the splits, which are fixed.
+        time_steps: Number of frames T of recordings; unused for static images.
+        seed: Seed of shuffling and augmentation; the splits are fixed.
         validation: Fraction of the training data that is held out, stratified.
         augment: Names out of `crop`, `flip`, `cutout`, for training only.
-        image_size: Height and width in pixels to resize images to.
-        limit: Train on no more samples than this, stratified; the held-out set shrinks in
+        image_size: New height and width of the images in pixels.
+        limit: Largest number of training samples, stratified; the held-out set shrinks in
             proportion, the test set stays whole.
         binning: Frames of equal `duration`, or of equal `count` of events.
 
-    Returns:
-        The loaders, and what is known about the set.
-
     Raises:
         ConfigError: An unknown name or an option out of range.
-        DataError: The data is missing, truncated or not what it should be.
+        DataError: The data is missing, truncated or unfit.
     """
     options = Options(batch_size, time_steps, seed, validation, augment, image_size, limit, binning)
     if custom.is_import_path(name):
         return custom.load(name, root, options)
     samples = _read(name, root, options)
     if samples.info.kind == "static" and image_size is not None:
-        samples = _resized(samples, image_size)
+        samples = Samples(
+            replace(samples.info, shape=(samples.info.shape[0], image_size, image_size)),
+            replace(samples.train, images=resize(samples.train.images, image_size)),
+            replace(samples.test, images=resize(samples.test.images, image_size)),
+        )
     return _loaders(samples, options)
 
 
@@ -81,7 +82,7 @@ def _read(name: str, root: str | os.PathLike[str] | None, options: Options) -> S
             raise not_found(row, location, str(error)) from error
         return _samples(row, parts, f"Hugging Face hub {row.hub}")
     if place.form == "recordings":
-        return recordings.read(Path(place.where), row, options)
+        return nmnist.read(Path(place.where), row, options)
     if place.form == "embedded":
         return _samples(row, digits.read(), place.where)
     reader = idx.read if place.form == "idx" else parquet.read
@@ -104,14 +105,6 @@ def _samples(row: DataSet, parts: tuple[Part, Part], source: str) -> Samples:
     return Samples(info, train, test)
 
 
-def _resized(samples: Samples, size: int) -> Samples:
-    train, test = (
-        replace(part, images=resize(part.images, size)) for part in (samples.train, samples.test)
-    )
-    info = replace(samples.info, shape=(samples.info.shape[0], size, size))
-    return Samples(info, train, test)
-
-
 def _loaders(samples: Samples, options: Options) -> Data:
     info, size = samples.info, options.batch_size
     if info.kind == "static":
@@ -123,17 +116,11 @@ def _loaders(samples: Samples, options: Options) -> Data:
             "to train on; choose a smaller batch_size (or a larger limit)"
         )
     everything = torch.arange(len(samples.test.labels))
+    batches = partial(Loader, info=info, batch_size=size)
     return Data(
         info=info,
-        train=Loader(
-            samples.train,
-            train,
-            info,
-            batch_size=size,
-            shuffle=options.seed,
-            augment=options.augment,
-        ),
-        score=Loader(samples.train, train, info, batch_size=size),
-        validation=Loader(samples.train, held_out, info, batch_size=size),
-        test=Loader(samples.test, everything, info, batch_size=size),
+        train=batches(samples.train, train, shuffle=options.seed, augment=options.augment),
+        score=batches(samples.train, train),
+        validation=batches(samples.train, held_out),
+        test=batches(samples.test, everything),
     )

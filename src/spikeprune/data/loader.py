@@ -12,9 +12,9 @@ from spikeprune.data.types import DataInfo, Part
 
 
 def generator_for(*key: int) -> torch.Generator:
-    """Return a generator that is a pure function of `key`, such as (seed, epoch, batch).
+    """Return a generator seeded by a hash of `key`, such as (seed, epoch, batch).
 
-    Hashing keeps neighbouring seeds and epochs from sharing random streams.
+    The hash keeps neighbouring seeds and epochs from sharing random streams.
     """
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
@@ -22,18 +22,18 @@ def generator_for(*key: int) -> torch.Generator:
 
 @final
 class Loader:
-    """Iterate over some samples of a part, in batches.
+    """Batches of some samples of a part.
 
-    The batches are a pure function of the seed and the epoch: a run that is resumed sees what
-    the uninterrupted run would have seen. The epoch stays as set until it is set again.
+    The batches depend only on the seed and the epoch, so that a resumed run sees the batches of an
+    uninterrupted one.
 
     Args:
         part: Samples in memory; shared, never changed.
-        index: int64 `[n]`, the samples to hand out.
+        index: int64 `[n]`, the samples to iterate over.
         info: Constants for normalising, and the kind of data.
         batch_size: Samples a batch.
-        shuffle: Seed of the shuffling; None keeps the order and the last partial batch, a seed
-            drops it.
+        shuffle: Seed of the shuffling, which drops a last partial batch; None keeps the order and
+            the last batch.
         augment: Names out of `AUGMENTATIONS`; needs a seed.
     """
 
@@ -49,8 +49,8 @@ class Loader:
     ) -> None:
         self._part = part
         self._index = index
-        self._events = info.kind == "events"
-        span = 1.0 if self._events else 255.0
+        self._recordings = info.kind == "events"
+        span = 1.0 if self._recordings else 255.0
         mean = torch.tensor(info.mean).view(-1, 1, 1)
         std = torch.tensor(info.std).view(-1, 1, 1)
         self._gain, self._shift = 1.0 / (span * std), mean / std
@@ -61,7 +61,7 @@ class Loader:
 
     @property
     def samples(self) -> int:
-        """Number of samples, those of a dropped last batch included."""
+        """Number of samples, including a dropped last batch."""
         return len(self._index)
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class Loader:
     def _images(self, chosen: Tensor, number: int) -> Tensor:
         raw = self._part.images[chosen]
         if self._seed is None or not self._augment:
-            return self._layout(self._normalise(raw))
+            return self._time_first(self._normalise(raw))
         generator = generator_for(self._seed, self._epoch, number)
         side = min(raw.shape[-2:])
         if "crop" in self._augment:
@@ -98,10 +98,10 @@ class Loader:
         x = self._normalise(raw)
         if "cutout" in self._augment:
             x = cutout(x, cutout_size(side), generator)
-        return self._layout(x)
+        return self._time_first(x)
 
     def _normalise(self, raw: Tensor) -> Tensor:
         return raw.to(torch.float32).mul_(self._gain).sub_(self._shift)
 
-    def _layout(self, x: Tensor) -> Tensor:
-        return x.transpose(0, 1).contiguous() if self._events else x
+    def _time_first(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1).contiguous() if self._recordings else x

@@ -1,11 +1,11 @@
-"""The options of `load`, checked before anything is read."""
+"""The options of `load`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikeprune.data.augment import AUGMENTATIONS
-from spikeprune.data.formats.events import BINNINGS
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.data.formats.recordings import BINNINGS
+from spikeprune.errors import ConfigError, require_one_of
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Options:
     """See `spikeprune.data.load` for the meaning of each field.
 
     Raises:
-        ConfigError: A field is out of its range, or names something unknown.
+        ConfigError: A field is out of its range, or an unknown name.
     """
 
     batch_size: int
@@ -38,7 +38,5 @@ class Options:
         if isinstance(self.augment, str):
             raise ConfigError(f"augment is a list of names, got the single string {self.augment!r}")
         for name in self.augment:
-            if name not in AUGMENTATIONS:
-                raise unknown_name("augmentation", name, AUGMENTATIONS)
-        if self.binning not in BINNINGS:
-            raise unknown_name("binning of events", self.binning, BINNINGS)
+            require_one_of("augmentation", name, AUGMENTATIONS)
+        require_one_of("binning of recordings", self.binning, BINNINGS)

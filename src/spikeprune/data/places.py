@@ -1,4 +1,4 @@
-"""Where a data set may lie, and which place serves."""
+"""The places where a data set may be found."""
 
 import os
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from pathlib import Path
 
 from spikeprune.data import cache, hub
 from spikeprune.data.custom import is_import_path
-from spikeprune.data.formats import idx, parquet
-from spikeprune.data.formats import nmnist as recordings
+from spikeprune.data.formats import idx, nmnist, parquet
 from spikeprune.data.sets import NAMES, SETS, DataSet
 from spikeprune.errors import ConfigError, DataError, unknown_name
 
@@ -16,13 +15,13 @@ SYSTEM_FOLDER = Path("/usr/share/datasets")
 
 @dataclass(frozen=True)
 class Place:
-    """One place that was looked at.
+    """A place that was searched.
 
     Attributes:
         form: `embedded`, `idx`, `parquet`, `recordings`, `folder`, `callable` or `hub`.
         where: A folder, or the name of the package or repository.
-        found: Whether the data set lies there, complete as far as names tell.
-        note: What was found, or what is missing.
+        found: Whether the files of the data set are there, judged by their names.
+        note: The files that were found, or those that are missing.
     """
 
     form: str
@@ -33,18 +32,22 @@ class Place:
 
 @dataclass(frozen=True)
 class Location:
-    """All places in the order of looking, and the first that serves (None: only the hub might)."""
+    """The places that were searched, in order."""
 
     places: tuple[Place, ...]
-    serves: Place | None
+
+    @property
+    def serves(self) -> Place | None:
+        """The first place that has the data set; None: only the hub may have it."""
+        return next((place for place in self.places if place.found), None)
 
 
 def locate(name: str, root: str | os.PathLike[str] | None = None) -> Location:
-    """Look for a data set without reading it and without the network.
+    """Search for a data set without reading it and without the network.
 
     Args:
         name: As in `load`.
-        root: A folder that holds the data set, or that holds a folder which does.
+        root: A folder that holds the data set, or a folder with it.
 
     Returns:
         The places: `root` and the folders in it, the system's data sets, the hub.
@@ -53,25 +56,27 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Location:
         ConfigError: The name is unknown, or `folder` comes without a root.
     """
     if is_import_path(name):
-        return _first((Place("callable", name, True, "your own code"),))
+        return Location((Place("callable", name, True, "your own code"),))
     images = image_folder(name, root)
     if images is not None:
         note = "a folder of images" if images.is_dir() else "no such folder"
-        return _first((Place("folder", str(images), images.is_dir(), note),))
+        return Location((Place("folder", str(images), images.is_dir(), note),))
     if name not in SETS:
         valid = (*NAMES, "a path to a folder of images", "module:callable")
         raise unknown_name("data set", name, valid)
     row = SETS[name]
     if "embedded" in row.forms:
-        return _first((Place("embedded", "scikit-learn", True, "ships inside the package"),))
+        return Location((Place("embedded", "scikit-learn", True, "ships inside the package"),))
     places = [_probe(folder, row) for folder in _folders(row, root)]
     if row.hub is not None:
-        places.append(_hub_place(row, row.hub))
-    return _first(tuple(places))
+        kept = all(cache.exists(hub.key(row, split)) for split in ("train", row.test_split))
+        note = "decoded copy in the cache" if kept else "tried last, needs the network"
+        places.append(Place("hub", f"Hugging Face hub {row.hub}", kept, note))
+    return Location(tuple(places))
 
 
 def image_folder(name: str, root: str | os.PathLike[str] | None) -> Path | None:
-    """Return the folder of images that is meant, or None if a set is meant by its name."""
+    """Return the folder of images that a name stands for, or None for the name of a set."""
     if name == "folder":
         if root is None:
             raise ConfigError("data 'folder' needs to know which: give its path as data root")
@@ -79,13 +84,13 @@ def image_folder(name: str, root: str | os.PathLike[str] | None) -> Path | None:
     if name in SETS:
         return None
     path = Path(name).expanduser()
-    separators = [os.sep] + ([os.altsep] if os.altsep else [])
+    separators = [mark for mark in (os.sep, os.altsep) if mark]
     looks_like_path = any(mark in name for mark in separators) or name in (".", "..")
     return path if looks_like_path or path.is_dir() else None
 
 
 def not_found(row: DataSet, location: Location, hub_answer: str | None = None) -> DataError:
-    """Return the error that says where was looked, how to get the data, and what to use instead."""
+    """Return the error for missing data: places searched, how to get it, and an alternative."""
     lines = [f"{row.label} ({row.name}) was not found. Looked at:"]
     for place in location.places:
         note = hub_answer if place.form == "hub" and hub_answer else place.note
@@ -96,15 +101,11 @@ def not_found(row: DataSet, location: Location, hub_answer: str | None = None) -
     return DataError("\n".join(lines))
 
 
-def _first(places: tuple[Place, ...]) -> Location:
-    return Location(places, next((place for place in places if place.found), None))
-
-
 def _folders(row: DataSet, root: str | os.PathLike[str] | None) -> list[Path]:
     folders: list[Path] = []
     if root is not None:
         base = Path(root).expanduser()
-        # Only those that are there, to keep the list of places short; the root always.
+        # Only folders that exist, for a short list of places, and always the root.
         named = (base / name for name in row.folders)
         folders += [*(folder for folder in named if folder.is_dir()), base]
     return [*folders, SYSTEM_FOLDER / row.name]
@@ -129,10 +130,4 @@ def _missing(form: str, folder: Path, row: DataSet) -> tuple[list[str], list[str
         return idx.missing(folder)
     if form == "parquet":
         return parquet.missing(folder, row)
-    return recordings.missing(folder)
-
-
-def _hub_place(row: DataSet, repository: str) -> Place:
-    kept = all(cache.exists(hub.key(row, split)) for split in ("train", row.test_split))
-    note = "decoded copy in the cache" if kept else "tried last, needs the network"
-    return Place("hub", f"Hugging Face hub {repository}", kept, note)
+    return nmnist.missing(folder)

@@ -1,4 +1,4 @@
-"""The table of data sets: one row each, and nothing else to change when one is added."""
+"""The table of data sets, one row each."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ class DataSet:
     """A data set as its publisher made it.
 
     Attributes:
-        name: What users call it.
-        label: What results call it.
+        name: Its name for users.
+        label: Its name in results.
         classes: Class names in the order of the labels.
-        shape: `(C, H, W)` of an image, or of a frame of events.
-        mean: Per channel over the training images, pixels in [0, 1]; unused for events.
-        std: Per channel, likewise.
-        forms: On-disk forms that are understood: `embedded`, `idx`, `parquet`, `recordings`.
-        folders: Names of folders in which a copy is commonly kept, tried below a root.
+        shape: `(C, H, W)` of an image, or of a frame of a recording.
+        mean: Per channel over the training images, pixels in [0, 1]; unused for recordings.
+        std: Standard deviation per channel, over these pixels.
+        forms: Forms on disk that can be read: `embedded`, `idx`, `parquet`, `recordings`.
+        obtain: How to get it.
+        folders: Usual names of its folder below a root.
         columns: Names of the image and the label column in Parquet files.
-        test_split: Name of the split that serves as test set in Parquet files.
+        test_split: Name of the test split in Parquet files.
         hub: Its repository on the Hugging Face hub.
         lossless: Whether the published pixels are lossless, so that JPEG bytes are a changed copy.
-        obtain: How to get it, for whoever does not have it.
-        kind: `static` or `events`.
+        kind: `static` images, or `events` for recordings.
     """
 
     name: str
@@ -45,7 +45,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Description:
-    """A row for people: what can be given as the name of the data."""
+    """One name that `load` accepts, for a list."""
 
     name: str
     label: str
@@ -160,7 +160,7 @@ NAMES: tuple[str, ...] = (*SETS, "folder")
 
 
 def describe() -> tuple[Description, ...]:
-    """Return a row for everything that `load` understands as a name."""
+    """Return a row for every kind of name that `load` accepts."""
     rows = [
         Description(row.name, row.label, row.kind, len(row.classes), row.shape, row.obtain)
         for row in _ROWS

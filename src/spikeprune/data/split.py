@@ -1,11 +1,11 @@
-"""Which samples train and which validate: fixed, stratified, and the same for every run."""
+"""The split into training and validation samples: fixed, stratified, equal in all runs."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-# Part of what a result means: changing it changes every split, so it is no option.
+# No option: results of different runs compare only on equal splits.
 SPLIT_SEED = 20_240_607
 
 
@@ -17,18 +17,11 @@ class Split(NamedTuple):
 
 
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
-    """Return a random order of the samples of which every stretch is stratified.
+    """Return a random order `[N]` of the samples with `labels` `[N]` whose prefixes are stratified.
 
-    Each class is shuffled and spread evenly over the order, so that any prefix holds every class
-    in proportion, to within `(1 + K n / N) / 2` samples for n of N samples in one of K classes:
-    one sample where the classes are equally large.
-
-    Args:
-        labels: int64 `[N]`.
-        seed: Seed of the shuffling within classes.
-
-    Returns:
-        int64 `[N]`, a permutation.
+    Each class is shuffled and spread evenly over the order. Any prefix holds every class in
+    proportion, to within `(1 + K n / N) / 2` samples for n of N samples in one of K classes, which
+    is one sample for classes of equal size.
     """
     generator = torch.Generator().manual_seed(seed)
     position = torch.empty(len(labels), dtype=torch.float64)
@@ -41,18 +34,10 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
 
 
 def split(labels: Tensor, validation: float, limit: int | None = None) -> Split:
-    """Hold out part of the training data; keep no more than `limit` samples of the rest.
+    """Hold out a fraction `validation` of the training data; keep `limit` samples of the rest.
 
-    The held-out set does not depend on the seed of a run (method section 5). With a limit both
-    parts shrink in proportion, and a smaller limit gives subsets of what a larger one gives.
-
-    Args:
-        labels: int64 `[N]`, the labels of all training data.
-        validation: Fraction to hold out, in [0, 1).
-        limit: Largest number of samples to train on.
-
-    Returns:
-        The indices of both parts.
+    The held-out set does not depend on the seed of a run (method section 5). A limit shrinks both
+    parts in proportion, and a smaller limit gives subsets of those of a larger one.
     """
     order = stratified_order(labels, SPLIT_SEED)
     held = round(validation * len(order))

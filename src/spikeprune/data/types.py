@@ -1,4 +1,4 @@
-"""What the data layer hands out, and the form in which it keeps samples meanwhile."""
+"""The types of data sets: loaders, their description, and samples in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ Kind = Literal["static", "events"]
 
 
 class Batches(Protocol):
-    """An iterable of batches that can be walked again and again.
+    """An iterable of batches that can be iterated repeatedly.
 
     A batch is `(x, y)`: `x` float32, `[B, C, H, W]` for static images and `[T, B, C, H, W]` for
-    events; `y` int64 `[B]`.
+    recordings; `y` int64 `[B]`.
     """
 
     @property
     def samples(self) -> int:
-        """Number of samples that one pass hands out at most (the last partial batch included)."""
+        """Number of samples, including a last partial batch that is dropped."""
         ...
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
@@ -32,18 +32,18 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What there is to know about a data set once it was found.
+    """The description of a data set.
 
     Attributes:
-        name: The name it was asked for by.
-        label: The name to print beside results; says so where pixels are not the original ones.
-        classes: Class names; their count is the number of outputs of a net.
-        shape: `(C, H, W)` of one image or of one frame of events.
-        mean: Per channel, in units of the pixel range [0, 1]; zero for events.
-        std: Per channel, same units; for events the count that is scaled to 1.
-        kind: `static` images or `events`.
+        name: The user's name for it.
+        label: The name beside results, which says if pixels are not the original ones.
+        classes: Class names.
+        shape: `(C, H, W)` of an image, or of a frame of a recording.
+        mean: Per channel, in units of the pixel range [0, 1]; zero for recordings.
+        std: Per channel in these units; for recordings the event count that is scaled to 1.
+        kind: `static` images, or `events` for recordings.
         source: Where it was found.
-        scaling: How stored values became the values of `x`, in words.
+        scaling: How stored values become the values of `x`, in words.
     """
 
     name: str
@@ -59,14 +59,14 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set, split and ready to train on.
+    """The loaders of a data set.
 
     Attributes:
         info: Names, shape and constants.
-        train: Shuffled and augmented; drops the last partial batch.
-        score: The training samples again, clean and in order, for scoring.
-        validation: Held out from the training data; empty when its fraction is 0.
-        test: The test samples, in order.
+        train: Shuffled and augmented, without a last partial batch.
+        score: The training samples in order and not augmented, for scoring.
+        validation: Held out from the training data; may be empty.
+        test: The test samples in order.
     """
 
     info: DataInfo
@@ -83,7 +83,7 @@ class Part:
     Attributes:
         images: uint8, `[N, C, H, W]` pixels or `[N, T, C, H, W]` event counts.
         labels: int64 `[N]`.
-        encoding: How the files held the pixels, such as `JPEG`; empty where nothing was encoded.
+        encoding: Encoding of the pixels in files, such as `JPEG`, or empty.
     """
 
     images: Tensor
@@ -93,7 +93,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Samples:
-    """Both halves of a data set as its publisher split it, before any split of ours."""
+    """The training and test part of a data set, as its publisher split it."""
 
     info: DataInfo
     train: Part

@@ -1,10 +1,10 @@
-"""A net for inference on a CPU in which only spikes and live weights cost.
+"""Event-driven inference on a CPU: only spikes and live weights cost.
 
-Made for weight-sparse nets and a batch of 1. BatchNorms are folded, layers are replaced where that
-is faster than PyTorch's dense ones, which is measured, and neurons and max pools get loops of their
-own. Neurons give the spikes of the same potentials bit for bit; sums are added up in another order
-than PyTorch's, so outputs agree up to rounding unless a potential lies so near to its threshold
-that rounding decides. numba, an optional package, compiles the loops.
+Made for weight-sparse nets and a batch of 1. BatchNorms are folded, layers are replaced where a
+measurement finds that faster than PyTorch's dense layer, and neurons and max pools get loops of
+their own. The neurons' arithmetic is PyTorch's bit for bit; layers add up in another order than
+PyTorch, so outputs agree up to rounding unless a potential lies so near to its threshold that
+rounding decides. numba, an optional package, compiles the loops.
 """
 
 import time
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,16 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse, infer_by
-from spikeprune.errors import ModelError, missing_extra, unknown_name
+from spikeprune.errors import ModelError, missing_extra, require_one_of
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward, is_static, of_size
-from spikeprune.inference.event_layers import KERNELS, EventLayer, EventPool, fire, warm_up
+from spikeprune.inference.event_layers import (
+    KERNELS,
+    EventDrivenLayer,
+    EventDrivenPool,
+    fire,
+    warm_up,
+)
 from spikeprune.inference.event_tables import obstacle
 
 CHOICES = ("dense", *KERNELS)
@@ -30,16 +37,16 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class EventLayerReport:
+class LayerReport:
     """How one layer is computed.
 
     Attributes:
         choice: one of `CHOICES`: `dense` is PyTorch's, `events` costs live weights x non-zero
             inputs, `lanes` live weights x output positions by vector instructions.
-        threads: that share the layer, of those that torch is set to.
+        threads: threads that share the layer.
         density: share of its weights that are not 0.
         input_rate: share of its inputs that were not 0 in the example.
-        milliseconds: by choice, of one forward with the example; those that were tried.
+        milliseconds: of one forward with the example, by each choice that was tried.
         reason: why.
     """
 
@@ -51,8 +58,11 @@ class EventLayerReport:
     reason: str
 
 
+_reports: WeakKeyDictionary[nn.Module, LayerReport] = WeakKeyDictionary()
+
+
 def numba_installed() -> bool:
-    """Return whether the package is there that the event-driven runtime needs."""
+    """Return whether numba, which event-driven inference needs, is installed."""
     return find_spec("numba") is not None
 
 
@@ -64,23 +74,23 @@ def event_driven(
     layout: str = "sequence",
     choice: str | Mapping[str, str] | None = None,
 ) -> nn.Module:
-    """Return a copy of a net for inference that skips dead weights and, where it pays, silence.
+    """Return a copy of a net for inference that skips dead weights and, where faster, silence.
 
     The copy has folded BatchNorms and is called like the net; it has no gradients, and weights that
-    are set afterwards have no effect. Which way each layer is computed is measured on a batch of 1,
-    with the threads that torch is set to; `event_report` tells the outcome. Larger batches give
-    the same outputs, sample by sample. What has no event-driven form (convolutions over three
-    axes, transposed ones, padding with other than zeros, inputs that are not float32) stays
-    PyTorch's. The first call on a machine compiles, which takes some seconds and is kept on disk
-    where that is possible; the logger `spikeprune` says how long it took.
+    are set afterwards have no effect. Measurements on a batch of 1, with the threads that torch is
+    set to, choose how each layer is computed; `event_report` returns the outcome. Each sample of a
+    larger batch gives the same outputs. Layers without an event-driven form (convolutions over
+    three axes, transposed ones, padding with other than zeros, inputs that are not float32) stay
+    PyTorch's. The first call on a machine compiles for some seconds, logs the time (logger
+    `spikeprune`) and keeps the code on disk if it can.
 
     Args:
-        model: the net; its state is reset, all else is left as it was.
-        example: a batch of typical inputs, of which the first sample is used: static or events.
+        model: the net; only its state changes: it is reset.
+        example: a batch of typical inputs, static or over time; the first sample is used.
         time_steps: T.
         layout: how the net is called, see `execution.forward.forward`.
-        choice: one of `CHOICES` for all layers, or by name of the layer; None or a name that is
-            missing: the fastest by measurement, so that two copies may differ within rounding.
+        choice: one of `CHOICES` for all layers, or by name of the layer. None, or a layer that is
+            not named: the fastest by measurement, so that two copies may differ within rounding.
 
     Raises:
         ConfigError: numba is not installed, or an unknown choice.
@@ -89,59 +99,63 @@ def event_driven(
     """
     if not numba_installed():
         raise missing_extra("numba", "eventdriven", "the event-driven runtime")
-    _check_model(model)
+    _check_weights(model)
     one = of_size(example, 1)
     warm_up()
     net = fold_batchnorm(model, one if is_static(one) else one[0]).requires_grad_(False)
     fixed = _fixed(net, choice)
     fuse(net)
     with torch.no_grad():
-        seen = _inputs(net, one, time_steps=time_steps, layout=layout)
-        for name, x in seen.items():
+        inputs = _layer_inputs(net, one, time_steps=time_steps, layout=layout)
+        for name, x in inputs.items():
             _replace(net, name, x, fixed.get(name))
-        _replace_pools(net)
+        infer_by(net, fire)
+        for name, module in list(net.named_modules()):
+            if EventDrivenPool.fits(module):
+                _set(net, name, EventDrivenPool(cast(nn.MaxPool2d, module)))
         adapter_for(net).reset(net)
     return net
 
 
-def event_report(model: nn.Module) -> dict[str, EventLayerReport]:
-    """Return how the layers of a net from `event_driven` are computed, by name, in its order."""
-    return {
-        name: module._event_report
-        for name, module in model.named_modules()
-        if isinstance(getattr(module, "_event_report", None), EventLayerReport)
-    }
+def event_report(model: nn.Module) -> dict[str, LayerReport]:
+    """Return how the layers of a net from `event_driven` are computed, by name, in its order.
+
+    A deepcopy of such a net has no report.
+    """
+    return {name: _reports[m] for name, m in model.named_modules() if m in _reports}
 
 
-def _check_model(model: nn.Module) -> None:
+def _check_weights(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
             raise ModelError(
-                f"expected weights in float32 on the CPU, got {name!r} in {_short(parameter)} on "
+                f"expected weights in float32 on the CPU, got {name!r} in {_dtype(parameter)} on "
                 f"{parameter.device}; convert a copy: copy.deepcopy(model).float().cpu()"
             )
 
 
-def _short(x: Tensor) -> str:
+def _dtype(x: Tensor) -> str:
     return str(x.dtype).removeprefix("torch.")
 
 
 def _fixed(net: nn.Module, choice: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Return what was asked for, by name of the layer; one choice for all spares those without."""
+    """Return the user's choices by layer; one choice for all skips layers that must stay dense."""
     layers = {n: m for n, m in net.named_modules() if isinstance(m, _ConvNd | nn.Linear)}
     if isinstance(choice, str):
         choice = {n: choice for n, m in layers.items() if choice == "dense" or not obstacle(m)}
     for name, value in (choice or {}).items():
-        if value not in CHOICES:
-            raise unknown_name("choice", value, CHOICES)
+        require_one_of("choice", value, CHOICES)
         reason = obstacle(layers[name]) if name in layers else "there is no such layer"
         if reason and value != "dense":
             raise ModelError(f"expected a layer that can be event-driven at {name!r}: {reason}")
     return dict(choice or {})
 
 
-def _inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[str, Tensor]:
-    """Return what each convolution and linear layer read, all calls one after another."""
+def _layer_inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[str, Tensor]:
+    """Return one input of each convolution and linear layer, from a forward.
+
+    A layer that is called step by step returns the step with the median number of spikes.
+    """
     seen: dict[str, list[Tensor]] = {}
     handles = []
 
@@ -160,7 +174,6 @@ def _inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[
     finally:
         for handle in handles:
             handle.remove()
-    # Where a layer is called step by step, a step of middling activity stands for all.
     return {
         name: sorted(calls, key=lambda c: int(c.count_nonzero()))[len(calls) // 2]
         for name, calls in seen.items()
@@ -168,21 +181,22 @@ def _inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[
 
 
 def _replace(net: nn.Module, name: str, x: Tensor, fixed: str | None) -> None:
+    """Replace a layer by its fastest form, or by the one that the user has fixed."""
     layer: Any = net.get_submodule(name)
-    reason = _reason(layer, x)
-    asked = KERNELS if fixed is None else (fixed,)
+    reason = _stays_dense(layer, x)
     threads = torch.get_num_threads()
+    kernels = [kernel for kernel in KERNELS if reason is None and fixed in (None, kernel)]
     candidates: dict[tuple[str, int], nn.Module] = {
-        (kernel, parts): EventLayer(layer, kernel, parts)
-        for kernel in asked
-        if kernel in KERNELS and reason is None
+        (kernel, parts): EventDrivenLayer(layer, kernel, parts)
+        for kernel in kernels
         for parts in sorted({1, threads})
     }
     if fixed in (None, "dense") or not candidates:
         candidates["dense", threads] = layer
     times = _times(candidates, x)
-    (choice, parts), chosen = min(candidates.items(), key=lambda item: times[item[0]])
-    chosen._event_report = EventLayerReport(  # type: ignore[assignment]
+    choice, parts = min(times, key=times.__getitem__)
+    chosen = candidates[choice, parts]
+    _reports[chosen] = LayerReport(
         choice=choice,
         threads=parts,
         density=float(layer.weight.count_nonzero()) / layer.weight.numel(),
@@ -193,22 +207,25 @@ def _replace(net: nn.Module, name: str, x: Tensor, fixed: str | None) -> None:
     _set(net, name, chosen)
 
 
-def _reason(layer: Any, x: Tensor) -> str | None:
+def _stays_dense(layer: Any, x: Tensor) -> str | None:
     """Return why a layer must stay dense, or None."""
     reason = obstacle(layer)
-    if reason is None and x.dtype != torch.float32:
-        reason = f"its inputs are {_short(x)}"
-    if reason is None:
-        # A class of the user's may be derived from a layer and compute something else.
-        ours, own = EventLayer(layer, "events")(x), layer(x)
-        scale = max(1.0, float(own.abs().max()))
-        if ours.shape != own.shape or not torch.allclose(ours, own, rtol=0, atol=1e-4 * scale):
-            reason = f"{type(layer).__name__} computes something else than its weight and bias say"
-    return reason
+    if reason is not None:
+        return reason
+    if x.dtype != torch.float32:
+        return f"its inputs are {_dtype(x)}"
+    # A user's subclass of a layer may compute something else.
+    ours, own = EventDrivenLayer(layer, "events")(x), layer(x)
+    tolerance = 1e-4 * max(1.0, float(own.abs().max()))
+    if ours.shape != own.shape or not torch.allclose(ours, own, rtol=0, atol=tolerance):
+        return f"{type(layer).__name__} computes something else than its weight and bias say"
+    return None
 
 
-def _times(candidates: Mapping[Any, nn.Module], x: Tensor) -> dict[Any, float]:
-    """Return the least milliseconds of each, taken in turn after one call to warm up."""
+def _times(
+    candidates: Mapping[tuple[str, int], nn.Module], x: Tensor
+) -> dict[tuple[str, int], float]:
+    """Return the least milliseconds of each candidate, taken in turn after one warm-up call."""
     least = dict.fromkeys(candidates, float("inf"))
     for number in range(_ROUNDS + 1):
         for key, module in candidates.items():
@@ -218,13 +235,6 @@ def _times(candidates: Mapping[Any, nn.Module], x: Tensor) -> dict[Any, float]:
             if number:
                 least[key] = min(least[key], spent)
     return least
-
-
-def _replace_pools(net: nn.Module) -> None:
-    infer_by(net, fire)
-    for name, module in list(net.named_modules()):
-        if EventPool.fits(module):
-            _set(net, name, EventPool(cast(nn.MaxPool2d, module)))
 
 
 def _set(net: nn.Module, name: str, module: nn.Module) -> None:

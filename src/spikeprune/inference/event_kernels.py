@@ -1,9 +1,8 @@
-"""The loops of the event-driven runtime, compiled by numba: plain arrays in, arrays filled.
+"""The loops of event-driven inference, compiled by numba; each fills arrays that it is given.
 
-Imported only where numba is installed. All arrays are contiguous; every kernel works on a range of
-output channels or planes, releases the interpreter's lock and starts no thread of its own, so that
-nothing competes with the threads of PyTorch. Sums may be fused (a * b + c rounded once) but are
-never reordered; the neuron's arithmetic is not even fused.
+All arrays are contiguous. Every kernel works on a range of output channels or planes, releases the
+interpreter's lock and starts no threads, so that nothing competes with PyTorch's. Sums may be fused
+(a * b + c rounded once) but are never reordered; the neuron's arithmetic is not even fused.
 """
 
 from typing import Any
@@ -13,13 +12,13 @@ import numpy as np
 
 
 def _jit(**options: Any) -> Any:
-    """Return the decorator: compiled code is kept on disk where some folder can be written."""
+    """Return numba's decorator; compiled code is kept on disk if a folder can be written."""
 
     def decorate(function: Any) -> Any:
         common = {"nogil": True, "error_model": "numpy", **options}
         try:
             return nb.njit(cache=True, **common)(function)
-        except RuntimeError:  # no folder to keep it in: compiled anew by every process
+        except RuntimeError:  # there is no such folder: every process compiles
             return nb.njit(**common)(function)
 
     return decorate
@@ -33,8 +32,9 @@ _exact = _jit()
 def unfold(x: Any, where: Any, padded: Any, part: Any) -> None:
     """Copy a part of the channels of `x` `[N, C, H, W]` into `padded`, whose margins are 0.
 
-    `where` is (pad_y, pad_x, stride_y, stride_x, H', W'): what lies `stride` apart becomes
-    adjacent, `padded` is `[C, stride_y, stride_x, H', N, W']`, and so every weight reads one run.
+    `where` is (pad_y, pad_x, stride_y, stride_x, H', W'). `padded` is
+    `[C, stride_y, stride_x, H', N, W']`: inputs a stride apart become adjacent, so that every
+    weight reads one run.
     """
     pad_y, pad_x, stride_y, stride_x, height, width = where
     rows = x.shape[0]
@@ -58,14 +58,14 @@ def unfold(x: Any, where: Any, padded: Any, part: Any) -> None:
 
 @_fused
 def lanes(padded: Any, table: Any, out: Any, part: Any) -> None:
-    """Write a part of the output channels: every live weight times a run of inputs, by eights.
+    """Write a part of the output channels: live weights, eight at a time, times runs of inputs.
 
     `table` is (starts per output channel, offset and value of each live weight, bias, width of a
     row of `padded`); `out` is `[N, C, H, W]`.
     """
     starts, offsets, values, bias, width = table
     rows, _, height, breadth = out.shape
-    # Whole vectors, for a rest would be computed one by one; `padded` is long enough.
+    # Whole vectors: a remainder would be computed one by one. `padded` is long enough.
     size = np.uint64((height * rows * width - (width - breadth) + 15) // 16 * 16)
     run = np.empty(size, out.dtype)
     for c in range(part[0], part[1]):
@@ -94,14 +94,14 @@ def lanes(padded: Any, table: Any, out: Any, part: Any) -> None:
 
 
 @_fused
-def collect(x: Any, where: Any, breadth: int, events: Any) -> None:
-    """List what is not 0 in `x` `[N, C, H, W]`.
+def collect(x: Any, where: Any, breadth: int, spikes: Any) -> None:
+    """List the non-zero values ("spikes") of `x` `[N, C, H, W]`.
 
-    `events` is (row of the weight table, place in the accumulator, value, each `[N, C H W]`, and
-    how many there are `[N]`); `where` as in `unfold`, `breadth` is that of the accumulator.
+    `spikes` is (row of the weight table, place in the accumulator, value, each `[N, C H W]`, and
+    their number `[N]`); `where` is that of `unfold`, `breadth` the accumulator's.
     """
     pad_y, pad_x, stride_y, stride_x, _, _ = where
-    table_rows, places, values, counts = events
+    table_rows, places, values, counts = spikes
     for n in range(x.shape[0]):
         count = 0
         for c in range(x.shape[1]):
@@ -110,7 +110,7 @@ def collect(x: Any, where: Any, breadth: int, events: Any) -> None:
                 phase = (c * stride_y + q % stride_y) * stride_x
                 place = q // stride_y * breadth
                 for i in range(x.shape[3]):
-                    # Written always, kept only if it is not 0: there is no branch to mispredict.
+                    # Always written, but counted only if not 0: no branch to mispredict.
                     p = i + pad_x
                     table_rows[n, count] = phase + p % stride_x
                     places[n, count] = place + p // stride_x
@@ -120,14 +120,14 @@ def collect(x: Any, where: Any, breadth: int, events: Any) -> None:
 
 
 @_fused
-def scatter(events: Any, table: Any, out: Any, part: Any) -> None:
-    """Write the output channels of some parts: every event times the live weights of its channel.
+def scatter(spikes: Any, table: Any, out: Any, part: Any) -> None:
+    """Write the output channels of some parts: every spike times the live weights of its channel.
 
     `table` is (starts `[rows, parts + 1]`, offset and value of each live weight, first channel of
     every part, bias, accumulator). The accumulator is (sums `[C, H', W']` of one n, margins of y
-    and x); for the margins' sake nothing is checked per weight.
+    and x); thanks to the margins no weight needs a check of its range.
     """
-    rows, places, spikes, counts = events
+    rows, places, amplitudes, counts = spikes
     starts, offsets, values, channels, bias, accumulator = table
     sums, margin_y, margin_x = accumulator
     first, last = part
@@ -136,7 +136,7 @@ def scatter(events: Any, table: Any, out: Any, part: Any) -> None:
         for c in range(channels[first], channels[last]):
             sums[c] = bias[c]
         for e in range(counts[n]):
-            row, place, spike = rows[n, e], np.uint64(places[n, e]), spikes[n, e]
+            row, place, spike = rows[n, e], np.uint64(places[n, e]), amplitudes[n, e]
             for i in range(starts[row, first], starts[row, last]):
                 flat[place + np.uint64(offsets[i])] += spike * values[i]
         for c in range(channels[first], channels[last]):
@@ -150,7 +150,7 @@ def scatter(events: Any, table: Any, out: Any, part: Any) -> None:
 def _charge(x: Any, v: Any, h: Any, kind: Any) -> None:
     """Write the potentials before the reset; `kind` as in `fire`."""
     _, reset, leak, leaks, divides, decay_input, _ = kind
-    # One loop for each case: a choice inside it would keep it from using vector instructions.
+    # One loop for each case: a branch inside the loop would prevent vector instructions.
     if not leaks:
         for i in range(len(h)):
             h[i] = v[i] + x[i]
@@ -173,7 +173,7 @@ def fire(sequences: Any, v: Any, kind: Any, part: Any) -> None:
     """Run a part of the neurons through time; `v` `[n]` goes from V_0 to V_T.
 
     `sequences` is (input, spikes), each `[T, n]`; `kind` is (threshold, reset, leak, leaks,
-    divides, decay_input, soft), see `neurons.lif`: operations and order are the same.
+    divides, decay_input, soft); operations and their order are those of `neurons.lif`.
     """
     threshold, reset, _, _, _, _, soft = kind
     x, spikes = sequences

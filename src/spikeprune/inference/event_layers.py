@@ -1,4 +1,4 @@
-"""Modules of the event-driven runtime, in place of layers, pools and the body of neurons."""
+"""Event-driven modules that replace layers and pools, and the event-driven body of neurons."""
 
 import functools
 import importlib
@@ -25,14 +25,14 @@ from spikeprune.inference.event_tables import (
 KERNELS = ("events", "lanes")
 _log = logging.getLogger("spikeprune")
 _MOST_ROWS = 16
-_GRAIN = 2**17  # neurons and steps below which a thread of its own does not pay
+_GRAIN = 2**17  # neuron steps that are worth a thread
 
 Task = Callable[[int, int], None]
 
 
 @functools.cache
 def _kernels() -> Any:
-    """Return the compiled loops; numba, an optional package, is imported where they are used."""
+    """Return the compiled loops, which need numba, an optional package."""
     return importlib.import_module("spikeprune.inference.event_kernels")
 
 
@@ -42,23 +42,22 @@ def warm_up() -> None:
     started = time.perf_counter()
     x = torch.zeros(1, 1, 2, 2)
     for kernel in KERNELS:
-        EventLayer(nn.Conv2d(1, 1, 1), kernel)(x)
-    EventPool(nn.MaxPool2d(2))(x)
+        EventDrivenLayer(nn.Conv2d(1, 1, 1), kernel)(x)
+    EventDrivenPool(nn.MaxPool2d(2))(x)
     fire(x, 0.0, SimpleNamespace(threshold=1, reset=0, leak=None, divides=False, decay_input=False))
     _log.info("loops of the event-driven runtime ready after %.1f s", time.perf_counter() - started)
 
 
 @final
-class EventLayer(nn.Module):
-    """A linear layer or convolution of which only live weights cost.
+class EventDrivenLayer(nn.Module):
+    """A linear layer or convolution whose dead weights cost nothing.
 
-    By the kernel `events` a live weight costs once for every non-zero input, which it multiplies;
-    by the kernel `lanes` once for every output position, eight or sixteen of which share an
-    instruction. Inputs other than float32 on the CPU pass through the dense layer. There are no
-    gradients.
+    With the kernel `events` a live weight is multiplied once for every non-zero input; with `lanes`
+    once for every output position, eight or sixteen of which share an instruction. Inputs other
+    than float32 on the CPU pass through the dense layer. There are no gradients.
 
     Args:
-        layer: the layer, in whose place this one stands; it is kept for other inputs.
+        layer: the dense layer.
         kernel: one of `KERNELS`.
         parts: threads that share the output channels, at most those that torch is set to.
     """
@@ -66,13 +65,13 @@ class EventLayer(nn.Module):
     def __init__(self, layer: nn.Module, kernel: str, parts: int = 1) -> None:
         super().__init__()
         self.dense, self.kernel, self.parts = layer, kernel, parts
-        self._plans: dict[tuple[int, ...], _Lanes | _Events] = {}
+        self._plans: dict[tuple[int, ...], _LanePlan | _ScatterPlan] = {}
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output for any leading axes."""
         layer: Any = self.dense
-        if not _plain(x):
+        if not _float32_on_cpu(x):
             outside: Tensor = layer(x)
             return outside
         space = layer.weight.ndim - 2
@@ -88,20 +87,20 @@ class EventLayer(nn.Module):
             plan.run(flat[part], out.numpy()[part], min(self.parts, torch.get_num_threads()))
         return out.reshape(*lead, g.out_channels, *g.out_size[2 - space :])
 
-    def _plan(self, rows: int, size: tuple[int, ...]) -> "_Lanes | _Events":
+    def _plan(self, rows: int, size: tuple[int, ...]) -> "_LanePlan | _ScatterPlan":
         key = (rows, *size)
         if key not in self._plans:
-            kind: Any = _Lanes if self.kernel == "lanes" else _Events
+            kind: Any = _LanePlan if self.kernel == "lanes" else _ScatterPlan
             self._plans[key] = kind(self.dense, geometry_of(self.dense, rows, size))
         return self._plans[key]
 
     def extra_repr(self) -> str:
-        """Say how it is computed."""
+        """Return the kernel and the threads."""
         return f"kernel={self.kernel!r}, parts={self.parts}"
 
 
-class _Lanes:
-    """Tables and workspace of one layer for one shape of input."""
+class _LanePlan:
+    """Tables and workspace of the kernel `lanes`, for one layer and one shape of input."""
 
     def __init__(self, layer: Any, geometry: Geometry) -> None:
         g = self.geometry = geometry
@@ -111,18 +110,13 @@ class _Lanes:
         self.padded = np.zeros(g.padded_length, np.float32)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        def unfold(first: int, last: int) -> None:
-            _kernels().unfold(x, self.where, self.padded, (first, last))
-
-        def lanes(first: int, last: int) -> None:
-            _kernels().lanes(self.padded, self.table, out, (first, last))
-
-        spread(unfold, self.geometry.channels, parts)
-        spread(lanes, self.geometry.out_channels, parts)
+        k, g = _kernels(), self.geometry
+        spread(lambda a, b: k.unfold(x, self.where, self.padded, (a, b)), g.channels, parts)
+        spread(lambda a, b: k.lanes(self.padded, self.table, out, (a, b)), g.out_channels, parts)
 
 
-class _Events:
-    """The same for the other kernel."""
+class _ScatterPlan:
+    """Tables and workspace of the kernel `events`, for one layer and one shape of input."""
 
     def __init__(self, layer: Any, geometry: Geometry) -> None:
         g = self.geometry = geometry
@@ -132,37 +126,34 @@ class _Events:
         self.table = (*table, _bias(layer, g), (sums, *g.margin))
         shape = (g.rows, g.channels * g.size[0] * g.size[1])
         rows, places = np.empty(shape, np.uint32), np.empty(shape, np.uint32)
-        self.events = rows, places, np.empty(shape, np.float32), np.empty(g.rows, np.int64)
+        self.spikes = rows, places, np.empty(shape, np.float32), np.empty(g.rows, np.int64)
 
     def run(self, x: Any, out: Any, parts: int) -> None:
-        _kernels().collect(x, self.where, self.breadth, self.events)
-
-        def scatter(first: int, last: int) -> None:
-            _kernels().scatter(self.events, self.table, out, (first, last))
-
-        spread(scatter, PARTS, parts)
+        k = _kernels()
+        k.collect(x, self.where, self.breadth, self.spikes)
+        spread(lambda a, b: k.scatter(self.spikes, self.table, out, (a, b)), PARTS, parts)
 
 
 @final
-class EventPool(nn.Module):
-    """A max pool over two axes, without the indices that PyTorch computes along.
+class EventDrivenPool(nn.Module):
+    """A max pool over two axes, without the indices that PyTorch computes too.
 
     Args:
-        pool: the pool in whose place this one stands; it is kept for other inputs.
+        pool: PyTorch's pool, which still serves inputs other than float32 on the CPU.
     """
 
     def __init__(self, pool: nn.MaxPool2d) -> None:
         super().__init__()
         self.dense = pool
-        size, stride, pad = (_two(v) for v in (pool.kernel_size, pool.stride, pool.padding))
+        size, stride, pad = (_as_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
         self.window = (*size, *stride, *pad)
 
     @staticmethod
     def fits(module: nn.Module) -> bool:
-        """Whether a module is such a pool."""
+        """Return whether a module is such a pool."""
         return (
             isinstance(module, nn.MaxPool2d)
-            and _two(module.dilation) == (1, 1)
+            and _as_pair(module.dilation) == (1, 1)
             and not module.ceil_mode
             and not module.return_indices
         )
@@ -170,24 +161,24 @@ class EventPool(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled `[*, C, H', W']`."""
-        if not _plain(x):
+        if not _float32_on_cpu(x):
             outside: Tensor = self.dense(x)
             return outside
         size, stride, pad = self.window[:2], self.window[2:4], self.window[4:]
         ends = zip(x.shape[-2:], pad, size, stride, strict=True)
         planes = x.detach().reshape(-1, *x.shape[-2:]).contiguous()
         out = torch.empty(len(planes), *((n + 2 * p - k) // s + 1 for n, p, k, s in ends))
-        given, taken = planes.numpy(), out.numpy()
-
-        def task(first: int, last: int) -> None:
-            _kernels().max_pool(given, self.window, taken, (first, last))
-
-        spread(task, len(planes), _parts(x))
+        k, given, taken = _kernels(), planes.numpy(), out.numpy()
+        spread(
+            lambda a, b: k.max_pool(given, self.window, taken, (a, b)),
+            len(planes),
+            _threads_for(x),
+        )
         return out.reshape(*x.shape[:-2], *out.shape[1:])
 
 
 def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] | None:
-    """Run a neuron over all time steps, as `neurons.multistep.run` does, spikes bit for bit.
+    """Run a neuron over all time steps; spikes equal those of `neurons.multistep.run` bit for bit.
 
     Args:
         x: input `[T, B, *]`.
@@ -197,24 +188,30 @@ def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] |
     Returns:
         Spikes and V_T, or None for an input that is not float32 on the CPU.
     """
-    if not _plain(x) or (isinstance(v, Tensor) and not _plain(v)):
+    if not _float32_on_cpu(x) or (isinstance(v, Tensor) and not _float32_on_cpu(v)):
         return None
     steps = x.detach().contiguous()
     spikes = torch.empty_like(steps)
     last = torch.empty(x.shape[1:])
     last.copy_(v) if isinstance(v, Tensor) else last.fill_(v)
-    d, one = dynamics, np.float32
     kind = (
-        *(one(d.threshold), one(d.reset or 0.0), one(1.0 if d.leak is None else d.leak)),
-        *(d.leak is not None, d.divides, d.decay_input, d.reset is None),
+        np.float32(dynamics.threshold),
+        np.float32(dynamics.reset or 0.0),
+        np.float32(1.0 if dynamics.leak is None else dynamics.leak),
+        dynamics.leak is not None,
+        dynamics.divides,
+        dynamics.decay_input,
+        dynamics.reset is None,
     )
     sequences = steps.flatten(1).numpy(), spikes.flatten(1).numpy()
     state = last.flatten().numpy()
-    spread(lambda a, b: _kernels().fire(sequences, state, kind, (a, b)), len(state), _parts(x))
+    spread(
+        lambda a, b: _kernels().fire(sequences, state, kind, (a, b)), len(state), _threads_for(x)
+    )
     return spikes, last
 
 
-def _plain(x: Tensor) -> bool:
+def _float32_on_cpu(x: Tensor) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and x.layout == torch.strided
 
 
@@ -224,11 +221,11 @@ def _bias(layer: Any, geometry: Geometry) -> Any:
     return layer.bias.detach().numpy()
 
 
-def _two(value: Any) -> tuple[int, int]:
+def _as_pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _parts(x: Tensor) -> int:
+def _threads_for(x: Tensor) -> int:
     return min(torch.get_num_threads(), max(1, x.numel() // _GRAIN))
 
 
@@ -238,7 +235,7 @@ if hasattr(os, "register_at_fork"):  # threads do not survive a fork
 
 
 def spread(task: Task, count: int, parts: int) -> None:
-    """Run `task(first, last)` over 0..count in `parts` ranges at once, the last one here."""
+    """Run `task(first, last)` over 0..count in `parts` ranges at once, the last in this thread."""
     if parts <= 1:
         task(0, count)
         return

@@ -1,4 +1,4 @@
-"""The live weights of one layer, laid out for `eventkernels`: geometry and tables, no loops.
+"""Tables of one layer's live weights for `event_kernels`.
 
 A linear layer is a 1x1 convolution of a 1x1 image, a convolution over one axis has height 1.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 PARTS = 8
-"""Parts of the output channels of a scatter table: at most as many threads share a layer."""
+"""Parts of the output channels in a scatter table, and so the most threads that share a layer."""
 
 _VECTOR = 16  # `lanes` computes whole vectors
 
@@ -26,8 +26,8 @@ class Geometry:
     Attributes:
         rows: N, slices that are computed together.
         channels, size: C and (H, W) of the input.
-        out_channels, out_size: of the output.
-        kernel, stride, dilation: of the convolution.
+        out_channels, out_size: those of the output.
+        kernel, stride, dilation: those of the convolution.
         padding: zeros before the first row and column.
     """
 
@@ -43,7 +43,7 @@ class Geometry:
 
     @property
     def margin(self) -> Pair:
-        """Rows and columns of outputs that a weight can reach before the input's own."""
+        """Rows and columns of outputs before the input's own that a weight can reach."""
         return self._each(lambda a: (self.kernel[a] - 1) * self.dilation[a] // self.stride[a])
 
     @property
@@ -54,7 +54,7 @@ class Geometry:
     def unfolded(self) -> Pair:
         """Rows and columns of an unfolded plane."""
         need = self._each(lambda a: self.out_size[a] + self.margin[a])
-        # The zeros before a row serve as those behind the row before it.
+        # The zeros before a row are also those behind the previous row.
         shared = self.padding[1] // self.stride[1]
         return max(self._strided[0], need[0]), max(self._strided[1], need[1] - shared)
 
@@ -68,22 +68,22 @@ class Geometry:
 
     @property
     def where(self) -> tuple[int, ...]:
-        """What `unfold` and `collect` are told."""
+        """The argument `where` of `unfold` and `collect`."""
         return (*self.padding, *self.stride, *self.unfolded)
 
     @property
     def phases(self) -> int:
-        """Inputs a stride apart form a plane of their own: so many planes per channel."""
+        """Planes per channel: inputs a stride apart form a plane of their own."""
         return self.stride[0] * self.stride[1]
 
     @property
     def plane(self) -> int:
-        """Elements of such a plane."""
+        """Elements of one plane of all rows."""
         return self.unfolded[0] * self.rows * self.unfolded[1]
 
     @property
     def padded_length(self) -> int:
-        """Elements of the unfolded input, and of what the last row reads behind it."""
+        """Elements of the unfolded input and of the margin that the last row reads behind it."""
         beyond = self.out_size[1] + self.margin[1] + _VECTOR
         return self.channels * self.phases * self.plane + beyond
 
@@ -104,15 +104,16 @@ def obstacle(module: nn.Module) -> str | None:
 def geometry_of(module: Any, rows: int, size: tuple[int, ...]) -> Geometry:
     """Return the geometry of a linear layer or convolution for inputs of spatial `size`."""
     if isinstance(module, nn.Linear):
-        one_pixel: dict[str, Any] = dict.fromkeys(
-            ("size", "out_size", "kernel", "stride", "dilation"), (1, 1)
-        )
         return Geometry(
             rows=rows,
             channels=module.in_features,
             out_channels=module.out_features,
+            size=(1, 1),
+            out_size=(1, 1),
+            kernel=(1, 1),
+            stride=(1, 1),
+            dilation=(1, 1),
             padding=(0, 0),
-            **one_pixel,
         )
     span = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
     if module.padding == "same":
@@ -128,22 +129,23 @@ def geometry_of(module: Any, rows: int, size: tuple[int, ...]) -> Geometry:
         rows=rows,
         channels=module.in_channels,
         out_channels=module.out_channels,
-        size=_pair(size, 1),
-        out_size=_pair(out, 1),
-        kernel=_pair(module.kernel_size, 1),
-        stride=_pair(module.stride, 1),
-        dilation=_pair(module.dilation, 1),
-        padding=_pair(before, 0),
+        size=_two_axes(size, 1),
+        out_size=_two_axes(out, 1),
+        kernel=_two_axes(module.kernel_size, 1),
+        stride=_two_axes(module.stride, 1),
+        dilation=_two_axes(module.dilation, 1),
+        padding=_two_axes(before, 0),
     )
 
 
-def _pair(values: Any, filling: int) -> Pair:
+def _two_axes(values: Any, filling: int) -> Pair:
+    """Return (y, x) of sizes along one or two axes."""
     return cast(Pair, ((filling,) * (2 - len(values)) + tuple(values))[-2:])
 
 
 @dataclass(frozen=True)
 class _Live:
-    """Every live weight: channels, phase of the input plane, and how far it reaches back."""
+    """The live weights: channels, phase of the input plane, and how far each reaches back."""
 
     inputs: Any
     outputs: Any
@@ -177,8 +179,8 @@ def lane_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
 def scatter_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
     """Return (starts `[rows, parts + 1]`, offset into the sums, value, first channel of a part).
 
-    A row is an input channel and phase. Weights of a row lie in the order of the output channel,
-    and so do its parts.
+    A row is an input channel and phase. Its weights, and so its parts, are in the order of the
+    output channel.
     """
     live = _live(weight, groups, g)
     channels = np.arange(PARTS + 1) * g.out_channels // PARTS

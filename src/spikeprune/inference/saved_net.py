@@ -1,10 +1,8 @@
-"""The finished net on disk, and back: `model.safetensors` and `plan.json` rebuild it."""
+"""Load a finished net from the `plan.json` and `model.safetensors` of its run."""
 
-import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
@@ -25,14 +23,14 @@ from spikeprune.zoo.custom import build_model
 SCHEMA = 1
 """Version of `plan.json`."""
 MODEL, PLAN, MASKS = "model.safetensors", "plan.json", "masks.safetensors"
-"""Names of the files that hold a finished net."""
+"""Files of a finished net."""
 
 
 class Predictor(nn.Module):
     """A finished net, ready to predict: each call starts from rest and averages over T.
 
     Attributes:
-        net: the cut net itself.
+        net: the cut net.
         time_steps: T.
         layout: how the net is called (see `execution.forward`).
         classes: names of the classes.
@@ -40,22 +38,29 @@ class Predictor(nn.Module):
         std: per input channel.
     """
 
-    def __init__(self, net: nn.Module, facts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        time_steps: int,
+        layout: str,
+        classes: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
         super().__init__()
-        self.net = net
-        self.time_steps: int = facts["time_steps"]
-        self.layout: str = facts["layout"]
-        self.classes: tuple[str, ...] = tuple(facts["classes"])
-        self.mean: tuple[float, ...] = tuple(facts["input"]["mean"])
-        self.std: tuple[float, ...] = tuple(facts["input"]["std"])
+        self.net, self.time_steps, self.layout = net, time_steps, layout
+        self.classes, self.mean, self.std = tuple(classes), tuple(mean), tuple(std)
         self._known = net, adapter_for(net)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits `[B, K]` of normalised images `[B, C, H, W]` or events `[T, B, ...]`."""
-        if self._known[0] is not self.net:  # somebody has put another net in its place
+        """Return logits `[B, K]` of normalised images `[B, ...]` or recordings `[T, B, ...]`."""
+        if self._known[0] is not self.net:  # the user has replaced the net
             self._known = self.net, adapter_for(self.net)
-        how: dict[str, Any] = {"time_steps": self.time_steps, "layout": self.layout}
-        return forward(self.net, x, adapter=self._known[1], **how).mean(0)
+        logits = forward(
+            self.net, x, time_steps=self.time_steps, layout=self.layout, adapter=self._known[1]
+        )
+        return logits.mean(0)
 
     def event_driven(
         self, example: Tensor, *, choice: str | Mapping[str, str] | None = None
@@ -70,48 +75,61 @@ class Predictor(nn.Module):
             ConfigError: numba is not installed, or an unknown choice.
             ModelError: weights that are not float32 on the CPU.
         """
-        how: dict[str, Any] = {"time_steps": self.time_steps, "layout": self.layout}
-        faster = copy.copy(self)
-        faster._modules = {"net": event_driven(self.net, example, choice=choice, **how)}
-        return faster
+        return Predictor(
+            event_driven(
+                self.net, example, time_steps=self.time_steps, layout=self.layout, choice=choice
+            ),
+            time_steps=self.time_steps,
+            layout=self.layout,
+            classes=self.classes,
+            mean=self.mean,
+            std=self.std,
+        ).eval()
 
 
 def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
     """Return the cut net of a finished run, in eval mode, ready to predict.
 
     Args:
-        folder: a run folder; of it only `plan.json` and `model.safetensors` are needed.
+        folder: a run folder; only its `plan.json` and `model.safetensors` are needed.
         user_code: whether a plan may name `module:callable`, which is imported and called. The
             files hold no code, but such a name can call anything that is installed.
 
     Raises:
-        RunError: files are missing, were written by a newer version, or name code that was not
-            allowed.
+        RunError: files are missing, come from a newer version, or name code that is not allowed.
         ModelError: weights that do not fit the plan.
     """
     path = Path(folder).expanduser()
-    facts = read_json(path / PLAN)
-    schema = facts.get("schema") if isinstance(facts, dict) else None
+    plan = read_json(path / PLAN)
+    schema = plan.get("schema") if isinstance(plan, dict) else None
     if schema != SCHEMA:
         raise RunError(
             f"{path / PLAN} has schema {schema}, this spikeprune reads {SCHEMA}; "
             "update with: pip install --upgrade spikeprune"
         )
-    if ":" in facts["model"]["name"] and not user_code:
+    model = plan["model"]["name"]
+    if ":" in model and not user_code:
         raise RunError(
-            f"{path / PLAN} names the code {facts['model']['name']!r} to build its net; if you "
+            f"{path / PLAN} names the code {model!r} to build its net; if you "
             "trust this folder, allow it by load(folder, user_code=True)"
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
-        net = apply_plan(build_model(**facts["model"]), facts["cut"])
+        net = apply_plan(build_model(**plan["model"]), plan["cut"])
     load_model_weights(net, path / MODEL)
-    if ":" not in facts["model"]["name"]:  # code of a user's own may not stand an expanded output
+    if ":" not in model:  # a user's net may not be able to use an expanded output
         hoist(net)
-    return Predictor(net, facts).eval()
+    return Predictor(
+        net,
+        time_steps=plan["time_steps"],
+        layout=plan["layout"],
+        classes=plan["classes"],
+        mean=plan["input"]["mean"],
+        std=plan["input"]["std"],
+    ).eval()
 
 
 def load_masks(folder: str | Path) -> Mask:
-    """Return the masks of a finished run: which parameters of the full net live, by name.
+    """Return the masks of a finished run, by name of the full net's parameter.
 
     Raises:
         RunError: the file is missing, damaged, or holds no masks.

@@ -1,18 +1,18 @@
-"""Spiking models by name, built on SpikingJelly, which is imported only when a model is built."""
+"""Spiking models by name; SpikingJelly, on which they build, is imported with the first model."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
 
 if TYPE_CHECKING:
     from spikeprune.zoo.net import SpikingNet
 
 __all__ = ["NAMES", "build", "smallest_image"]
 
-# Adding a model: a function (task, *, its arguments) -> SpikingNet in a file here, and one row.
+# A model is a function (task, *, its arguments) -> SpikingNet in a file here, and one row.
 _ROWS = {
     "resnet19-post": ("resnet19", "resnet19_post"),
     "resnet19-pre": ("resnet19", "resnet19_pre"),
@@ -27,7 +27,7 @@ _SMALLEST = {"vgg9": 8, "vgg11": 32, "vgg16": 32}
 
 
 def smallest_image(name: str) -> int:
-    """Return the smallest side in pixels that a model takes; 1 where strides round up."""
+    """Return the smallest side in pixels that a model accepts."""
     return _SMALLEST.get(name, 1)
 
 
@@ -45,31 +45,30 @@ def build(
 ) -> "SpikingNet":
     """Return a freshly initialised spiking model in step mode 'm'.
 
-    Weights come from torch's global generator: seed it before. `model.arguments` holds what was
-    asked for, as JSON values: `build(**model.arguments)` gives the same architecture again.
+    Weights are drawn from torch's global generator. `model.arguments` holds the arguments of this
+    call as JSON values: `build(**model.arguments)` gives the same architecture.
 
     Args:
         name: One of `NAMES`.
         classes: Number of classes K.
         in_channels: Channels of the input.
         image_size: Pixels: one number for a square, or (height, width).
-        time_steps: T, the number of steps that every input is run for.
+        time_steps: T.
         neuron: 'if', 'lif' or 'plif'.
         reset: 'hard' (to 0) or 'soft' (threshold subtracted).
-        preset: 'paper-weight' or 'paper-channel', which fix every constant of the neuron; without
-            one the constants of 'paper-channel' hold.
-        **arguments: The model's own, such as `width` (see the functions of this package).
+        preset: 'paper-weight' or 'paper-channel', which fix every constant of the neuron; None
+            takes the constants of 'paper-channel'.
+        **arguments: The model's own, such as `width`.
 
     Raises:
         ConfigError: An unknown name or argument, a number that is not positive, an image too
             small for the model's pools, or a preset contradicted by neuron or reset.
     """
-    if name not in _ROWS:
-        raise unknown_name("model", name, NAMES)
+    require_one_of("model", name, NAMES)
     function = _function(name, arguments)
     numbers = {"classes": classes, "in_channels": in_channels, "time_steps": time_steps}
     image_size = _image_size(image_size)
-    for key, value in {**numbers, "image_size": min(image_size)}.items():
+    for key, value in [*numbers.items(), ("image_size", min(image_size))]:
         if value < 1:
             raise ConfigError(f"expected {key} of at least 1, got {value}")
     task = import_module("spikeprune.zoo.net").Task(
@@ -99,13 +98,12 @@ def _image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _function(name: str, arguments: dict[str, Any]) -> "Callable[..., SpikingNet]":
-    """Return the model's function, after checking that it knows the arguments."""
-    module, function_name = _ROWS[name]
+    """Return the model's function after a check of its arguments."""
+    module, attribute = _ROWS[name]
     function: Callable[..., SpikingNet] = getattr(
-        import_module(f"spikeprune.zoo.{module}"), function_name
+        import_module(f"spikeprune.zoo.{module}"), attribute
     )
-    valid = [key for key in inspect.signature(function).parameters if key != "task"]
+    valid = inspect.signature(function).parameters.keys() - {"task"}
     for key in arguments:
-        if key not in valid:
-            raise unknown_name(f"argument of model {name!r}", key, valid)
+        require_one_of(f"argument of model {name!r}", key, valid)
     return function

@@ -1,4 +1,4 @@
-"""The frame that all zoo models share: stem, body, head, and how time enters."""
+"""The parts that all zoo models share: the net of stem, body and head, and its layers."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -8,21 +8,21 @@ from typing import Any, final
 from spikingjelly.activation_based import base, layer
 from torch import Tensor, nn
 
-from spikeprune.errors import ConfigError, DataError, unknown_name
+from spikeprune.errors import ConfigError, DataError, require_one_of
 
 HEADS = ("average", "flatten")
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every zoo model is told.
+    """The data and the neuron that a zoo model is built for.
 
     Attributes:
         classes: Number of classes K.
         in_channels: Channels of the input.
         image_size: (height, width) in pixels.
         time_steps: T.
-        neuron: Makes one fresh spiking neuron per call.
+        neuron: Makes one new spiking neuron per call.
     """
 
     classes: int
@@ -36,16 +36,16 @@ class Task:
 class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
     """A spiking classifier: `head(body(stem(x)))`.
 
-    Step mode 'm' takes events `[T, B, C, H, W]` or static images `[B, C, H, W]` and returns logits
-    `[T, B, K]`; static images are expanded over T. Step mode 's' takes one slice `[B, C, H, W]` and
-    returns `[B, K]`.
+    Step mode 'm' takes recordings `[T, B, C, H, W]` or static images `[B, C, H, W]`, which it
+    expands over T, and returns logits `[T, B, K]`. Step mode 's' takes one slice `[B, C, H, W]`
+    and returns `[B, K]`.
 
     Args:
         task: Shapes, T and neuron.
         parts: (stem, body, head).
 
     Raises:
-        DataError: (forward) an input of another shape or another number of time steps.
+        DataError: (forward) an input of another shape or number of time steps.
     """
 
     def __init__(self, task: Task, parts: tuple[nn.Module, nn.Module, nn.Module]) -> None:
@@ -90,22 +90,18 @@ def conv(in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 
 
 
 def norm(channels: int) -> nn.Module:
-    """Return a BatchNorm over channels, with statistics over time, batch and space."""
+    """Return a BatchNorm of channels with statistics over time, batch and space."""
     module: nn.Module = layer.BatchNorm2d(channels)
     return module
 
 
 def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
-    """Return a sequence whose parts have names."""
+    """Return a Sequential of named parts."""
     return nn.Sequential(OrderedDict(parts))
 
 
 def scaled(channels: int, width: float) -> int:
-    """Return a channel count times the width multiplier, at least 1.
-
-    Raises:
-        ConfigError: A multiplier that is not positive.
-    """
+    """Return channels times width, at least 1; refuse a width that is not positive."""
     if width <= 0:
         raise ConfigError(f"expected a positive width multiplier, got {width}")
     return max(1, round(channels * width))
@@ -122,15 +118,11 @@ def classifier_head(
 
     Args:
         task: Classes and neuron.
-        features: (channels, height, width) of what comes in.
-        kind: 'average' (global average pooling) or 'flatten'.
-        hidden: Units of the hidden layers between, each followed by BatchNorm and a neuron.
-
-    Raises:
-        ConfigError: An unknown kind.
+        features: (channels, height, width) of the input.
+        kind: 'average' (global average pooling) or 'flatten'; others raise a `ConfigError`.
+        hidden: Units of the hidden layers, each followed by BatchNorm and a neuron.
     """
-    if kind not in HEADS:
-        raise unknown_name("head", kind, HEADS)
+    require_one_of("head", kind, HEADS)
     channels, height, width = features
     parts: list[tuple[str, nn.Module]] = []
     units = channels * height * width
@@ -139,7 +131,7 @@ def classifier_head(
         units = channels
     parts.append(("flatten", layer.Flatten()))
     for number, size in enumerate(hidden, start=1):
-        # With a BatchNorm the hidden units have a scale to rank them by, as convolutions have.
+        # The BatchNorm's scale gives hidden units a saliency, as it does for convolutions.
         parts += [
             (f"hidden{number}", layer.Linear(units, size, bias=False)),
             (f"norm{number}", layer.BatchNorm1d(size)),

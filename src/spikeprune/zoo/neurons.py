@@ -1,14 +1,15 @@
-"""Spiking neurons of the zoo: by kind and reset, or by the name of a paper's setting."""
+"""Spiking neurons of the zoo, by kind and reset or by the preset of a paper."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
 
 KINDS = ("if", "lif", "plif")
 RESETS = ("hard", "soft")
@@ -39,9 +40,9 @@ class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
     """Surrogate with primitive `0.5 (tanh(k u) + 1)` for `u = H - V_th`.
 
     Its derivative `0.5 k (1 - tanh(k u)^2)` peaks at threshold. The released weight-pruning script
-    clamps the potential to [0, 1] (|u| <= 0.5) before the tanh, so that a neuron further away from
-    threshold gets no gradient; here nothing is clamped: the tail beyond 0.5 (at most 18 % of the
-    peak for k = 3) stays, and the primitive is its exact integral.
+    clamps the potential to [0, 1] (|u| <= 0.5) before the tanh, so that neurons further from
+    threshold get no gradient. Here nothing is clamped: the tail beyond 0.5 (at most 18 % of the
+    peak for k = 3) stays, and the primitive is the exact integral of the derivative.
 
     Args:
         temperature: k > 0; the paper's weight setting is 3.
@@ -88,58 +89,54 @@ PRESETS = {
     "paper-weight": NeuronSetting(decay_input=False, threshold=0.5, surrogate="tanh"),
     "paper-channel": NeuronSetting(),
 }
-"""The two neurons of the paper's two halves (method, sections 3 and 4): both keep a quarter of
-their potential; `paper-weight` adds the input as it is, `paper-channel` adds 3/4 of it."""
+"""The neurons of the paper's weight and channel pruning (method, sections 3 and 4). Both keep a
+quarter of their potential; `paper-weight` adds the input, `paper-channel` 3/4 of it."""
 
 
 def neuron_factory(
     kind: str = "lif", reset: str = "hard", preset: str | None = None
 ) -> Callable[[], nn.Module]:
-    """Return a function that makes one fresh neuron per call.
+    """Return a function that makes one new neuron per call.
 
-    Each neuron gets a surrogate of its own: SpikingJelly's default is one instance shared by all.
-    The gradient does not flow through the reset (`detach_reset`).
+    Each neuron gets a surrogate of its own; SpikingJelly's default shares one instance. No gradient
+    flows through the reset (`detach_reset`).
 
     Args:
         kind: 'if', 'lif' or 'plif'.
         reset: 'hard' or 'soft'.
-        preset: Name in `PRESETS`; it fixes every constant. Without one, those of 'paper-channel'.
+        preset: Name in `PRESETS`, which fixes every constant; None takes those of 'paper-channel'.
 
     Raises:
         ConfigError: An unknown name, or a kind or reset that contradicts the preset.
     """
     setting = _setting(kind, reset, preset)
 
+    tau, decay_input = setting.tau, setting.decay_input
+    nodes: dict[str, Callable[..., nn.Module]] = {
+        "if": neuron.IFNode,
+        "lif": partial(neuron.LIFNode, tau=tau, decay_input=decay_input),
+        "plif": partial(neuron.ParametricLIFNode, init_tau=tau, decay_input=decay_input),
+    }
+
     def make() -> nn.Module:
-        common: dict[str, Any] = {
-            "v_threshold": setting.threshold,
-            "v_reset": 0.0 if setting.reset == "hard" else None,
-            "surrogate_function": _surrogate(setting.surrogate),
-            "detach_reset": True,
-        }
-        if setting.kind == "if":
-            node = neuron.IFNode(**common)
-        elif setting.kind == "lif":
-            node = neuron.LIFNode(tau=setting.tau, decay_input=setting.decay_input, **common)
-        else:
-            node = neuron.ParametricLIFNode(
-                init_tau=setting.tau, decay_input=setting.decay_input, **common
-            )
-        module: nn.Module = node
-        return module
+        return nodes[setting.kind](
+            v_threshold=setting.threshold,
+            v_reset=0.0 if setting.reset == "hard" else None,
+            surrogate_function=(
+                TanhSurrogate(3.0) if setting.surrogate == "tanh" else surrogate.ATan(alpha=2.0)
+            ),
+            detach_reset=True,
+        )
 
     return make
 
 
 def _setting(kind: str, reset: str, preset: str | None) -> NeuronSetting:
-    if kind not in KINDS:
-        raise unknown_name("neuron", kind, KINDS)
-    if reset not in RESETS:
-        raise unknown_name("reset", reset, RESETS)
+    require_one_of("neuron", kind, KINDS)
+    require_one_of("reset", reset, RESETS)
     if preset is None:
         return NeuronSetting(kind=kind, reset=reset)
-    if preset not in PRESETS:
-        raise unknown_name("neuron preset", preset, PRESETS)
+    require_one_of("neuron preset", preset, PRESETS)
     setting = PRESETS[preset]
     if (kind, reset) != (setting.kind, setting.reset):
         raise ConfigError(
@@ -147,8 +144,3 @@ def _setting(kind: str, reset: str, preset: str | None) -> NeuronSetting:
             f"but {kind!r} with {reset!r} reset was asked for; drop one of the two"
         )
     return setting
-
-
-def _surrogate(name: str) -> nn.Module:
-    module: nn.Module = TanhSurrogate(3.0) if name == "tanh" else surrogate.ATan(alpha=2.0)
-    return module

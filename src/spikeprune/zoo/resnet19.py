@@ -1,4 +1,7 @@
-"""ResNet19 for 32x32 images, in the two forms that pruning papers use under one name."""
+"""ResNet19 for 32x32 images, in the two forms that pruning papers use under one name.
+
+`width` multiplies all channels and hidden units; `head` is 'average' or 'flatten'.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import final
@@ -13,7 +16,7 @@ _BLOCKS = (3, 3, 2)
 
 @final
 class _PreBlock(nn.Module):
-    """Norm, neuron, convolution, twice; the sum stays analog.
+    """Twice norm, neuron and convolution, added to the analog input.
 
     The projection of a block that changes shape reads the spikes, not the analog sum, so that
     every convolution but the first has binary operands.
@@ -38,7 +41,7 @@ class _PreBlock(nn.Module):
 
 @final
 class _PostBlock(nn.Module):
-    """Convolution and norm, neuron, convolution and norm, shortcut added, neuron."""
+    """Convolution, norm, neuron, convolution, norm, the shortcut's sum, and a neuron."""
 
     def __init__(
         self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
@@ -63,13 +66,8 @@ class _PostBlock(nn.Module):
 def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> SpikingNet:
     """Pre-activation ResNet19, as in the paper: stem of 64, blocks [3, 3, 2] of 128, 256, 512.
 
-    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem is
-    the convolution alone: its norm is the first block's.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        head: 'average' or 'flatten'.
+    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem has
+    no norm, because the first block begins with one.
     """
     first = scaled(64, width)
     stem = sequence([("conv", conv(task.in_channels, first))])
@@ -82,15 +80,9 @@ def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> Sp
 def resnet19_post(
     task: Task, *, width: float = 1.0, head: str = "average", hidden: int = 256
 ) -> SpikingNet:
-    """Post-activation ResNet19 of the lottery-ticket papers, with a 256-unit hidden layer.
+    """Post-activation ResNet19 of the lottery-ticket papers, with a spiking hidden layer.
 
     12.69 M weights in convolutions and linear layers for 10 classes and 3 input channels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels and of the hidden units.
-        head: 'average' or 'flatten'.
-        hidden: Units of the spiking hidden layer.
     """
     widths = [scaled(channels, width) for channels in _WIDTHS]
     first = widths[0]

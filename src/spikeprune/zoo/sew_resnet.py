@@ -1,4 +1,4 @@
-"""SEW-ResNet18: residual blocks that join spikes by an element-wise function."""
+"""SEW-ResNet18, whose residual blocks join spikes by an element-wise function."""
 
 from collections.abc import Callable
 from typing import final
@@ -6,7 +6,7 @@ from typing import final
 from spikingjelly.activation_based import layer
 from torch import Tensor, nn
 
-from spikeprune.errors import unknown_name
+from spikeprune.errors import require_one_of
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
 _WIDTHS = (64, 128, 256, 512)
@@ -22,7 +22,7 @@ _CONNECT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @final
 class _SewBlock(nn.Module):
-    """Two convolutions with norm and neuron; their spikes g join the identity's by `connect`."""
+    """Two convolutions with norm and neuron, whose spikes g join the shortcut's by `connect`."""
 
     def __init__(
         self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
@@ -67,10 +67,8 @@ def sew_resnet18(
     Raises:
         ConfigError: An unknown connection, stem or head.
     """
-    if connect not in _CONNECT:
-        raise unknown_name("connection", connect, _CONNECT)
-    if stem not in _STEMS:
-        raise unknown_name("stem", stem, _STEMS)
+    require_one_of("connection", connect, _CONNECT)
+    require_one_of("stem", stem, _STEMS)
     large = stem == "imagenet" or (stem == "auto" and min(task.image_size) >= _IMAGENET_PIXELS)
     widths = [scaled(channels, width) for channels in _WIDTHS]
     channels = widths[0]
@@ -90,7 +88,5 @@ def sew_resnet18(
     scale = 32 if large else 8
     height, breadth = (-(-side // scale) for side in task.image_size)
     entry = sequence([("conv", first), ("norm", norm(widths[0]))])
-    return SpikingNet(
-        task,
-        (entry, sequence(parts), classifier_head(task, (channels, height, breadth), kind=head)),
-    )
+    classifier = classifier_head(task, (widths[-1], height, breadth), kind=head)
+    return SpikingNet(task, (entry, sequence(parts), classifier))

@@ -1,4 +1,8 @@
-"""Spiking VGG nets: convolution, BatchNorm, neuron; max pools between."""
+"""Spiking VGG nets: convolution, BatchNorm and neuron, with pools between.
+
+`width` multiplies all channels and hidden units; `pool` is 'max' or 'average', `head` 'average' or
+'flatten'; `hidden` are the units of spiking layers before the classifier.
+"""
 
 from collections.abc import Sequence
 from math import ceil
@@ -6,16 +10,13 @@ from math import ceil
 from spikingjelly.activation_based import layer
 from torch import nn
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
 _POOL = 0  # a 2x2 pool in a list of channels
 _VGG9 = (64, 64, _POOL, 128, 128, _POOL, 256, 256, 256, _POOL)
 _VGG11 = (64, _POOL, 128, _POOL, 256, 256, _POOL, 512, 512, _POOL, 512, 512, _POOL)
-_VGG16 = (
-    *(64, 64, _POOL, 128, 128, _POOL, 256, 256, 256, _POOL),
-    *(512, 512, 512, _POOL, 512, 512, 512, _POOL),
-)
+_VGG16 = (*_VGG9, 512, 512, 512, _POOL, 512, 512, 512, _POOL)
 
 
 def vgg_small(
@@ -26,24 +27,19 @@ def vgg_small(
     head: str = "average",
     hidden: Sequence[int] = (),
 ) -> SpikingNet:
-    """A small net without pools, for tests and demonstrations: strides do the downsampling.
+    """A small net for tests and demonstrations; strides instead of pools reduce the image.
 
-    Args:
-        task: Shapes, T and neuron.
-        widths: Channels of the convolutions.
-        strides: Stride of each convolution.
-        head: 'average' or 'flatten'.
-        hidden: Units of spiking hidden layers before the classifier.
+    `widths` are the channels of the convolutions, `strides` their strides.
 
     Raises:
-        ConfigError: Widths and strides that differ in number, or an unknown head.
+        ConfigError: Widths and strides of different number, or an unknown head.
     """
     if not widths or len(widths) != len(strides):
         raise ConfigError(
             "expected as many strides as widths, at least one of each, got "
             f"widths {tuple(widths)} and strides {tuple(strides)}"
         )
-    return _vgg(task, list(zip(widths, strides, strict=True)), head_kind=head, hidden=hidden)
+    return _vgg(task, list(zip(widths, strides, strict=True)), head=head, hidden=hidden)
 
 
 def vgg9(
@@ -54,55 +50,41 @@ def vgg9(
     head: str = "flatten",
     hidden: Sequence[int] = (1024,),
 ) -> SpikingNet:
-    """Seven convolutions and two linear layers; needs 8x8 pixels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels and hidden units.
-        pool: 'max' or 'average'.
-        head: 'flatten' or 'average'.
-        hidden: Units of the spiking hidden layers.
-    """
+    """Seven convolutions and two linear layers; at least 8x8 pixels."""
     units = [scaled(size, width) for size in hidden]
-    return _plain(task, _VGG9, width=width, pool=pool, head_kind=head, hidden=units)
+    return _pooled(task, _VGG9, width=width, pool=pool, head=head, hidden=units)
 
 
 def vgg11(
     task: Task, *, width: float = 1.0, pool: str = "max", head: str = "average"
 ) -> SpikingNet:
-    """Eight convolutions and, as in `vgg16`, one linear layer; needs 32x32 pixels."""
-    return _plain(task, _VGG11, width=width, pool=pool, head_kind=head)
+    """Eight convolutions and, as in `vgg16`, one linear layer; at least 32x32 pixels."""
+    return _pooled(task, _VGG11, width=width, pool=pool, head=head)
 
 
 def vgg16(
     task: Task, *, width: float = 1.0, pool: str = "max", head: str = "average"
 ) -> SpikingNet:
-    """Thirteen convolutions and one linear layer, as the paper's; needs 32x32 pixels.
+    """Thirteen convolutions and one linear layer, as in the paper; at least 32x32 pixels.
 
-    14.72 M weights in convolutions and classifier for 10 classes and 3 input channels.
-
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        pool: 'max' or 'average'.
-        head: 'average' or 'flatten'; the same at 32x32 pixels.
+    14.72 M weights in convolutions and classifier for 10 classes and 3 input channels. Both heads
+    are equal at 32x32 pixels.
     """
-    return _plain(task, _VGG16, width=width, pool=pool, head_kind=head)
+    return _pooled(task, _VGG16, width=width, pool=pool, head=head)
 
 
-def _plain(
+def _pooled(
     task: Task,
     channels: Sequence[int],
     *,
     width: float,
     pool: str,
-    head_kind: str,
+    head: str,
     hidden: Sequence[int] = (),
 ) -> SpikingNet:
-    """Return the net of a list of channels and pools, after checking the image size."""
+    """Return the net of a list of channels and pools, after a check of the image size."""
     pools = {"max": layer.MaxPool2d, "average": layer.AvgPool2d}
-    if pool not in pools:
-        raise unknown_name("pool", pool, pools)
+    require_one_of("pool", pool, pools)
     minimum = 2 ** sum(item == _POOL for item in channels)
     if min(task.image_size) < minimum:
         raise ConfigError(
@@ -111,18 +93,18 @@ def _plain(
             "resize the data (image_size) or choose 'vgg-small'"
         )
     steps = [(scaled(item, width), 1) if item != _POOL else (_POOL, 2) for item in channels]
-    return _vgg(task, steps, pool=pools[pool], head_kind=head_kind, hidden=hidden)
+    return _vgg(task, steps, pool=pools[pool], head=head, hidden=hidden)
 
 
 def _vgg(
     task: Task,
     steps: Sequence[tuple[int, int]],
     *,
-    head_kind: str,
+    head: str,
     hidden: Sequence[int],
     pool: type[nn.Module] = nn.Identity,
 ) -> SpikingNet:
-    """Return the net of (channels, stride) steps; channels 0 is a pool of that stride."""
+    """Return the net of (channels, stride) steps, where `_POOL` channels are a pool."""
     (first, stride), *rest = steps
     stem = sequence([("conv", conv(task.in_channels, first, stride=stride)), ("norm", norm(first))])
     parts: list[tuple[str, nn.Module]] = [("spike1", task.neuron())]
@@ -141,8 +123,5 @@ def _vgg(
         ]
         size = [ceil(side / stride) for side in size]
         channels = width
-    features = (channels, size[0], size[1])
-    return SpikingNet(
-        task,
-        (stem, sequence(parts), classifier_head(task, features, kind=head_kind, hidden=hidden)),
-    )
+    classifier = classifier_head(task, (channels, size[0], size[1]), kind=head, hidden=hidden)
+    return SpikingNet(task, (stem, sequence(parts), classifier))

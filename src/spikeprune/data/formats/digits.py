@@ -9,9 +9,9 @@ _TEST_SAMPLES = 360
 
 
 def read() -> tuple[Part, Part]:
-    """Return the training (1,437) and the test part (360), a fixed stratified split of ours.
+    """Return the training (1,437) and the test part (360).
 
-    scikit-learn publishes no split. Values 0..16 are stretched to 0..255.
+    scikit-learn publishes no split; ours is fixed and stratified. Values 0..16 become 0..255.
     """
     from sklearn.datasets import load_digits
 

@@ -20,7 +20,7 @@ _FILES = {
 
 
 def missing(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the files that are there, and of those that are not."""
+    """Return the names of the files that exist, and of those that are missing."""
     names = [name for pair in _FILES.values() for name in pair]
     there = [name for name in names if _find(folder, name) is not None]
     return there, [f"{name}[.gz]" for name in names if name not in there]
@@ -32,26 +32,23 @@ def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
     Raises:
         DataError: A file is truncated, not an idx file, or does not fit the data set.
     """
-    return _part(folder, "train", row), _part(folder, "test", row)
+    return _read_half(folder, "train", row), _read_half(folder, "test", row)
 
 
 def read_idx(file: Path, dimensions: int) -> Tensor:
-    """Read an idx file of unsigned bytes.
+    """Read an idx file of unsigned bytes, plain or `.gz`, to a uint8 tensor.
 
     The format: two zero bytes, 8 for unsigned bytes, the number of dimensions, each dimension
     as a big-endian 32-bit integer, then the values (Yann LeCun's MNIST page).
 
-    Args:
-        file: The file; one that ends in `.gz` is uncompressed.
-        dimensions: The number of dimensions that it should have.
-
-    Returns:
-        uint8 tensor of the shape that the file states.
-
     Raises:
-        DataError: Wrong magic number, wrong length, or damaged compression.
+        DataError: Another number of dimensions, a wrong length, or damaged compression.
     """
-    content = _content(file)
+    try:
+        content = file.read_bytes()
+        content = gzip.decompress(content) if file.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
     magic = bytes([0, 0, 8, dimensions])
     if content[:4] != magic:
         raise DataError(
@@ -74,21 +71,12 @@ def read_idx(file: Path, dimensions: int) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).reshape(shape)
 
 
-def _content(file: Path) -> bytes:
-    try:
-        return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
-
-
 def _find(folder: Path, name: str) -> Path | None:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate
-    return None
+    candidates = (folder / name, folder / f"{name}.gz")
+    return next((file for file in candidates if file.is_file()), None)
 
 
-def _part(folder: Path, half: str, row: DataSet) -> Part:
+def _read_half(folder: Path, half: str, row: DataSet) -> Part:
     image_file, label_file = (_find(folder, name) for name in _FILES[half])
     if image_file is None or label_file is None:
         raise DataError(f"{folder} lacks {' and '.join(_FILES[half])} (or .gz)")

@@ -13,37 +13,37 @@ _GREY = frozenset({"1", "L"})
 
 
 class _Half(NamedTuple):
-    """The class names of one half, and its image files with their labels."""
+    """The class names of one half, and its image files with labels."""
 
     classes: tuple[str, ...]
     files: list[tuple[Path, int]]
 
 
 def read(folder: Path, image_size: int | None) -> Samples:
-    """Read a folder of images; the classes are the names of the folders inside `train`.
+    """Read a folder of images, whose classes are the folders inside `train`.
 
-    Images are grey if all of them are, else RGB. Without `image_size` all must have one size.
+    Images are RGB unless all are grey. Without `image_size` all must have one size.
 
     Raises:
         DataError: A folder is missing or empty, classes differ, an image is damaged, or sizes
             differ.
     """
-    train, test = _list(folder / "train"), _list(folder / "test")
+    train, test = _list_half(folder / "train"), _list_half(folder / "test")
     if test.classes != train.classes:
         odd = sorted(set(test.classes) ^ set(train.classes))
         raise DataError(
             f"{folder}: train and test must hold the same classes, but only one of them has "
             f"{', '.join(odd)}"
         )
-    shape = _shape([file for file, _ in train.files + test.files], image_size)
-    train_part, test_part = (_part(half, shape, image_size) for half in (train, test))
+    shape = _common_shape([file for file, _ in train.files + test.files], image_size)
+    train_part, test_part = (_read_half(half, shape, image_size) for half in (train, test))
     mean, std = channel_statistics(train_part.images)
     name = folder.resolve().name
     info = DataInfo(name, name, train.classes, shape, mean, std, "static", str(folder))
     return Samples(info, train_part, test_part)
 
 
-def _list(half: Path) -> _Half:
+def _list_half(half: Path) -> _Half:
     if not half.is_dir():
         raise DataError(
             f"{half} is missing: expected {half.parent}/train/<class>/<image> and "
@@ -70,8 +70,8 @@ def _list(half: Path) -> _Half:
     return _Half(classes, files)
 
 
-def _shape(files: list[Path], image_size: int | None) -> tuple[int, int, int]:
-    """Return the shape that all images share, from their headers alone."""
+def _common_shape(files: list[Path], image_size: int | None) -> tuple[int, int, int]:
+    """Return the shape that all images share; reads only their headers."""
     from PIL import Image
 
     first: tuple[int, int] | None = None
@@ -93,7 +93,7 @@ def _shape(files: list[Path], image_size: int | None) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _part(half: _Half, shape: tuple[int, int, int], image_size: int | None) -> Part:
+def _read_half(half: _Half, shape: tuple[int, int, int], image_size: int | None) -> Part:
     rows = (Encoded(file, label, str(file)) for file, label in half.files)
     key = cache.fingerprint((file for file, _ in half.files), "folder", shape, half.classes)
     fit = image_size is not None

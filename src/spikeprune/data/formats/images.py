@@ -1,4 +1,4 @@
-"""Encoded images to uint8 tensors."""
+"""Decode images to uint8 tensors."""
 
 import io
 import struct
@@ -15,14 +15,14 @@ from torch import Tensor
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-# What Pillow raises for bytes that are no image, or only the first part of one.
+# Pillow raises these for bytes that are no image, or a part of one.
 BROKEN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 _CHUNK = 4096
 
 
 class Encoded(NamedTuple):
-    """An encoded image: its bytes or its file, its label, and where it comes from, in words."""
+    """An encoded image: its bytes or its file, its label, and its place for error messages."""
 
     content: bytes | Path
     label: int
@@ -38,13 +38,13 @@ def decode(
         rows: The images.
         shape: `(C, H, W)`; 1 channel decodes to grey, 3 to RGB.
         classes: Labels run from 0 to `classes - 1`.
-        fit: Squeeze images of other sizes into the shape (bilinear), instead of refusing them.
+        fit: Resize images of other sizes (bilinear) instead of refusing them.
 
     Returns:
-        The part; its encoding is `JPEG` if any image was one.
+        The part; its encoding is `JPEG` if any image is one.
 
     Raises:
-        DataError: An image is damaged or of another size, or a label is out of range; names it.
+        DataError: An image is damaged or of another size, or a label is out of range.
     """
     blocks: list[Tensor] = []
     block: list[np.ndarray] = []
@@ -66,15 +66,7 @@ def decode(
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Resize images to `size` x `size` pixels, bilinear, smoothed where they shrink.
-
-    Args:
-        images: uint8 `[N, C, H, W]`.
-        size: New height and width in pixels.
-
-    Returns:
-        uint8 `[N, C, size, size]`.
-    """
+    """Resize uint8 images `[N, C, H, W]` to `size` x `size` pixels, bilinear with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
     out = torch.empty((*images.shape[:2], size, size), dtype=torch.uint8)
@@ -86,13 +78,9 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel, of pixels in [0, 1].
+    """Return mean and standard deviation per channel of uint8 images `[N, C, H, W]`, N > 0.
 
-    Args:
-        images: uint8 `[N, C, H, W]`, not empty.
-
-    Returns:
-        Mean and standard deviation; a constant channel gets the deviation 1.
+    Pixels count as [0, 1]. The deviation of a constant channel is 1.
     """
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = total.clone()

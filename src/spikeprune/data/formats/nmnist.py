@@ -1,4 +1,4 @@
-"""N-MNIST: Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, as frames."""
+"""N-MNIST, recordings Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, as frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from spikeprune.data import cache
-from spikeprune.data.formats.events import Events, bin_events, read_events
+from spikeprune.data.formats.recordings import Recording, bin_recording, read_recording
 from spikeprune.data.options import Options
 from spikeprune.data.sets import DataSet
 from spikeprune.data.types import DataInfo, Part, Samples
@@ -15,7 +15,7 @@ from spikeprune.errors import ConfigError, DataError
 
 
 def missing(folder: Path) -> tuple[list[str], list[str]]:
-    """Return which of the two halves are there, and which are not."""
+    """Return the halves that exist, and the files that are missing."""
     halves = ("Train", "Test")
     there = [half for half in halves if (folder / half).is_dir()]
     return there, [f"{half}/<digit>/<id>.bin" for half in halves if half not in there]
@@ -24,8 +24,8 @@ def missing(folder: Path) -> tuple[list[str], list[str]]:
 def read(folder: Path, row: DataSet, options: Options) -> Samples:
     """Read the recordings and bin them into `options.time_steps` frames.
 
-    Frames hold counts, divided by the mean count of an active pixel in a frame (over the whole
-    training folder): pixels without events stay 0, typical active ones are at 1.
+    Frames hold event counts divided by the mean count of an active pixel in a frame, over the
+    whole training folder: silent pixels are 0, typical active ones 1.
 
     Raises:
         ConfigError: `image_size` is larger than the sensor.
@@ -38,7 +38,7 @@ def read(folder: Path, row: DataSet, options: Options) -> Samples:
             f"event camera of {row.label}: events cannot be drawn larger; choose at most "
             f"{min(row.shape[1:])}"
         )
-    train, test = (_part(folder / half, row, options) for half in ("Train", "Test"))
+    train, test = (_read_half(folder / half, row, options) for half in ("Train", "Test"))
     unit = typical_count(train)
     info = DataInfo(
         name=row.name,
@@ -55,12 +55,12 @@ def read(folder: Path, row: DataSet, options: Options) -> Samples:
 
 
 def typical_count(part: Part) -> float:
-    """Return the mean count over all pixels and frames that have at least one event."""
+    """Return the mean of the counts that are not 0, over all pixels and frames."""
     active = int(torch.count_nonzero(part.images))
     return int(part.images.sum(dtype=torch.int64)) / active
 
 
-def _part(half: Path, row: DataSet, options: Options) -> Part:
+def _read_half(half: Path, row: DataSet, options: Options) -> Part:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(row.classes):
@@ -80,14 +80,11 @@ def _bin(files: Sequence[Path], labels: list[int], row: DataSet, options: Option
     shape = (polarities, size or height, size or width)
     frames = np.empty((len(files), options.time_steps, *shape), dtype=np.uint8)
     for number, file in enumerate(files):
-        events = read_events(file, height, width)
-        if size is not None:
-            events = _shrink(events, size, row.shape)
-        frames[number] = bin_events(events, options.time_steps, shape, binning=options.binning)
+        recording = read_recording(file, height, width)
+        if size is not None:  # a coarser grid, on which the counts of neighbouring pixels add
+            x, y = recording.x * size // width, recording.y * size // height
+            recording = Recording(x, y, recording.polarity, recording.time)
+        frames[number] = bin_recording(
+            recording, options.time_steps, shape, binning=options.binning
+        )
     return Part(torch.from_numpy(frames), torch.tensor(labels, dtype=torch.int64))
-
-
-def _shrink(events: Events, size: int, shape: tuple[int, int, int]) -> Events:
-    """Move events to a coarser grid: neighbouring pixels fall together and their counts add."""
-    x, y = events.x * size // shape[2], events.y * size // shape[1]
-    return Events(x, y, events.polarity, events.time)

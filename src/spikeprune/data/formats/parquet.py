@@ -12,30 +12,30 @@ from spikeprune.data.sets import DataSet
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
-# As the hub names files, and the folders it puts them in: the first match wins. Folders are
-# named one by one, because the folder beside may hold another data set with the same columns.
+# The hub's names of files and folders; the first match wins. Other folders are not searched,
+# because they may hold another data set with the same columns.
 _FILES = ("{}-*.parquet", "{}.parquet", "{}/*.parquet")
 _FOLDERS = ("data", "default", "plain_text")
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
 
 def missing(folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
-    """Return the splits that are there, as file patterns, and those that are not."""
-    found = {split: bool(_files(folder, split, row)) for split in ("train", row.test_split)}
-    there = [f"{split}-*.parquet" for split, is_there in found.items() if is_there]
-    return there, [f"{split}-*.parquet" for split, is_there in found.items() if not is_there]
+    """Return the splits that exist, as file patterns, and those that are missing."""
+    patterns = {split: f"{split}-*.parquet" for split in ("train", row.test_split)}
+    there = [pattern for split, pattern in patterns.items() if _files(folder, split, row)]
+    return there, [pattern for pattern in patterns.values() if pattern not in there]
 
 
 def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
-    """Return the training and the test part, decoded once and then kept in the cache.
+    """Return the training and the test part; the cache keeps decoded files.
 
     Raises:
         DataError: A file is damaged, lacks a column, or holds other images than expected.
     """
-    return _part(folder, "train", row), _part(folder, row.test_split, row)
+    return _read_split(folder, "train", row), _read_split(folder, row.test_split, row)
 
 
-def _part(folder: Path, split: str, row: DataSet) -> Part:
+def _read_split(folder: Path, split: str, row: DataSet) -> Part:
     files = _files(folder, split, row)
     _check_shards(files)
     key = cache.fingerprint(files, row.name, row.shape, row.columns, len(row.classes))
@@ -52,16 +52,16 @@ def _decode(files: list[Path], row: DataSet) -> Part:
 
 
 def _files(folder: Path, split: str, row: DataSet) -> list[Path]:
-    for place in (folder, *(folder / name for name in (*_FOLDERS, *row.folders))):
+    for name in ("", *_FOLDERS, *row.folders):
         for pattern in _FILES:
-            found = sorted(place.glob(pattern.format(split)))
+            found = sorted((folder / name).glob(pattern.format(split)))
             if found:
                 return found
     return []
 
 
 def _check_shards(files: list[Path]) -> None:
-    """Refuse a split of which only some of the numbered files are there."""
+    """Refuse a split some of whose numbered files are missing."""
     numbered = [(file, match) for file in files if (match := _SHARD.search(file.name))]
     if not numbered:
         return

@@ -1,4 +1,4 @@
-"""Recordings of event cameras: reading them, and binning events into frames."""
+"""Recordings of event cameras: reading them, and binning them into frames."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,19 +9,18 @@ import numpy.typing as npt
 from spikeprune.errors import DataError
 
 BINNINGS = ("duration", "count")
-
-EVENT_BYTES = 5
+_BYTES = 5  # of one camera event
 
 _Ints = npt.NDArray[np.int64]
 
 
-class Events(NamedTuple):
-    """The events of one recording, each array `[n]`.
+class Recording(NamedTuple):
+    """The n camera events of one recording, each array `[n]`.
 
     Attributes:
         x: Column.
         y: Row.
-        polarity: 0 where it became darker, 1 where brighter.
+        polarity: 0 where the pixel became darker, 1 where brighter.
         time: Microseconds, rising.
     """
 
@@ -31,28 +30,23 @@ class Events(NamedTuple):
     time: _Ints
 
 
-def read_events(file: Path, height: int, width: int) -> Events:
+def read_recording(file: Path, height: int, width: int) -> Recording:
     """Read a recording in the format of N-MNIST.
 
-    Five bytes an event: x, y, then 24 bits big-endian of which the first is the polarity and
-    the other 23 are microseconds (Orchard et al., "Converting static image datasets to spiking
+    A camera event has five bytes: x, y, then 24 bits big-endian, of which the first is the polarity
+    and the other 23 are microseconds (Orchard et al., "Converting static image datasets to spiking
     neuromorphic datasets using saccades", 2015).
-
-    Args:
-        file: The recording.
-        height: Rows of the sensor.
-        width: Columns of the sensor.
 
     Raises:
         DataError: The file is empty or truncated, or an event lies outside the sensor.
     """
     content = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-    if len(content) == 0 or len(content) % EVENT_BYTES:
+    if len(content) == 0 or len(content) % _BYTES:
         raise DataError(
-            f"{file} is truncated: expected a multiple of {EVENT_BYTES} bytes, more than none, "
+            f"{file} is truncated: expected a multiple of {_BYTES} bytes, more than none, "
             f"got {len(content)}; fetch it again"
         )
-    x, y, high, middle, low = content.reshape(-1, EVENT_BYTES).astype(np.int64).T
+    x, y, high, middle, low = content.reshape(-1, _BYTES).astype(np.int64).T
     if int(x.max()) >= width or int(y.max()) >= height:
         raise DataError(
             f"{file}: expected events on {width}x{height} pixels, got one at x up to "
@@ -60,31 +54,36 @@ def read_events(file: Path, height: int, width: int) -> Events:
         )
     time = (high & 0x7F) << 16 | middle << 8 | low
     order = np.argsort(time, kind="stable")
-    return Events(x[order], y[order], (high >> 7)[order], time[order])
+    return Recording(x[order], y[order], (high >> 7)[order], time[order])
 
 
-def bin_events(
-    events: Events, time_steps: int, shape: tuple[int, int, int], *, binning: str = "duration"
+def bin_recording(
+    recording: Recording,
+    time_steps: int,
+    shape: tuple[int, int, int],
+    *,
+    binning: str = "duration",
 ) -> npt.NDArray[np.uint8]:
-    """Count events per frame, polarity and pixel.
+    """Count the camera events, at least one, per frame, polarity and pixel.
 
     Args:
-        events: At least one event; with fewer events than time steps some frames stay empty.
+        recording: The events; if they are fewer than the time steps, some frames stay empty.
         time_steps: Number of frames T.
         shape: `(2, H, W)` of a frame.
         binning: `duration` cuts the time from the first to the last event into T equal parts;
             `count` gives every frame the same number of events, to within one.
 
     Returns:
-        uint8 `[T, 2, H, W]`; channel 0 darker, channel 1 brighter; counts stop at 255.
+        uint8 `[T, 2, H, W]`; channel 0 darker, channel 1 brighter; counts saturate at 255.
     """
-    count = len(events.time)
+    count = len(recording.time)
     if binning == "duration":
-        elapsed = events.time - events.time[0]
+        elapsed = recording.time - recording.time[0]
         frame = elapsed * time_steps // (elapsed[-1] + 1)
     else:
         frame = np.arange(count, dtype=np.int64) * time_steps // count
     channels, height, width = shape
-    flat = ((frame * channels + events.polarity) * height + events.y) * width + events.x
-    counts = np.bincount(flat, minlength=time_steps * channels * height * width)
+    plane = frame * channels + recording.polarity
+    pixel = (plane * height + recording.y) * width + recording.x
+    counts = np.bincount(pixel, minlength=time_steps * channels * height * width)
     return np.minimum(counts, 255).astype(np.uint8).reshape(time_steps, *shape)
