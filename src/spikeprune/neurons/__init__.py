@@ -1,1 +1,1 @@
-"""neurons."""
+"""Fused IF, LIF and PLIF neurons on plain tensors: equations, eager and compiled body."""
