@@ -1,1 +1,1 @@
-"""Adapters: the only place that names a spiking framework."""
+"""The only room that knows spiking frameworks, apart from the zoo's neurons."""

@@ -1,1 +1,1 @@
-"""spikingjelly."""
+"""SpikingJelly 2.x: its adapter, fused neurons and hoisted layers."""
