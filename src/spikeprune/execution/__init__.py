@@ -1,1 +1,1 @@
-"""execution."""
+"""Running a net: forward and layouts, precision, BatchNorm."""
