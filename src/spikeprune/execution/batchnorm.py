@@ -14,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import DataError, ModelError
+from spikeprune.execution.autograd_graph import ancestors
 from spikeprune.execution.forward import Forward, evaluating, is_static
 
 _NORM_STATE = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
@@ -62,27 +63,12 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
                 stack.callback(handle.remove)
         stack.enter_context(adapter_for(model).tracing(model))
         output = model(example.detach().clone().requires_grad_())
-    readers = _readers(output)
+    readers = Counter(n for node in ancestors(output.grad_fn) for n, _ in node.next_functions)
     return [
         (made[node], norm)
         for norm, node in read.items()
         if node in made and readers[node] == 1 and calls[norm] == calls[made[node]] == 1
     ]
-
-
-def _readers(output: Tensor) -> Counter[Any]:
-    """Return the number of readers of each autograd node in the graph of `output`."""
-    readers: Counter[Any] = Counter()
-    seen, waiting = set(), [output.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        sources = [source for source, _ in node.next_functions]
-        readers.update(sources)
-        waiting += sources
-    return readers
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""wiring."""
+"""Structure of a net: which layers feed which neurons, and which channels are tied."""
