@@ -1,1 +1,1 @@
-"""distributed."""
+"""Training in several processes: launch, collectives, data parallelism."""
