@@ -34,7 +34,6 @@ class SelfObserving(Protocol):
 
     def observe_potential(self, sink: Sink) -> AbstractContextManager[None]:
         """While active, pass every time step of every forward to `sink` once, in order."""
-        ...
 
 
 class Adapter(Protocol):
@@ -48,11 +47,9 @@ class Adapter(Protocol):
 
     def matches(self, module: nn.Module) -> bool:
         """Whether the module is a spiking neuron whose potential can be observed."""
-        ...
 
     def opaque(self, module: nn.Module) -> bool:
         """Whether the module is a spiking or stateful neuron that cannot be observed."""
-        ...
 
     def observe(
         self, module: nn.Module, sink: Sink, on_reset: Callable[[], None]
@@ -66,11 +63,9 @@ class Adapter(Protocol):
             ObservationError: (while active) a forward did not report each of its time steps
                 exactly once with the shape of its input.
         """
-        ...
 
     def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return u -> spikes (u >= 0) with the surrogate gradient."""
-        ...
 
     def primitive(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return u -> smooth forward value of the surrogate.
@@ -78,7 +73,6 @@ class Adapter(Protocol):
         Raises:
             ModelError: the surrogate has no smooth forward value.
         """
-        ...
 
     def threshold(self, module: nn.Module) -> float:
         """Return V_th.
@@ -86,7 +80,6 @@ class Adapter(Protocol):
         Raises:
             ModelError: the threshold is not one fixed number.
         """
-        ...
 
     def channel_state(self, module: nn.Module) -> tuple[str, ...]:
         """Return the names of the neuron's parameters and buffers with one entry per channel.
@@ -96,7 +89,6 @@ class Adapter(Protocol):
         Raises:
             ModelError: a tensor has several axes longer than 1.
         """
-        ...
 
     def tracing(self, model: nn.Module) -> AbstractContextManager[None]:
         """Turn the model into a feed-forward net of one time slice while active.
@@ -107,15 +99,12 @@ class Adapter(Protocol):
         Raises:
             ModelError: the model has recurrent connections, which one slice does not show.
         """
-        ...
 
     def reset(self, model: nn.Module) -> None:
         """Reset the state of every stateful module."""
-        ...
 
     def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
         """Return the spikes `[T, C]` under a constant `drive` `[C]`, from rest, on a copy."""
-        ...
 
 
 @runtime_checkable
@@ -124,7 +113,6 @@ class ClosedForms(Protocol):
 
     def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
         """Return u -> surrogate derivative, a new tensor, or None if no closed form is known."""
-        ...
 
 
 @runtime_checkable
@@ -137,11 +125,9 @@ class Fusing(Protocol):
         Raises:
             Refusal: the neuron has no fused form and stays as it is.
         """
-        ...
 
     def unfuse(self, module: nn.Module) -> bool:
         """Undo `fuse`; return whether the neuron was fused."""
-        ...
 
 
 @runtime_checkable
@@ -150,7 +136,6 @@ class Inferring(Protocol):
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
         """Let one fused neuron run `body` without gradients; return whether it is fused."""
-        ...
 
 
 @runtime_checkable
@@ -159,7 +144,6 @@ class Hoisted(Protocol):
 
     def hoists(self, x: Tensor) -> bool:
         """Return whether the layer in its current state computes only one step of `x`."""
-        ...
 
 
 @runtime_checkable
@@ -168,8 +152,6 @@ class Hoisting(Protocol):
 
     def hoist(self, module: nn.Module) -> bool:
         """Hoist one layer; return whether it is hoisted now."""
-        ...
 
     def unhoist(self, module: nn.Module) -> bool:
         """Undo `hoist`; return whether the layer was hoisted."""
-        ...

@@ -106,12 +106,7 @@ def require_same(what: str, value: Any, advice: str) -> None:
 
 
 def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) -> None:
-    """Refuse unless all ranks hold the same tensors bit for bit. Collective.
-
-    Args:
-        what: the tensors, in words.
-        tensors: by name; only their digest is sent.
-        advice: why ranks may differ, and what to do.
+    """Refuse unless all ranks hold the same named tensors bit for bit. Collective.
 
     Raises:
         RunError: as for `require_same`.

@@ -82,12 +82,8 @@ def charge_and_fire(
 ) -> None:
     """Run one block of n neurons through time; every sequence holds one `[n]` per step.
 
-    Args:
-        x: input.
-        v: `[n]`, V_0; becomes V_T.
-        dynamics: constants of the neuron.
-        spikes: output.
-        charged: output H, or a single `[n]` as scratch for every step.
+    `v` is V_0 and becomes V_T. `spikes` and `charged` are overwritten with S and H; a single `[n]`
+    in `charged` is scratch for every step.
     """
     for current, spike, h in zip(x, spikes, cycle(charged), strict=False):
         _charge(current, v, h, dynamics)
@@ -98,17 +94,10 @@ def charge_and_fire(
 def spike_gradient(
     h: Tensor, at_spikes: Tensor, dynamics: Dynamics, *, out: Tensor, scratch: Sequence[Tensor]
 ) -> Tensor | None:
-    """Write g dS, the gradient at H that comes through the spikes, elementwise.
+    """Write g dS, the gradient at H that comes through the spikes, to `out`; return M.
 
-    Args:
-        h: charged potentials, any shape.
-        at_spikes: gradient at the spikes.
-        dynamics: constants of the neuron.
-        out: output g dS.
-        scratch: two tensors in the shape of `h`.
-
-    Returns:
-        M, in the second tensor of `scratch`; None stands for ones.
+    All tensors have the shape of `h`, the charged potentials. `at_spikes` is dS, `scratch` holds
+    two tensors, of which the second becomes M; None stands for ones.
     """
     slope, factor = scratch
     torch.sub(h, dynamics.threshold, out=slope)
@@ -127,13 +116,9 @@ def accumulate(
     at_last: Tensor | None,
     dynamics: Dynamics,
 ) -> None:
-    """Turn g dS into G by adding the gradients from later steps.
+    """Turn `rows`, g dS of each step, into G by adding the gradients from later steps.
 
-    Args:
-        rows: `[n]` per step, g dS; become G.
-        factors: `[n]` per step, M; None stands for ones.
-        at_last: gradient at V_T, `[n]`, or None.
-        dynamics: constants of the neuron.
+    `factors` are M of each step, where None stands for ones; `at_last` is the gradient at V_T.
     """
     if at_last is not None:
         _add(rows[-1], at_last, factors[-1] if factors else None, 1.0)
@@ -148,14 +133,7 @@ def leak_factor(dynamics: Dynamics) -> Number:
 
 
 def leak_term(g: Tensor, h: Tensor, previous: Tensor, dynamics: Dynamics) -> Tensor:
-    """Overwrite `previous` with one step's term of the gradient at w of a PLIF; return it.
-
-    Args:
-        g: G, any shape.
-        h: charged potentials.
-        previous: V before the step.
-        dynamics: constants of the neuron.
-    """
+    """Overwrite V before the step with the step's term of the gradient at w; return it."""
     if dynamics.decay_input:  # X - (V - V_r) is (H - V) / k
         torch.sub(h, previous, out=previous)
     elif dynamics.rest is not None:

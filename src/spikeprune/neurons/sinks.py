@@ -31,8 +31,6 @@ class FoldingSink(Protocol):
 
     def __call__(self, potentials: Tensor) -> None:
         """Take potentials, like any sink."""
-        ...
 
     def fold(self, steps: int) -> TimeFold | None:
         """Return the fold for a forward of `steps` steps, or None to get the potentials."""
-        ...

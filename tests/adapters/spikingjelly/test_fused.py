@@ -129,31 +129,19 @@ def test_same_spikes_bit_for_bit_and_same_gradients(
         close(mine, theirs)
 
 
-SURROGATES = {
-    **{
-        name: getattr(surrogate, name)
-        for name in (
-            "Sigmoid",
-            "ATan",
-            "PiecewiseQuadratic",
-            "PiecewiseExp",
-            "SoftSign",
-            "SuperSpike",
-            "Erf",
-            "NonzeroSignLogAbs",
-            "PiecewiseLeakyReLU",
-            "SquarewaveFourierSeries",
-            "S2NN",
-            "QPseudoSpike",
-            "LeakyKReLU",
-            "FakeNumericalGradient",
-            "LogTailedReLU",
-            "DeterministicPass",
-            "Rect",
-        )
-    },
-    "tanh": TanhSurrogate,
-}
+class ClaimedSigmoid(surrogate.Sigmoid):
+    """A user's own surrogate, which names its closed form."""
+
+    closed_form = ("sigmoid", "alpha")
+
+
+NAMES = (
+    "Sigmoid", "ATan", "PiecewiseQuadratic", "PiecewiseExp", "SoftSign", "SuperSpike", "Erf",
+    "NonzeroSignLogAbs", "PiecewiseLeakyReLU", "SquarewaveFourierSeries", "S2NN", "QPseudoSpike",
+    "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "DeterministicPass", "Rect",
+)  # fmt: skip
+SURROGATES = {name: getattr(surrogate, name) for name in NAMES}
+SURROGATES |= {"tanh": TanhSurrogate, "own": ClaimedSigmoid}
 
 
 @pytest.mark.parametrize("detach", [True, False])
