@@ -1,4 +1,4 @@
-"""What every rank does for `test_ranks.py`; run by the fixture `run_ranks`."""
+"""What every rank does for `test_collectives.py`; run by the fixture `run_ranks`."""
 
 import datetime
 import json

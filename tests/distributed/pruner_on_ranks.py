@@ -1,4 +1,4 @@
-"""What every rank does for `test_parallel.py`; run by `run_ranks`, or in one process."""
+"""What every rank does for `test_data_parallel.py`; run by `run_ranks`, or in one process."""
 
 import datetime
 import json
@@ -46,11 +46,13 @@ WRAPPERS = {
 
 
 def linear_net():
-    """No BatchNorm: what several processes train is what one would."""
+    """Without BatchNorm, several processes train like a single one."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        *(layer.Linear(6, 32), neuron.LIFNode(v_threshold=0.5)),
-        *(layer.Linear(32, 16), neuron.ParametricLIFNode(v_threshold=0.3)),
+        layer.Linear(6, 32),
+        neuron.LIFNode(v_threshold=0.5),
+        layer.Linear(32, 16),
+        neuron.ParametricLIFNode(v_threshold=0.3),
         layer.Linear(16, 3),
     )
     functional.set_step_mode(net, "m")
@@ -119,8 +121,12 @@ def trained(name, wrapper, *, wrap_first=False, device="cpu"):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
     options = {"sparsity": 0.6, "every": 2, "criticality": CriticalityOptions(space="mean")}
     pruner = Pruner(
-        *(parallel, optimizer, torch.zeros(1, 6, device=device)),
-        **{"time_steps": T, "total_steps": STEPS, **options, **ON_TRAINING[name]},
+        parallel,
+        optimizer,
+        torch.zeros(1, 6, device=device),
+        time_steps=T,
+        total_steps=STEPS,
+        **(options | ON_TRAINING[name]),
     )
     if ranks.world_size() > 1 and not wrap_first:
         parallel = DistributedDataParallel(model, **WRAPPERS[wrapper])
@@ -205,8 +211,14 @@ def accelerated():
     plain = linear_net()
     model, optimizer = accelerator.prepare(plain, torch.optim.SGD(plain.parameters(), lr=0.2))
     pruner = Pruner(
-        *(model, optimizer, torch.zeros(1, 6)),
-        **{"time_steps": T, "total_steps": 2, "sparsity": 0.6, "every": 1, "regrow": "gradient"},
+        model,
+        optimizer,
+        torch.zeros(1, 6),
+        time_steps=T,
+        total_steps=2,
+        sparsity=0.6,
+        every=1,
+        regrow="gradient",
     )
     with pruner:
         for step in range(4):

@@ -1,4 +1,4 @@
-"""What every rank does for `test_processes.py`: the command line, as a launcher starts it."""
+"""What every rank does for `test_launch.py`: the command line, as a launcher starts it."""
 
 import json
 import os

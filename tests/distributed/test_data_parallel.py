@@ -1,4 +1,4 @@
-"""Pruning on several ranks: masks identical on all, and those of one process where they can be."""
+"""Pruning on several ranks: equal masks, and where possible those of one process."""
 
 import json
 import math
@@ -92,8 +92,13 @@ def reference(alone):
     model = alone["linear_net"]()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     with alone["Pruner"](
-        *(model, optimizer, torch.zeros(1, 6)),
-        **{"time_steps": alone["T"], "total_steps": 2, "sparsity": 0.6, "every": 1},
+        model,
+        optimizer,
+        torch.zeros(1, 6),
+        time_steps=alone["T"],
+        total_steps=2,
+        sparsity=0.6,
+        every=1,
         regrow="gradient",
     ) as pruner:
         for step in range(4):

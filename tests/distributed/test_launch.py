@@ -1,4 +1,4 @@
-"""`spikeprune run` in several processes: one folder, one voice, one end."""
+"""`spikeprune run` in several processes: one run folder, one output, one error message."""
 
 import dataclasses
 import json
@@ -22,9 +22,9 @@ from spikeprune.training.checkpoint import load_tree
 
 WORKER = Path(__file__).parent / "run_on_ranks.py"
 TINY = (
-    *("run", "--recipe", "smoke", "--limit", "200", "--batch_size", "16", "--every", "4"),
-    *("--epochs.prune", "2", "--epochs.finetune", "1", "--epochs.dense", "1"),
-)
+    "run", "--recipe", "smoke", "--limit", "200", "--batch_size", "16", "--every", "4",
+    "--epochs.prune", "2", "--epochs.finetune", "1", "--epochs.dense", "1",
+)  # fmt: skip
 LOADERS = '''
 import os, signal
 import torch
@@ -33,7 +33,7 @@ RANK = int(os.environ.get("RANK", "0"))
 
 
 class Batches(list):
-    """Batches that do as the test asks: on rank 1, once training has begun."""
+    """Batches that fail on rank 1, as a test asks, after training has begun."""
 
     passes = 0
 
@@ -126,7 +126,7 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(launch, tmp_pat
     assert counts[0] == counts[1]
 
 
-def test_channels_are_cut_alike_on_all_ranks_and_fine_tuned(launch, tmp_path):
+def test_all_ranks_cut_the_same_channels_and_fine_tune(launch, tmp_path):
     more = ("--granularity", "channel", "--sparsity", "0.5", "--criticality.score_on", "train-set")
     codes, _, errors = launch(*TINY, *more, "--epochs.prune", "1", "--out", "channels")
     assert (codes, errors) == ([0, 0], ["", ""])
@@ -178,9 +178,9 @@ def test_processes_of_different_commands_are_refused(launch):
 
 def test_torchrun_starts_the_package(tmp_path):
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-        *("-m", "spikeprune", *TINY, "--method", "dense", "--out", "run"),
-    ]
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "spikeprune", *TINY, "--method", "dense", "--out", "run",
+    ]  # fmt: skip
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
@@ -214,7 +214,7 @@ def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_
     assert sum(naps) == 60
 
 
-def test_wrong_usage_is_said_once(launch):
+def test_wrong_usage_is_reported_once(launch):
     codes, _, errors = launch("run", "--nonsense", "1")
     assert codes == [2, 2]
     (error,) = [error for error in errors if error]

@@ -1,10 +1,13 @@
+"""BatchNorms folded, measured and calibrated, against BatchNorm itself."""
+
 import pytest
 import torch
-from spikingjelly.activation_based import layer, neuron
+from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.execution.batchnorm import fold_batchnorm
+from spikeprune.errors import DataError, ModelError
+from spikeprune.execution.batchnorm import calibrate_norms, fold_batchnorm, norm_gain
 from spikeprune.execution.forward import forward
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
@@ -103,3 +106,74 @@ def test_training_mode_and_frozen_parameters_are_kept():
     assert not folded.training
     assert norms(folded) == ["norm2", "norm3", "norm5"]
     assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_gain_is_what_a_norm_does_to_a_difference():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3).eval()
+    norm.weight.data, norm.running_var.data = torch.tensor([1.0, -2.0, 0.5]), torch.rand(3) + 0.1
+    norm.bias.data, norm.running_mean.data = torch.randn(3), torch.randn(3)
+    x = torch.randn(1, 3, 1, 1)
+    change = (norm(x + 1) - norm(x)).flatten().abs().detach()
+    torch.testing.assert_close(norm_gain(nn.Sequential(norm), ("0",), 3), change)
+
+
+def test_several_norms_give_their_mean_and_none_gives_one():
+    model = nn.ModuleList([nn.BatchNorm1d(4), nn.BatchNorm1d(2, affine=False)])
+    model[0].weight.data = torch.tensor([1.0, 3.0, 2.0, 2.0])  # 2 positions a channel
+    plain = 1 / (1 + 1e-5) ** 0.5
+    expected = torch.tensor([1.5, 1.5]) * plain
+    torch.testing.assert_close(norm_gain(model, ("0", "1"), 2), expected)
+    assert norm_gain(model, (), 2).tolist() == [1.0, 1.0]
+
+
+def test_a_norm_without_statistics_is_refused():
+    model = nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False))
+    with pytest.raises(ModelError, match=r"'0'.*track_running_stats=True"):
+        norm_gain(model, ("0",), 2)
+
+
+def conv_norm_spike():
+    torch.manual_seed(0)
+    model = nn.Sequential(layer.Conv2d(2, 3, 3, padding=1), layer.BatchNorm2d(3), neuron.IFNode())
+    functional.set_step_mode(model, "m")
+    return model
+
+
+def recordings(count=3, size=5):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(4, size, 2, 4, 4, generator=generator) for _ in range(count)]
+
+
+def test_calibrated_norms_have_the_statistics_of_the_data():
+    model, batches = conv_norm_spike().eval(), recordings()
+    weights = model[0].weight.detach().clone()
+    small = 100 * batches[0][:, :2]  # less than half a batch
+    labelled = [(x, torch.zeros(len(x))) for x in batches[1:]]
+    calibrate_norms(model, [batches[0], *labelled, small], forward=model)
+    outputs = [model[0](x) for x in batches]
+    means = torch.stack([y.mean((0, 1, 3, 4)) for y in outputs]).mean(0)
+    spread = torch.stack([y.var((0, 1, 3, 4)) for y in outputs]).mean(0)
+    torch.testing.assert_close(model[1].running_mean, means)
+    torch.testing.assert_close(model[1].running_var, spread)
+    assert torch.equal(model[0].weight, weights)
+    assert not any(module.training for module in model.modules())
+    assert model[2].v == 0.0
+
+
+def test_after_an_error_modes_and_momentum_are_as_before():
+    model = conv_norm_spike().train()
+
+    def fail(x):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        calibrate_norms(model, recordings(), forward=fail)
+    assert all(module.training for module in model.modules())
+    assert model[1].momentum == 0.1
+
+
+def test_calibrating_without_data_is_refused():
+    model = conv_norm_spike()
+    with pytest.raises(DataError, match="at least one batch"):
+        calibrate_norms(model, [], forward=model)

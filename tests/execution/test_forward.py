@@ -1,15 +1,13 @@
-import math
+"""One forward for every layout, and the batches and modes around it."""
 
 import pytest
 import torch
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, DataError, ModelError
-from spikeprune.execution.forward import LAYOUTS, forward, is_static, predict
-from spikeprune.training.losses import LOSSES, loss_by_name
+from spikeprune.execution.forward import LAYOUTS, evaluating, forward, is_static, of_size, predict
 
 T, B, F, K = 3, 2, 5, 4
 
@@ -42,7 +40,7 @@ def static():
 
 
 @pytest.fixture
-def events():
+def recordings():
     return 3 * torch.rand(T, B, F, generator=torch.Generator().manual_seed(2))
 
 
@@ -50,7 +48,7 @@ def test_what_is_static():
     assert [is_static(torch.zeros([1] * axes)) for axes in (2, 3, 4, 5)] == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("kind", ["static", "events"])
+@pytest.mark.parametrize("kind", ["static", "recordings"])
 def test_layouts_agree(kind, request):
     x = request.getfixturevalue(kind)
     models = {"sequence": net("m"), "step": net("s"), "batch": OwnLoop(reduce=False)}
@@ -118,9 +116,9 @@ def test_an_unknown_layout_lists_the_valid_ones(static):
         forward(net("m"), static, time_steps=T, layout="time-first")
 
 
-def test_events_of_another_number_of_steps_are_refused(events):
-    with pytest.raises(DataError, match="expected events of 4 time steps"):
-        forward(net("m"), events, time_steps=4)
+def test_recordings_of_another_number_of_steps_are_refused(recordings):
+    with pytest.raises(DataError, match="expected recordings of 4 time steps"):
+        forward(net("m"), recordings, time_steps=4)
 
 
 @pytest.mark.parametrize(
@@ -155,24 +153,30 @@ def test_a_model_without_neurons_is_refused(static):
         forward(nn.Linear(F, K), static, time_steps=T)
 
 
-def test_losses_by_hand():
-    logits = torch.tensor([[[0.0, 0.0]], [[2.0, 0.0]]])  # T = 2, B = 1, K = 2
-    target = torch.tensor([0])
-    ce = lambda margin: math.log(1 + math.exp(-margin))  # noqa: E731
-    assert float(LOSSES["mean-logits"](logits, target)) == pytest.approx(ce(1) / 2)
-    assert float(LOSSES["per-step"](logits, target)) == pytest.approx((ce(0) + ce(2)) / 2)
-
-
-def test_losses_against_cross_entropy():
-    logits, target = torch.randn(T, B, K), torch.tensor([3, 1])
-    together = cross_entropy(logits.flatten(0, 1), target.repeat(T))
-    torch.testing.assert_close(loss_by_name("per-step")(logits, target), together)
-    mean = cross_entropy(logits.mean(0), target) / T
-    torch.testing.assert_close(loss_by_name("mean-logits")(logits, target), mean)
-    with pytest.raises(ConfigError, match="mean-logits, per-step"):
-        loss_by_name("mse")
-
-
 def test_predict_takes_the_mean_over_time():
     logits = torch.tensor([[[5.0, 0.0], [0.0, 1.0]], [[0.0, 4.0], [0.0, 1.0]]])
     assert predict(logits).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(2, [0, 1]), (5, [0, 1, 2, 0, 1])])
+def test_a_batch_of_a_given_size_repeats_samples(size, expected):
+    samples = torch.arange(3.0)
+    static = samples.view(3, 1).expand(3, 4)
+    assert of_size(static, size)[:, 0].tolist() == expected
+    recordings = samples.view(1, 3, 1).expand(T, 3, 4)
+    assert of_size(recordings, size).shape == (T, size, 4)
+    assert of_size(recordings, size)[1, :, 0].tolist() == expected
+
+
+def fail_while_evaluating(model):
+    with evaluating(model):
+        assert not any(module.training for module in model.modules())
+        raise RuntimeError("stop")
+
+
+def test_every_module_gets_its_own_mode_back_even_after_an_error():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Dropout()).train()
+    model[1].eval()
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_while_evaluating(model)
+    assert [module.training for module in model.modules()] == [True, True, False]

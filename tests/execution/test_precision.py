@@ -36,10 +36,10 @@ def net():
         return neuron.LIFNode(surrogate_function=surrogate.ATan(), detach_reset=True)
 
     model = nn.Sequential(
-        *(layer.Conv2d(2, 8, 3, padding=1, bias=False), layer.BatchNorm2d(8), spikes()),
-        *(layer.Conv2d(8, 12, 3, padding=1, bias=False), layer.BatchNorm2d(12), spikes()),
-        *(layer.AdaptiveAvgPool2d((1, 1)), layer.Flatten(), layer.Linear(12, K)),
-    )
+        layer.Conv2d(2, 8, 3, padding=1, bias=False), layer.BatchNorm2d(8), spikes(),
+        layer.Conv2d(8, 12, 3, padding=1, bias=False), layer.BatchNorm2d(12), spikes(),
+        layer.AdaptiveAvgPool2d((1, 1)), layer.Flatten(), layer.Linear(12, K),
+    )  # fmt: skip
     functional.set_step_mode(model, "m")
     return model
 
@@ -66,7 +66,7 @@ def test_native_instructions_are_asked_for_not_emulation(monkeypatch):
     assert has_bf16(torch.device("meta")) is False
 
 
-def test_what_is_named_is_taken():
+def test_a_named_precision_is_used():
     assert [resolve(name, "cpu") for name in ("fp32", "bf16", "half")] == ["fp32", "bf16", "half"]
 
 
@@ -185,7 +185,7 @@ def test_channels_scored_over_a_loader_of_half_precision_inputs():
     assert cut(pruner).difference < 1e-5
 
 
-def test_a_net_is_traced_alike_under_autocast():
+def test_autocast_does_not_change_the_trace_of_a_net():
     plain = trace(net(), torch.zeros(1, 2, 6, 6))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert trace(net(), torch.zeros(1, 2, 6, 6)) == plain

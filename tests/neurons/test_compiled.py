@@ -27,13 +27,6 @@ LIF = Dynamics(1.0, 0.0, 4 / 3, True, True, True, CLOSED_FORMS["atan"](2.0))
 
 
 @pytest.fixture
-def compiler():
-    reason = kernels.obstacle()
-    if reason is not None:
-        pytest.skip(reason)
-
-
-@pytest.fixture
 def made(monkeypatch):
     """The kinds of kernel that were made."""
     kinds = []
@@ -143,32 +136,6 @@ def test_other_constants_shapes_and_threads_need_no_other_kernels(threads, compi
         torch.set_num_threads(before)
 
 
-class Slopes:
-    """Every closed form in one kernel."""
-
-    def __call__(self, u):
-        return tuple(slope(0.7).apply_(u.clone()) for slope in CLOSED_FORMS.values())
-
-    def examples(self):
-        return (torch.empty(1, kernels._COLUMNS),)
-
-
-def test_every_closed_form_is_traced_as_it_is(compiler):
-    u = torch.linspace(-3, 3, 999).unsqueeze(0)
-    for mine, theirs in zip(kernels._compiled(Slopes())(u), Slopes()(u), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
-
-
-class Sized(Slopes):
-    def __call__(self, u):
-        return (u * 2,) if u.shape[1] > 100 else (u * 3,)
-
-
-def test_a_kernel_that_depends_on_the_size_is_refused(compiler):
-    with pytest.raises(RuntimeError, match="for some sizes only"):
-        kernels._compiled(Sized())
-
-
 def test_a_training_step_of_a_net_with_the_same_image_in_every_step(compiler):
     torch.manual_seed(0)
     options = {"classes": 3, "in_channels": 1, "image_size": 16, "widths": (4, 4, 6, 6)}
@@ -183,22 +150,6 @@ def test_a_training_step_of_a_net_with_the_same_image_in_every_step(compiler):
     assert torch.equal(*results)
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         close(mine.grad, theirs.grad)
-
-
-def test_half_precision_is_that_of_the_eager_body(compiler):
-    results = []
-    for on in (True, False):
-        x = torch.randn(T, 5, 9, generator=torch.Generator().manual_seed(0)).bfloat16()
-        x.requires_grad_()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            spikes, last = run(x, 0.0, LIF, compiled=on)
-        (gradient,) = torch.autograd.grad(spikes, x, torch.ones_like(spikes))
-        results.append((spikes, last, gradient))
-    ours, eager = results
-    assert [t.dtype for t in ours] == [torch.bfloat16, torch.float32, torch.bfloat16]
-    assert torch.equal(ours[0], eager[0])
-    assert torch.equal(ours[1], eager[1])
-    torch.testing.assert_close(ours[2], eager[2], rtol=1e-2, atol=1e-2)
 
 
 def test_potentials_come_in_one_call_and_change_nothing(compiler):
@@ -261,21 +212,6 @@ def test_what_a_recomputing_backward_cannot_do_is_refused(compiler):
         spikes.sum().backward()
 
 
-@pytest.mark.parametrize("used", [(True, False), (False, True), (False, False)])
-def test_outputs_that_nobody_used_have_no_gradient(used, compiler):
-    gradients = []
-    for on in (True, False):
-        x = torch.randn(T, 2, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        outputs = run(x, 0.25, LIF, compiled=on)
-        loss = torch.zeros((), requires_grad=True)
-        loss = loss + sum(o.square().sum() for o, u in zip(outputs, used, strict=True) if u)
-        gradients.append(torch.autograd.grad(loss, x, allow_unused=True)[0])
-    if any(used):
-        torch.testing.assert_close(*gradients)
-    else:
-        assert gradients == [None, None]
-
-
 NOT_SERVED = {
     "float64": (torch.zeros(T, 2, 2, dtype=torch.float64), LIF),
     "many steps": (torch.zeros(compiled.MAX_STEPS + 1, 2), LIF),
@@ -286,22 +222,10 @@ NOT_SERVED = {
 
 @pytest.mark.parametrize("case", NOT_SERVED)
 def test_what_it_does_not_serve_takes_the_eager_body(case, monkeypatch):
-    monkeypatch.setattr(compiled, "kernel", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr(kernels, "kernel", mock.Mock(side_effect=AssertionError))
     x, dynamics = NOT_SERVED[case]
     assert not compiled.serves(x, dynamics)
     assert run(x, 0.0, dynamics, compiled=True)[0].shape == x.shape
-
-
-@pytest.fixture
-def fresh_process(monkeypatch):
-    """Nothing was looked for or made yet."""
-    cached = (kernels.obstacle, compiled._compiler)
-    for function in cached:
-        function.cache_clear()
-    monkeypatch.setattr(kernels, "_kernels", {})
-    yield
-    for function in cached:
-        function.cache_clear()
 
 
 def test_without_a_compiler_it_is_said_once_and_the_eager_body_runs(fresh_process, monkeypatch):
@@ -314,12 +238,6 @@ def test_without_a_compiler_it_is_said_once_and_the_eager_body_runs(fresh_proces
     assert torch.equal(spikes, plain(x))
     assert torch.equal(ours(x), plain(x))  # a second warning would be an error
     assert failing.call_count == 1
-
-
-def test_a_compiler_that_computes_something_else_is_not_used(fresh_process, monkeypatch):
-    wrong = mock.Mock(return_value=lambda *_: (torch.zeros(1, 40), torch.zeros(40)))
-    monkeypatch.setattr(kernels, "_compiled", wrong)
-    assert "something else" in kernels.obstacle()
 
 
 def test_a_kernel_that_cannot_be_compiled_runs_step_by_step(fresh_process, monkeypatch):

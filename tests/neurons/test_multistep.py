@@ -1,96 +1,80 @@
-"""One fused neuron against a plain loop with autograd, in float64."""
+"""The entry of both bodies of a fused neuron: which one runs, and on what they agree."""
 
-import itertools
-import math
+from unittest import mock
 
 import pytest
 import torch
 
-from spikeprune.neurons import blocks, multistep
+from spikeprune.neurons import multistep
 from spikeprune.neurons.lif import Dynamics
+from spikeprune.neurons.multistep import run
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
-ATAN = CLOSED_FORMS["atan"](2.0)
-LIF = Dynamics(1.0, 0.0, 2.0, True, True, True, ATAN)
+T = 3
+LIF = Dynamics(1.0, 0.0, 4 / 3, True, True, True, CLOSED_FORMS["atan"](2.0))
 
 
-class Fire(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, u):
-        ctx.save_for_backward(u)
-        return (u >= 0).to(u)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (u,) = ctx.saved_tensors
-        return gradient / (1 + (math.pi * u).square())
-
-
-def plain_loop(x, v, w, d):
-    """The equations as they stand, for autograd."""
-    k = 0.0 if d.leak is None else 1 / d.leak if d.divides else torch.sigmoid(w)
-    rest, spikes = d.reset or 0.0, []
-    for current in x:
-        h = v - k * (v - rest) + (k * current if d.decay_input else current)
-        s = Fire.apply(h - d.threshold)
-        spikes.append(s)
-        through = s.detach() if d.detach_reset else s
-        hard = rest * through + (1 - through) * h
-        v = h - d.threshold * through if d.reset is None else hard
-    return torch.stack(spikes), v
+@pytest.mark.parametrize(
+    ("asked", "serves", "expected"),
+    [(True, True, "Compiled"), (True, False, "Eager"), (False, True, "Eager")],
+)
+@pytest.mark.parametrize("gradient", [True, False])
+def test_the_compiled_body_runs_if_asked_for_and_able(
+    asked, serves, expected, gradient, monkeypatch
+):
+    monkeypatch.setattr(multistep, "serves", lambda x, dynamics: serves)
+    bodies = {name: mock.Mock() for name in ("Compiled", "Eager")}
+    for name, body in bodies.items():
+        monkeypatch.setattr(multistep, name, body)
+    result = run(torch.zeros(T, 2, requires_grad=gradient), 0.0, LIF, compiled=asked)
+    body = bodies.pop(expected)
+    assert result is (body.apply if gradient else body.infer).return_value
+    assert not any(other.mock_calls for other in bodies.values())
 
 
-KINDS = {
-    "if": (None, False, (False,)),
-    "lif": (1.7, False, (True, False)),
-    "plif": (0, True, (True, False)),
-}
-CASES = [
-    (kind, decay, reset, detach)
-    for kind, reset, detach in itertools.product(KINDS, (0.0, -0.4, None), (True, False))
-    for decay in KINDS[kind][2]
-]
+def test_every_sink_takes_all_potentials_in_one_call():
+    x, seen = torch.tensor([[0.5], [0.75], [0.25]]), ([], [])
+    integrate = LIF._replace(leak=None, decay_input=False)
+    spikes, last = run(x, 0.0, integrate, sinks=[taken.append for taken in seen])
+    for (potentials,) in seen:  # H is 0.5, 1.25 and, after the reset to 0, 0.25
+        assert potentials.flatten().tolist() == [-0.5, 0.25, -0.75]
+    assert spikes.flatten().tolist() == [0.0, 1.0, 0.0]
+    assert last.tolist() == [0.25]
 
 
-@pytest.mark.parametrize("small_blocks", [False, True])
-@pytest.mark.parametrize(("kind", "decay", "reset", "detach"), CASES)
-def test_gradients_are_those_of_a_plain_loop(kind, decay, reset, detach, small_blocks, monkeypatch):
-    if small_blocks:  # 7 columns: 24 neurons are three blocks and a rest
-        monkeypatch.setattr(blocks, "_SCRATCH", 35)
-        monkeypatch.setattr(blocks, "_GRAIN", 1)
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    generator = torch.Generator().manual_seed(0)
-    made = [torch.randn(s, generator=generator, dtype=torch.float64) for s in ((5, 4, 6), (4, 6))]
-    weights = [torch.randn(t.shape, generator=generator, dtype=torch.float64) for t in made]
-    w = torch.tensor(0.3, dtype=torch.float64)
-    leak, learned, _ = KINDS[kind]
-    leak = torch.sigmoid(w).item() if learned else leak
-    dynamics = Dynamics(0.6, reset, leak, kind == "lif", decay, detach, ATAN)
+def test_memory_format_is_kept():
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).expand(T, 2, 3, 4, 5)
+    spikes, last = run(x, torch.zeros(2, 3, 4, 5), LIF)
+    assert spikes[0].is_contiguous(memory_format=torch.channels_last)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_half_precision_is_that_of_the_eager_body(compiler):
     results = []
-    for step in ("fused", "plain"):
-        x, v, weight = (t.clone().requires_grad_() for t in (*made, w))
-        if step == "fused":
-            spikes, last = multistep.run(x, v, dynamics, weight=weight if learned else None)
-        else:
-            spikes, last = plain_loop(x, v, weight, dynamics)
-        loss = (spikes * weights[0]).sum() + (last * weights[1]).sum()
-        inputs = (x, v, weight) if learned else (x, v)
-        results.append((spikes, last, *torch.autograd.grad(loss, inputs)))
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    for on in (True, False):
+        x = torch.randn(T, 5, 9, generator=torch.Generator().manual_seed(0)).bfloat16()
+        x.requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            spikes, last = run(x, 0.0, LIF, compiled=on)
+        (gradient,) = torch.autograd.grad(spikes, x, torch.ones_like(spikes))
+        results.append((spikes, last, gradient))
+    ours, eager = results
+    assert [t.dtype for t in ours] == [torch.bfloat16, torch.float32, torch.bfloat16]
+    assert torch.equal(ours[0], eager[0])
+    assert torch.equal(ours[1], eager[1])
+    torch.testing.assert_close(ours[2], eager[2], rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("used", [(True, False), (False, True), (False, False)])
-def test_outputs_that_nobody_used_have_no_gradient(used):
-    x = torch.randn(3, 2, 4, requires_grad=True)
-    outputs = multistep.run(x, 0.25, LIF)
-    frozen = torch.zeros((), requires_grad=True)
-    loss = frozen + sum((o * u).sum() for o, u in zip(outputs, used, strict=True) if u)
-    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0]
-    if not any(used):
-        assert gradient is None
-        return
-    copy = x.detach().clone().requires_grad_()
-    expected = plain_loop(copy, torch.full((2, 4), 0.25), None, LIF)
-    loss = sum((o * u).sum() for o, u in zip(expected, used, strict=True))
-    torch.testing.assert_close(gradient, torch.autograd.grad(loss, copy)[0])
+def test_outputs_that_nobody_used_have_no_gradient(used, compiler):
+    gradients = []
+    for on in (True, False):
+        x = torch.randn(T, 2, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        outputs = run(x, 0.25, LIF, compiled=on)
+        loss = torch.zeros((), requires_grad=True)
+        loss = loss + sum(o.square().sum() for o, u in zip(outputs, used, strict=True) if u)
+        gradients.append(torch.autograd.grad(loss, x, allow_unused=True)[0])
+    if any(used):
+        torch.testing.assert_close(*gradients)
+    else:
+        assert gradients == [None, None]

@@ -3,15 +3,12 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from spikeprune import zoo
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
-from spikeprune.errors import DataError, ModelError, ObservationError
-from spikeprune.execution.batchnorm import calibrate_norms
-from spikeprune.observing.activity import last_neurons, neuron_activity, spike_features
+from spikeprune.errors import DataError, ObservationError
+from spikeprune.observing.activity import neuron_activity, spike_features
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.features import min_max
 from spikeprune.science.surrogate import named_curve
-from spikeprune.wiring.trace import trace
 
 T = 4
 
@@ -115,13 +112,11 @@ def test_nothing_is_left_after_an_error(model):
     for measure in (
         lambda: neuron_activity(model, batches(), time_steps=T, forward=fail),
         lambda: spike_features(model, batches(), ("2",), forward=fail, classes=3),
-        lambda: calibrate_norms(model, batches(), forward=fail),
     ):
         with pytest.raises(RuntimeError, match="stop"):
             measure()
         assert hooks(model) == before
         assert model.training
-        assert model[1].momentum == 0.1
 
 
 def test_without_data_there_is_nothing_to_say(model):
@@ -129,49 +124,3 @@ def test_without_data_there_is_nothing_to_say(model):
         neuron_activity(model, [], time_steps=T, forward=runner(model))
     with pytest.raises(DataError, match="at least one batch"):
         spike_features(model, [], ("2",), forward=runner(model), classes=3)
-    with pytest.raises(DataError, match="at least one batch"):
-        calibrate_norms(model, [], forward=runner(model))
-
-
-def test_calibrated_norms_have_the_statistics_of_the_data():
-    torch.manual_seed(0)
-    model = nn.Sequential(layer.Conv2d(2, 3, 3, padding=1), layer.BatchNorm2d(3), neuron.IFNode())
-    functional.set_step_mode(model, "m")
-    loader = batches()
-    weights = model[0].weight.detach().clone()
-    small = (100 * loader[0][0][:, :2], loader[0][1][:2])  # less than half a batch
-    calibrate_norms(model.eval(), [*loader, small], forward=runner(model))
-    outputs = [model[0](x) for x, _ in loader]
-    means = torch.stack([y.mean((0, 1, 3, 4)) for y in outputs]).mean(0)
-    spread = torch.stack([y.var((0, 1, 3, 4)) for y in outputs]).mean(0)
-    torch.testing.assert_close(model[1].running_mean, means)
-    torch.testing.assert_close(model[1].running_var, spread)
-    assert torch.equal(model[0].weight, weights)
-    assert not model.training
-
-
-@pytest.mark.parametrize("name", zoo.NAMES)
-def test_the_last_spiking_layer_of_every_net(name):
-    size = max(32, zoo.smallest_image(name))
-    arguments = {} if name == "vgg-small" else {"width": 1 / 16}
-    net = zoo.build(name, classes=3, in_channels=1, image_size=size, time_steps=2, **arguments)
-    wiring = trace(net, torch.zeros(1, 1, size, size))
-    assert set(last_neurons(wiring)) <= set(wiring.neurons)
-    assert list(wiring.neurons)[-1] in last_neurons(wiring)
-
-
-def test_a_net_that_ends_in_neurons_and_one_that_reads_no_spikes():
-    ends = nn.Sequential(nn.Linear(4, 3), neuron.IFNode(), nn.Linear(3, 2), neuron.IFNode())
-    assert last_neurons(trace(ends, torch.zeros(1, 4))) == ("3",)
-
-    class Aside(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.spiking = nn.Sequential(nn.Linear(4, 2), neuron.IFNode())
-            self.plain = nn.Linear(4, 2)
-
-        def forward(self, x):
-            return self.spiking(x) + self.plain(x)
-
-    with pytest.raises(ModelError, match="'plain', which reads none"):
-        last_neurons(trace(Aside(), torch.zeros(1, 4)))

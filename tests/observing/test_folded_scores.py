@@ -25,9 +25,7 @@ def kinds(monkeypatch):
     """The kinds of kernel that are called."""
     called = []
     original = kernels.kernel
-    monkeypatch.setattr(
-        "spikeprune.neurons.compiled.kernel", lambda kind: called.append(kind) or original(kind)
-    )
+    monkeypatch.setattr(kernels, "kernel", lambda kind: called.append(kind) or original(kind))
     return called
 
 

@@ -1,11 +1,14 @@
-"""The seam to spiking frameworks: all that the engine needs to know about a spiking neuron.
+"""Protocols between this package and spiking frameworks, which it knows by adapters alone.
 
-An adapter speaks for one framework. To add one: write `adapters/<framework>.py` with an instance
-named `ADAPTER`, and add its row to `_BUILT_IN`; the conformance tests run over the registry. A
-package outside this one calls `register` with its adapter instead.
+`Adapter` holds what every adapter must answer about its neurons; the other protocols are optional.
+`adapters.registry` finds the adapter of a model. `adapters.toolkit` holds parts for writing one,
+`adapters.speedups` calls the optional protocols.
 
-A neuron class may also serve the seam itself by a method `observe_potential`, see `SelfObserving`;
-that is how a neuron whose whole step is one fused kernel is observed.
+To add a framework, write `adapters/<framework>/adapter.py` with an instance named `ADAPTER` and add
+a row to `_BUILT_IN` of `adapters.registry`; `tests/adapters/test_conformance.py` runs over the
+registry and takes the new framework's nets in `CASES`. Other packages call `registry.register`
+with their adapter instead. A single neuron class needs no adapter of its own: its method
+`observe_potential` suffices, see `SelfObserving`.
 """
 
 from collections.abc import Callable
@@ -18,141 +21,129 @@ from spikeprune.neurons.sinks import Sink
 
 Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
 """Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
-`[T, B, *]` and V_T, or None for what it does not know."""
+`[T, B, *]` and V_T, or None if it cannot run this neuron."""
+
+
+class Refusal(Exception):
+    """The reason, in words, why an adapter leaves a module as it is."""
 
 
 @runtime_checkable
 class SelfObserving(Protocol):
-    """A neuron that hands out its potentials itself, for example from inside a fused kernel."""
+    """A neuron that reports its own potentials, for example from inside a fused kernel."""
 
     def observe_potential(self, sink: Sink) -> AbstractContextManager[None]:
-        """While active, give every step of every forward to `sink` once, in order of time."""
-        ...
+        """While active, pass every time step of every forward to `sink` once, in order."""
 
 
 class Adapter(Protocol):
-    """What one spiking framework must answer about its neurons.
+    """Access to the neurons of one spiking framework.
 
-    Everything that changes a module does so in a context manager, and leaves the module as it
-    was, also after an exception.
+    Modules change only inside of context managers, which restore them, also after an exception.
     """
 
     framework: str
-    """Name under which the framework is imported, e.g. 'spikingjelly'."""
+    """Import name of the framework, e.g. 'spikingjelly'."""
 
     def matches(self, module: nn.Module) -> bool:
         """Whether the module is a spiking neuron whose potential can be observed."""
-        ...
 
     def opaque(self, module: nn.Module) -> bool:
         """Whether the module is a spiking or stateful neuron that cannot be observed."""
-        ...
 
     def observe(
         self, module: nn.Module, sink: Sink, on_reset: Callable[[], None]
     ) -> AbstractContextManager[None]:
         """Record the neuron while active: potentials to `sink`, resets to `on_reset`.
 
-        Spikes and gradients are what they would be without, bit for bit. A neuron that has no
-        state, and therefore no reset, never calls `on_reset`.
+        Recording changes no bit of spikes and gradients. A neuron without state has no reset and
+        never calls `on_reset`.
 
         Raises:
-            ObservationError: (while active) a forward that did not give each of its time steps
+            ObservationError: (while active) a forward did not report each of its time steps
                 exactly once with the shape of its input.
         """
-        ...
 
     def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Return u -> spikes (u >= 0) with the neuron's surrogate gradient."""
-        ...
+        """Return u -> spikes (u >= 0) with the surrogate gradient."""
 
     def primitive(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return u -> smooth forward value of the surrogate.
 
         Raises:
-            ModelError: a surrogate that has no smooth forward value.
+            ModelError: the surrogate has no smooth forward value.
         """
-        ...
 
     def threshold(self, module: nn.Module) -> float:
         """Return V_th.
 
         Raises:
-            ModelError: a threshold that is not one fixed number.
+            ModelError: the threshold is not one fixed number.
         """
-        ...
 
     def channel_state(self, module: nn.Module) -> tuple[str, ...]:
-        """Return the names of parameters and buffers of the neuron with one entry per channel.
+        """Return the names of the neuron's parameters and buffers with one entry per channel.
 
         Each named tensor has exactly one axis longer than 1, the channel axis.
 
         Raises:
-            ModelError: state per channel that cannot be described so.
+            ModelError: a tensor has several axes longer than 1.
         """
-        ...
 
     def tracing(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Make the model a plain feed-forward net of one time slice while active.
+        """Turn the model into a feed-forward net of one time slice while active.
 
-        Neurons pass their input through, each with an autograd node of its own;
-        modules are in eval and in single-step mode; gradients are enabled; state is fresh.
+        Neurons pass their input through, each with an autograd node of its own. Modules are in
+        eval and single-step mode with fresh state, and gradients are enabled.
 
         Raises:
-            ModelError: recurrent connections, which one slice does not show.
+            ModelError: the model has recurrent connections, which one slice does not show.
         """
-        ...
 
     def reset(self, model: nn.Module) -> None:
-        """Put the state of every stateful module back to its start."""
-        ...
+        """Reset the state of every stateful module."""
 
     def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
-        """Return the spikes `[T, C]` under a constant `drive` `[C]`; the module stays untouched."""
-        ...
+        """Return the spikes `[T, C]` under a constant `drive` `[C]`, from rest, on a copy."""
 
 
 @runtime_checkable
 class ClosedForms(Protocol):
-    """An adapter that knows derivatives of surrogates in closed form."""
+    """An adapter that knows surrogate derivatives in closed form."""
 
     def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
-        """Return u -> derivative of the surrogate as it is now, a new tensor; None: not known."""
-        ...
+        """Return u -> surrogate derivative, a new tensor, or None if no closed form is known."""
 
 
 @runtime_checkable
 class Fusing(Protocol):
-    """An adapter that can give neurons of its framework a faster forward and backward."""
+    """An adapter that can replace a neuron's forward and backward by faster ones."""
 
-    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
-        """Fuse one neuron; return None, or the reason why it stays as it is.
+    def fuse(self, module: nn.Module, *, compiled: bool = False) -> None:
+        """Fuse one neuron, if wanted with kernels that are compiled at the first forward.
 
-        `compiled` asks for kernels that are compiled at the first forward, where there are such.
+        Raises:
+            Refusal: the neuron has no fused form and stays as it is.
         """
-        ...
 
     def unfuse(self, module: nn.Module) -> bool:
         """Undo `fuse`; return whether the neuron was fused."""
-        ...
 
 
 @runtime_checkable
 class Inferring(Protocol):
-    """An adapter whose fused neurons can run by a body that is given to them."""
+    """An adapter whose fused neurons can run a given body."""
 
     def infer_by(self, module: nn.Module, body: Inference) -> bool:
-        """Let one fused neuron run by `body` where no gradient is asked for; whether it does."""
-        ...
+        """Let one fused neuron run `body` without gradients; return whether it is fused."""
 
 
 @runtime_checkable
 class Hoisted(Protocol):
-    """A layer that computes equal time steps once."""
+    """A layer that computes equal time steps only once."""
 
     def hoists(self, x: Tensor) -> bool:
-        """Return whether the layer, as it is now, computes one step of the input alone."""
-        ...
+        """Return whether the layer in its current state computes only one step of `x`."""
 
 
 @runtime_checkable
@@ -161,8 +152,6 @@ class Hoisting(Protocol):
 
     def hoist(self, module: nn.Module) -> bool:
         """Hoist one layer; return whether it is hoisted now."""
-        ...
 
     def unhoist(self, module: nn.Module) -> bool:
         """Undo `hoist`; return whether the layer was hoisted."""
-        ...

@@ -1,4 +1,8 @@
-"""Which adapters there are, and which of them speaks for a model's neurons."""
+"""The known adapters, and the search for a model's adapter and spiking neurons.
+
+The protocols of adapters, and how to add a framework, stand in `adapters.base`. A framework of this
+package has a row in `_BUILT_IN`; other packages call `register`.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -13,21 +17,18 @@ from spikeprune.errors import ModelError
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {"spikingjelly": "spikeprune.adapters.spikingjelly.adapter"}  # framework -> module with ADAPTER
 )
-
-
 _registered: dict[str, Adapter] = {}
 
 
 def register(adapter: Adapter) -> None:
-    """Make an adapter known; one of the same framework name is replaced."""
+    """Add an adapter; it replaces an adapter of the same framework."""
     _registered[adapter.framework] = adapter
 
 
 def adapters() -> tuple[Adapter, ...]:
     """Return the adapters of all frameworks that this process has imported.
 
-    No model can hold a module of a framework that is not in `sys.modules`, so the others are not
-    even loaded.
+    No model can hold modules of other frameworks, so their adapters are not loaded.
     """
     for framework, path in _BUILT_IN.items():
         if framework in sys.modules and framework not in _registered:
@@ -36,24 +37,22 @@ def adapters() -> tuple[Adapter, ...]:
 
 
 def adapter_for(model: nn.Module) -> Adapter:
-    """Return the adapter of the framework that the model's spiking neurons come from.
+    """Return the adapter of the framework of the model's spiking neurons.
 
     Raises:
         ModelError: no spiking neuron, neurons that cannot be observed (named), or neurons of
             more than one framework.
     """
-    adapter, _ = _scan(model)
-    return adapter
+    return _scan(model)[0]
 
 
 def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
     """Return the spiking neurons of a model by name, each module once, in the model's order.
 
     Raises:
-        ModelError: as `adapter_for`.
+        ModelError: as for `adapter_for`.
     """
-    _, neurons = _scan(model)
-    return neurons
+    return _scan(model)[1]
 
 
 def _scan(model: nn.Module) -> tuple[Adapter, dict[str, nn.Module]]:

@@ -1,21 +1,35 @@
-"""Neurons made faster where there is a way, and back: `fuse`, `unfuse`; loops of others' own."""
+"""Faster forms of a model's modules: fused neurons and hoisted layers.
 
-from collections.abc import Mapping
+`fuse` gives neurons one operation for all time steps, `infer_by` gives fused neurons another body
+for inference, and `hoist` lets layers compute equal time steps once. `unfuse` and `unhoist` undo
+them. `cannot_compile` tells whether compiled neurons are possible.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Fusing, Hoisted, Hoisting, Inference, Inferring
+from spikeprune.adapters.base import (
+    Adapter,
+    Fusing,
+    Hoisted,
+    Hoisting,
+    Inference,
+    Inferring,
+    Refusal,
+)
 from spikeprune.adapters.registry import adapters
+from spikeprune.neurons import kernels
 
 
 @dataclass(frozen=True)
 class FuseReport:
-    """What `fuse` did.
+    """Result of `fuse`.
 
     Attributes:
-        fused: names of the neurons that are fused now.
-        left: reason by name, of the neurons that stay as they are.
+        fused: names of the fused neurons.
+        left: the reason by name for each neuron that stays as it is.
     """
 
     fused: tuple[str, ...]
@@ -27,24 +41,24 @@ class FuseReport:
 
 
 def fuse(model: nn.Module, *, compiled: bool = False) -> FuseReport:
-    """Give spiking neurons a faster multi-step forward and backward, where there is one.
+    """Give spiking neurons a faster multi-step forward and backward, if there is one.
 
     A fused neuron stays the same object, an instance of its class, with its parameters, state and
-    state_dict; where the faster step does not serve a forward (single-step mode, another device
-    than the CPU, potentials to be stored, tracing and compilation), its framework's own runs. In
-    float32 the spikes are the same bit for bit and gradients agree up to rounding; with inputs in
-    half precision the potentials are kept in float32. There are no second derivatives.
+    state_dict. Its framework's own forward runs in single-step mode, on other devices than the
+    CPU, while tracing or compiling, and when potentials are to be stored. Float32 spikes are equal
+    bit for bit and gradients agree up to rounding; with half-precision inputs the potentials are
+    float32. There are no second derivatives.
 
-    The compiled body is several times as fast again and keeps no potentials for the backward, but
+    The compiled body is several times faster still and stores no potentials for the backward. It
     costs tens of seconds at the first forward and backward on a machine, and seconds in every
-    process after that: the kernels are kept on disk, in torch's inductor cache. It needs a C++
-    compiler; where there is none, that is said once and the eager body runs, which also serves
+    later process, which reads the kernels from torch's inductor cache on disk. It needs a C++
+    compiler. Without one, a single warning is given and the eager body runs, which also serves
     float64, surrogates without a closed form and sequences of more than 32 steps. Both bodies give
-    the same spikes bit for bit. On other devices than the CPU the framework's own kernels run.
+    equal spikes bit for bit.
 
     Args:
-        model: any; neurons that are fused already count as fused, and take on `compiled`.
-        compiled: whether to take the compiled body.
+        model: any; neurons that are already fused count as fused and change to `compiled`.
+        compiled: whether to use the compiled body.
     """
     fused: list[str] = []
     left: dict[str, str] = {}
@@ -52,55 +66,40 @@ def fuse(model: nn.Module, *, compiled: bool = False) -> FuseReport:
         for adapter in adapters():
             if not (adapter.matches(module) or adapter.opaque(module)):
                 continue
-            if isinstance(adapter, Fusing):
-                reason = adapter.fuse(module, compiled=compiled)
-            else:
-                reason = f"neurons of {adapter.framework} have no fused form"
-            if reason is None:
+            try:
+                if not isinstance(adapter, Fusing):
+                    raise Refusal(f"neurons of {adapter.framework} have no fused form")
+                adapter.fuse(module, compiled=compiled)
                 fused.append(name)
-            else:
-                left[name] = reason
+            except Refusal as refusal:
+                left[name] = str(refusal)
     return FuseReport(tuple(fused), left)
 
 
-def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
-    """Let fused neurons run by `body` where no gradient is asked for; return their names.
-
-    `body` must give the same spikes as the neuron, bit for bit; `unfuse` takes it away again.
-    """
-    inferring = [adapter for adapter in adapters() if isinstance(adapter, Inferring)]
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if any(adapter.infer_by(module, body) for adapter in inferring)
-    )
-
-
-def cannot_compile() -> str | None:
-    """Compile a small kernel, once in a process; return None, or why that did not work."""
-    from spikeprune.neurons.kernels import obstacle  # these build on this module
-
-    return obstacle()
-
-
 def unfuse(model: nn.Module) -> tuple[str, ...]:
-    """Undo `fuse`; return the names of the neurons that were fused."""
-    fusing = [adapter for adapter in adapters() if isinstance(adapter, Fusing)]
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if any(adapter.unfuse(module) for adapter in fusing)
+    """Undo `fuse` and `infer_by`; return the names of the neurons that were fused."""
+    return _changed(model, lambda adapter, m: isinstance(adapter, Fusing) and adapter.unfuse(m))
+
+
+def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
+    """Let fused neurons run `body` if no gradient is needed; return their names.
+
+    `body` must give the same spikes as the neuron bit for bit.
+    """
+    return _changed(
+        model, lambda adapter, m: isinstance(adapter, Inferring) and adapter.infer_by(m, body)
     )
 
 
 def hoist(model: nn.Module) -> tuple[str, ...]:
     """Let layers in multi-step mode compute equal time steps once; return their names.
 
-    It takes effect where an input is expanded over time (`x.expand(T, *x.shape)`: stride 0); else,
-    in single-step mode, and while tracing or compiling, the layers compute as ever. Outputs,
-    gradients and the statistics of BatchNorm are those of T equal steps, up to rounding: the
-    running variance of T x n samples is n T (n - 1) / (n (n T - 1)) that of n. A hoisted layer
-    stays the same object, an instance of its class, with its parameters, hooks and state_dict.
+    This takes effect if an input is expanded over time (`x.expand(T, *x.shape)`: stride 0). For
+    other inputs, in single-step mode, and while tracing or compiling, the layers compute every
+    step. Outputs, gradients and the statistics of BatchNorm are those of T equal steps, up to
+    rounding: the running variance of T x n samples is n T (n - 1) / (n (n T - 1)) that of n. A
+    hoisted layer stays the same object, an instance of its class, with its parameters, hooks and
+    state_dict.
 
     Outputs of hoisted layers are expanded over time, too: a model that changes them in place, or
     calls `view` across their time axis, raises an error of PyTorch.
@@ -108,24 +107,29 @@ def hoist(model: nn.Module) -> tuple[str, ...]:
     Args:
         model: any; layers without a hoisted form stay as they are.
     """
-    hoisting = [adapter for adapter in adapters() if isinstance(adapter, Hoisting)]
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if any(adapter.hoist(module) for adapter in hoisting)
-    )
+    return _changed(model, lambda adapter, m: isinstance(adapter, Hoisting) and adapter.hoist(m))
 
 
 def unhoist(model: nn.Module) -> tuple[str, ...]:
     """Undo `hoist`; return the names of the layers that were hoisted."""
-    hoisting = [adapter for adapter in adapters() if isinstance(adapter, Hoisting)]
+    return _changed(model, lambda adapter, m: isinstance(adapter, Hoisting) and adapter.unhoist(m))
+
+
+def cannot_compile() -> str | None:
+    """Return why neurons cannot be compiled on this machine, or None; the first call tries it."""
+    return kernels.obstacle()
+
+
+def _changed(model: nn.Module, change: Callable[[Adapter, nn.Module], bool]) -> tuple[str, ...]:
+    """Return the names of the modules that one of the adapters has changed."""
+    known = adapters()
     return tuple(
         name
         for name, module in model.named_modules()
-        if any(adapter.unhoist(module) for adapter in hoisting)
+        if any(change(adapter, module) for adapter in known)
     )
 
 
 def computed(module: nn.Module, x: Tensor) -> Tensor:
-    """Return the part of its input `[T, B, *]` that a layer computes on: all, or one step."""
+    """Return the part of its input `[T, B, *]` that a layer computes: all steps, or only one."""
     return x[:1] if isinstance(module, Hoisted) and module.hoists(x) else x

@@ -1,7 +1,8 @@
-"""What adapters are built from: a checked recorder, an identity to trace, a shadowed attribute."""
+"""Parts for writing adapters: checked recording, hooks, an identity to trace, shadowing."""
 
+import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, cast, final
 
 import torch
@@ -14,16 +15,16 @@ from spikeprune.neurons.sinks import FoldingSink, Sink, TimeFold
 
 @final
 class Recorder:
-    """Checks that a forward of a neuron gives each time step once, in the shape of its input.
+    """Checks that a neuron's forward reports each time step once, in the shape of its input.
 
     Args:
         kind: class of the neuron, for messages.
-        sink: takes what passed the check, as `[T', B, C, *space]`.
+        sink: takes the checked potentials, `[T', B, C, *space]`.
     """
 
     def __init__(self, kind: str, sink: Sink) -> None:
         self._kind, self._sink = kind, sink
-        self._shape: tuple[int, ...] = ()  # [T, B, C, *space] of the forward under way
+        self._shape: tuple[int, ...] = ()  # [T, B, C, *space] of the current forward
         self._seen = 0
 
     def begin(self, shape: tuple[int, ...]) -> None:
@@ -31,20 +32,21 @@ class Recorder:
         self._shape, self._seen = tuple(shape), 0
 
     def __call__(self, u: Tensor) -> None:
-        """Bring the potentials of one step, or of several, into shape and pass them on.
+        """Reshape the potentials of one or several steps and pass them on.
 
         Raises:
-            ObservationError: potentials that do not belong one to one to the neuron's inputs, or
-                outside of a forward.
+            ObservationError: potentials that do not correspond one to one to the neuron's inputs,
+                or that come outside of a forward.
         """
-        steps, *slab = self._shape or (0,)
-        flat = torch.Size(slab).numel()
-        # Neurons without recurrence flatten all but time, and their queues flatten everything.
-        known = u.shape in ((*slab,), (flat,), (steps, flat)) or u.shape[1:] == (*slab,)
-        if len(slab) < 2 or not known:
+        steps, slab = self._shape[:1], self._shape[1:]
+        flat = (math.prod(slab),)
+        shaped = u.shape == slab or u.shape[1:] == slab
+        # Neurons without recurrence flatten all axes but time, and their queues flatten all axes.
+        flattened = u.shape == flat or u.shape == steps + flat
+        if len(slab) < 2 or not (shaped or flattened):
             raise ObservationError(
-                f"expected {self._kind} to compare potentials of shape {tuple(slab)} (batch, "
-                f"channels, space) with its threshold in every step, got {tuple(u.shape)}; such a "
+                f"expected {self._kind} to compare potentials of shape {slab} (batch, channels, "
+                f"space) with its threshold in every step, got {tuple(u.shape)}; such a "
                 "neuron can only be observed by a method `observe_potential` of its class"
             )
         x = u.detach().reshape(-1, *slab)
@@ -52,7 +54,7 @@ class Recorder:
         self._sink(x)
 
     def fold(self, steps: int) -> TimeFold | None:
-        """Pass on what the sink would have a forward of so many steps folded into."""
+        """Return the sink's fold for a forward of `steps` steps, checked like single steps."""
         fold = self._sink.fold(steps) if isinstance(self._sink, FoldingSink) else None
         if fold is None or steps != self._shape[0]:
             return None
@@ -65,10 +67,10 @@ class Recorder:
         return fold._replace(take=take)
 
     def end(self) -> None:
-        """Close the forward.
+        """End the forward.
 
         Raises:
-            ObservationError: steps that were not recorded, or recorded more than once.
+            ObservationError: steps were not recorded, or recorded more than once.
         """
         steps = self._shape[0]
         self._shape = ()
@@ -84,7 +86,7 @@ class Recorder:
 def self_recording(
     module: nn.Module, sink: Sink, shape: Callable[[Tensor], tuple[int, ...]]
 ) -> Iterator[None]:
-    """Let a `SelfObserving` neuron hand out its potentials, checked by a `Recorder`.
+    """Record a `SelfObserving` neuron while active, checked by a `Recorder`.
 
     Args:
         module: the neuron.
@@ -93,35 +95,50 @@ def self_recording(
     """
     recorder = Recorder(type(module).__name__, sink)
 
-    # A copy that is made meanwhile takes the hooks along: they answer for this neuron alone.
-    def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if called is module:
-            recorder.begin(shape(first_input(args, kwargs)))
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recorder.begin(shape(first_input(args, kwargs)))
 
-    def after(called: nn.Module, *_: Any) -> None:
-        if called is module:
+    def end(called: nn.Module, *_: Any) -> None:
+        if called is module:  # not a copy, see `before_forward`
             recorder.end()
 
-    with ExitStack() as stack:
-        before_handle = module.register_forward_pre_hook(before, with_kwargs=True)
-        stack.callback(before_handle.remove)
-        after_handle = module.register_forward_hook(after)
-        stack.callback(after_handle.remove)
-        stack.enter_context(cast(SelfObserving, module).observe_potential(recorder))
+    with before_forward(module, begin):
+        handle = module.register_forward_hook(end)
+        try:
+            with cast(SelfObserving, module).observe_potential(recorder):
+                yield
+        finally:
+            handle.remove()
+
+
+@contextmanager
+def before_forward(
+    module: nn.Module, action: Callable[[tuple[Any, ...], dict[str, Any]], None]
+) -> Iterator[None]:
+    """Call `action(args, kwargs)` before each forward of a module while active.
+
+    Copies that are made meanwhile keep the hook; `action` is not called for them.
+    """
+
+    def hook(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if called is module:
+            action(args, kwargs)
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
         yield
+    finally:
+        handle.remove()
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """Return the tensor that a module was called with, by position or by name."""
+    """Return the first argument of a call, given by position or by name."""
     return cast(Tensor, args[0] if args else next(iter(kwargs.values())))
 
 
 @final
 class PassThrough(torch.autograd.Function):
-    """Identity with an autograd node of its own.
-
-    It copies: an output that is a view of its input could not be changed in place by the model.
-    """
+    """Identity with an autograd node of its own; it copies, because models change it in place."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -130,32 +147,32 @@ class PassThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Return the gradient as it is."""
+        """Return the gradient unchanged."""
         return gradients[0]
 
 
 @final
 class FollowedBy:
-    """A neuron's own method followed by a callback; on a copy of the neuron, the method alone."""
+    """A neuron's method followed by a callback; a deepcopy is the copied neuron's method alone."""
 
     def __init__(self, module: nn.Module, name: str, then: Callable[[], None]) -> None:
         self._module, self._name, self._then = module, name, then
         self._own: Callable[[], None] = getattr(module, name)
 
     def __call__(self) -> None:
-        """Run both."""
+        """Run the method, then the callback."""
         self._own()
         self._then()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[[], None]:
-        """Bind to the copy of the neuron that is being made."""
+        """Return the method of the copied neuron."""
         copied = memo[id(self._module)]
         return cast(Callable[[], None], getattr(type(copied), self._name).__get__(copied))
 
 
 @contextmanager
 def shadowed(module: nn.Module, name: str, value: object) -> Iterator[None]:
-    """Set an attribute of this one instance, past nn.Module's bookkeeping; undone afterwards."""
+    """Set an instance attribute while active, bypassing the registration of nn.Module."""
     own = module.__dict__
     had, before = name in own, own.get(name)
     own[name] = value

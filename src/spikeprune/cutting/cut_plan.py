@@ -15,8 +15,13 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import ModelError
 from spikeprune.science.masks import Mask
-from spikeprune.wiring.channel_masks import _checked
-from spikeprune.wiring.tied_channels import ChannelGroup, _owner, _parts, _size
+from spikeprune.wiring.channel_masks import (
+    channel_count,
+    channel_tensors,
+    checked_live,
+    tensor_owner,
+)
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 Plan = dict[str, Any]
 """`{"version": 1, "modules": {name: {role: [kept positions], "of": {role: size before}}}}`, for the
@@ -37,7 +42,7 @@ def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Pl
         BudgetError: A group without a live channel.
         ConfigError: A group that does not exist, or a tensor that is not bool `[n]`.
     """
-    chosen = _checked(groups, live)
+    chosen = checked_live(groups, live)
     kept: dict[tuple[str, str], Tensor] = {}
     for group in groups:
         dead = ~chosen[group.name]
@@ -73,7 +78,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     cuts = list(_cuts(model, plan))
     for path, role, keep in cuts:
         module = model.get_submodule(path)
-        for name, dim in _parts(model, module, role):
+        for name, dim in channel_tensors(model, module, role):
             _slice(module, name, dim, keep)
         _resize(module, role, len(keep))
     adapter_for(model).reset(model)
@@ -93,7 +98,7 @@ def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
     """
     masks = dict(mask)
     for path, role, keep in _cuts(model, plan):
-        for name, dim in _parts(model, model.get_submodule(path), role):
+        for name, dim in channel_tensors(model, model.get_submodule(path), role):
             key = f"{path}.{name}"
             if key in masks:
                 masks[key] = masks[key].index_select(dim, keep.to(masks[key].device))
@@ -112,7 +117,7 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
         for role in _ROLES:
             if role not in entry:
                 continue
-            size, before = entry["of"][role], _size(modules.get(path), role)
+            size, before = entry["of"][role], channel_count(modules.get(path), role)
             if path not in modules or before not in (None, size):
                 raise ModelError(
                     f"the channel plan does not fit: it expects {size} channels ({role}) in "
@@ -123,7 +128,7 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
 
 
 def _slice(module: nn.Module, name: str, dim: int, keep: Tensor) -> None:
-    owner, local = _owner(module, name)
+    owner, local = tensor_owner(module, name)
     old: Tensor = getattr(owner, local)
     new = old.index_select(dim, keep.to(old.device))
     if old.dim() == 4 and old.is_contiguous(memory_format=torch.channels_last):

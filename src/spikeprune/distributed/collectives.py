@@ -1,13 +1,13 @@
-"""Several processes, one run: what is summed over ranks, and what must be the same on all of them.
+"""Collective operations on the ranks of one run: sums, agreement, and work of the main process.
 
-Plain `torch.distributed` on the default group; without one, or with one process, everything here
-is what a single process would do. Functions marked *collective* must be called by all ranks, in
-the same order; a rank that does not call leaves the others waiting.
+They use the default group of `torch.distributed`. Without a group, or with one process, they do
+what a single process would do. All ranks must call functions marked *collective* in the same order;
+a rank that does not call leaves the others waiting.
 """
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from spikeprune.errors import RunError
 
 if dist.is_available():
-    # Imported after a group is made, as data parallel training does, its functions hold the group
-    # as their default. Its threads then live to the interpreter's end, where one that asks for
-    # Python's lock aborts a process whose work is done.
+    # If this is first imported when a group exists, as data parallel training does, its functions
+    # hold the group as their default. Then the group's threads live until the interpreter ends,
+    # and a thread that asks for Python's lock then aborts the process after its work is done.
     importlib.import_module("torch.distributed.nn.functional")
 
 T = TypeVar("T")
-_PATIENCE = timedelta(days=2)  # others wait for what rank 0 does alone, such as an evaluation
-_PATIENT: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # ends with the default group
+_PATIENCE = timedelta(days=2)  # of ranks that wait for work of rank 0, such as an evaluation
+_PATIENT: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # default group -> patient group
 
 
 def world_size() -> int:
@@ -40,14 +40,14 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes files and speaks."""
+    """Whether this is the process that writes files and prints."""
     return rank() == 0
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """Return the sum of the ranks' tensors of one shape, the same bits on every rank. Collective.
+    """Return the sum over the ranks of tensors of one shape, bit-identical on all. Collective.
 
-    The backend must serve the tensor's device: gloo any, nccl CUDA.
+    The backend must support the tensor's device: gloo any, nccl CUDA.
     """
     if world_size() == 1:
         return value
@@ -62,7 +62,7 @@ def mean_over_ranks(value: float) -> float:
 
 
 def gather(value: T) -> list[T]:
-    """Return every rank's value, a small one that can be pickled, in order of rank. Collective."""
+    """Return every rank's value, small and picklable, in order of rank. Collective."""
     values: list[Any] = [value] * world_size()
     if world_size() > 1:
         dist.all_gather_object(values, value)
@@ -70,11 +70,11 @@ def gather(value: T) -> list[T]:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return a hash of tensors and their names: equal where they are equal bit for bit."""
+    """Return a hash of tensors and their names; equal hashes mean equal bits."""
     state = hashlib.sha256()
     for name, tensor in tensors.items():
         state.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}".encode())
-        # Strides differ where values do not: the memory format is no part of what must agree.
+        # Memory formats, that is strides, may differ between ranks.
         flat = tensor.detach().reshape(-1).contiguous().view(torch.uint8)
         state.update(flat.cpu().numpy().data)
     return state.hexdigest()
@@ -85,58 +85,45 @@ def require_same(what: str, value: Any, advice: str) -> None:
 
     Args:
         what: the value, in words.
-        value: a small value that can be pickled, such as a `digest`.
+        value: small and picklable, such as a `digest`.
         advice: why ranks may differ, and what to do.
 
     Raises:
-        RunError: (on every rank) it names the ranks that differ from rank 0; numbers and names are
-            shown, a digest is not.
+        RunError: (on every rank) it names the ranks that differ from rank 0, and shows the values
+            unless they are digests.
     """
     values = gather(value)
-    others = [number for number, there in enumerate(values) if there != values[0]]
+    others = [str(number) for number, there in enumerate(values) if there != values[0]]
     if not others:
         return
-    shown = "" if isinstance(value, str) else _listed(values)
+    differ = f"ranks {', '.join(others)} differ" if others[1:] else f"rank {others[0]} differs"
+    listed = "; ".join(f"rank {number}: {there}" for number, there in enumerate(values))
+    shown = "" if isinstance(value, str) else f" ({listed})"
     raise RunError(
         f"expected {what} to be the same on all {len(values)} ranks, but "
-        f"{_ranks(others)} from rank 0{shown}; {advice}"
+        f"{differ} from rank 0{shown}; {advice}"
     )
 
 
 def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) -> None:
-    """Refuse unless all ranks hold the same tensors bit for bit. Collective.
-
-    Args:
-        what: the tensors, in words.
-        tensors: by name; only their digest travels.
-        advice: why ranks may differ, and what to do.
+    """Refuse unless all ranks hold the same named tensors bit for bit. Collective.
 
     Raises:
-        RunError: as `require_same`.
+        RunError: as for `require_same`.
     """
     if world_size() > 1:
         require_same(what, digest(tensors), advice)
 
 
-def _ranks(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"rank {numbers[0]} differs"
-    return f"ranks {', '.join(map(str, numbers))} differ"
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return f" ({'; '.join(f'rank {number}: {value}' for number, value in enumerate(values))})"
-
-
 def agree(work: Callable[[], T]) -> T:
-    """Do this rank's work, and go on only if it succeeded on all ranks. Collective.
+    """Do this rank's work and return its result if it succeeded on all ranks. Collective.
 
     Args:
-        work: must not call anything collective: a rank that failed would be missing there.
+        work: it must call nothing collective, where a rank that failed would be missing.
 
     Raises:
-        Exception: what `work` raised here.
-        RunError: it failed on other ranks only; the first of them is quoted.
+        Exception: the error of `work` on this rank.
+        RunError: it failed on other ranks only; the error of the first one is quoted.
     """
     if world_size() == 1:
         return work()
@@ -156,7 +143,7 @@ def agree(work: Callable[[], T]) -> T:
 
 
 def _patient() -> Any:
-    """A group whose waiting ranks do not give up, one for the default group."""
+    """Return the group of all ranks with a long timeout, one per default group."""
     world = dist.group.WORLD
     if world not in _PATIENT:
         _PATIENT[world] = dist.new_group(backend="gloo", timeout=_PATIENCE)
@@ -167,12 +154,12 @@ def by_main(work: Callable[[], T]) -> T:
     """Let rank 0 work while the others wait, and return its result on every rank. Collective.
 
     Args:
-        work: called on rank 0 only; it must not call anything collective, and its result is small
-            and can be pickled.
+        work: called on rank 0 only; it must call nothing collective, and its result must be small
+            and picklable.
 
     Raises:
-        Exception: (on rank 0) what `work` raised.
-        RunError: (on the others) the same, quoted.
+        Exception: (on rank 0) the error of `work`.
+        RunError: (on the others) it quotes that error.
     """
     if world_size() == 1:
         return work()
@@ -194,7 +181,7 @@ def by_main(work: Callable[[], T]) -> T:
 
 
 def main_first(work: Callable[[], T]) -> T:
-    """Work on rank 0, then on the others: they find what it has stored. Collective."""
+    """Work on rank 0, then on the other ranks, which can use its files. Collective."""
     results: list[T] = []
     by_main(lambda: results.append(work()))
     return results[0] if results else work()
@@ -204,9 +191,9 @@ def main_first(work: Callable[[], T]) -> T:
 def settle_buffers_(model: nn.Module) -> None:
     """Give all ranks the same buffers, such as the running statistics of BatchNorm. Collective.
 
-    Where ranks differ, a floating-point buffer becomes the mean over them: running statistics are
-    linear in those of the batches, so the mean is that of all the ranks' batches (for a variance:
-    of the variances within them). Any other buffer becomes rank 0's. Equal buffers are not touched.
+    If any buffer differs, floating-point buffers become their mean over the ranks: running
+    statistics are linear in the batches' statistics, so the mean is that over all ranks' batches
+    (for a variance, the mean of the variances within them). Other buffers become rank 0's.
     """
     if world_size() == 1:
         return

@@ -14,7 +14,7 @@ from spikeprune.errors import ModelError
 
 
 class _Whole(nn.Module):
-    """A whole forward over all time steps: what DistributedDataParallel counts as one."""
+    """One forward over all time steps, which DistributedDataParallel takes as one forward."""
 
     def __init__(self, model: nn.Module, run: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -25,15 +25,15 @@ class _Whole(nn.Module):
 
 
 def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return `run` such that its gradients are the mean over ranks. Collective.
+    """Return `run` with gradients that are the mean over ranks. Collective.
 
-    All ranks then hold rank 0's parameters and buffers. Afterwards each rank keeps buffers of its
-    own; see `distributed.collectives.settle_buffers_`. A forward may leave parameters unused, as
-    long as they are the same in every step.
+    All ranks get rank 0's parameters and buffers. Afterwards each rank updates its own buffers, see
+    `distributed.collectives.settle_buffers_`. A forward may leave parameters unused if they are the
+    same in every step.
 
     Args:
         model: trained on every rank.
-        run: input of this rank to logits, through `model`, any number of calls of it.
+        run: input of this rank to logits, by any number of calls of `model`.
     """
     if world_size() == 1:
         return run
@@ -51,8 +51,7 @@ def inner_model(model: nn.Module) -> nn.Module:
     """Return the net inside DistributedDataParallel, or the net itself.
 
     Raises:
-        ModelError: a wrapper under which no process holds the whole of every weight, or copies of
-            the net do the work.
+        ModelError: the wrapper splits weights over processes, or runs copies of the net.
     """
     if isinstance(model, DistributedDataParallel):
         model = model.module
@@ -62,19 +61,16 @@ def inner_model(model: nn.Module) -> nn.Module:
             "expected a net or DistributedDataParallel, got DataParallel, whose copies cannot be "
             "observed; start one process per device with torchrun and DistributedDataParallel"
         )
-    if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()) or any(
-        _is_sharded(p) for p in model.parameters()
-    ):
+    sharded = any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules())
+    tensors = sys.modules.get("torch.distributed.tensor")  # DTensors exist only if it is imported
+    if tensors is not None:
+        sharded |= any(isinstance(p, tensors.DTensor) for p in model.parameters())
+    if sharded:
         raise ModelError(
-            "the parameters are sharded over processes, so that none of them can rank all weights; "
+            "the parameters are sharded over processes, so that no process can rank all weights; "
             "use DistributedDataParallel"
         )
     return model
-
-
-def _is_sharded(parameter: nn.Parameter) -> bool:
-    module = sys.modules.get("torch.distributed.tensor")  # else no such tensor exists
-    return module is not None and isinstance(parameter, module.DTensor)
 
 
 def inner_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""The processes that torchrun or `accelerate launch` has started: join them, and leave in order."""
+"""Joining and leaving the processes that torchrun or `accelerate launch` has started."""
 
 import gc
 import os
@@ -16,7 +16,7 @@ _FAILURES = "spikeprune/failures"
 
 
 def launched() -> tuple[int, int]:
-    """Return (rank, number of processes) as the launcher has set them; (0, 1) without one."""
+    """Return (rank, number of processes) from the launcher; (0, 1) without a launcher."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     return (int(os.environ.get("RANK", "0")), count) if count > 1 else (0, 1)
 
@@ -26,7 +26,7 @@ def _local_rank() -> int:
 
 
 def local_device(name: str) -> torch.device:
-    """Return the device of this process: of several on a machine, each takes a GPU of its own.
+    """Return the device of this process; each process of a machine gets its own GPU.
 
     Raises:
         ConfigError: more processes on this machine than it has CUDA devices.
@@ -36,7 +36,7 @@ def local_device(name: str) -> torch.device:
     local, there = _local_rank(), torch.cuda.device_count()
     if local >= there:
         raise ConfigError(
-            f"this machine has {there} CUDA device(s), but its process {local + 1} wants one, too; "
+            f"this machine has {there} CUDA device(s), but its process {local + 1} needs one, too; "
             "start at most as many processes as devices (--nproc-per-node), or use --device cpu"
         )
     return torch.device(name, local)
@@ -44,28 +44,28 @@ def local_device(name: str) -> torch.device:
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes while active, if this one was started with others.
+    """Join the processes that were started together with this one while active.
 
-    Where one of them fails, all end: its error is raised there, and the others leave quietly.
+    If one of them fails, all end: it raises its error, and the others exit without a message.
 
     Raises:
-        SystemExit: another process has failed, and says why.
+        SystemExit: another process has failed and reports the error.
         RunError: contact with another process was lost.
     """
     rank, count = launched()
     if count == 1 or dist.is_initialized():
         yield
         return
-    store = _meet()
+    store = _shared_store()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if _local_rank() < torch.cuda.device_count():
         torch.cuda.set_device(_local_rank())
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield
-        gather(None)  # none leaves while others still talk
+        gather(None)  # no process leaves while others still communicate
     except BaseException as error:
-        if not _first(store):
+        if not _failed_first(store):
             raise SystemExit(1) from error
         if _lost(error):
             raise RunError(
@@ -73,27 +73,25 @@ def processes() -> Iterator[None]:
                 "say why. The same command goes on after the last whole epoch"
             ) from error
         raise
-    gc.collect()  # the wrapper of data parallel training sits in a cycle and holds the group, too
+    gc.collect()  # the wrapper of data parallel training is in a cycle and holds the group, too
     dist.destroy_process_group()
 
 
 def speaks() -> bool:
-    """Whether this process is the one to report an error that came before `processes`."""
-    if launched()[1] == 1:
-        return True
-    return _first(_meet())
+    """Whether this process is to report an error from before `processes`."""
+    return launched()[1] == 1 or _failed_first(_shared_store())
 
 
-def _meet() -> Any:
-    """Return the store through which the processes of a launcher find each other."""
-    from torch.distributed.rendezvous import rendezvous  # absent where torch was built without
+def _shared_store() -> Any:
+    """Return the store by which the processes of a launcher find each other."""
+    from torch.distributed.rendezvous import rendezvous  # absent from some builds of torch
 
     store, _, _ = next(rendezvous("env://"))
     return store
 
 
-def _first(store: Any) -> bool:
-    """Whether no other process has failed before; also when nobody is left to ask."""
+def _failed_first(store: Any) -> bool:
+    """Whether no other process has failed before; true if the store is gone."""
     try:
         return bool(store.add(_FAILURES, 1) == 1)
     except RuntimeError:
@@ -101,11 +99,6 @@ def _first(store: Any) -> bool:
 
 
 def _lost(error: BaseException) -> bool:
-    """Whether torch could not reach a peer; gloo has no error class of its own."""
-    if isinstance(error, dist.DistError):
-        return True
-    return (
-        isinstance(error, RuntimeError)
-        and not isinstance(error, SpikePruneError)
-        and "gloo" in str(error)
-    )
+    """Whether torch could not reach another process; gloo has no error class of its own."""
+    of_torch = isinstance(error, RuntimeError) and not isinstance(error, SpikePruneError)
+    return isinstance(error, dist.DistError) or (of_torch and "gloo" in str(error))

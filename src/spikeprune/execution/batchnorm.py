@@ -1,8 +1,10 @@
-"""Fold BatchNorms into the layers before them, for inference: same function, fewer passes."""
+"""BatchNorm: folding it into the layer before, its gain, and calibrating its statistics."""
 
 import copy
+import functools
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.errors import DataError, ModelError
+from spikeprune.execution.autograd_graph import ancestors
 from spikeprune.execution.forward import Forward, evaluating, is_static
 
 _NORM_STATE = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
@@ -19,13 +22,14 @@ _LAYER_STATE = {"weight", "bias"}
 
 
 def fold_batchnorm(model: nn.Module, example: Tensor) -> nn.Module:
-    """Return a copy in eval mode whose BatchNorms are folded where that changes nothing.
+    """Return a copy in eval mode with BatchNorms folded into the layers before them.
 
-    A BatchNorm is folded into a convolution or linear layer whose output goes there and nowhere
-    else; those behind an addition, a pool or a neuron stay. In a folded place stands an Identity.
+    The copy computes the same function in fewer passes. A BatchNorm is folded into a convolution
+    or linear layer if it is the only reader of the layer's output; it becomes an Identity. A
+    BatchNorm behind an addition, a pool or a neuron stays.
 
     Args:
-        model: the net; its state is reset, all else is left as it was.
+        model: the net; its state is reset, nothing else changes.
         example: one slice `[B, C, H, W]` or `[B, F]`; its values do not matter.
     """
     adapter_for(model).reset(model)
@@ -36,64 +40,35 @@ def fold_batchnorm(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Return (layer, norm) names where the norm is the only reader of the layer, by autograd."""
+    """Return names (layer, norm) if the norm alone reads the layer in the autograd graph."""
     made: dict[Any, str] = {}
     read: dict[str, Any] = {}
     calls: Counter[str] = Counter()
 
-    def layer_hook(name: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
-            made[output.grad_fn] = name
-            calls[name] += 1
-
-        return hook
-
-    def norm_hook(name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def note(name: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        calls[name] += 1
+        if isinstance(module, _BatchNorm):
             read[name] = args[0].grad_fn
-            calls[name] += 1
+        else:
+            made[output.grad_fn] = name
 
-        return hook
-
-    handles = []
-    try:
+    with ExitStack() as stack:
         for name, module in model.named_modules():
             state = set(module.state_dict())
-            # More state than these means a layer that computes something else.
-            if isinstance(module, _ConvNd | nn.Linear) and state <= _LAYER_STATE:
-                handles.append(module.register_forward_hook(layer_hook(name)))
-            elif _foldable(module) and state <= _NORM_STATE:
-                handles.append(module.register_forward_pre_hook(norm_hook(name)))
-        with adapter_for(model).tracing(model):
-            output = model(example.detach().clone().requires_grad_())
-    finally:
-        for handle in handles:
-            handle.remove()
-    readers = _readers(output)
+            # A layer with other state than this may compute something else.
+            layer = isinstance(module, _ConvNd | nn.Linear) and state <= _LAYER_STATE
+            norm = isinstance(module, _BatchNorm) and module.running_mean is not None
+            if layer or (norm and state <= _NORM_STATE):
+                handle = module.register_forward_hook(functools.partial(note, name))
+                stack.callback(handle.remove)
+        stack.enter_context(adapter_for(model).tracing(model))
+        output = model(example.detach().clone().requires_grad_())
+    readers = Counter(n for node in ancestors(output.grad_fn) for n, _ in node.next_functions)
     return [
         (made[node], norm)
         for norm, node in read.items()
         if node in made and readers[node] == 1 and calls[norm] == calls[made[node]] == 1
     ]
-
-
-def _foldable(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm) and module.running_mean is not None
-
-
-def _readers(output: Tensor) -> Counter[Any]:
-    """Return how many times each autograd node of the graph is read."""
-    readers: Counter[Any] = Counter()
-    seen, waiting = set(), [output.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        sources = [source for source, _ in node.next_functions]
-        readers.update(sources)
-        waiting += sources
-    return readers
 
 
 @torch.no_grad()
@@ -119,53 +94,49 @@ def _fold(model: nn.Module, layer_name: str, norm_name: str) -> None:
 def norm_gain(model: nn.Module, norms: Iterable[str], channels: int) -> Tensor:
     """Return `|gamma| / sqrt(running_var + eps)`, `[channels]`; 1 without a BatchNorm.
 
-    Several norms behind one layer give their mean; behind a flatten a channel takes the mean over
-    its block of positions.
+    For several norms behind one layer this is their mean. Behind a flatten, a channel takes the
+    mean over its block of positions.
 
     Args:
         model: holds the norms.
-        norms: their names.
-        channels: output channels of the layer in front.
+        norms: names of the norms.
+        channels: output channels of the layer before the norms.
 
     Raises:
-        ModelError: a norm without running statistics.
+        ModelError: a norm has no running statistics.
     """
     gains = []
     for name in norms:
-        norm = model.get_submodule(name)
+        norm: Any = model.get_submodule(name)
         variance = norm.running_var
         if not isinstance(variance, Tensor):
             raise ModelError(
-                f"expected a BatchNorm with running statistics to tell how far {name!r} stretches "
-                "potentials, got one without; set track_running_stats=True"
+                f"expected {name!r} to have running statistics, from which the gain of a BatchNorm "
+                "is computed, got a BatchNorm without; set track_running_stats=True"
             )
         gamma = norm.weight if isinstance(norm.weight, Tensor) else torch.ones_like(variance)
-        eps = norm.eps
-        assert isinstance(eps, float)
-        gain = gamma.abs() / (variance + eps).sqrt()
+        gain = gamma.abs() / (variance + norm.eps).sqrt()
         gains.append(gain.reshape(channels, -1).mean(1))
-    if not gains:
-        return torch.ones(channels)
-    return torch.stack(gains).mean(0)
+    return torch.stack(gains).mean(0) if gains else torch.ones(channels)
 
 
 @torch.no_grad()
 def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forward) -> None:
-    """Give every BatchNorm the statistics of the data, averaged over the batches, in place.
+    """Set the running statistics of every BatchNorm to the average over the batches, in place.
 
-    In an untrained net the running statistics are still 0 and 1, which no training step ever
-    uses. Weights, modes and momentum stay. A batch less than half as large as the first, as a
-    last one may be, is left out: its statistics are poor.
+    The running statistics of an untrained net are 0 and 1, which no training step ever uses.
+    Weights, modes and momentum stay. A batch less than half as large as the first, such as a small
+    last one, is left out because its statistics are poor.
 
     Raises:
-        DataError: no batch.
+        DataError: there is no batch.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     with evaluating(model):
         try:
             for norm in norms:
-                norm.train()  # these alone: dropout and the like stay out of it
+                norm.train()  # the other modules, such as dropout, stay in eval mode
                 norm.reset_running_stats()
                 norm.momentum = None  # a plain average
             first = 0

@@ -1,4 +1,4 @@
-"""One way to run a model, whatever its layout: inputs in, logits [T, B, K] out; losses by name."""
+"""Running a model on a batch, in any layout, to logits `[T, B, K]`; its eval mode."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from spikeprune.execution.precision import like_parameters
 
 LAYOUTS = ("sequence", "step", "batch")
 
+Forward = Callable[[Tensor], Any]
+"""Runs the model on one batch over all T time steps, from a fresh state."""
+
 
 def is_static(x: Tensor) -> bool:
-    """Return whether a batch is static: `[B, F]`, `[B, C, H, W]`.
-
-    An odd number of axes begins with time: `[T, B, F]`, `[T, B, C, H, W]`.
-    """
+    """Return whether a batch is static (`[B, F]` or `[B, C, H, W]`), without a time axis."""
     return x.ndim % 2 == 0
 
 
@@ -33,35 +33,35 @@ def forward(
 ) -> Tensor:
     """Reset the model's state, run one batch through all time steps and return the logits.
 
-    Layouts, by what the model takes:
+    The layout says what the model takes:
 
-    - `sequence`: `[T, B, ...]`, giving `[T, B, K]`. A static batch goes in as it is when the model
-      has an attribute `accepts_static` that is true, else expanded to T (see `adapters.hoist`).
-    - `step`: one slice `[B, ...]`, giving `[B, K]`; called T times.
-    - `batch`: `[B, ...]`, with a time loop of its own; events go in as `[B, T, ...]`. It gives
-      `[T, B, K]`, or `[B, K]`, which is returned as `[1, B, K]`.
+    - `sequence`: `[T, B, ...]`, giving `[T, B, K]`. A static batch is expanded to T steps (see
+      `adapters.speedups.hoist`), unless the model has a true attribute `accepts_static`.
+    - `step`: one slice `[B, ...]`, giving `[B, K]`; the model is called T times.
+    - `batch`: `[B, ...]`, or `[B, T, ...]` for recordings; the model loops over time itself. It
+      gives `[T, B, K]`, or `[B, K]`, which is returned as `[1, B, K]`.
 
     Args:
         model: the net.
-        x: static `[B, F]` or `[B, C, H, W]`; events `[T, B, F]` or `[T, B, C, H, W]`. Another
-            floating type than that of the model's parameters is cast.
+        x: static `[B, F]` or `[B, C, H, W]`, or recordings `[T, B, F]` or `[T, B, C, H, W]`; cast
+            to the floating type of the model's parameters.
         time_steps: T.
         layout: one of `LAYOUTS`.
-        adapter: the model's adapter, found when it is not given.
+        adapter: the model's adapter; found if not given.
 
     Returns:
-        Logits `[T, B, K]`, at least float32: a softmax of bfloat16 logits would be unsound.
+        Logits `[T, B, K]`, at least float32, because a softmax of bfloat16 logits is inexact.
 
     Raises:
-        ConfigError: an unknown layout.
-        DataError: events of another number of time steps.
-        ModelError: an output of another shape.
+        ConfigError: the layout is unknown.
+        DataError: the recordings have another number of time steps.
+        ModelError: the output has another shape.
     """
     if layout not in LAYOUTS:
         raise unknown_name("layout", layout, LAYOUTS)
     if not is_static(x) and x.shape[0] != time_steps:
         raise DataError(
-            f"expected events of {time_steps} time steps, [T, B, ...], got a batch of shape "
+            f"expected recordings of {time_steps} time steps, [T, B, ...], got a batch of shape "
             f"{tuple(x.shape)}; set time_steps to {x.shape[0]} or bin the events again"
         )
     (adapter or adapter_for(model)).reset(model)
@@ -72,14 +72,10 @@ def forward(
 
 def _sequence(model: nn.Module, x: Tensor, time_steps: int) -> Tensor:
     batch = x.shape[0] if is_static(x) else x.shape[1]
-    if is_static(x) and not _accepts_static(model):
+    inner = getattr(model, "module", model)  # DistributedDataParallel hides attributes
+    if is_static(x) and not getattr(inner, "accepts_static", False):
         x = x.expand(time_steps, *x.shape)
     return _checked(model(x), (time_steps, batch), "sequence", "[T, B, K]")
-
-
-def _accepts_static(model: nn.Module) -> bool:
-    inner = getattr(model, "module", model)  # DistributedDataParallel hides attributes
-    return bool(getattr(inner, "accepts_static", False))
 
 
 def _step(model: nn.Module, x: Tensor, time_steps: int) -> Tensor:
@@ -104,11 +100,8 @@ _OTHER_LAYOUT = {
 
 
 def _checked(logits: Any, leading: tuple[int, ...], layout: str, form: str) -> Tensor:
-    if (
-        isinstance(logits, Tensor)
-        and logits.ndim == len(leading) + 1
-        and logits.shape[:-1] == leading
-    ):
+    """Return logits of shape `(*leading, K)`; refuse others."""
+    if isinstance(logits, Tensor) and logits.shape[:-1] == leading:
         return logits
     came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     numbers = ", ".join(map(str, (*leading, "K")))
@@ -125,7 +118,7 @@ def predict(logits: Tensor) -> Tensor:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into eval mode while active; every module gets its own mode back."""
+    """Put the model into eval mode while active; afterwards every module has its own mode again."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -135,12 +128,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-Forward = Callable[[Tensor], Any]
-"""Runs the model on one batch over all T, from a fresh state."""
-
-
 def of_size(x: Tensor, size: int) -> Tensor:
-    """Return a batch of `size` samples, those of `x` (static or events) repeated as needed."""
+    """Return a batch of `size` samples, the samples of `x` repeated as often as needed."""
     axis = 0 if is_static(x) else 1
     index = torch.arange(size, device=x.device) % x.shape[axis]
     return x.index_select(axis, index)

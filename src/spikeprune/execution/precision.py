@@ -1,9 +1,8 @@
-"""In which floating type a net is trained: float32, or bfloat16 by autocast where that is faster.
+"""Floating types of training: float32, or bfloat16 by autocast where that is faster.
 
-Autocast computes convolutions and matrix products in bfloat16; weights, their gradients, the
-optimiser and the statistics of BatchNorm stay float32, and so do, here, the potentials of the
-neurons and the logits. It is for training steps alone: whatever is measured or proved (validation,
-evaluation, the cut's proof, latency, the saved net) is float32.
+Autocast computes convolutions and matrix products in bfloat16. Weights, gradients, the optimiser,
+the statistics of BatchNorm, the membrane potentials and the logits stay float32. Only training
+steps use it: validation, evaluation, the proof of a cut, latency and the saved net are float32.
 """
 
 import platform
@@ -21,10 +20,10 @@ _X86 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Return whether the device has instructions for bfloat16; elsewhere it is emulated, slowly.
+    """Return whether the device has instructions for bfloat16, which are slow to emulate.
 
-    On x86 these are AVX512-BF16 or AMX, on ARM the BF16 extension. PyTorch's oneDNN also takes
-    bfloat16 with AVX512 alone, which is emulation. Where PyTorch cannot tell, the answer is no.
+    On x86 these are AVX512-BF16 or AMX, on ARM the BF16 extension. PyTorch's oneDNN also accepts
+    bfloat16 with AVX512 alone, but emulates it. If PyTorch cannot tell, the answer is no.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -36,10 +35,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def resolve(precision: str, device: str) -> str:
-    """Return what `auto` stands for on the device of a run ('cpu', 'cuda' or 'auto').
-
-    `bf16` where the device has the instructions, else `fp32`; other names as they are.
-    """
+    """Replace `auto` by `bf16` if a run's device ('cpu', 'cuda', 'auto') has it, else by `fp32`."""
     if precision != "auto":
         return precision
     kind = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -52,7 +48,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def exact(device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context without autocast, for what must hold exactly whoever calls it."""
+    """Return a context without autocast, for exact computations inside of any caller."""
     if device.type not in ("cpu", "cuda"):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
@@ -67,11 +63,11 @@ def like_parameters(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def widen(neurons: Iterable[nn.Module]) -> None:
-    """Let neurons read float32 under autocast, for good.
+    """Make neurons cast their inputs to float32 under autocast, permanently.
 
-    A framework's own neuron keeps its potential in the type of its input: in bfloat16 one near a
-    threshold of 1 has a resolution of 1/256, and some spikes differ. Spikes are 0 and 1 in any
-    type, so nothing is lost where the next layer casts them back.
+    A framework's own neuron keeps its potential in the type of its input. In bfloat16, potentials
+    near a threshold of 1 have a resolution of 1/256, and some spikes differ. Spikes are 0 and 1 in
+    any type, so the next layer casts them back without loss.
     """
     for neuron in neurons:
         if _widened not in neuron._forward_pre_hooks.values():

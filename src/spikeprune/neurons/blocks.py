@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _SCRATCH = 2**19  # elements of one scratch buffer, 2 MB in float32
-_GRAIN = 2**15  # elements below which PyTorch gives an elementwise operation to one thread
+_GRAIN = 2**15  # PyTorch runs an elementwise operation on fewer elements in one thread
 
 
 class Frame(NamedTuple):
@@ -19,8 +19,8 @@ class Frame(NamedTuple):
 
     Attributes:
         shape: `[T, B, *]`.
-        strides: dense strides in the order of memory of the sequence that it was made from.
-        axes: time, then the others from the longest stride to the shortest.
+        strides: dense strides in the memory order of the sequence.
+        axes: time, then the other axes from the longest stride to the shortest.
     """
 
     shape: torch.Size
@@ -29,45 +29,45 @@ class Frame(NamedTuple):
 
     @staticmethod
     def of(x: Tensor) -> "Frame":
-        """Return the frame of `x`, which may be expanded over time or not dense at all."""
+        """Return the frame of `x`, which need not be dense and may be expanded over time."""
         return _frame(x.shape, x.stride())
 
     def empty(self, like: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return a new `[T, B, *]`; it is no view, since models change spikes in place."""
+        """Return a new `[T, B, *]`, not a view, because models change spikes in place."""
         return torch.empty_strided(self.shape, self.strides, dtype=dtype, device=like.device)
 
     def empty_step(self, like: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return a new `[B, *]`; it is no view, since models detach states in place."""
+        """Return a new `[B, *]`, not a view, because models detach states in place."""
         shape, strides = self.shape[1:], self.strides[1:]
         return torch.empty_strided(shape, strides, dtype=dtype, device=like.device)
 
     def matrix(self, sequence: Tensor) -> Tensor:
-        """Return `[T, N]`: a view, or a copy where the memory format is another."""
+        """Return `[T, N]`: a view, or a copy if the memory format differs from the frame's."""
         return sequence.permute(self.axes).reshape(len(sequence), -1)
 
     def row(self, step: Tensor) -> Tensor:
-        """Return `[N]` of one step `[B, *]`: a view, or a copy as in `matrix`."""
+        """Return one step `[B, *]` as `[N]`, a view or a copy as in `matrix`."""
         return self.matrix(step.unsqueeze(0))[0]
 
     def blocks(self, sequence: Tensor) -> tuple[Tensor, ...]:
-        """Return `[T, n]` each: parts of `matrix`."""
+        """Return the blocks `[T, n]` of `matrix`."""
         return torch.split(self.matrix(sequence), self.columns, 1)
 
     def step_blocks(self, step: Tensor) -> tuple[Tensor, ...]:
-        """Return `[n]` each: parts of `row`."""
+        """Return the blocks `[n]` of `row`."""
         return torch.split(self.row(step), self.columns)
 
     def sequence(self, matrix: Tensor) -> Tensor:
-        """Return `[T, B, *]` that owns the memory of a contiguous `[T, N]`; it is no view."""
+        """Return `[T, B, *]` on the memory of a contiguous `[T, N]`; it is not a view."""
         return torch.as_strided(matrix, self.shape, self.strides).data
 
     def step(self, row: Tensor) -> Tensor:
-        """Return `[B, *]` that owns the memory of a contiguous `[N]`; it is no view."""
+        """Return `[B, *]` on the memory of a contiguous `[N]`; it is not a view."""
         return torch.as_strided(row, self.shape[1:], self.strides[1:]).data
 
     @property
     def columns(self) -> int:
-        """The n of all blocks but the last, which may be smaller."""
+        """Number n of columns in every block except the last, which may have fewer."""
         fitting = max(_SCRATCH // self.shape[0], _GRAIN * torch.get_num_threads())
         return min(fitting, self.strides[0])
 

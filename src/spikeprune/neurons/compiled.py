@@ -1,7 +1,7 @@
-"""The compiled body of a fused neuron: its backward computes the potentials again from the input.
+"""Compiled body of a fused neuron: its backward recomputes the potentials from the input.
 
-Only the input and V_0 are kept. The input is there anyway, as the output of the layer before, so
-a neuron keeps next to nothing of its own.
+It stores only the input and V_0. The input exists anyway, as the output of the previous layer, so
+a neuron needs almost no memory of its own.
 """
 
 import functools
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ModelError
+from spikeprune.neurons import kernels, lif
 from spikeprune.neurons.blocks import Frame
-from spikeprune.neurons.kernels import Backward, Form, Forward, constants, form, kernel, obstacle
-from spikeprune.neurons.lif import Dynamics, first_derivatives_only, leak_factor
+from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.sinks import FoldingSink, Sink, TimeFold
 from spikeprune.neurons.surrogate_slopes import Slope
 
 MAX_STEPS = 32
-"""Longest sequence with a compiled body: the steps are unrolled, and compiling takes as long."""
+"""Longest sequence with a compiled body, whose steps are unrolled: compile time grows with them."""
 
 _NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surrogates
 
@@ -27,8 +27,8 @@ _NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surro
 def serves(x: Tensor, dynamics: Dynamics) -> bool:
     """Whether the compiled body can run on an input `[T, B, *]`; the first call tries to compile.
 
-    Not in float64, for more than `MAX_STEPS` steps, for a surrogate without a closed form, for a
-    single neuron, and where nothing can be compiled; the latter is said once.
+    It cannot run in float64, for more than `MAX_STEPS` steps, for a surrogate without a closed
+    form, for a single neuron, or without a working compiler, of which one warning is given.
     """
     return (
         dynamics.slope.closed
@@ -47,9 +47,9 @@ class Compiled(torch.autograd.Function):
     def infer(
         x: Tensor, state: Tensor | float, dynamics: Dynamics, sinks: tuple[Sink, ...]
     ) -> tuple[Tensor, Tensor]:
-        """Run forward and keep nothing."""
+        """Run the forward without storing anything."""
         frame = Frame.of(x)
-        return _forward(frame, (_inputs(frame, x), _first(frame, state)), dynamics, sinks)
+        return _forward(frame, (_inputs(frame, x), _initial(frame, state)), dynamics, sinks)
 
     @staticmethod
     def forward(
@@ -60,19 +60,19 @@ class Compiled(torch.autograd.Function):
         dynamics: Dynamics,
         sinks: tuple[Sink, ...],
     ) -> tuple[Tensor, Tensor]:
-        """Run forward and keep input and V_0."""
+        """Run the forward and store input and V_0."""
         frame = Frame.of(x)
-        inputs, first = _inputs(frame, x), _first(frame, state)
+        inputs, initial = _inputs(frame, x), _initial(frame, state)
         ctx.dynamics, ctx.frame = dynamics, frame
         ctx.weight_dtype = None if weight is None else weight.dtype
-        ctx.save_for_backward(inputs, first)
+        ctx.save_for_backward(inputs, initial)
         ctx.set_materialize_grads(False)
-        return _forward(frame, (inputs, first), dynamics, sinks)
+        return _forward(frame, (inputs, initial), dynamics, sinks)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Return the gradients at input, V_0 and w."""
-        first_derivatives_only()
+        """Return the gradients of the inputs: x, V_0 and w, and None for the others."""
+        lif.first_derivatives_only()
         if all(gradient is None for gradient in gradients):
             return (None,) * 5
         return (*_backward(ctx, *gradients), None, None)
@@ -84,10 +84,11 @@ def _forward(
     any_gradient = dynamics._replace(slope=_NO_SLOPE, detach_reset=True)
     form, fold = _form(frame, inputs, any_gradient), _fold(sinks, frame.shape[0])
     folded = None if fold is None else (fold.curve, fold.time)
-    kind = Forward(form, observed=bool(sinks) and fold is None, folded=folded)
-    spikes, last, *seen = kernel(kind)(*inputs, constants(dynamics))
+    kind = kernels.Forward(form, observed=bool(sinks) and fold is None, folded=folded)
+    spikes, last, *seen = kernels.kernel(kind)(*inputs, kernels.constants(dynamics))
     if fold is not None:
-        fold.take(*map(frame.step, seen))
+        total, fired = seen
+        fold.take(frame.step(total), frame.step(fired))
     elif sinks:
         potentials = frame.sequence(*seen)
         for sink in sinks:
@@ -96,7 +97,7 @@ def _forward(
 
 
 def _fold(sinks: tuple[Sink, ...], steps: int) -> TimeFold | None:
-    """Return what the potentials can be folded into: where one sink alone is told."""
+    """Return the fold of the only sink, if it has one; several sinks take the potentials."""
     if len(sinks) == 1 and isinstance(sinks[0], FoldingSink):
         return sinks[0].fold(steps)
     return None
@@ -112,37 +113,33 @@ def _backward(
     if at_last is not None:
         passed.append(frame.row(at_last).contiguous())
     _, state, weight = ctx.needs_input_grad[:3]
-    kind = Backward(_form(frame, inputs, dynamics), at_last is not None, state, weight)
-    at_input, *others = kernel(kind)(*inputs, constants(dynamics), *passed)
+    form = _form(frame, inputs, dynamics)
+    kernel = kernels.kernel(kernels.Backward(form, at_last is not None, state, weight))
+    at_input, *others = kernel(*inputs, kernels.constants(dynamics), *passed)
     at_state = frame.step(others[0]) if state else None
     at_weight = None
     if weight:
-        total = others[-1].sum(dtype=torch.float64) * leak_factor(dynamics)
+        total = others[-1].sum(dtype=torch.float64) * lif.leak_factor(dynamics)
         at_weight = total.to(ctx.weight_dtype)
     return frame.sequence(at_input), at_state, at_weight
 
 
-def _form(frame: Frame, inputs: tuple[Tensor, ...], dynamics: Dynamics) -> Form:
-    x, first = inputs
+def _form(frame: Frame, inputs: tuple[Tensor, ...], dynamics: Dynamics) -> kernels.Form:
+    x, initial = inputs
     steps = frame.shape[0]
-    return Form(steps, x.dtype, len(x) < steps, len(first) > 1, form(dynamics))
+    form = kernels.without_constants(dynamics)
+    return kernels.Form(steps, x.dtype, len(x) < steps, len(initial) > 1, form)
 
 
 def _inputs(frame: Frame, x: Tensor) -> Tensor:
-    """Return `[T, N]`, or `[1, N]` where the input is the same in every step; contiguous."""
+    """Return a contiguous `[T, N]`, or `[1, N]` if all steps are one expanded step."""
     flat = frame.matrix(x)
     return (flat[:1] if flat.stride(0) == 0 else flat).contiguous()
 
 
-def _first(frame: Frame, state: Tensor | float) -> Tensor:
+def _initial(frame: Frame, state: Tensor | float) -> Tensor:
     """Return V_0, `[N]` or `[1]`."""
-    return frame.row(state).contiguous() if isinstance(state, Tensor) else _constant(state)
-
-
-@functools.lru_cache(maxsize=64)
-def _constant(value: float) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor([value], dtype=torch.float32)
+    return frame.row(state).contiguous() if isinstance(state, Tensor) else kernels.vector(state)
 
 
 def _saved(ctx: Any) -> tuple[Tensor, Tensor]:
@@ -152,16 +149,16 @@ def _saved(ctx: Any) -> tuple[Tensor, Tensor]:
         if "inplace" not in str(error):
             raise
         raise ModelError(
-            "expected the input of a fused neuron as it was in the forward, but it was changed in "
-            "place before the backward, which computes the potentials from it again; change the "
-            "model, or take the body that keeps them: fuse(model, compiled=False)"
+            "expected the input of a fused neuron unchanged since the forward, but it was changed "
+            "in place before the backward, which recomputes the potentials from it; change the "
+            "model, or use the body that stores them: fuse(model, compiled=False)"
         ) from error
     return saved
 
 
 @functools.cache
 def _compiler() -> bool:
-    reason = obstacle()
+    reason = kernels.obstacle()
     if reason is not None:
         warnings.warn(f"fused neurons are not compiled: {reason}", stacklevel=2)
     return reason is None

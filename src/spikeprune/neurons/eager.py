@@ -1,22 +1,13 @@
-"""The eager body of a fused neuron: in place, block by block; H is kept for the backward."""
+"""Eager body of a fused neuron: computes in place, block by block; the backward reuses H."""
 
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from spikeprune.neurons import lif
 from spikeprune.neurons.blocks import Frame
-from spikeprune.neurons.lif import (
-    Dynamics,
-    accumulate,
-    at_charge,
-    charge_and_fire,
-    first_derivatives_only,
-    leak_factor,
-    leak_term,
-    reset_to,
-    scaled,
-)
+from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.sinks import Sink
 
 
@@ -28,7 +19,7 @@ class Eager(torch.autograd.Function):
     def infer(
         x: Tensor, state: Tensor | float, dynamics: Dynamics, sinks: tuple[Sink, ...]
     ) -> tuple[Tensor, Tensor]:
-        """Run forward and keep nothing."""
+        """Run the forward without storing anything."""
         spikes, last, _ = _forward(x, state, dynamics, sinks, keep=False)
         return spikes, last
 
@@ -41,12 +32,12 @@ class Eager(torch.autograd.Function):
         dynamics: Dynamics,
         sinks: tuple[Sink, ...],
     ) -> tuple[Tensor, Tensor]:
-        """Run forward and keep H."""
+        """Run the forward and store H."""
         spikes, last, charged = _forward(x, state, dynamics, sinks, keep=True)
         ctx.dynamics, ctx.frame, ctx.input_dtype = dynamics, Frame.of(x), x.dtype
         ctx.weight_dtype = None if weight is None else weight.dtype
         ctx.initial = 0.0 if isinstance(state, Tensor) else state
-        # Only the gradient at w asks for V_0.
+        # Only the gradient at w needs V_0.
         first = state if isinstance(state, Tensor) and ctx.needs_input_grad[2] else None
         ctx.save_for_backward(charged, first)
         ctx.set_materialize_grads(False)
@@ -54,8 +45,8 @@ class Eager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Return the gradients at input, V_0 and w."""
-        first_derivatives_only()
+        """Return the gradients of the inputs: x, V_0 and w, and None for the others."""
+        lif.first_derivatives_only()
         if all(gradient is None for gradient in gradients):
             return (None,) * 5
         return (*_backward(ctx, *gradients), None, None)
@@ -73,10 +64,11 @@ def _forward(
     else:
         charged = torch.empty(1, frame.columns, dtype=dtype, device=x.device)
         kept = tuple(charged[:, : len(v)] for v in frame.step_blocks(last))
-    parts = frame.blocks(x), frame.step_blocks(last), frame.blocks(spikes), kept
-    for current, v, spike, h in zip(*parts, strict=True):
-        rows = {"spikes": spike.unbind(0), "charged": h.unbind(0)}
-        charge_and_fire(current.unbind(0), v, dynamics, **rows)
+    states = frame.step_blocks(last)
+    for current, v, out, h in zip(frame.blocks(x), states, frame.blocks(spikes), kept, strict=True):
+        lif.charge_and_fire(
+            current.unbind(0), v, dynamics, spikes=out.unbind(0), charged=h.unbind(0)
+        )
     if sinks:
         above = charged - dynamics.threshold
         for sink in sinks:
@@ -87,7 +79,7 @@ def _forward(
 def _backward(
     ctx: Any, at_spikes: Tensor | None, at_last: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients at the input, at V_0 and at w."""
+    """Return the gradients at x, V_0 and w, block by block."""
     frame, dynamics, needs = ctx.frame, ctx.dynamics, ctx.needs_input_grad
     charged, first = ctx.saved_tensors
     if at_spikes is None:
@@ -99,29 +91,31 @@ def _backward(
         () if step is None else frame.step_blocks(step) for step in (at_last, at_state, first)
     )
     scratch = charged.new_empty(3, len(charged), frame.columns)
-    blocks = zip(*map(frame.blocks, (charged, at_spikes, at_input)), strict=True)
+    blocks = zip(
+        frame.blocks(charged), frame.blocks(at_spikes), frame.blocks(at_input), strict=True
+    )
     for i, (h, spikes, out) in enumerate(blocks):
         rest = scratch[..., : h.shape[1]]
         g = out if out.dtype == h.dtype else rest[2]
-        factor = at_charge(h, spikes, dynamics, out=g, scratch=rest[:2].unbind(0))
+        factor = lif.spike_gradient(h, spikes, dynamics, out=g, scratch=rest[:2].unbind(0))
         factors = None if factor is None else factor.unbind(0)
-        accumulate(g.unbind(0), factors, lasts[i] if lasts else None, dynamics)
+        lif.accumulate(g.unbind(0), factors, lasts[i] if lasts else None, dynamics)
         if states:
             torch.mul(g[0], 1 - dynamics.rate, out=states[i])
         if needs[2]:
             initial = firsts[i] if firsts else ctx.initial
             leaked += _leak_sum(g, h, initial, dynamics, scratch=rest[:2])
-        scaled(g, dynamics, out=out)
-    at_weight = (leaked * leak_factor(dynamics)).to(ctx.weight_dtype) if needs[2] else None
+        lif.input_gradient(g, dynamics, out=out)
+    at_weight = (leaked * lif.leak_factor(dynamics)).to(ctx.weight_dtype) if needs[2] else None
     return at_input, at_state, at_weight
 
 
 def _leak_sum(
     g: Tensor, h: Tensor, first: Tensor | float, dynamics: Dynamics, *, scratch: Tensor
 ) -> Tensor:
-    """Return the sum of `leak_term` over a block; `first` is V_0, `scratch` `[2, T, n]`."""
+    """Return the sum of `leak_term` over one block, from V_0 `first`; `scratch` is `[2, T, n]`."""
     previous, spikes = scratch.unbind(0)
     torch.ge(h[:-1], dynamics.threshold, out=spikes[:-1])
-    reset_to(previous[1:], h[:-1], spikes[:-1], dynamics)
+    lif.reset_to(previous[1:], h[:-1], spikes[:-1], dynamics)
     previous[0] = first
-    return leak_term(g, h, previous, dynamics).sum().double()
+    return lif.leak_term(g, h, previous, dynamics).sum().double()

@@ -1,9 +1,9 @@
-"""Kernels that inductor makes of the equations in `membrane`, one for each kind of pass.
+"""Kernels that inductor compiles from the equations in `lif`, one for each kind of pass.
 
-A kind is all that changes the code of a kernel: number of steps, dtype, which gradients are asked
-for, and the form of the equations. Threshold, reset and leak are inputs, and so is the number of
-columns, so that the neurons of a net share their kernels. The kernels are traced and compiled
-without Dynamo: there are no guards to check in a call and no limit of recompilations to run into.
+A kind holds everything that changes the code of a kernel: number of steps, dtype, requested
+gradients, and form of the equations. Threshold, reset, leak and the number of columns are inputs,
+so the neurons of a net share their kernels. Tracing and compiling bypass Dynamo, so that a call
+checks no guards and there is no limit of recompilations.
 """
 
 import functools
@@ -15,36 +15,32 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.neurons.lif import (
-    Dynamics,
-    accumulate,
-    at_charge,
-    charge_and_fire,
-    leak_term,
-    scaled,
-)
+from spikeprune.neurons import lif
+from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
 
 Kernel = Callable[..., tuple[Tensor, ...]]
 
-_COLUMNS = 2**16  # of the examples to trace with; enough that inductor uses all threads
+_COLUMNS = 2**16  # of the examples for tracing; enough that inductor uses all threads
 _OPTIONS = {
-    "compile_threads": 1,  # in this process: the kernels are small
-    "cpp.dynamic_threads": True,  # as many as there are in a call
-    "realize_reads_threshold": 0,  # what is used twice is computed once; else time to compile is
-}  # exponential in T where few inputs are read
+    "compile_threads": 1,  # in this process, since the kernels are small
+    "cpp.dynamic_threads": True,  # take the number of threads at each call
+    # Compute every value that is used twice only once; otherwise compile time grows exponentially
+    # with T if few inputs are read.
+    "realize_reads_threshold": 0,
+}
 _lock = threading.Lock()
 
 
 class Form(NamedTuple):
-    """What forward and backward kernels have in common.
+    """Properties that a forward kernel shares with its backward kernel.
 
     Attributes:
         steps: T.
         dtype: of input, spikes and their gradients; potentials are float32.
-        static: whether the input is the same in every step, and given as `[1, N]`.
+        static: whether all steps have the same input, given as `[1, N]`.
         carried: whether V_0 is `[N]`; otherwise it is `[1]`.
-        dynamics: the form of the equations, from `form`.
+        dynamics: form of the equations, from `without_constants`.
     """
 
     steps: int
@@ -54,28 +50,28 @@ class Form(NamedTuple):
     dynamics: Dynamics
 
     def examples(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return input, V_0 and constants."""
+        """Return input, V_0 and constants for tracing."""
         x = torch.empty(1 if self.static else self.steps, _COLUMNS, dtype=self.dtype)
         return x, torch.empty(_COLUMNS if self.carried else 1), torch.ones(3)
 
     def run(self, x: Tensor, state: Tensor, numbers: Tensor) -> tuple[list[Tensor], ...]:
-        """Return rows: V before each step and after the last, H, spikes."""
+        """Return V before each step and after the last, H, and spikes, each as a list of rows."""
         dynamics = self.bound(numbers)
         inputs = x.unbind(0) * (self.steps if self.static else 1)
         potentials = [torch.empty_like(inputs[0], dtype=torch.float32).copy_(state)]
         charged, spikes = [], []
         for current in inputs:
-            # Spikes in float32 too until they are stored: masks to half precision are slow code.
+            # Spikes stay float32 until they are stored: casts of masks to half precision are slow.
             h, spike, v = (torch.empty_like(potentials[0]) for _ in range(3))
             v.copy_(potentials[-1])
-            charge_and_fire((current,), v, dynamics, spikes=(spike,), charged=(h,))
+            lif.charge_and_fire((current,), v, dynamics, spikes=(spike,), charged=(h,))
             potentials.append(v)
             charged.append(h)
             spikes.append(spike.to(self.dtype))
         return potentials, charged, spikes
 
     def bound(self, numbers: Tensor) -> Dynamics:
-        """Return the equations with the constants of one neuron."""
+        """Return the equations with one neuron's constants as 0-dimensional tensors."""
         threshold, reset, leak = numbers.unbind(0)
         d = self.dynamics
         return d._replace(
@@ -86,13 +82,13 @@ class Form(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """A kernel from input, V_0 and constants to spikes `[T, N]`, V_T, and what is observed.
+    """Kernel from input, V_0 and constants to spikes `[T, N]`, V_T, and observations.
 
     Attributes:
-        form: of the neuron.
-        observed: whether somebody wants the potentials, x = H - V_th `[T, N]`.
-        folded: what they are folded into instead: the sum or maximum over time of g(x), and the
-            number of spikes, `[N]` each in float32. It is `Fold.curve` and `Fold.time`.
+        form: form of the neuron.
+        observed: whether to return the potentials x = H - V_th, `[T, N]`.
+        folded: `TimeFold.curve` and `TimeFold.time`, to return the sum or maximum over time of
+            g(x) and the number of spikes instead, `[N]` each in float32.
     """
 
     form: Form
@@ -120,15 +116,15 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """A kernel from input, V_0, constants and gradients at spikes and V_T to those at the inputs.
+    """Kernel from input, V_0, constants and gradients at spikes and V_T to those at the inputs.
 
-    It computes H again. The gradient at w comes as one `[N]`, still to be summed and scaled.
+    It recomputes H. The gradient at w comes as `[N]`; the caller sums and scales it.
 
     Attributes:
-        form: of the neuron.
+        form: form of the neuron.
         last: whether there is a gradient at V_T, `[N]`.
-        state: whether the gradient at V_0 is asked for.
-        weight: whether the gradient at w is.
+        state: whether to return the gradient at V_0.
+        weight: whether to return the gradient at w.
     """
 
     form: Form
@@ -149,20 +145,20 @@ class Backward(NamedTuple):
         dynamics, rows, factors = self.form.bound(numbers), [], []
         for h, gradient in zip(charged, at_spikes.unbind(0), strict=True):
             out, *scratch = (torch.empty_like(h) for _ in range(3))
-            factors.append(at_charge(h, gradient, dynamics, out=out, scratch=scratch))
+            factors.append(lif.spike_gradient(h, gradient, dynamics, out=out, scratch=scratch))
             rows.append(out)
         known = [factor for factor in factors if factor is not None]
-        accumulate(rows, known or None, at_last, dynamics)
+        lif.accumulate(rows, known or None, at_last, dynamics)
         outputs = []
         if self.state:
             outputs.append(rows[0] * (1 - dynamics.rate))
         if self.weight:
             parts = zip(rows, charged, potentials, strict=False)
-            terms = (leak_term(g, h, v.clone(), dynamics) for g, h, v in parts)
+            terms = (lif.leak_term(g, h, v.clone(), dynamics) for g, h, v in parts)
             outputs.append(functools.reduce(torch.add, terms))
         at_input = [torch.empty_like(gradient) for gradient in at_spikes.unbind(0)]
         for g, out in zip(rows, at_input, strict=True):
-            scaled(g, dynamics, out=out)
+            lif.input_gradient(g, dynamics, out=out)
         return torch.stack(at_input), *outputs
 
     def examples(self) -> tuple[Tensor, ...]:
@@ -174,8 +170,8 @@ class Backward(NamedTuple):
         return x, state, numbers, gradient, *last
 
 
-def form(dynamics: Dynamics) -> Dynamics:
-    """Return what of a neuron's constants changes the code of a kernel; the same for many."""
+def without_constants(dynamics: Dynamics) -> Dynamics:
+    """Return the equations' form, equal for all neurons whose kernels have the same code."""
     return dynamics._replace(
         threshold=1.0,
         reset=dynamics.reset if dynamics.rest is None else 1.0,
@@ -184,37 +180,39 @@ def form(dynamics: Dynamics) -> Dynamics:
 
 
 def constants(dynamics: Dynamics) -> Tensor:
-    """Return threshold, reset and leak as the `[3]` that kernels take."""
-    return _constants(dynamics.threshold, dynamics.reset or 0.0, dynamics.leak or 0.0)
+    """Return threshold, reset and leak, `[3]`, as kernels take them."""
+    return vector(dynamics.threshold, dynamics.reset or 0.0, dynamics.leak or 0.0)
 
 
 @functools.lru_cache(maxsize=256)
-def _constants(*numbers: float) -> Tensor:
+def vector(*numbers: float) -> Tensor:
+    """Return a cached float32 vector, which is no inference tensor."""
     with torch.inference_mode(False):
         return torch.tensor(numbers, dtype=torch.float32)
 
 
 @functools.cache
 def obstacle() -> str | None:
-    """Compile a small kernel, once in a process; return None, or why that did not work."""
+    """Return why kernels cannot be compiled, or None; the first call compiles a small one."""
     slope = CLOSED_FORMS["super-spike"](1.0)
     neuron = Dynamics(0.75, None, None, False, False, True, slope)
-    probe = Forward(Form(1, torch.float32, False, False, form(neuron)), observed=False)
+    form = Form(1, torch.float32, False, False, without_constants(neuron))
+    probe = Forward(form, observed=False)
     inputs = torch.linspace(0, 1, 40).unsqueeze(0), torch.zeros(1), constants(neuron)
     try:
         compiled = _compiled(probe)(*inputs)
     except Exception as error:
-        return _said(error)
+        return _reason(error)
     if not all(map(torch.equal, compiled, probe(*inputs))):
-        return "what the compiler made computes something else"
+        return "the compiled kernel computes something else"
     return None
 
 
 def kernel(kind: Forward | Backward) -> Kernel:
-    """Return the compiled kernel; made at the first call in a process, or read from disk.
+    """Return a kernel, compiled at the first call in a process or read from disk.
 
-    Where it cannot be compiled although others could, that is said once and its operations are
-    run one at a time.
+    If it cannot be compiled although others could, one warning is given and its operations run
+    one at a time.
     """
     made = _kernels.get(kind)
     if made is None:
@@ -231,15 +229,15 @@ def _made(kind: Forward | Backward) -> Kernel:
         return _compiled(kind)
     except Exception as error:
         warnings.warn(
-            f"a kernel of the fused neurons could not be compiled ({_said(error)}) and is run step "
-            "by step, with the same results; fuse(model) without compiled=True is faster then",
+            f"a kernel of the fused neurons could not be compiled ({_reason(error)}) and is run "
+            "step by step, with the same results; fuse(model) without compiled=True is faster then",
             stacklevel=2,
         )
         return kind.__call__
 
 
 def _compiled(kind: Forward | Backward) -> Kernel:
-    # Loaded here: they take seconds.
+    # Imported here because they take seconds to load.
     from torch._inductor import compile as inductor_compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -255,16 +253,20 @@ def _compiled(kind: Forward | Backward) -> Kernel:
 
 
 def _refuse_guards(traced: Any) -> None:
-    """Nobody checks in a call what a trace supposed of the number of columns."""
+    """Refuse a kernel that tracing has specialized to some numbers of columns.
+
+    Calls check no guards, so for other numbers it could be silently wrong.
+    """
     columns = traced.shape[1].node.expr
     guards = [guard.expr for guard in traced.fake_mode.shape_env.guards]
-    supposed = [str(guard) for guard in guards if columns in guard.free_symbols]
-    if supposed:
-        raise RuntimeError(f"the kernel would hold for some sizes only: {supposed}")
+    assumed = [str(guard) for guard in guards if columns in guard.free_symbols]
+    if assumed:
+        raise RuntimeError(f"the kernel would hold for some sizes only: {assumed}")
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """Return the most telling line of a compiler's error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     by_compiler = [line for line in lines if "error:" in line]
-    said = [*by_compiler, *lines, type(error).__name__][0]
-    return f"{said}; kernels need a C++ compiler such as g++, and the headers of Python"
+    reason = [*by_compiler, *lines, type(error).__name__][0]
+    return f"{reason}; kernels need a C++ compiler such as g++, and the headers of Python"

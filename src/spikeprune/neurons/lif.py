@@ -1,6 +1,6 @@
-"""IF, LIF and PLIF over many time steps at once: one forward, one backward written by hand.
+"""Equations of IF, LIF and PLIF neurons over many time steps, forward and backward.
 
-With the input X_t, the potential H_t before and V_t after reset, and the spike S_t:
+X_t is the input, H_t the potential before and V_t after reset, S_t the spike:
 
     IF     H_t = V_{t-1} + X_t
     LIF    H_t = V_{t-1} + k (X_t - (V_{t-1} - V_r))    or, where the input does not decay,
@@ -8,9 +8,9 @@ With the input X_t, the potential H_t before and V_t after reset, and the spike 
     S_t = 1 where H_t >= V_th, else 0
     V_t = V_r S_t + (1 - S_t) H_t (hard reset)    or    H_t - V_th S_t (soft reset; V_r = 0)
 
-The operations and their order are those of SpikingJelly's reference path, so in float32 the spikes
-are the same bit for bit. In the backward, with G_t the gradient at H_t, g_t
-the slope of the surrogate at H_t - V_th, and L = dH_t / dV_{t-1} (1 for IF, otherwise 1 - k):
+The operations and their order are those of SpikingJelly's reference path, so float32 spikes equal
+its spikes bit for bit. In the backward, G_t is the gradient at H_t, g_t the surrogate derivative
+at H_t - V_th, and L = dH_t / dV_{t-1} (1 for IF, otherwise 1 - k):
 
     G_t = g_t dS_t + L M_t G_{t+1}
     M_t = dV_t / dH_t = 1 - S_t (hard) or 1 (soft); unless the reset is detached, plus
@@ -18,9 +18,9 @@ the slope of the surrogate at H_t - V_th, and L = dH_t / dV_{t-1} (1 for IF, oth
     dX_t = k G_t, or G_t where the input does not decay (IF too);    dV_0 = L G_1
     dw = (1 - k) sum_t G_t (H_t - V_{t-1}), or - k (1 - k) sum_t G_t (V_{t-1} - V_r)
 
-Everything is written into tensors that the caller gives: the eager body gives blocks of columns and
-saves the memory traffic, the compiled body gives fresh rows, which exist only in its trace, and
-numbers as 0-dimensional tensors. So there is one text of the equations for both.
+All results are written into tensors of the caller, so that both bodies share these equations: the
+eager body passes blocks of columns, which saves memory traffic; the compiled body passes fresh
+rows, which exist only in its trace, and numbers as 0-dimensional tensors.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,21 +34,21 @@ from spikeprune.errors import ModelError
 from spikeprune.neurons.surrogate_slopes import Slope
 
 Number = float | Tensor
-"""A constant: a number, or a 0-dimensional tensor in a trace that serves many numbers."""
+"""A constant: a number, or a 0-dimensional tensor in a trace that must hold for any number."""
 
 
 class Dynamics(NamedTuple):
-    """What one neuron computes; the formulas are in the module's docstring.
+    """Constants of one neuron; the formulas are in the module's docstring.
 
     Attributes:
         threshold: V_th.
-        reset: V_r of a hard reset; None is a soft reset. A tensor is not 0.
+        reset: V_r of a hard reset, as a tensor only if it is not 0; None for a soft reset.
         leak: k or tau; None for IF.
-        divides: whether `leak` is tau. SpikingJelly's LIF divides by tau, and so must this, for the
-            product with 1 / tau differs in the last bit, unless tau is a power of two.
-        decay_input: whether k scales the input too.
+        divides: whether `leak` is tau. SpikingJelly's LIF divides by tau; unless tau is a power of
+            two, multiplying by 1 / tau would differ in the last bit.
+        decay_input: whether k also scales the input.
         detach_reset: whether no gradient flows through the reset.
-        slope: derivative of the surrogate.
+        slope: surrogate derivative.
     """
 
     threshold: Number
@@ -61,14 +61,14 @@ class Dynamics(NamedTuple):
 
     @property
     def rate(self) -> Number:
-        """The share k of the potential that leaks in one step; 0 for IF."""
+        """Fraction k of the potential that leaks in one step; 0 for IF."""
         if self.leak is None:
             return 0.0
         return 1 / self.leak if self.divides else self.leak
 
     @property
     def rest(self) -> Number | None:
-        """V_r where it is not 0."""
+        """V_r, or None if it is 0 or the reset is soft."""
         return self.reset if isinstance(self.reset, Tensor) else self.reset or None
 
 
@@ -80,14 +80,10 @@ def charge_and_fire(
     spikes: Iterable[Tensor],
     charged: Iterable[Tensor],
 ) -> None:
-    """Run one block through time; the sequences hold `[n]` per step.
+    """Run one block of n neurons through time; every sequence holds one `[n]` per step.
 
-    Args:
-        x: input.
-        v: `[n]`, V_0; becomes V_T.
-        dynamics: of the neuron.
-        spikes: written.
-        charged: written with H; or one `[n]` that serves every step as scratch.
+    `v` is V_0 and becomes V_T. `spikes` and `charged` are overwritten with S and H; a single `[n]`
+    in `charged` is scratch for every step.
     """
     for current, spike, h in zip(x, spikes, cycle(charged), strict=False):
         _charge(current, v, h, dynamics)
@@ -95,20 +91,13 @@ def charge_and_fire(
         reset_to(v, h, spike, dynamics)
 
 
-def at_charge(
+def spike_gradient(
     h: Tensor, at_spikes: Tensor, dynamics: Dynamics, *, out: Tensor, scratch: Sequence[Tensor]
 ) -> Tensor | None:
-    """Write what depends on one step alone, g dS, elementwise.
+    """Write g dS, the gradient at H that comes through the spikes, to `out`; return M.
 
-    Args:
-        h: charged potentials, any shape.
-        at_spikes: gradient at the spikes.
-        dynamics: of the neuron.
-        out: written with g dS.
-        scratch: two in the shape of `h`.
-
-    Returns:
-        M, in the second of `scratch`; None stands for ones.
+    All tensors have the shape of `h`, the charged potentials. `at_spikes` is dS, `scratch` holds
+    two tensors, of which the second becomes M; None stands for ones.
     """
     slope, factor = scratch
     torch.sub(h, dynamics.threshold, out=slope)
@@ -127,13 +116,9 @@ def accumulate(
     at_last: Tensor | None,
     dynamics: Dynamics,
 ) -> None:
-    """Turn g dS into G by adding what flows back from later steps.
+    """Turn `rows`, g dS of each step, into G by adding the gradients from later steps.
 
-    Args:
-        rows: `[n]` per step, g dS; become G.
-        factors: `[n]` per step, M; None stands for ones.
-        at_last: gradient at V_T, `[n]`, if it was used.
-        dynamics: of the neuron.
+    `factors` are M of each step, where None stands for ones; `at_last` is the gradient at V_T.
     """
     if at_last is not None:
         _add(rows[-1], at_last, factors[-1] if factors else None, 1.0)
@@ -142,20 +127,13 @@ def accumulate(
 
 
 def leak_factor(dynamics: Dynamics) -> Number:
-    """Return what the sum of all `leak_term` is to be multiplied by."""
+    """Return the factor from the sum of `leak_term` over all steps to the gradient at w."""
     k = dynamics.rate
     return 1 - k if dynamics.decay_input else -k * (1 - k)
 
 
 def leak_term(g: Tensor, h: Tensor, previous: Tensor, dynamics: Dynamics) -> Tensor:
-    """Overwrite `previous` by what one step adds to the gradient at w of a PLIF; return it.
-
-    Args:
-        g: G, any shape.
-        h: charged potentials.
-        previous: V before the step.
-        dynamics: of the neuron.
-    """
+    """Overwrite V before the step with the step's term of the gradient at w; return it."""
     if dynamics.decay_input:  # X - (V - V_r) is (H - V) / k
         torch.sub(h, previous, out=previous)
     elif dynamics.rest is not None:
@@ -163,8 +141,8 @@ def leak_term(g: Tensor, h: Tensor, previous: Tensor, dynamics: Dynamics) -> Ten
     return previous.mul_(g)
 
 
-def scaled(g: Tensor, dynamics: Dynamics, *, out: Tensor) -> None:
-    """Write the gradient at the input, which is k G or G, to `out`; it may be `g` itself."""
+def input_gradient(g: Tensor, dynamics: Dynamics, *, out: Tensor) -> None:
+    """Write the gradient at the input, k G or G, to `out`, which may be `g` itself."""
     if dynamics.decay_input:
         torch.mul(g, dynamics.rate, out=out)
     elif out is not g:
@@ -172,7 +150,7 @@ def scaled(g: Tensor, dynamics: Dynamics, *, out: Tensor) -> None:
 
 
 def reset_to(v: Tensor, h: Tensor, spikes: Tensor, dynamics: Dynamics) -> None:
-    """Write V after reset to `v`, elementwise."""
+    """Write V after the reset to `v`, elementwise."""
     if dynamics.reset is None:
         _plus(h, spikes, -dynamics.threshold, out=v)
         return
@@ -202,7 +180,7 @@ def _leak(value: Tensor, out: Tensor, dynamics: Dynamics) -> None:
 
 
 def _through_reset(h: Tensor, slope: Tensor, out: Tensor, dynamics: Dynamics) -> bool:
-    """Write M to `out`; return whether it is not all ones."""
+    """Write M to `out` and return True, or return False if M is all ones."""
     if dynamics.reset is None:
         if dynamics.detach_reset:
             return False
@@ -216,28 +194,29 @@ def _through_reset(h: Tensor, slope: Tensor, out: Tensor, dynamics: Dynamics) ->
     return True
 
 
-def _plus(total: Tensor, term: Tensor, share: Number, *, out: Tensor) -> None:
-    """Write `total` plus `share` times `term` to `out`."""
-    if isinstance(share, Tensor):
-        torch.addcmul(total, term, share, out=out)
+def _plus(total: Tensor, term: Tensor, scale: Number, *, out: Tensor) -> None:
+    """Write `total + scale * term` to `out`."""
+    if isinstance(scale, Tensor):
+        torch.addcmul(total, term, scale, out=out)
     else:
-        torch.add(total, term, alpha=share, out=out)
+        torch.add(total, term, alpha=scale, out=out)
 
 
-def _add(total: Tensor, term: Tensor, factor: Tensor | None, share: Number) -> None:
+def _add(total: Tensor, term: Tensor, factor: Tensor | None, scale: Number) -> None:
+    """Add `scale * factor * term` to `total`."""
     if factor is None:
-        _plus(total, term, share, out=total)
-    elif isinstance(share, Tensor):
-        total.addcmul_(term * share, factor)
+        _plus(total, term, scale, out=total)
+    elif isinstance(scale, Tensor):
+        total.addcmul_(term * scale, factor)
     else:
-        total.addcmul_(term, factor, value=share)
+        total.addcmul_(term, factor, value=scale)
 
 
 def first_derivatives_only() -> None:
-    """Call it first in a backward that has no derivative itself.
+    """Refuse `create_graph=True` in a backward that cannot be differentiated.
 
     Raises:
-        ModelError: with `create_graph=True`.
+        ModelError: a graph of the backward is being made.
     """
     if torch.is_grad_enabled():
         raise ModelError(

@@ -1,4 +1,4 @@
-"""The equations of `membrane` as one operation of a neuron, with autograd."""
+"""One neuron over many time steps as one differentiable operation, by the equations of `lif`."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -25,26 +25,24 @@ def run(
 
     Args:
         x: input `[T, B, *]` in any memory format, floating, not empty.
-        state: V_0 as `[B, *]` in the dtype of the potentials, or one number for all.
-        dynamics: of the neuron.
+        state: V_0 as `[B, *]` in the dtype of the potentials, or one number for all neurons.
+        dynamics: constants of the neuron.
         weight: w of a PLIF, 0-dimensional, for its gradient; its value is in `dynamics`.
-        sinks: each takes all H_t - V_th in one call, `[T, B, *]`, and must not change it. One
-            alone may be a `FoldingSink`, which the compiled body tells of sums over time.
-        compiled: whether to take the compiled body where it serves, see `compiled.serves`.
+        sinks: each takes H_t - V_th of all steps in one call, `[T, B, *]`, and must not change it.
+            A single `FoldingSink` gets sums over time from the compiled body instead.
+        compiled: whether to use the compiled body where `compiled.serves` allows it.
 
     Returns:
-        Spikes in the shape, dtype and memory format of `x`, and V_T. Potentials are float32, or
-        float64 for such inputs. Gradients reach `x`, `state` and `weight`; where none is asked
-        for, nothing is kept. Both bodies give the same spikes and potentials bit for bit.
+        Spikes in the shape, dtype and memory format of `x`, and V_T. Potentials are float64 for
+        float64 inputs, else float32. Gradients reach `x`, `state` and `weight`; if none of them
+        needs one, nothing is stored. Both bodies give equal spikes and potentials bit for bit.
 
     Raises:
-        ModelError: (in the backward) with `create_graph=True`, for want of a second derivative, or
-            where the input was changed in place after the forward.
+        ModelError: (in the backward) with `create_graph=True`, because there is no second
+            derivative, or if the input of a compiled body was changed in place after the forward.
     """
     inputs = (x, state, weight)
-    body: Any = Eager
-    if compiled and serves(x, dynamics):
-        body = Compiled
+    body: Any = Compiled if compiled and serves(x, dynamics) else Eager
     if torch.is_grad_enabled() and any(isinstance(i, Tensor) and i.requires_grad for i in inputs):
         return cast(tuple[Tensor, Tensor], body.apply(*inputs, dynamics, tuple(sinks)))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Where a neuron's potentials go: a sink that takes them, or a fold over time."""
+"""Receivers of a neuron's potentials: sinks for single steps, folds for sums over time."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -6,18 +6,18 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from torch import Tensor
 
 Sink = Callable[[Tensor], None]
-"""Takes potentials relative to threshold, `x = H - V_th`, charged and before reset, detached, as
-`[T', B, C, *space]`; T' consecutive steps per call. A neuron fires where `x >= 0`."""
+"""Takes the potentials of T' consecutive steps, `[T', B, C, *space]`: relative to threshold
+(`x = H - V_th`), after charging and before reset, detached. A neuron fires where `x >= 0`."""
 
 
 class TimeFold(NamedTuple):
-    """What a sink takes in place of all potentials of a forward: sums over its time steps.
+    """Sum or maximum over time that a sink takes instead of all potentials of a forward.
 
     Attributes:
-        curve: g, of elementwise operations that a compiler can trace; the same object for the same
-            function, since a kernel is made for each.
+        curve: g, made of elementwise operations that a compiler can trace. Equal functions must be
+            one object, because each object gets its own kernel.
         time: 'mean' for the sum of g(x) over the steps, 'max' for its maximum.
-        take: takes that, `[B, C, *space]`, and how often each neuron fired, likewise.
+        take: takes the folded g(x) and the number of spikes of each neuron, `[B, C, *space]` each.
     """
 
     curve: Callable[[Tensor], Tensor]
@@ -27,12 +27,10 @@ class TimeFold(NamedTuple):
 
 @runtime_checkable
 class FoldingSink(Protocol):
-    """A sink that a fused neuron may tell of folded potentials, which it makes in passing."""
+    """A sink that also takes potentials that a fused neuron has already folded over time."""
 
     def __call__(self, potentials: Tensor) -> None:
-        """Take potentials, as any sink does."""
-        ...
+        """Take potentials, like any sink."""
 
     def fold(self, steps: int) -> TimeFold | None:
-        """Return what to fold a forward of so many steps into; None: it wants the potentials."""
-        ...
+        """Return the fold for a forward of `steps` steps, or None to get the potentials."""

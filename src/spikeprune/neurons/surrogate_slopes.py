@@ -1,8 +1,8 @@
-"""Derivatives of surrogate spike functions, computed in place: what a fused backward multiplies by.
+"""Surrogate derivatives, computed in place for the backward of fused neurons.
 
 `u = H - V_th` is the charged potential relative to threshold. A `Slope` turns `u` into `f(u)`,
-and the derivative is `f(u)` or `1 / f(u)`: where the closed form is a quotient, dividing the
-gradient by `f` saves one pass over memory.
+and the derivative is `f(u)` or `1 / f(u)`. If the closed form is a quotient, dividing the gradient
+by its denominator saves one pass over memory.
 """
 
 import functools
@@ -16,12 +16,12 @@ from torch import Tensor
 
 
 class Slope(NamedTuple):
-    """Derivative of a surrogate.
+    """A surrogate derivative.
 
     Attributes:
-        apply_: overwrites `u` by `f(u)`, elementwise, any shape, float32 or float64.
+        apply_: overwrites `u` with `f(u)`, elementwise, any shape, float32 or float64.
         inverse: whether the derivative is `1 / f` instead of `f`.
-        closed: whether `apply_` is a closed form, which a compiler can trace.
+        closed: whether `apply_` is a closed form that a compiler can trace.
     """
 
     apply_: Callable[[Tensor], Tensor]
@@ -29,12 +29,11 @@ class Slope(NamedTuple):
     closed: bool = True
 
     def of(self, u: Tensor) -> Tensor:
-        """Return the derivative at `u`, a new tensor."""
+        """Return the derivative at `u` as a new tensor."""
         value = self.apply_(u.clone())
         return value.reciprocal_() if self.inverse else value
 
 
-@functools.cache
 def _sigmoid(a: float) -> Slope:
     def apply_(u: Tensor) -> Tensor:
         u.mul_(a).sigmoid_()
@@ -43,7 +42,6 @@ def _sigmoid(a: float) -> Slope:
     return Slope(apply_)
 
 
-@functools.cache
 def _atan(a: float) -> Slope:
     half = a / 2
 
@@ -54,65 +52,59 @@ def _atan(a: float) -> Slope:
     return Slope(apply_, inverse=True)
 
 
-@functools.cache
 def _piecewise_quadratic(a: float) -> Slope:
     return Slope(lambda u: u.abs_().mul_(-a * a).add_(a).clamp_min_(0))
 
 
-@functools.cache
 def _piecewise_exp(a: float) -> Slope:
     return Slope(lambda u: u.abs_().mul_(-a).exp_().mul_(a / 2))
 
 
-@functools.cache
 def _soft_sign(a: float) -> Slope:
     return Slope(lambda u: u.abs_().add_(1 / a).square_().mul_(2 * a), inverse=True)
 
 
-@functools.cache
 def _super_spike(a: float) -> Slope:
     return Slope(lambda u: u.abs_().add_(1).square_().mul_(1 / a), inverse=True)
 
 
-@functools.cache
 def _erf(a: float) -> Slope:
     return Slope(lambda u: u.square_().mul_(-a * a).exp_().mul_(a / math.sqrt(math.pi)))
 
 
-@functools.cache
 def _tanh(a: float) -> Slope:
     return Slope(lambda u: u.mul_(a).tanh_().square_().mul_(-a / 2).add_(a / 2))
 
 
 CLOSED_FORMS: Mapping[str, Callable[[float], Slope]] = MappingProxyType(
     {
-        "sigmoid": _sigmoid,
-        "atan": _atan,
-        "piecewise-quadratic": _piecewise_quadratic,
-        "piecewise-exp": _piecewise_exp,
-        "soft-sign": _soft_sign,
-        "super-spike": _super_spike,
-        "erf": _erf,
-        "tanh": _tanh,
+        "sigmoid": functools.cache(_sigmoid),
+        "atan": functools.cache(_atan),
+        "piecewise-quadratic": functools.cache(_piecewise_quadratic),
+        "piecewise-exp": functools.cache(_piecewise_exp),
+        "soft-sign": functools.cache(_soft_sign),
+        "super-spike": functools.cache(_super_spike),
+        "erf": functools.cache(_erf),
+        "tanh": functools.cache(_tanh),
     }
 )
-"""Slopes by family, each the same object for the same parameter, so that kernels can be shared.
+"""Slopes with one parameter a > 0, by family. Equal parameters give one object, so that neurons
+share their kernels.
 
-Derivatives with one parameter a > 0, by family; s is the logistic function.
-
-`sigmoid` a s(au) (1 - s(au)); `atan` (a/2) / (1 + (pi a u / 2)^2); `piecewise-quadratic`
-max(0, a - a^2 |u|); `piecewise-exp` (a/2) exp(-a |u|); `soft-sign` 1 / (2a (1/a + |u|)^2);
-`super-spike` a / (1 + |u|)^2; `erf` (a / sqrt(pi)) exp(-(au)^2); `tanh` (a/2) (1 - tanh(au)^2).
-Source: the surrogates of SpikingJelly; `tanh` is that of the paper's weight-pruning script.
+`sigmoid` a s(au) (1 - s(au)) with the logistic function s; `atan` (a/2) / (1 + (pi a u / 2)^2);
+`piecewise-quadratic` max(0, a - a^2 |u|); `piecewise-exp` (a/2) exp(-a |u|); `soft-sign`
+1 / (2a (1/a + |u|)^2); `super-spike` a / (1 + |u|)^2; `erf` (a / sqrt(pi)) exp(-(au)^2); `tanh`
+(a/2) (1 - tanh(au)^2). Source: the surrogates of SpikingJelly; `tanh` is that of the paper's
+weight-pruning script.
 """
 
 
 def autograd_slope(surrogate: Callable[[Tensor], Tensor]) -> Slope:
-    """Return the derivative that autograd gives for a surrogate.
+    """Return the derivative that autograd computes for a surrogate.
 
     Args:
-        surrogate: from `u` to spikes with a surrogate gradient. It must be elementwise and
-            deterministic and have no parameters; then one call with a gradient of ones is exact.
+        surrogate: from `u` to spikes with a surrogate gradient. It must be elementwise,
+            deterministic and without parameters; then one call with a gradient of ones is exact.
     """
 
     def apply_(u: Tensor) -> Tensor:

@@ -1,43 +1,45 @@
-"""Masks of a net's parameters from the live channels of its groups."""
+"""Tensors of a net by channel, and masks of its parameters from the live channels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.errors import BudgetError, ConfigError, unknown_name
+from spikeprune.adapters.registry import adapter_for
+from spikeprune.errors import BudgetError, ConfigError, require_one_of
 from spikeprune.science.masks import Mask
-from spikeprune.wiring.tied_channels import ChannelGroup, _parts
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 
 def channel_masks(
     model: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]
 ) -> Mask:
-    """Return the masks of the parameters that make `model` the masked net.
+    """Return the masks of parameters under which `model` computes exactly what the cut net does.
 
-    On dead channels the producers' rows and biases, and scale and shift of every BatchNorm on the
-    way, are 0: with a shift left, the shift alone could fire the neuron (method, section 4). The
-    net then computes exactly what the cut net computes.
+    They zero the producers' rows and biases of dead channels, and the scale and shift of every
+    BatchNorm behind them: the shift alone could fire a neuron (method, section 4).
 
     Args:
-        model: The net, for the shapes of its parameters.
-        groups: Groups of tied channels.
-        live: Bool `[n]` by group name; a group that is not there lives whole.
+        model: the net, for the shapes of its parameters.
+        groups: groups of tied channels.
+        live: bool `[n]` by group name; all channels of a missing group are live.
 
     Returns:
         Masks of weights and biases of producers and norms of all groups, by parameter name.
 
     Raises:
-        BudgetError: A group without a live channel.
-        ConfigError: A group that does not exist, or a tensor that is not bool `[n]`.
+        BudgetError: a group has no live channel.
+        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
     """
-    chosen = _checked(groups, live)
+    chosen = checked_live(groups, live)
     masks: dict[str, Tensor] = {}
     for group in groups:
         for member in (*group.of("out"), *group.of("norm")):
             module = model.get_submodule(member.module)
             dead = member.index[~chosen[group.name]].reshape(-1)
-            for name, dim in _parts(model, module, member.role):
+            for name, dim in channel_tensors(model, module, member.role):
                 parameter = module._parameters.get(name)
                 if parameter is None:
                     continue
@@ -48,12 +50,16 @@ def channel_masks(
     return Mask(masks)
 
 
-def _checked(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a bool tensor per group on the CPU, after checking names, shapes and floors."""
+def checked_live(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the live channels of every group on the CPU, after checking names and tensors.
+
+    Raises:
+        BudgetError: a group has no live channel.
+        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
+    """
     names = {group.name for group in groups}
     for name in live:
-        if name not in names:
-            raise unknown_name("channel group", name, names)
+        require_one_of("channel group", name, names)
     chosen = {}
     for group in groups:
         value = live.get(group.name, torch.ones(group.channels, dtype=torch.bool))
@@ -69,3 +75,37 @@ def _checked(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> di
             )
         chosen[group.name] = value.cpu()
     return chosen
+
+
+def channel_count(module: nn.Module | None, role: str) -> int | None:
+    """Return the length of the dimension of a role; None if the module does not define it."""
+    if isinstance(module, _ConvNd):
+        return module.out_channels if role == "out" else module.in_channels
+    if isinstance(module, nn.Linear):
+        return module.out_features if role == "out" else module.in_features
+    return module.num_features if isinstance(module, _BatchNorm) else None
+
+
+def channel_tensors(model: nn.Module, module: nn.Module, role: str) -> Iterator[tuple[str, int]]:
+    """Yield (name, dimension) of the module's tensors with one entry per channel of a role."""
+    if role == "state":
+        for name in adapter_for(model).channel_state(module):
+            owner, local = tensor_owner(module, name)
+            shape = getattr(owner, local).shape
+            yield name, shape.index(max(shape))
+    elif role == "norm":
+        shape = (channel_count(module, role),)
+        for name, tensor in (module._parameters | module._buffers).items():
+            if tensor is not None and tensor.shape == shape:
+                yield name, 0
+    else:
+        transposed = getattr(module, "transposed", False)
+        yield "weight", int((role == "in") != transposed)
+        if role == "out" and module._parameters.get("bias") is not None:
+            yield "bias", 0
+
+
+def tensor_owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return the submodule that holds a tensor of dotted name, and the tensor's own name."""
+    path, _, local = name.rpartition(".")
+    return module.get_submodule(path), local

@@ -1,7 +1,7 @@
-"""Which channels live and die together: groups of tied channels, from Torch-Pruning's graph.
+"""Groups of tied channels, which can only be pruned together, from Torch-Pruning's graph.
 
-Torch-Pruning supplies the dependency graph and nothing else; what is cut is cut by
-`cutting.cut_plan`. Its tracing is exact only with neurons passed through, one step, one slice.
+Torch-Pruning supplies only the dependency graph; `cutting.cut_plan` cuts. Its trace is exact only
+for one step of one slice that passes through the neurons.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from spikeprune.errors import ModelError
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.wiring.wiring import Wiring
 
-# Nodes of the graph that hold no tensors and keep channels apart, and operations that look
-# element-wise to the tracer although they mix channels.
+# Nodes of the graph without tensors that do not mix channels, and operations that mix channels
+# although the tracer takes them as element-wise.
 _PASSIVE = {"ELEMENTWISE", "RESHAPE", "CONCAT", "OUTPUT"}
 _MIXING = ("Mm", "Bmm", "Addmm", "Baddbmm", "Convolution", "Permute", "Transpose", "Softmax")
 _QUIET_STEPS = 8
@@ -28,16 +28,15 @@ _QUIET_STEPS = 8
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One dimension of one module that a group's channels run through.
+    """One dimension of one module with positions of a group's channels.
 
     Attributes:
-        module: Name of the module.
-        role: 'out' (rows of a convolution or linear layer; of a depthwise convolution, rows and
-            inputs at once), 'in' (its columns), 'norm' (a BatchNorm) or 'state' (a neuron).
-        index: int64 `[n, k]`: the positions along that dimension that belong to each of the
-            group's n channels; k > 1 after flattening k pixels.
-        size: Length of that dimension; more than n k where channels of several groups are
-            concatenated.
+        module: name of the module.
+        role: 'out' (rows of a convolution or linear layer; of a depthwise convolution also its
+            inputs), 'in' (columns), 'norm' (a BatchNorm) or 'state' (a neuron).
+        index: int64 `[n, k]`, the positions of each of the group's n channels along the dimension;
+            k > 1 behind a flatten of k pixels.
+        size: length of the dimension; above n k if channels of several groups are concatenated.
     """
 
     module: str
@@ -51,9 +50,9 @@ class ChannelGroup:
     """Channels that can only be cut together, because additions or element-wise products join them.
 
     Attributes:
-        name: The first producer, in the model's order.
-        channels: Number of channels n.
-        members: All that is cut with them, by module and role.
+        name: the first producer, in the model's order.
+        channels: number of channels n.
+        members: the dimensions that are cut, by module and role.
     """
 
     name: str
@@ -91,14 +90,14 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
     Channels that reach the output of the model (the classes) are in no group.
 
     Args:
-        model: The spiking net; left as it was.
-        example: One slice `[B, C, H, W]` (or `[B, F]`) without time; its values do not matter.
-        wiring: The model's wiring, of `trace(model, example)`.
+        model: the spiking net; it does not change.
+        example: one slice `[B, C, H, W]` or `[B, F]`; its values do not matter.
+        wiring: result of `trace(model, example)`.
 
     Raises:
-        ModelError: A layer that the trace does not reach, a grouped convolution that is not
-            depthwise, an operation or parameter whose channels cannot be followed, a norm without
-            scale, a neuron that fires without input, or one whose state per channel cannot be cut.
+        ModelError: the trace does not reach a layer; a grouped convolution is not depthwise; the
+            channels of an operation or parameter cannot be followed; a norm has no scale; or a
+            neuron fires without input or has a state per channel that cannot be cut.
     """
     adapter = adapter_for(model)
     neurons = spiking_neurons(model)
@@ -113,9 +112,9 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
 def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> Any:
     import torch_pruning
 
-    # Registered by exact class, neurons become nodes of the graph and members of its groups.
+    # Neurons become nodes of the graph and members of groups if registered by exact class.
     pruners = {type(module): torch_pruning.ops.CustomizedPruner() for module in neurons.values()}
-    # With an input that needs a gradient the graph is whole even if parameters are frozen.
+    # An input that needs a gradient completes the graph even if parameters are frozen.
     x = like_parameters(model, example.detach()).clone().requires_grad_()
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(
@@ -144,7 +143,7 @@ def _groups(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> Iterator
             if member is not None:
                 members.append(member)
             if member is None or member.role != "in":
-                # What nobody reads is the model's output: its channels are the classes.
+                # A member without reader is the model's output, and its channels are the classes.
                 is_output |= not item.dep.target.outputs
         group = ChannelGroup(root, channels, tuple(members))
         taken.update(group.producers)
@@ -155,7 +154,7 @@ def _groups(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> Iterator
 def _member(
     graph: Any, item: Any, *, names: dict[nn.Module, str], channels: int, wiring: Wiring
 ) -> Member | None:
-    """Return the item of a Torch-Pruning group as a member; None for operations without tensors."""
+    """Convert an item of a Torch-Pruning group; None for operations without tensors."""
     node, module = item.dep.target, item.dep.target.module
     kind, name = node.type.name, names.get(module)
     if name is None:
@@ -241,7 +240,7 @@ def _check_layer(module: nn.Module, name: str) -> None:
 
 def _check_neurons(adapter: Adapter, neurons: dict[str, nn.Module], wiring: Wiring) -> None:
     for name, module in neurons.items():
-        adapter.channel_state(module)  # refuses state that cannot be cut, before any training
+        adapter.channel_state(module)  # raises an error if the state cannot be cut
         reference = next(module.parameters(), torch.zeros(()))
         silence = reference.new_zeros(wiring.neurons[name])
         if adapter.simulate(module, silence, _QUIET_STEPS).any():
@@ -249,36 +248,3 @@ def _check_neurons(adapter: Adapter, neurons: dict[str, nn.Module], wiring: Wiri
                 f"expected neurons that are silent without input, got {name!r}, which fires: "
                 "removing one of its channels would change the net; raise its threshold"
             )
-
-
-def _size(module: nn.Module | None, role: str) -> int | None:
-    """Return the length of the dimension that a role stands for; None if the module has no say."""
-    if isinstance(module, _ConvNd):
-        return module.out_channels if role == "out" else module.in_channels
-    if isinstance(module, nn.Linear):
-        return module.out_features if role == "out" else module.in_features
-    return module.num_features if isinstance(module, _BatchNorm) else None
-
-
-def _parts(model: nn.Module, module: nn.Module, role: str) -> Iterator[tuple[str, int]]:
-    """Yield (name, dimension) of the module's tensors that have one entry per channel."""
-    if role == "state":
-        for name in adapter_for(model).channel_state(module):
-            owner, local = _owner(module, name)
-            shape = getattr(owner, local).shape
-            yield name, shape.index(max(shape))
-    elif role == "norm":
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None and tensor.dim() == 1 and len(tensor) == _size(module, role):
-                yield name, 0
-    else:
-        transposed = getattr(module, "transposed", False)
-        yield "weight", int((role == "in") != transposed)
-        if role == "out" and module._parameters.get("bias") is not None:
-            yield "bias", 0
-
-
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Return the submodule that holds a tensor of dotted name, and the tensor's own name."""
-    path, _, local = name.rpartition(".")
-    return module.get_submodule(path), local

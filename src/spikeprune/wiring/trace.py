@@ -1,4 +1,8 @@
-"""Trace a net: which weights feed which neurons."""
+"""Finding the wiring of a net by running one time slice, not by names.
+
+Neurons pass the slice through. Hooks note the autograd nodes of every layer, norm and neuron (see
+`wiring.trace_log`), and the graph between these nodes is walked.
+"""
 
 from collections.abc import Mapping
 from typing import cast, final
@@ -11,44 +15,32 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import ModelError
+from spikeprune.execution.autograd_graph import ancestors
 from spikeprune.wiring.trace_log import LAYERS, SliceLog, operation
 from spikeprune.wiring.wiring import Layer, Wiring
 
-# Nodes after which channel i of a tensor is no longer channel i of its source.
-_REARRANGING = (
-    "Cat",
-    "Stack",
-    "Split",
-    "Unbind",
-    "Permute",
-    "Transpose",
-    "T",
-    "Roll",
-    "Flip",
-    "Index",
-    "IndexSelect",
-    "Gather",
-    "ChannelShuffle",
-    "PixelShuffle",
-    "PixelUnshuffle",
-)
+# After these operations, channel i is no longer channel i of the operand.
+_REARRANGING = {
+    "Cat", "Stack", "Split", "Unbind", "Permute", "Transpose", "T", "Roll", "Flip",
+    "Index", "IndexSelect", "Gather", "ChannelShuffle", "PixelShuffle", "PixelUnshuffle",
+}  # fmt: skip
 
 
 def trace(model: nn.Module, example: Tensor) -> Wiring:
     """Find the wiring of a model by running one time slice of it.
 
     Args:
-        model: holds spiking neurons of one framework; it is left as it was.
+        model: holds spiking neurons of one framework; it does not change.
         example: one slice, `[B, C, H, W]` or `[B, F]`; only its shape, device and type matter.
 
     Raises:
-        ModelError: (naming the module) a layer, norm or neuron that is not reached, or reached
-            more than once per slice; a weight that is computed on the fly or used by two layers;
-            a channel that cannot be followed between layer and neuron; a model that cannot run
-            on one slice; or no neurons that can be observed.
+        ModelError: (naming the module) a layer, norm or neuron is not reached, or more than once
+            per slice; a weight is computed in the forward or shared by two layers; a channel
+            cannot be followed between layer and neuron; the model cannot run on one slice; or it
+            has no neurons that can be observed.
     """
     adapter, neurons = adapter_for(model), spiking_neurons(model)
-    parts = _parts(model, neurons)
+    parts = _modules_to_trace(model, neurons)
     log = SliceLog(parts, frozenset(neurons))
     with adapter.tracing(model):
         log.run(model, example)
@@ -68,24 +60,15 @@ class _Graph:
         self._cuts = {log.after[n] for n in (*self._layers, *self._neurons)}
 
     def wiring(self) -> Wiring:
-        """Walk back from every neuron, norm and layer."""
+        """Return the wiring, by walks back from every neuron, norm and layer."""
         into = {n: self._cone(self._log.before[n]) for n in (*self._neurons, *self._layers)}
         behind = {n: self._cone(self._log.after[n]) for n in self._norms}
         layers = {name: self._layer(name, into, behind) for name in self._layers}
         return Wiring(layers, {n: self._log.shapes[n][0][0] for n in self._neurons})
 
     def _cone(self, start: Node | None) -> set[Node]:
-        """All nodes that lead to `start`, up to and with the nearest layers and neurons."""
-        found: set[Node] = set()
-        nodes = [start]
-        while nodes:
-            node = nodes.pop()
-            if node is None or node in found:
-                continue
-            found.add(node)
-            if node not in self._cuts:
-                nodes.extend(n for n, _ in node.next_functions)
-        return found
+        """Return the nodes that lead to `start`, back to the nearest layers and neurons."""
+        return set(ancestors(start, self._cuts.__contains__))
 
     def _layer(
         self, name: str, into: Mapping[str, set[Node]], behind: Mapping[str, set[Node]]
@@ -123,15 +106,14 @@ class _Graph:
 
     def _spikes_only(self, cone: set[Node]) -> bool:
         spikes = {self._log.after[n] for n in self._neurons}
-        ends = (n for n in cone if n in self._cuts or hasattr(n, "variable"))
-        return all(n in spikes for n in ends)
+        return all(n in spikes for n in cone if n in self._cuts or hasattr(n, "variable"))
 
     @staticmethod
     def _follow(
         layer: str, neuron: str, between: set[Node], first: torch.Size, then: torch.Size
     ) -> None:
-        """Refuse when channel i of `first` is not channel i, or block i, of `then`."""
-        moved = sorted({operation(n) for n in between} & set(_REARRANGING))
+        """Refuse unless channel i of shape `first` is channel i, or block i, of shape `then`."""
+        moved = sorted({operation(n) for n in between} & _REARRANGING)
         flattened = len(then) == 1 < len(first) and then[0] % first[0] == 0
         if moved or not (flattened or first[0] == then[0]):
             why = f"{', '.join(moved)} between them" if moved else f"{first[0]} against {then[0]}"
@@ -142,8 +124,8 @@ class _Graph:
             )
 
 
-def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Neurons, layers and norms by name; what is inside of a neuron belongs to the neuron."""
+def _modules_to_trace(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Return neurons, layers and norms by name, without the modules inside of neurons."""
     parts: dict[str, nn.Module] = {}
     owners: dict[Tensor, str] = {}
     for name, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""One time slice through a model, noted by hooks: the autograd node at every layer and neuron."""
+"""Record of one time slice through a model: the autograd nodes at every layer and neuron."""
 
 import functools
 from collections import Counter
@@ -12,18 +12,19 @@ from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.errors import ModelError
+from spikeprune.execution.autograd_graph import ancestors
 from spikeprune.execution.precision import exact, like_parameters
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
 
-_SAMPLES = 8  # of random bits: windows of an average pooling that agree in all of them are rare
-# Nodes between a layer's output and its weight when the layer uses its weight as it is.
+_SAMPLES = 8  # of random bits: a window of an average pooling rarely has equal bits in all of them
+# Operations between a layer's output and its weight if the layer uses its weight as it is.
 _PLAIN = ("Convolution", "Addmm", "Mm", "Linear", "T", "View", "UnsafeView")
 
 
 def operation(node: Node) -> str:
-    """Name of the operation of a node, without the suffix of its version."""
+    """Return the name of a node's operation, without the suffix of its version."""
     return node.name().split("Backward")[0]
 
 
@@ -38,22 +39,23 @@ class _Emit(torch.autograd.Function):
 
 @final
 class SliceLog:
-    """What hooks note about each module while a traced model runs one time slice.
+    """Notes that hooks take about each module while a traced model runs one time slice.
 
     Neurons emit random bits, all ones in the first sample, so that whether an operand is binary
-    follows from the operations between and from no batch. The nodes are held here: the identity of
-    a node that is let go can be taken by another.
+    depends only on the operations in between: additive joins and average pooling leave {0, 1}; max
+    pooling, reshaping, AND and IAND do not. The log keeps the nodes alive, because another node
+    could get the identity of a deleted one.
 
     Attributes:
         neurons: names of the neurons.
-        before: node of the module's input, by name; None for an input without one.
+        before: node of each module's input, by name; None for an input without one.
         after: node of its output.
-        shapes: its input's and its output's shape, without the batch.
-        binary: whether its input was 0 or 1 throughout.
+        shapes: shapes of its input and output, without the batch.
+        binary: whether all entries of its input were 0 or 1.
 
     Args:
         parts: the modules to note, by name.
-        neurons: those of them that are neurons.
+        neurons: names of the neurons among them.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], neurons: frozenset[str]) -> None:
@@ -68,7 +70,7 @@ class SliceLog:
         self._generator = torch.Generator().manual_seed(0)
 
     def run(self, model: nn.Module, example: Tensor) -> None:
-        """Run the model, being traced, once.
+        """Run the model, which an adapter is tracing, once.
 
         Raises:
             ModelError: the model cannot run on one slice.
@@ -76,14 +78,14 @@ class SliceLog:
         x = like_parameters(model, example.detach()[:1])
         x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
         with ExitStack() as stack:
-            stack.enter_context(exact(x.device))  # casts would part a weight from its layer
+            stack.enter_context(exact(x.device))  # casts would separate a weight from its layer
             stack.enter_context(_all_trainable(model))
             for name, module in self._parts.items():
                 hook = functools.partial(self._note, name)
                 handle = module.register_forward_hook(hook, with_kwargs=True)
                 stack.callback(handle.remove)
             try:
-                model(x.clone())  # not the leaf: a model may change its input in place
+                model(x.clone())  # not the leaf, because a model may change its input in place
             except Exception as error:
                 raise ModelError(
                     f"expected {type(model).__name__} to run on one time slice of shape "
@@ -103,31 +105,23 @@ class SliceLog:
         self.binary[name] = bool(((x == 0) | (x == 1)).all())
         if name in self.neurons:
             bits = torch.randint(0, 2, output.shape, generator=self._generator)
-            bits[0] = 1  # so that a sum of two spikes shows
+            bits[0] = 1  # so that a sum of two spikes is seen
             output = cast(Any, _Emit).apply(output, bits.to(output))
         self.after[name] = output.grad_fn
         return output
 
     def _reaches_first_step(self, start: Node | None) -> bool:
-        """Whether what a later step reads depends on a layer, norm or neuron of the first."""
-        first, seen, nodes = set(self.after.values()), set[Node](), [start]
-        while nodes:
-            node = nodes.pop()
-            if node is None or node in seen:
-                continue
-            if node in first:
-                return True
-            seen.add(node)
-            nodes.extend(n for n, _ in node.next_functions)
-        return False
+        """Whether the input of a later step depends on a layer, norm or neuron of the first."""
+        first = set(self.after.values())
+        return any(node in first for node in ancestors(start, first.__contains__))
 
     def check(self) -> None:
-        """Refuse what was not called exactly once, or does not compute with its own weight.
+        """Refuse modules that were not called exactly once or do not use their weight as it is.
 
-        In a model that loops over time itself all are called once per step; the first one counts.
+        A model that loops over time itself calls all modules once per step; the first step counts.
 
         Raises:
-            ModelError: naming the module.
+            ModelError: it names the module.
         """
         steps = max(1, min(self._calls[name] for name in self._parts))
         for name, module in self._parts.items():
@@ -158,21 +152,15 @@ class SliceLog:
                 )
 
     def _plain(self, name: str, weight: Tensor) -> bool:
-        nodes = [self.after[name]]
-        while nodes:
-            node = nodes.pop()
-            if node is None or node is self.before[name]:
-                continue
-            if getattr(node, "variable", None) is weight:
-                return True
-            if operation(node) in _PLAIN:
-                nodes.extend(n for n, _ in node.next_functions)
-        return False
+        """Whether only operations of `_PLAIN` lie between a layer's output and its weight."""
+        before = self.before[name]
+        nodes = ancestors(self.after[name], lambda n: n is before or operation(n) not in _PLAIN)
+        return any(n is not before and getattr(n, "variable", None) is weight for n in nodes)
 
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Give every parameter an edge in the graph while active, frozen ones too."""
+    """Give every parameter an edge in the graph while active, including frozen ones."""
     frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
     try:
         for parameter in frozen:

@@ -1,9 +1,6 @@
-"""Which weights feed which neurons, and whose spikes a layer reads: found by a trace, not by names.
+"""The wiring of a net: its layers, the neurons that each feeds and reads, and values along it.
 
-One time slice runs through the model with neurons passed through; hooks note the autograd node
-of every layer, norm and neuron, and the graph between them is walked. Neurons emit random bits
-there, so that whether an operand is binary follows from the graph and from no batch: additive
-joins and average pooling leave {0, 1}, max pooling, reshaping, AND and IAND do not.
+`wiring.trace` finds the wiring of a model.
 """
 
 from collections.abc import Mapping
@@ -24,13 +21,13 @@ class Layer:
         kind: 'conv' or 'linear'.
         feeds: names of the neurons that its output reaches without passing another layer or
             neuron; empty for the classifier.
-        sources: names of the neurons whose spikes it reads; empty where it reads the image, or
-            another layer's analog output.
+        sources: names of the neurons whose spikes it reads; empty if it reads the image or another
+            layer's analog output.
         binary: whether its operand is 0 or 1 whenever spikes are.
-        input_shape: of one sample and one time slice, `[C, *space]` or `[F]`.
-        output_shape: likewise.
+        input_shape: `[C, *space]` or `[F]` of one sample and one time slice.
+        output_shape: in the form of `input_shape`.
         norms: names of the BatchNorms between the layer and the neurons that it feeds.
-        macs: multiply-accumulates of one sample and one time slice, dense, borders included.
+        macs: dense multiply-accumulates of one sample and one time slice, borders included.
     """
 
     name: str
@@ -57,17 +54,14 @@ class Wiring:
     neurons: dict[str, int]
 
     def spread(self, layer: str, values: Mapping[str, Tensor]) -> Tensor:
-        """Bring one value per channel of the neurons to the output channels of a layer.
+        """Return values of the neurons' channels as values of a layer's output channels, `[C_out]`.
 
-        A layer that feeds several neurons takes their mean. Where a flatten lies between a
-        convolution and a neuron, a channel takes the mean over its block of positions.
+        If the layer feeds several neurons, this is their mean. Behind a flatten, a channel takes
+        the mean over its block of positions.
 
         Args:
             layer: name of a layer that feeds a neuron.
-            values: `[C]` per neuron, at least of those that the layer feeds.
-
-        Returns:
-            `[C_out]`.
+            values: `[C]` by neuron, for all neurons that the layer feeds.
 
         Raises:
             ModelError: the layer feeds no spiking neuron.
@@ -87,14 +81,14 @@ class Wiring:
 
         Args:
             layer: name of a layer.
-            rates: firing rate `[C]` per neuron, of all neurons.
+            rates: firing rate `[C]` of every neuron, by name.
 
         Returns:
-            `[C_in]` in [0, 1]; for a linear layer behind a flatten `[C * positions]`, a channel's
-            rate repeated. Several sources are taken as independent, 1 - prod(1 - rate): exact in
-            expectation for an additive join of independent spikes, too high for AND and IAND.
-            Pooling on the way, which raises the rate, is left out. Where the layer reads the
-            image or another layer, every entry is 1.
+            `[C_in]` in [0, 1]; behind a flatten `[C * positions]`, a channel's rate repeated. All
+            entries are 1 if the layer reads the image or another layer. Several sources count as
+            independent, 1 - prod(1 - rate), which is exact in expectation for an additive join of
+            independent spikes and too high for AND and IAND. Pooling in between, which raises the
+            rate, is ignored.
         """
         found = self.layers[layer]
         inputs = found.input_shape[0]

@@ -49,6 +49,9 @@ class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
         spiking: Emit spikes (True) or the primitive (False).
     """
 
+    closed_form = ("tanh", "temperature")
+    """Family of `neurons.surrogate_slopes.CLOSED_FORMS`, and the attribute of its parameter."""
+
     def __init__(self, temperature: float = 3.0, spiking: bool = True) -> None:
         super().__init__(spiking=spiking, temperature=temperature)
 

@@ -13,7 +13,6 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.adapters import speedups as fusing
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import fuse, unfuse
 from spikeprune.adapters.spikingjelly import fused
@@ -130,31 +129,19 @@ def test_same_spikes_bit_for_bit_and_same_gradients(
         close(mine, theirs)
 
 
-SURROGATES = {
-    **{
-        name: getattr(surrogate, name)
-        for name in (
-            "Sigmoid",
-            "ATan",
-            "PiecewiseQuadratic",
-            "PiecewiseExp",
-            "SoftSign",
-            "SuperSpike",
-            "Erf",
-            "NonzeroSignLogAbs",
-            "PiecewiseLeakyReLU",
-            "SquarewaveFourierSeries",
-            "S2NN",
-            "QPseudoSpike",
-            "LeakyKReLU",
-            "FakeNumericalGradient",
-            "LogTailedReLU",
-            "DeterministicPass",
-            "Rect",
-        )
-    },
-    "tanh": TanhSurrogate,
-}
+class ClaimedSigmoid(surrogate.Sigmoid):
+    """A user's own surrogate, which names its closed form."""
+
+    closed_form = ("sigmoid", "alpha")
+
+
+NAMES = (
+    "Sigmoid", "ATan", "PiecewiseQuadratic", "PiecewiseExp", "SoftSign", "SuperSpike", "Erf",
+    "NonzeroSignLogAbs", "PiecewiseLeakyReLU", "SquarewaveFourierSeries", "S2NN", "QPseudoSpike",
+    "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "DeterministicPass", "Rect",
+)  # fmt: skip
+SURROGATES = {name: getattr(surrogate, name) for name in NAMES}
+SURROGATES |= {"tanh": TanhSurrogate, "own": ClaimedSigmoid}
 
 
 @pytest.mark.parametrize("detach", [True, False])
@@ -596,19 +583,3 @@ def test_data_parallel_training_wraps_fused_neurons(tmp_path):
         dist.destroy_process_group()
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         close(mine.grad, theirs.grad)
-
-
-def test_an_adapter_without_fused_forms_says_so(monkeypatch):
-    class Foreign:
-        framework = "foreign"
-
-        def matches(self, module):
-            return isinstance(module, nn.ReLU)
-
-        def opaque(self, module):
-            return False
-
-    monkeypatch.setattr(fusing, "adapters", lambda: (Foreign(),))
-    report = fuse(nn.Sequential(nn.ReLU(), nn.Linear(1, 1)))
-    assert report.fused == ()
-    assert report.left == {"0": "neurons of foreign have no fused form"}

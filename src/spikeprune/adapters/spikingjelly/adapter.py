@@ -1,9 +1,9 @@
-"""SpikingJelly 2.x: how its neurons are observed, traced, reset and simulated.
+"""Adapter of SpikingJelly 2.x: its neurons are observed, traced, reset and simulated here.
 
-Its production neurons have no hooks between charge and reset, and compute in fused kernels where
-they can. Before each forward, a twin of the neuron runs the same input, see `twin`. The neuron
-itself is not touched: its spikes and gradients stay what they are, bit for bit. Neurons that were
-fused, see `fused`, hand out their potentials themselves.
+Its neurons have no hooks between charge and reset, and may compute in fused kernels. So before each
+forward of an observed neuron, a twin runs on the same input (see `twin`); the neuron itself is not
+touched, and its spikes and gradients do not change in a bit. Fused neurons (see `fused`) report
+their own potentials.
 """
 
 import copy
@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters import toolkit as tools
-from spikeprune.adapters.base import Inference, SelfObserving
-from spikeprune.adapters.spikingjelly import fused
-from spikeprune.adapters.spikingjelly import hoisted as static
+from spikeprune.adapters.base import SelfObserving
+from spikeprune.adapters.spikingjelly import fused, hoisted
 from spikeprune.adapters.spikingjelly.describe import closed_slope
 from spikeprune.adapters.spikingjelly.twin import replay, twin_of
 from spikeprune.adapters.toolkit import PassThrough, shadowed
@@ -27,40 +26,38 @@ from spikeprune.errors import ModelError
 from spikeprune.neurons.sinks import Sink
 
 _PACKAGE = "spikingjelly.activation_based."
-# A surrogate is there, but what it is called with or what the neuron emits is not one potential
-# and one binary spike per step: spike counts and signs, analog outputs, several inner steps,
-# outputs with a trace, or a plain Heaviside in eval mode.
+# These have a surrogate, but not one potential and one binary spike per step: they emit spike
+# counts, signs, analog values or traces, take several inner steps, or use a plain Heaviside in
+# eval mode.
 _REFUSED = (
-    "ILIFNode",
-    "TernaryIFNode",
-    "TernaryLIFNode",
-    "LIAFNode",
-    "FewSpikeNode",
-    "OTTTLIFNode",
-    "SLTTLIFNode",
-    "ILCBaseNode",
-    "NoisyBaseNode",
-)
+    "ILIFNode", "TernaryIFNode", "TernaryLIFNode", "LIAFNode", "FewSpikeNode", "OTTTLIFNode",
+    "SLTTLIFNode", "ILCBaseNode", "NoisyBaseNode",
+)  # fmt: skip
 _STATELESS = ("PSN", "MaskedPSN", "SlidingPSN")
 
 
 @final
 class SpikingJelly:
-    """Adapter of SpikingJelly 2.x; the protocol is documented in `adapters.base.Adapter`."""
+    """Adapter of SpikingJelly 2.x, documented by the protocols in `adapters.base`."""
 
     framework = "spikingjelly"
+    fuse = staticmethod(fused.attach)
+    unfuse = staticmethod(fused.detach)
+    infer_by = staticmethod(fused.infer_by)
+    hoist = staticmethod(hoisted.attach)
+    unhoist = staticmethod(hoisted.detach)
 
     def matches(self, module: nn.Module) -> bool:
         """Whether it is a neuron with a surrogate, one potential and one binary spike per step."""
         from spikingjelly.activation_based import base
 
         known = callable(getattr(module, "surrogate_function", None)) and not _is(module, _REFUSED)
-        # Not isinstance(module, SelfObserving): that takes many times as long, for every module.
+        # isinstance(module, SelfObserving) would take many times as long, for every module.
         itself = callable(getattr(module, "observe_potential", None))
         return isinstance(module, base.StepModule) and (known or itself)
 
     def opaque(self, module: nn.Module) -> bool:
-        """Whether it is any other neuron, or a stateful module of a class we know nothing of."""
+        """Whether it is any other neuron, or a stateful module of an unknown class."""
         from spikingjelly.activation_based import base
 
         if self.matches(module):
@@ -92,7 +89,7 @@ class SpikingJelly:
         return cast(Callable[[Tensor], Tensor], cast(Any, module).surrogate_function)
 
     def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
-        """Return the closed form of the surrogates that have one here."""
+        """Return the surrogate derivative in closed form; see `adapters.base.ClosedForms`."""
         slope = closed_slope(getattr(module, "surrogate_function", None))
         return None if slope is None else slope.of
 
@@ -127,7 +124,7 @@ class SpikingJelly:
     def channel_state(self, module: nn.Module) -> tuple[str, ...]:
         """Return names of parameters and buffers that have exactly one axis longer than 1."""
         per_step = _is(module, ("GatedLIFNode",)) and cast(Any, module).conduct.ndim == 1
-        if per_step or _is(module, _STATELESS):  # what they have more than one of is per step
+        if per_step or _is(module, _STATELESS):  # their longer tensors have one entry per step
             return ()
         tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         for name, tensor in tensors.items():
@@ -152,8 +149,8 @@ class SpikingJelly:
     def reset(self, model: nn.Module) -> None:
         """Reset every stateful module.
 
-        `functional.reset_net` is not used: it caches its list of modules per net and misses those
-        that were swapped in afterwards.
+        `functional.reset_net` would miss modules that were replaced since its first call, because
+        it caches its list of modules per net.
         """
         from spikingjelly.activation_based import base
 
@@ -165,7 +162,7 @@ class SpikingJelly:
     def simulate(self, module: nn.Module, drive: Tensor, time_steps: int) -> Tensor:
         """Return the spikes `[T, C]` under a constant drive `[C]`, in eval mode, from rest."""
         twin = twin_of(module)
-        fused.detach(twin)  # this is too small to compile anything for
+        fused.detach(twin)  # compiling would not pay
         twin.training = False
         if hasattr(twin, "reset"):
             twin.reset()
@@ -176,42 +173,21 @@ class SpikingJelly:
             spikes = torch.stack([twin.forward(x) for _ in range(time_steps)])
         return cast(Tensor, spikes.reshape(time_steps, -1))
 
-    def fuse(self, module: nn.Module, *, compiled: bool = False) -> str | None:
-        """Fuse one neuron; see `adapters.speedups.Fusing`."""
-        return fused.attach(module, compiled=compiled)
-
-    def unfuse(self, module: nn.Module) -> bool:
-        """Give a fused neuron its own class back; see `adapters.speedups.Fusing`."""
-        return fused.detach(module)
-
-    def hoist(self, module: nn.Module) -> bool:
-        """Let a stateless layer compute equal steps once; see `adapters.hoist.Hoisting`."""
-        return static.attach(module)
-
-    def unhoist(self, module: nn.Module) -> bool:
-        """Give a hoisted layer its own class back; see `adapters.hoist.Hoisting`."""
-        return static.detach(module)
-
-    def infer_by(self, module: nn.Module, body: Inference) -> bool:
-        """Let a fused neuron run by `body`; see `adapters.base.Inferring`."""
-        return fused.infer_by(module, body)
-
     def _slice_forward(self, module: nn.Module) -> Callable[..., Tensor] | None:
-        """Return what stands in for the module's forward in a trace of one slice, if anything."""
+        """Return the replacement of the module's forward in a trace of one slice, or None."""
         from spikingjelly.activation_based import base, layer
 
-        if self.matches(module):
+        # The empty queue of a Delay would cut the graph.
+        if self.matches(module) or isinstance(module, layer.Delay):
             return _pass_through
-        if isinstance(module, layer.Delay):  # an empty queue would cut the graph
-            return _pass_through
-        if isinstance(module, layer.SynapseFilter):  # its first step does not show it is analog
+        if isinstance(module, layer.SynapseFilter):  # its first step alone would look binary
             return _halved
         if isinstance(module, layer.ElementWiseRecurrentContainer | layer.LinearRecurrentContainer):
             raise ModelError(
                 f"expected a net without recurrent connections, got {type(module).__name__}; what "
                 "flows back between time steps cannot be followed in one slice"
             )
-        if isinstance(module, base.MultiStepModule):  # these know no single-step mode
+        if isinstance(module, base.MultiStepModule):  # these have no single-step mode
             if isinstance(module, nn.Sequential):
                 return functools.partial(nn.Sequential.forward, module)
             if isinstance(module, _BatchNorm):
@@ -225,7 +201,7 @@ ADAPTER = SpikingJelly()
 def _is(module: nn.Module, names: tuple[str, ...]) -> bool:
     from spikingjelly.activation_based import neuron
 
-    # A release without one of the classes simply has no such neuron.
+    # Some releases lack some of the classes.
     return isinstance(module, tuple(c for n in names if (c := getattr(neuron, n, None))))
 
 
@@ -250,25 +226,20 @@ def _halved(x: Tensor, *_: object, **__: object) -> Tensor:
 
 @contextmanager
 def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
-    """Record, before each forward of `module`, what a twin is about to do."""
+    """Record a twin on the input of each forward of `module`, before the forward."""
     recorder = tools.Recorder(type(module).__name__, sink)
 
-    def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if called is not module:  # a copy that was made meanwhile took the hook along
-            return
+    def record(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recorder.begin(_sequence_shape(module, tools.first_input(args, kwargs)))
         replay(module, recorder, args, kwargs)
         recorder.end()
 
-    handle = module.register_forward_pre_hook(before, with_kwargs=True)
-    try:
+    with tools.before_forward(module, record):
         yield
-    finally:
-        handle.remove()
 
 
 def _single_step(module: nn.Module, stack: ExitStack) -> None:
-    """Put one module into eval and single-step mode with fresh state, undone with the stack."""
+    """Put one module into eval and single-step mode with fresh state until the stack closes."""
     from spikingjelly.activation_based import base
 
     stack.enter_context(shadowed(module, "training", False))

@@ -1,68 +1,61 @@
-"""What a SpikingJelly neuron computes, as constants; or why that cannot be said."""
+"""Constants of a SpikingJelly neuron for its fused form, or the reason why it has none.
+
+A surrogate class other than SpikingJelly's can be fused, too, if a class attribute names its closed
+form: `closed_form = ("tanh", "temperature")` is a family of `neurons.surrogate_slopes.CLOSED_FORMS`
+and the attribute of an instance that holds the family's parameter. Forward it must be the step
+u >= 0. Subclasses do not inherit the claim, because they may compute something else.
+"""
 
 import functools
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from spikeprune.adapters.base import Refusal
+from spikeprune.errors import unknown_name
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, Slope, autograd_slope
 
-_SURROGATES = "spikingjelly.activation_based.surrogate."
-_CLOSED: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        f"{_SURROGATES}Sigmoid": ("sigmoid", "alpha"),
-        f"{_SURROGATES}ATan": ("atan", "alpha"),
-        f"{_SURROGATES}PiecewiseQuadratic": ("piecewise-quadratic", "alpha"),
-        f"{_SURROGATES}PiecewiseExp": ("piecewise-exp", "alpha"),
-        f"{_SURROGATES}SoftSign": ("soft-sign", "alpha"),
-        f"{_SURROGATES}SuperSpike": ("super-spike", "alpha"),
-        f"{_SURROGATES}Erf": ("erf", "alpha"),
-        "spikeprune.zoo.neurons.TanhSurrogate": ("tanh", "temperature"),
-    }
-)
-"""Class of the surrogate -> family in `CLOSED_FORMS`, name of its parameter."""
-
-_BY_AUTOGRAD = frozenset(
-    _SURROGATES + name
-    for name in (
-        "NonzeroSignLogAbs",
-        "PiecewiseLeakyReLU",
-        "SquarewaveFourierSeries",
-        "S2NN",
-        "QPseudoSpike",
-        "LeakyKReLU",
-        "FakeNumericalGradient",
-        "LogTailedReLU",
-        "DeterministicPass",
-        "Rect",
-    )
-)
-"""Elementwise, deterministic and a Heaviside step forward, so that their own backward is exact."""
+_SURROGATES = "spikingjelly.activation_based.surrogate"
+_CLOSED = {  # SpikingJelly's class -> family; the parameter is `alpha` in all of them
+    "Sigmoid": "sigmoid",
+    "ATan": "atan",
+    "PiecewiseQuadratic": "piecewise-quadratic",
+    "PiecewiseExp": "piecewise-exp",
+    "SoftSign": "soft-sign",
+    "SuperSpike": "super-spike",
+    "Erf": "erf",
+}
+# Elementwise, deterministic and a Heaviside step forward, so that their own backward is exact.
+_BY_AUTOGRAD = (
+    "NonzeroSignLogAbs", "PiecewiseLeakyReLU", "SquarewaveFourierSeries", "S2NN", "QPseudoSpike",
+    "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "DeterministicPass", "Rect",
+)  # fmt: skip
 
 
-def describe(module: Any, plain: type) -> Dynamics | str:
-    """Return the constants of a neuron as it is now.
+def describe(module: Any, plain: type) -> Dynamics:
+    """Return the current constants of a neuron.
 
     Args:
         module: any module.
-        plain: its class, or the one that it had before it was fused.
+        plain: its class, or the class that it had before it was fused.
 
-    Returns:
-        The constants, or the reason why it has no fused form.
+    Raises:
+        Refusal: the neuron has no fused form.
+        ConfigError: its surrogate names an unknown closed form.
     """
     if plain not in _kinds():
         family = next((kind for kind in _kinds() if issubclass(plain, kind)), None)
         if family is None:
-            return f"{plain.__name__} has no fused form; IFNode, LIFNode and ParametricLIFNode have"
-        return f"{plain.__name__} is derived from {family.__name__} and may compute something else"
+            raise Refusal(
+                f"{plain.__name__} has no fused form; IFNode, LIFNode and ParametricLIFNode have"
+            )
+        raise Refusal(
+            f"{plain.__name__} is derived from {family.__name__} and may compute something else"
+        )
     slope = _slope(module.surrogate_function)
-    obstacle = slope if isinstance(slope, str) else _obstacle(module)
-    if obstacle is not None or isinstance(slope, str):
-        return str(obstacle)
+    _refuse_special(module)
     leak, divides = _leak(module)
     return Dynamics(
         threshold=float(module.v_threshold),
@@ -75,6 +68,15 @@ def describe(module: Any, plain: type) -> Dynamics | str:
     )
 
 
+def closed_slope(surrogate: Any) -> Slope | None:
+    """Return the derivative of a surrogate in closed form, or None if there is none."""
+    try:
+        slope = _slope(surrogate)
+    except Refusal:
+        return None
+    return slope if slope.closed else None
+
+
 @functools.cache
 def _kinds() -> tuple[type, ...]:
     from spikingjelly.activation_based import neuron
@@ -82,26 +84,28 @@ def _kinds() -> tuple[type, ...]:
     return neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode
 
 
-def _obstacle(node: Any) -> str | None:
-    """Return why a neuron of a known class, with a known surrogate, is not a plain one."""
+def _refuse_special(node: Any) -> None:
+    """Refuse a neuron of a known class that does not compute what its class does."""
+    if vars(node).keys() & {"forward", "multi_step_forward"}:
+        raise Refusal("its forward was replaced on the object")
+    if node.store_v_seq:
+        raise Refusal("it stores its potentials (store_v_seq)")
+    if getattr(node, "_neuron_precision", None) is not None:
+        raise Refusal("it has a precision of its own")
+    if not _finite(node.v_threshold):
+        raise Refusal(f"its v_threshold is {node.v_threshold!r}, not a finite number")
+    if node.v_reset is not None and not _finite(node.v_reset):
+        raise Refusal(f"its v_reset is {node.v_reset!r}, not a finite number")
     tau, w = getattr(node, "tau", 2.0), getattr(node, "w", None)
-    known_w = w is None or (w.ndim == 0 and w.dtype in (torch.float32, torch.float64))
-    checks = {
-        "its forward was replaced on the object": not (
-            {"forward", "multi_step_forward"} & vars(node).keys()
-        ),
-        "it stores its potentials (store_v_seq)": not node.store_v_seq,
-        "it has a precision of its own": getattr(node, "_neuron_precision", None) is None,
-        f"its v_threshold is {node.v_threshold!r}, not a finite number": _finite(node.v_threshold),
-        f"its v_reset is {node.v_reset!r}, not a finite number": node.v_reset is None
-        or _finite(node.v_reset),
-        f"its tau is {tau!r}, not a finite number above 1": _finite(tau) and tau > 1,
-        "its w is not one float32 or float64 number": known_w and not (w is not None and w.is_meta),
-    }
-    return next((reason for reason, holds in checks.items() if not holds), None)
+    if not (_finite(tau) and tau > 1):
+        raise Refusal(f"its tau is {tau!r}, not a finite number above 1")
+    types = (torch.float32, torch.float64)
+    if w is not None and (w.ndim != 0 or w.dtype not in types or w.is_meta):
+        raise Refusal("its w is not one float32 or float64 number")
 
 
 def _leak(node: Any) -> tuple[float | None, bool]:
+    """Return `Dynamics.leak` and `Dynamics.divides`."""
     if hasattr(node, "w"):
         return node.w.detach().sigmoid().item(), False
     if not hasattr(node, "tau"):
@@ -110,34 +114,40 @@ def _leak(node: Any) -> tuple[float | None, bool]:
     return (1 / node.tau, False) if exact else (float(node.tau), True)
 
 
-def closed_slope(surrogate: Any) -> Slope | None:
-    """Return the derivative of a surrogate in closed form, if there is one."""
-    slope = _slope(surrogate) if _kind(surrogate) in _CLOSED else None
-    return slope if isinstance(slope, Slope) else None
-
-
-def _kind(surrogate: Any) -> str:
-    return f"{type(surrogate).__module__}.{type(surrogate).__qualname__}"
-
-
-def _slope(surrogate: Any) -> Slope | str:
-    kind = _kind(surrogate)
-    name = type(surrogate).__name__
-    if kind not in _CLOSED and kind not in _BY_AUTOGRAD:
-        return f"its surrogate {name} is not one whose derivative is known to be exact"
-    if not surrogate.spiking:
-        return f"its surrogate {name} gives its smooth value (spiking=False)"
-    if surrogate._forward_hooks or surrogate._forward_pre_hooks:
-        return f"its surrogate {name} has hooks"
-    values = surrogate._sg_params
+def _slope(surrogate: Any) -> Slope:
+    """Return the derivative of a surrogate; raise a Refusal if it is not known to be exact."""
+    kind: type = type(surrogate)
+    name = kind.__name__
+    closed = _closed_form(kind)
+    if closed is None and not (kind.__module__ == _SURROGATES and name in _BY_AUTOGRAD):
+        raise Refusal(f"its surrogate {name} is not one whose derivative is known to be exact")
+    if not getattr(surrogate, "spiking", True):
+        raise Refusal(f"its surrogate {name} gives its smooth value (spiking=False)")
+    if getattr(surrogate, "_forward_hooks", None) or getattr(surrogate, "_forward_pre_hooks", None):
+        raise Refusal(f"its surrogate {name} has hooks")
+    values = dict(getattr(surrogate, "_sg_params", {}))
+    if closed is not None:
+        family, parameter = closed
+        values[parameter] = getattr(surrogate, parameter, None)
     if not all(map(_finite, values.values())):
-        return f"its surrogate {name} has parameters that are not finite numbers: {values}"
-    if kind in _BY_AUTOGRAD:
+        raise Refusal(f"its surrogate {name} has parameters that are not finite numbers: {values}")
+    if closed is None:
         return autograd_slope(surrogate)
-    family, parameter = _CLOSED[kind]
     if not values[parameter] > 0:
-        return f"its surrogate {name} has {parameter}={values[parameter]!r}, not above 0"
+        raise Refusal(f"its surrogate {name} has {parameter}={values[parameter]!r}, not above 0")
     return CLOSED_FORMS[family](float(values[parameter]))
+
+
+@functools.cache
+def _closed_form(kind: type) -> tuple[str, str] | None:
+    """Return family and parameter of a surrogate class, or None if it has no closed form."""
+    if kind.__module__ == _SURROGATES:
+        family = _CLOSED.get(kind.__name__)
+        return None if family is None else (family, "alpha")
+    claim: tuple[str, str] | None = vars(kind).get("closed_form")
+    if claim is not None and claim[0] not in CLOSED_FORMS:
+        raise unknown_name("closed form", claim[0], CLOSED_FORMS)
+    return claim
 
 
 def _finite(value: object) -> bool:

@@ -1,9 +1,8 @@
-"""SpikingJelly's IF, LIF and PLIF with a forward and backward of our own in step mode 'm'.
+"""SpikingJelly's IF, LIF and PLIF with this package's forward and backward in step mode 'm'.
 
-A fused neuron is the same object with the same parameters and state; only its class is a subclass
-of its own one, which survives copies and everything that walks over modules. Whether the fused
-step may be taken is asked in every forward, of the neuron as it is then; otherwise SpikingJelly's
-own forward runs.
+A fused neuron stays the same object with the same parameters and state. Only its class changes, to
+a subclass, which survives copies and walks over the modules of a net. Every forward checks anew
+whether the fused step can run; otherwise SpikingJelly's own forward runs.
 """
 
 import functools
@@ -14,10 +13,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Inference
+from spikeprune.adapters.base import Inference, Refusal
 from spikeprune.adapters.spikingjelly.describe import describe
 from spikeprune.adapters.spikingjelly.twin import replay
-from spikeprune.adapters.toolkit import first_input
+from spikeprune.adapters.toolkit import before_forward, first_input
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.multistep import run
 from spikeprune.neurons.sinks import Sink
@@ -29,24 +28,13 @@ _INFERENCE = "_inference"
 _COMPILED = "_compiled_body"
 
 
-def attach(module: nn.Module, *, compiled: bool = False) -> str | None:
-    """Fuse a neuron, once or again.
-
-    Args:
-        module: any module.
-        compiled: whether to take the compiled body where it serves, see `compiled.serves`.
-
-    Returns:
-        None, or the reason why the neuron stays as it is.
-    """
-    step_mode = getattr(module, "step_mode", None)
-    described = describe(module, _plain_class(module))
-    if isinstance(described, str):
-        return described
+def attach(module: nn.Module, *, compiled: bool = False) -> None:
+    """Fuse a neuron, or set `compiled` of a fused one; see `adapters.base.Fusing`."""
+    plain, step_mode = _plain_class(module), getattr(module, "step_mode", None)
+    describe(module, plain)
     if step_mode != "m":
-        return f"it is in step mode {step_mode!r}; set step mode 'm' first"
-    module.__class__ = _fused_class(_plain_class(module), compiled)
-    return None
+        raise Refusal(f"it is in step mode {step_mode!r}; set step mode 'm' first")
+    module.__class__ = _fused_class(plain, compiled)
 
 
 def detach(module: nn.Module) -> bool:
@@ -59,7 +47,7 @@ def detach(module: nn.Module) -> bool:
 
 
 def infer_by(module: nn.Module, body: Inference) -> bool:
-    """Let a fused neuron run by `body` without gradients; return whether it is fused."""
+    """Let a fused neuron run `body` without gradients; return whether it is fused."""
     fused = _PLAIN in vars(type(module))
     if fused:
         vars(module)[_INFERENCE] = body
@@ -67,14 +55,14 @@ def infer_by(module: nn.Module, body: Inference) -> bool:
 
 
 class _Sinks(list[Sink]):
-    """Who is told of one neuron's potentials; a copy of the neuron tells nobody."""
+    """The sinks of one neuron; a deepcopy of the neuron has none."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Sinks":
         return _Sinks()
 
 
 class _Fused:
-    """What a fused class has before its SpikingJelly class."""
+    """First base of a fused class; the second is the neuron's SpikingJelly class."""
 
     def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Any:
         node = cast(Any, self)
@@ -97,28 +85,25 @@ class _Fused:
 
     @contextmanager
     def observe_potential(self, sink: Sink) -> Iterator[None]:
-        """Give the potentials to `sink`, see `SelfObserving`; a twin helps where it steps aside."""
+        """Pass the potentials to `sink`; a twin replays forwards that SpikingJelly runs itself."""
         node = cast(Any, self)
 
-        def before(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if called is not node:  # a copy that was made meanwhile took the hook along
-                return
+        def replay_unfused(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if node.step_mode != "m" or _dynamics(node, args, kwargs) is None:
                 replay(node, sink, args, kwargs)
 
-        handle = node.register_forward_pre_hook(before, with_kwargs=True)
-        sinks = vars(node).setdefault(_SINKS, _Sinks())
-        sinks.append(sink)
-        try:
-            yield
-        finally:
-            sinks.remove(sink)
-            if not sinks:
-                vars(node).pop(_SINKS, None)
-            handle.remove()
+        with before_forward(node, replay_unfused):
+            sinks = vars(node).setdefault(_SINKS, _Sinks())
+            sinks.append(sink)
+            try:
+                yield
+            finally:
+                sinks.remove(sink)
+                if not sinks:
+                    vars(node).pop(_SINKS, None)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # A class that is made at run time cannot be found by its name, for example by a worker.
+        # A class made at run time cannot be found by its name, for example by a worker process.
         made = _plain_class(self), getattr(self, _COMPILED)
         return _rebuilt, made, cast(Any, super().__reduce_ex__(2))[2]
 
@@ -130,7 +115,7 @@ def _fused_class(plain: Any, compiled: bool) -> Any:
 
 
 def _plain_class(module: object) -> Any:
-    """Return the class that was fused; what is derived from a fused class is a class of its own."""
+    """Return the class that was fused, else the module's class, also if its base is a fused one."""
     return vars(type(module)).get(_PLAIN, type(module))
 
 
@@ -140,19 +125,20 @@ def _rebuilt(plain: Any, compiled: bool) -> Any:
 
 
 def _dynamics(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dynamics | None:
-    """Return what the neuron computes, or None where SpikingJelly must compute it."""
+    """Return the neuron's constants, or None if SpikingJelly must run this forward."""
     if torch.compiler.is_compiling() or cast(Any, torch.jit).is_tracing():
         return None
     if len(args) + len(kwargs) > 1 or not _plain_input(first_input(args, kwargs)):
         return None
-    described = describe(node, _plain_class(node))
-    if isinstance(described, str) or not isinstance(node._memories["v"], Tensor | float):
+    try:
+        dynamics = describe(node, _plain_class(node))
+    except Refusal:
         return None
-    return described
+    return dynamics if isinstance(node._memories["v"], Tensor | float) else None
 
 
 def _inferred(node: Any, x: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor] | None:
-    """Return spikes and V_T by the body that was given for inference, if it serves here."""
+    """Return spikes and V_T of the body for inference, or None if it cannot run here."""
     body = vars(node).get(_INFERENCE)
     if body is None or torch.is_grad_enabled() or vars(node).get(_SINKS):
         return None
@@ -175,6 +161,6 @@ def _state(node: Any, x: Tensor) -> Tensor | float:
     v = node._memories["v"]
     if not isinstance(v, Tensor):
         return float(v)
-    if v.shape != x.shape[1:]:  # SpikingJelly starts anew too when the shape changes
+    if v.shape != x.shape[1:]:  # like SpikingJelly, start from rest if the shape changes
         return 0.0 if node.v_reset is None else float(node.v_reset)
     return v.to(x.device, torch.promote_types(x.dtype, torch.float32))

@@ -1,8 +1,7 @@
-"""SpikingJelly's stateless layers, computing equal time steps once; see `adapters.hoist`.
+"""SpikingJelly's stateless layers, computing equal time steps once; see `adapters.speedups.hoist`.
 
-As with fused neurons, a hoisted layer is the same object; only its class is a subclass of its own
-one, which survives copies and everything that walks over modules. Whether the steps are equal is
-asked in every forward.
+Like a fused neuron, a hoisted layer stays the same object; only its class changes, to a subclass.
+Every forward checks whether its time steps are one expanded step.
 """
 
 import functools
@@ -14,15 +13,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN = "_plain_layer"
 _STATELESS = (
-    *("Conv1d", "Conv2d", "Conv3d", "WSConv2d", "Linear", "WSLinear"),
-    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm"),
-    *("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d"),
-    *("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "Flatten", "Upsample"),
-)
+    "Conv1d", "Conv2d", "Conv3d", "WSConv2d", "Linear", "WSLinear",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "Flatten", "Upsample",
+)  # fmt: skip
 
 
 def attach(module: nn.Module) -> bool:
-    """Hoist a layer, once or again; return whether it is hoisted now."""
+    """Hoist a layer; return whether it is hoisted now."""
     if _PLAIN not in vars(type(module)):
         if type(module) not in _kinds():  # a derived class may compute something else
             return False
@@ -39,10 +38,10 @@ def detach(module: nn.Module) -> bool:
 
 
 class _Hoisted:
-    """What a hoisted class has before its SpikingJelly class."""
+    """First base of a hoisted class; the second is the layer's SpikingJelly class."""
 
     def hoists(self, x: Tensor) -> bool:
-        """Return whether one step of `x` is computed; see `adapters.hoist.Hoisted`."""
+        """Return whether only one step of `x` is computed; see `adapters.base.Hoisted`."""
         layer = cast(Any, self)
         return (
             layer.step_mode == "m"
@@ -71,14 +70,14 @@ class _Hoisted:
         return cast(Tensor, cast(Any, _Repeat).apply(y, len(x)))
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # A class that is made at run time cannot be found by its name, for example by a worker.
+        # A class made at run time cannot be found by its name, for example by a worker process.
         plain = vars(type(self))[_PLAIN]
         return _rebuilt, (plain,), cast(Any, super().__reduce_ex__(2))[2]
 
 
 @final
 class _Repeat(torch.autograd.Function):
-    """Expands one step over time; the gradient keeps its memory format, which `expand` loses."""
+    """Expands one step over time; unlike in `expand`, the gradient keeps its memory format."""
 
     @staticmethod
     def forward(ctx: Any, step: Tensor, repeats: int) -> Tensor:
@@ -118,8 +117,8 @@ def _rebuilt(plain: Any) -> Any:
 def _first(x: Tensor) -> Tensor:
     """Return the first step of an expanded sequence.
 
-    Where nothing listens in between, it is the tensor that was expanded: the gradient of `x[0]`
-    would be T steps of which all but one are zeros.
+    If no hook listens in between, this is the tensor that was expanded, because the gradient of
+    `x[0]` would be T steps of which all but one are zeros.
     """
     base, step = x._base, x[0]
     expanded = x.grad_fn is None or x.grad_fn.name() in _EXPANDING
@@ -135,20 +134,20 @@ def _uses_batch(layer: Any) -> bool:
 
 
 def _samples(layer: Any, step: Tensor) -> int:
-    """Return over how many values of each channel of one step a BatchNorm takes its statistics."""
+    """Return the number of values per channel and step in the statistics of a BatchNorm."""
     return step.numel() // step.shape[1]
 
 
 @torch.no_grad()
 def _repeat_samples(layer: Any, before: Tensor, samples: int, repeats: int) -> None:
-    """Correct a running variance updated with n samples to what n T samples give, all T times.
+    """Correct a running variance that was updated with n samples to n T samples.
 
-    The update is (1 - f) before + f n / (n - 1) s, with the biased variance s, the same for n and
-    for n T samples. So the second term changes by the factor c = T (n - 1) / (T n - 1).
+    The update is (1 - f) before + f n / (n - 1) s, with the biased variance s, which is equal for
+    n and n T samples. So the second term changes by the factor c = T (n - 1) / (T n - 1).
     """
     f = layer.momentum
-    if f is None:  # cumulative average; the count is that of this forward already
+    if f is None:  # cumulative average; the count already includes this forward
         f = 1.0 / float(layer.num_batches_tracked)
     c = repeats * (samples - 1) / (repeats * samples - 1)
-    # By `data`: as PyTorch's own update, it must not spoil the backward of an earlier forward.
+    # Through `data`, because like PyTorch's update it must not break an earlier forward's backward.
     layer.running_var.data.mul_(c).add_(before, alpha=(1 - c) * (1 - f))

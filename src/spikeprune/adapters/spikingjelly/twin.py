@@ -1,8 +1,7 @@
-"""A copy of a SpikingJelly neuron that shows its potentials by taking the reference path.
+"""A copy of a SpikingJelly neuron that reports its potentials by running the reference path.
 
-The twin shares the parameters and has a copy of the state. Its surrogate is of a class that
-SpikingJelly does not know, which makes it take the reference path; that calls the surrogate once
-per step with `H - V_th`.
+The twin shares the parameters and copies the state. SpikingJelly does not know the class of its
+surrogate, so it runs the reference path, which calls the surrogate once per step with `H - V_th`.
 """
 
 import copy
@@ -18,14 +17,14 @@ from spikeprune.neurons.sinks import Sink
 
 @torch.no_grad()
 def replay(module: nn.Module, sink: Sink, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run a twin on the input of a forward; potentials of each step go to `sink` as they are."""
+    """Run a twin on the input of a forward; pass each step's `H - V_th` to `sink` unchanged."""
     twin = twin_of(module)
     twin.surrogate_function = _spy_class()(twin.surrogate_function, sink)
     twin.forward(*args, **kwargs)
 
 
 def twin_of(module: nn.Module) -> Any:
-    """Return a copy of a neuron that shares its parameters; all else that changes is its own."""
+    """Return a copy of a neuron that shares its parameters and has its own state and buffers."""
     twin = copy.copy(module)
     own = twin.__dict__
     own.update({name: _own(value) for name, value in own.items() if isinstance(value, Tensor)})
@@ -45,9 +44,9 @@ def _spy_class() -> type[Any]:
 
     @final
     class Spy(SurrogateFunctionBase):  # type: ignore[misc]
-        """Gives its argument to `take` and returns what the surrogate that it stands for returns.
+        """Passes its argument to `take` and returns the value of the surrogate that it replaces.
 
-        `spiking=False`: some neurons use a bare Heaviside in eval mode unless it is off.
+        It has `spiking=False`, because some neurons else use a bare Heaviside in eval mode.
         """
 
         def __init__(self, spied: Callable[[Tensor], Tensor], take: Sink) -> None:

@@ -1,0 +1,26 @@
+"""Walks over the autograd graph of a forward."""
+
+from collections.abc import Callable, Iterator
+
+from torch.autograd.graph import Node
+
+
+def ancestors(
+    start: Node | None, stop: Callable[[Node], bool] = lambda node: False
+) -> Iterator[Node]:
+    """Yield `start` and every node that leads to it once, but nothing before a node that stops.
+
+    Args:
+        start: node of an output; None, of a tensor without a graph, has no ancestors.
+        stop: whether the walk ends at a node, which is still yielded.
+    """
+    seen: set[Node] = set()
+    waiting = [start]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        if not stop(node):
+            waiting.extend(source for source, _ in node.next_functions)
