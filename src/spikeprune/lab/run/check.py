@@ -12,6 +12,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.user_code import import_user_module
 from spikeprune.zoo import NAMES
 
 
@@ -28,6 +29,8 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
         ConfigError: Unknown names, numbers out of range, or options that contradict each other.
         RunError: The run folder holds something else.
     """
+    for module in config.extensions:
+        import_user_module(module)
     _names(config)
     _start(config)
     _numbers(config)
