@@ -2,15 +2,18 @@
 
 from rich.console import Console
 
-from spikeprune.commands.base import DATA_ROOT, Command, Options
+from spikeprune.commands.base import DATA_ROOT, Command, Options, flag
 from spikeprune.lab.report.terminal import methods_table, print_data, recipes_table
+from spikeprune.user_code import import_user_module
 
 
 def _data(options: Options) -> None:
     print_data(Console(), options["data_root"])
 
 
-def _methods(_: Options) -> None:
+def _methods(options: Options) -> None:
+    for module in options["extensions"]:
+        import_user_module(module)
     Console().print(methods_table())
 
 
@@ -19,5 +22,8 @@ def _recipes(_: Options) -> None:
 
 
 DATA = Command("data", _data, "list the data sets and where they are found", arguments=(DATA_ROOT,))
-METHODS = Command("methods", _methods, "list the pruning methods")
+EXTENSIONS = flag(
+    "extensions", list[str], "[A,B]", "modules of your own that register methods", default=[]
+)
+METHODS = Command("methods", _methods, "list the pruning methods", arguments=(EXTENSIONS,))
 RECIPES = Command("recipes", _recipes, "list the shipped recipes")

@@ -11,7 +11,7 @@ from spikeprune.data import describe, locate
 from spikeprune.lab.report import markdown
 from spikeprune.lab.report.number_words import amount, duration, percent, size
 from spikeprune.lab.settings.recipes import recipe_names, recipe_summary
-from spikeprune.pruning.methods import METHODS
+from spikeprune.pruning.methods import all_methods
 from spikeprune.pruning.sources import SOURCES
 
 _SHARES = ("accuracy", "density", "sparsity", "rate", "fraction")
@@ -31,7 +31,7 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
 def methods_table() -> Table:
     """Return a table with a row for each pruning method."""
     rows = []
-    for m in METHODS:
+    for m in all_methods():
         regrow = f" (r = {m.regrow_fraction:g})" if m.regrow != "none" else ""
         source = f" [{m.source}]" if m.source else ""
         rule = f"\n{m.formula}{regrow}" if m.formula else ""
@@ -42,7 +42,7 @@ def methods_table() -> Table:
 def methods_markdown() -> str:
     """Return the table of docs/methods.md: method, rule, regrowth fraction, sources."""
     rows = []
-    for m in METHODS:
+    for m in all_methods():
         share = f"{m.regrow_fraction:g}" if m.regrow != "none" else "–"
         sources = (SOURCES[key] for key in m.sources)
         cited = "; ".join(f"[{source.short}]({source.url})" for source in sources) or "–"
