@@ -236,13 +236,22 @@ def test_flags_named_in_the_text_exist(page, flags):
             assert group or known(flag, every), f"{page}: {code}"
 
 
+def anchors(page):
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", NAMES)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", text):
-        if not target.startswith("http"):
-            there = (ROOT / page).parent / target
-            assert there.exists(), f"{page} links to {target}, which does not exist"
+    for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)", text):
+        if target.startswith("http"):
+            continue
+        there = (ROOT / page).parent / target if target else ROOT / page
+        assert there.exists(), f"{page} links to {target}, which does not exist"
+        if heading:
+            assert heading in anchors(there), f"{page} links to {target}#{heading}"
 
 
 def keys(value):
@@ -276,6 +285,14 @@ def test_every_file_of_a_run_is_documented(folder):
         for file in (folder / "runs" / name).iterdir():
             assert file.name + "/" * file.is_dir() in documented
     assert {path.name for path in (folder / "runs" / "demo" / "dense").iterdir()} <= documented
+
+
+def test_the_numbers_of_the_study_in_the_readme_are_the_study_s():
+    numbers = re.findall(r"[-+]\d+\.\d\d", (ROOT / "README.md").read_text())
+    assert len(numbers) == 9  # a difference and its interval, three times
+    differences = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+    study = (ROOT / "docs" / "study.md").read_text()
+    assert all(f"{mean} [{low}, {high}]" in study for mean, low, high in differences)
 
 
 def test_the_readme_claims_no_number_that_was_not_measured():
