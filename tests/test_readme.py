@@ -1,14 +1,18 @@
 """What the documentation shows must work: its Python, its commands, its links, its keys."""
 
+import importlib
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sklearn.datasets
 from sklearn.utils import Bunch
 
+from spikeprune import zoo
 from spikeprune.cli import main
 from spikeprune.commands import COMMANDS as ROWS
 from spikeprune.lab.settings.recipes import recipe_names
@@ -16,6 +20,9 @@ from spikeprune.lab.settings.recipes import recipe_names
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+GUIDES = [name for name in NAMES if name == "README.md" or name.startswith("docs/")]
+PUBLIC = ("spikeprune.lab.compare", "spikeprune.toolbox", "spikeprune.extend", "spikeprune")
+ENTRY_POINTS = "spikeprune.extensions"
 COMMANDS = tuple(ROWS)
 TINY = "--image_size 28 --limit 200 --epochs.prune 1 --epochs.finetune 1 --epochs.dense 1 --every 2"
 # Below these keys stand names that a run gives: of layers, neurons and arguments.
@@ -74,6 +81,46 @@ def known(flag, flags):
     return flag in flags or any(flag.startswith(f"{mapping}.") for mapping in flags)
 
 
+def public_names(text):
+    """Yield every name of spikeprune that a page imports or writes with dots."""
+    imports = r"^\s*from (spikeprune[\w.]*) import (\([^)]*\)|[^\n#]+)"
+    for module, names in re.findall(imports, text, re.M):
+        for name in re.findall(r"(\w+)(?: as \w+)?", names):
+            yield f"{module}.{name}"
+    yield from re.findall(r"(?<![\w./-])spikeprune(?:\.[a-zA-Z_]\w*)+", text)
+
+
+def promised(name):
+    """Whether a dotted name is a public module, or a name of its `__all__`."""
+    module = next(m for m in PUBLIC if name == m or name.startswith(f"{m}."))
+    first = name.removeprefix(module).lstrip(".").split(".")[0]
+    return not first or first in importlib.import_module(module).__all__
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_pages_name_only_what_the_public_modules_promise(page):
+    text = (ROOT / page).read_text()
+    found = set(public_names(text)) - {ENTRY_POINTS}
+    assert [name for name in sorted(found) if not promised(name)] == []
+
+
+def test_a_deep_path_is_noticed():
+    text = "`spikeprune.science.cost` and\nfrom spikeprune.toolbox import fuse, nothing\n"
+    assert {name: promised(name) for name in public_names(text)} == {
+        "spikeprune.toolbox": True,
+        "spikeprune.toolbox.fuse": True,
+        "spikeprune.toolbox.nothing": False,
+        "spikeprune.science.cost": False,
+    }
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_files_of_the_package_that_pages_name_exist(page):
+    for code in inline_code(page):
+        if re.fullmatch(r"[\w/]+\.py", code) and "/" in code:
+            assert (ROOT / code).is_file(), f"{page} names {code}, which does not exist"
+
+
 def few(count):
     def load_digits():
         digits = full()
@@ -106,6 +153,42 @@ def test_the_readme_s_three_calls_are_marked():
     (loop,) = [block for block in blocks("README.md", "python") if "Pruner(" in block]
     marked = re.findall(r"^.*#  ?(\d)$", loop, re.M)
     assert marked == ["1", "2", "3"]
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A folder with the code of docs/extending.md as a module."""
+    base = tmp_path_factory.mktemp("extending")
+    (base / "my_criteria.py").write_text("\n".join(blocks("docs/extending.md", "python")))
+    return base
+
+
+def in_folder(folder, *words):
+    """Run Python in a process of its own: what it registers is gone afterwards."""
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_code_of_extending_runs(extended):
+    done = in_folder(extended, "my_criteria.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["quiet-magnitude", "square-root"]
+
+
+@pytest.mark.xfail(strict=True, reason="no command imports the modules of `extensions` yet")
+@pytest.mark.parametrize("line", ["--method quiet", "--method magnitude --allocation square-root"])
+def test_the_command_line_imports_extensions(line, extended):
+    options = ["--recipe", "smoke", "--extensions", "[my_criteria]", *line.split()]
+    done = in_folder(extended, "-m", "spikeprune", "plan", *options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_fusing_runs():
+    model = zoo.build("vgg-small", classes=3, in_channels=1, image_size=8, time_steps=2)
+    (code,) = blocks("docs/fused-neurons.md", "python")
+    namespace = {"model": model}
+    exec(compile(code, "docs/fused-neurons.md", "exec"), namespace)
+    assert not namespace["report"].left
 
 
 def test_loading_a_result_runs(folder, monkeypatch, capsys):
@@ -153,13 +236,22 @@ def test_flags_named_in_the_text_exist(page, flags):
             assert group or known(flag, every), f"{page}: {code}"
 
 
+def anchors(page):
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", NAMES)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", text):
-        if not target.startswith("http"):
-            there = (ROOT / page).parent / target
-            assert there.exists(), f"{page} links to {target}, which does not exist"
+    for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)", text):
+        if target.startswith("http"):
+            continue
+        there = (ROOT / page).parent / target if target else ROOT / page
+        assert there.exists(), f"{page} links to {target}, which does not exist"
+        if heading:
+            assert heading in anchors(there), f"{page} links to {target}#{heading}"
 
 
 def keys(value):
@@ -193,6 +285,14 @@ def test_every_file_of_a_run_is_documented(folder):
         for file in (folder / "runs" / name).iterdir():
             assert file.name + "/" * file.is_dir() in documented
     assert {path.name for path in (folder / "runs" / "demo" / "dense").iterdir()} <= documented
+
+
+def test_the_numbers_of_the_study_in_the_readme_are_the_study_s():
+    numbers = re.findall(r"[-+]\d+\.\d\d", (ROOT / "README.md").read_text())
+    assert len(numbers) == 9  # a difference and its interval, three times
+    differences = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+    study = (ROOT / "docs" / "study.md").read_text()
+    assert all(f"{mean} [{low}, {high}]" in study for mean, low, high in differences)
 
 
 def test_the_readme_claims_no_number_that_was_not_measured():
