@@ -175,7 +175,6 @@ def test_the_code_of_extending_runs(extended):
     assert done.stdout.split() == ["quiet-magnitude", "square-root"]
 
 
-@pytest.mark.xfail(strict=True, reason="no command imports the modules of `extensions` yet")
 @pytest.mark.parametrize("line", ["--method quiet", "--method magnitude --allocation square-root"])
 def test_the_command_line_imports_extensions(line, extended):
     options = ["--recipe", "smoke", "--extensions", "[my_criteria]", *line.split()]
