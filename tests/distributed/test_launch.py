@@ -16,7 +16,6 @@ from spikeprune.errors import ConfigError, RunError
 from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.run import run as lab_run
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 
@@ -204,30 +203,3 @@ def test_every_process_has_a_cuda_device_of_its_own(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ConfigError, match="2 CUDA device"):
         processes.local_device("cuda")
-
-
-def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_path):
-    naps = []
-    monkeypatch.setattr(lab_run.time, "sleep", naps.append)
-    with pytest.raises(RunError, match="all machines share"):
-        lab_run._see(RunFolder(tmp_path / "elsewhere"))
-    assert sum(naps) == 60
-
-
-def test_wrong_usage_is_said_once(launch):
-    codes, _, errors = launch("run", "--nonsense", "1")
-    assert codes == [2, 2]
-    (error,) = [error for error in errors if error]
-    assert "nonsense" in error
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [({}, (0, 1)), ({"RANK": "3"}, (0, 1)), ({"RANK": "3", "WORLD_SIZE": "4"}, (3, 4))],
-)
-def test_a_rank_counts_only_among_several(monkeypatch, environment, expected):
-    for name in ("RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert processes.launched() == expected

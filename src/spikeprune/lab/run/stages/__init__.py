@@ -1,1 +1,1 @@
-"""stages."""
+"""The stages of a run that train a net."""
