@@ -1,1 +1,1 @@
-"""results."""
+"""What a finished run measures and writes."""
