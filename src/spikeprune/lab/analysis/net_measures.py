@@ -78,7 +78,7 @@ def nets_of(run: Opened, session: Session, batches: Sampled) -> Iterator[tuple[s
     The untrained net's BatchNorms get the statistics of the data first: until a net has seen
     data, eval mode computes something that training never does.
     """
-    fresh = session.fresh()
+    fresh = session.built()
     calibrate_norms(fresh, batches, forward=session.forward(fresh))
     yield "untrained", fresh
     yield "dense", saved_dense(session, run.files)

@@ -1,1 +1,1 @@
-"""run."""
+"""One run: `run` and `plan`, with what both refuse beforehand."""

@@ -1,4 +1,4 @@
-"""Refuse a run that cannot work before it costs anything: one clear message with the way out."""
+"""Refuse a configuration that cannot work, with one message that says what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
     """Refuse a configuration that cannot be run; writes nothing.
 
     Args:
-        config: What is to be run.
-        steps_per_epoch: Optimiser steps of one epoch, once the data are known; without them the
+        config: of the run.
+        steps_per_epoch: optimiser steps of one epoch, once the data are known; without them the
             number of pruning events is not checked (see `check_events`).
-        folder: Whether the run folder must be free for this run (see `check_folder`).
+        folder: whether the run folder must be free for this run (see `check_folder`).
 
     Raises:
-        ConfigError: Unknown names, numbers out of range, or options that contradict each other.
-        RunError: The run folder holds something else.
+        ConfigError: unknown names, numbers out of range, or options that contradict each other.
+        RunError: the run folder has other files.
     """
     _names(config)
     _start(config)
@@ -49,11 +49,8 @@ def _names(config: RunConfig) -> None:
                 raise unknown_name(name, one, valid)
     locate(config.data, config.data_root)
     if ":" not in config.model and config.model not in NAMES:
-        valid_models = ", ".join(sorted(NAMES))
-        raise ConfigError(
-            f"unknown model {config.model!r}; expected one of: {valid_models}; "
-            "or module:callable for a net of your own"
-        )
+        error = unknown_name("model", config.model, NAMES)
+        raise ConfigError(f"{error}; or module:callable for a net of your own")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
     if config.compile == "on" and not config.fuse:
@@ -144,10 +141,10 @@ def _method(config: RunConfig) -> None:
 
 
 def check_events(config: RunConfig, steps_per_epoch: int) -> None:
-    """Refuse a schedule without a single pruning event, which would prune nothing in silence.
+    """Refuse a schedule without any pruning event: the run would silently prune nothing.
 
     Raises:
-        ConfigError: Fewer optimiser steps in the pruning epochs than lie between two events.
+        ConfigError: fewer optimiser steps in the pruning epochs than between two events.
     """
     method = resolve(config)
     if config.granularity == "channel" or not method.prunes or method.rewinds:
@@ -163,10 +160,10 @@ def check_events(config: RunConfig, steps_per_epoch: int) -> None:
 
 
 def check_folder(config: RunConfig) -> bool:
-    """Refuse a run folder that holds something else; return whether this very run was started.
+    """Refuse a run folder with other files; return whether this run was started there before.
 
     Raises:
-        RunError: Another run, or files that are no run, lie where this run should go.
+        RunError: the folder has another run, or files that are no run.
     """
     folder = RunFolder(config.folder)
     if folder.path.exists() and not folder.path.is_dir():
@@ -178,20 +175,16 @@ def check_folder(config: RunConfig) -> bool:
                 "give an empty or new folder as --out"
             )
         return False
-    changed = _changes(folder, config)
-    if changed:
-        raise RunError(
-            f"{folder.path} holds a different run ({'; '.join(changed)}); give another --out, or "
-            "the same options to go on with that run"
-        )
-    return True
-
-
-def _changes(folder: RunFolder, config: RunConfig) -> list[str]:
     try:
         changed = differences(RunConfig.load(folder.config), config)
     except ConfigError as error:
         raise RunError(
             f"{folder.path} holds a run that this version cannot read ({error}); give another --out"
         ) from error
-    return [f"{name}: {old} there, {new} now" for name, (old, new) in changed.items()]
+    if changed:
+        words = [f"{name}: {old} there, {new} now" for name, (old, new) in changed.items()]
+        raise RunError(
+            f"{folder.path} holds a different run ({'; '.join(words)}); give another --out, or "
+            "the same options to go on with that run"
+        )
+    return True

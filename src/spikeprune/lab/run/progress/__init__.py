@@ -1,1 +1,1 @@
-"""progress."""
+"""What a run shows and records while it works."""
