@@ -1,13 +1,9 @@
-import json
-import math
-import os
 from pathlib import Path
 
 import pytest
 
 from spikeprune.errors import RunError
-from spikeprune.files import append_row, keep_rows, read_json, read_rows, write_json, write_text
-from spikeprune.lab.run_folder import RunFolder, dense_folder
+from spikeprune.lab.run_folder import ComparisonFolder, DenseFolder, RunFolder, dense_folder
 
 NAMES = {
     "config": "config.yaml",
@@ -30,6 +26,23 @@ def test_names_of_a_run_folder():
     assert folder.dense.history == Path("runs/x/dense/history.jsonl")
 
 
+def test_a_dense_folder_has_the_names_of_a_run():
+    dense, run = DenseFolder(Path("x")), RunFolder(Path("x"))
+    for name in ("config", "metrics", "history", "model", "checkpoints"):
+        assert getattr(dense, name) == getattr(run, name)
+
+
+def test_names_of_a_comparison_are_all_different_and_below_it():
+    folder = ComparisonFolder(Path("c"))
+    names = ("config", "lock", "cells", "rows", "pairs", "figures", "page")
+    found = [getattr(folder, name) for name in names]
+    found += [folder.table("md"), folder.table("csv"), folder.log("seed0")]
+    assert len(set(found)) == len(found)
+    assert {path.parts[0] for path in found} == {"c"}
+    assert folder.table("md") == Path("c/table.md")
+    assert folder.log("seed0") == Path("c/logs/seed0.log")
+
+
 def test_dense_nets_lie_beside_the_runs(tmp_path, monkeypatch):
     assert dense_folder(RunFolder(tmp_path / "x"), "abc").path == tmp_path / ".dense" / "abc"
     monkeypatch.chdir(tmp_path)
@@ -41,84 +54,3 @@ def test_existing_asks_for_a_run(tmp_path):
         RunFolder.existing(tmp_path)
     (tmp_path / "config.yaml").write_text("")
     assert RunFolder.existing(str(tmp_path)).path == tmp_path
-
-
-def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
-    path = tmp_path / "deep" / "x.txt"
-    write_text(path, "old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_json_holds_no_nan_and_takes_paths_and_tuples(tmp_path):
-    path = tmp_path / "x.json"
-    write_json(path, {"a": math.nan, "b": (1, math.inf), "c": Path("d"), 3: {"e": None}})
-    assert read_json(path) == {"a": None, "b": [1, None], "c": "d", "3": {"e": None}}
-
-
-def test_json_that_cannot_be_read_is_named(tmp_path):
-    path = tmp_path / "x.json"
-    with pytest.raises(RunError, match=r"x\.json.*does not exist"):
-        read_json(path)
-    path.write_text("{")
-    with pytest.raises(RunError, match=r"x\.json is not valid JSON"):
-        read_json(path)
-
-
-def test_rows_are_appended_one_a_line(tmp_path):
-    path = tmp_path / "new" / "history.jsonl"
-    assert read_rows(path) == []
-    rows = [{"kind": "epoch", "loss": 1.5}, {"kind": "event", "layers": {"a": [1, 2]}}]
-    for row in rows:
-        append_row(path, row)
-    assert read_rows(path) == rows
-    append_row(path, {"loss": math.nan})
-    assert json.loads(path.read_text().splitlines()[-1]) == {"loss": None}
-
-
-@pytest.mark.parametrize("torn", [b'{"kind": "ep', b'{"a": 2}', b"\xc3"])
-def test_a_torn_last_line_was_never_written(tmp_path, torn):
-    path = tmp_path / "history.jsonl"
-    append_row(path, {"a": 1})
-    with path.open("ab") as file:
-        file.write(torn)
-    assert read_rows(path) == [{"a": 1}]
-    append_row(path, {"a": 3})
-    assert read_rows(path) == [{"a": 1}, {"a": 3}]
-
-
-def test_a_broken_line_in_the_middle_is_an_error(tmp_path):
-    path = tmp_path / "history.jsonl"
-    path.write_text('{"a": 1}\nnonsense\n{"a": 2}\n')
-    with pytest.raises(RunError, match="line 2"):
-        read_rows(path)
-
-
-def test_keep_rows_drops_what_a_restart_repeats(tmp_path):
-    path = tmp_path / "history.jsonl"
-    keep_rows(path, 3)
-    assert not path.exists()
-    for number in range(4):
-        append_row(path, {"n": number})
-    keep_rows(path, 2)
-    assert read_rows(path) == [{"n": 0}, {"n": 1}]
-    keep_rows(path, 5)
-    assert len(read_rows(path)) == 2
-
-
-def test_a_file_that_somebody_holds_is_not_exchanged(tmp_path):
-    path = tmp_path / "config.yaml"
-    write_text(path, "first", replace=False)
-    inode = path.stat().st_ino
-    write_text(path, "second", replace=False)
-    assert (path.read_text(), path.stat().st_ino) == ("first", inode)
-    write_text(path, "third")
-    assert path.read_text() == "third"
-    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]

@@ -65,7 +65,10 @@ def test_rows_go_to_the_file_the_board_and_the_display(make, tmp_path):
     assert told.calls == [
         ("stage", "prune", "2 epochs"),
         ("step", 1, 10, 1, 2, 0.5),
-        *(("event", 5), ("epoch", 1), ("event", 15), ("epoch", 2)),
+        ("event", 5),
+        ("epoch", 1),
+        ("event", 15),
+        ("epoch", 2),
     ]
     # Numbers only, at their optimiser step.
     assert scalars(tmp_path / "board") == {
