@@ -10,6 +10,7 @@ from torch import nn
 from spikeprune import zoo
 from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.adapters.speedups import fuse
+from spikeprune.execution import memory_format
 from spikeprune.lab.run import compute
 from spikeprune.lab.run import session as session_module
 from spikeprune.lab.run.compute import (
@@ -193,6 +194,47 @@ def test_a_notice_of_slow_half_precision(monkeypatch):
     assert compute.precision_notice(config(), cpu) == ""
     monkeypatch.setattr(compute, "has_bf16", lambda device: True)
     assert compute.precision_notice(config(precision="bf16"), cpu) == ""
+
+
+def strided(channels):
+    """A net with a strided 1x1 convolution of so many input channels."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        layer.Conv2d(1, 12, 3, padding=1),
+        neuron.LIFNode(),
+        layer.Conv2d(12, channels, 3, padding=1),
+        neuron.LIFNode(),
+        layer.Conv2d(channels, 4, 1, stride=2),
+        neuron.LIFNode(),
+        layer.Flatten(),
+        layer.Linear(4 * 16, 10),
+    )
+    functional.set_step_mode(model, "m")
+    return model
+
+
+@pytest.mark.parametrize(("channels", "safe"), [(8, True), (7, False)])
+def test_a_net_that_cannot_be_trained_with_channels_last_is_in_the_default_format(
+    channels, safe, monkeypatch
+):
+    monkeypatch.setattr(memory_format, "_vector_lanes", lambda: 8)
+    monkeypatch.setattr(session_module, "build_model", lambda **_: strided(channels))
+    one = Session(config(model="somebody:net", limit=8, batch_size=4))
+    model = one.built().train()
+    # A cut may make a net unsafe whose tensors are in the other format already.
+    one.placed(model.to(memory_format=torch.channels_last))
+    assert is_last(model[2].weight) is safe
+    assert one.moved(one.data.train, model).channels_last is safe
+    assert one.moved(one.data.train).channels_last  # inference is safe
+    read = []
+    model[4].register_forward_pre_hook(lambda module, args: read.append(is_last(args[0])))
+    x, y = next(iter(one.moved(one.data.train, model)))
+    one.loss(one.forward(model)(x), y).backward()
+    assert read == [safe]
+    assert [text for text in one.notices() if "channels_last" in text] == one.notices()
+    assert bool(one.notices()) is not safe
+    off = Session(config(model="somebody:net", limit=8, batch_size=4, channels_last=False))
+    assert off.notices() == []
 
 
 class Unknown(nn.Module):

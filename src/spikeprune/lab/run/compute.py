@@ -10,6 +10,7 @@ from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.adapters.speedups import FuseReport, cannot_compile, fuse, hoist, unhoist
 from spikeprune.errors import one_line
 from spikeprune.execution.forward import evaluating
+from spikeprune.execution.memory_format import channels_last_is_safe
 from spikeprune.execution.precision import has_bf16, widen
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.synops import counting
@@ -73,9 +74,11 @@ def place(
         widen(m for n, m in spiking_neurons(model).items() if n in left or not on_cpu)
     (hoist if hoisted else unhoist)(model)
     if config.channels_last:
-        for parameter in model.parameters():
-            if parameter.dim() == 4:
-                parameter.data = _weight_last(parameter.data)
+        safe = channels_last_is_safe(model)
+        for parameter in (p for p in model.parameters() if p.dim() == 4):
+            weight = parameter.data
+            default = torch.contiguous_format
+            parameter.data = _weight_last(weight) if safe else weight.clone(memory_format=default)
     return model
 
 
@@ -158,6 +161,16 @@ def compile_notice(config: RunConfig, *, wanted: bool, compiled: bool) -> str:
     if config.compile == "on":
         return "compile is on, but kernels are compiled for the CPU only"
     return ""
+
+
+def memory_format_notice(config: RunConfig, *, safe: bool) -> str:
+    """Return why the net is not trained with its channels last; empty if it is or need not be."""
+    if safe or not config.channels_last:
+        return ""
+    return (
+        "channels_last is off for this net: PyTorch cannot train its strided 1x1 convolutions "
+        "with few input channels in that memory format"
+    )
 
 
 def precision_notice(config: RunConfig, device: torch.device) -> str:

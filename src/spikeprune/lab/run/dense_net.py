@@ -61,11 +61,7 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
 def held_by_main(path: Path, busy: Callable[[], None]) -> Iterator[None]:
     """Hold a file on rank 0 while active; the other ranks wait for rank 0 to hold it."""
     with ExitStack() as stack:
-
-        def hold() -> None:
-            stack.enter_context(held(path, busy))
-
-        by_main(hold)
+        by_main(lambda: stack.enter_context(held(path, busy)))
         yield
 
 

@@ -129,7 +129,7 @@ def _seconds_per_step(session: Session) -> float:
     optimizer, run, loss = session.optimizer(model), session.forward(model), session.loss
     seconds: list[float] = []
     started = time.perf_counter()
-    for x, y in session.moved(session.data.train):
+    for x, y in session.moved(session.data.train, model):
         optimizer.zero_grad(set_to_none=True)
         loss(run(x), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -36,7 +36,7 @@ def try_pruning(session: Session) -> None:
     model = session.built(weights=True)
     if resolve(session.config).prunes:
         with session.pruner(model, session.optimizer(model)) as pruner:
-            pruner.begin(session.moved(session.data.train), session.loss)
+            pruner.begin(session.moved(session.data.train, model), session.loss)
 
 
 def try_training(session: Session) -> None:
@@ -46,7 +46,7 @@ def try_training(session: Session) -> None:
         SpikePruneError: what is wrong and what to do.
     """
     model = session.built(weights=True)
-    x, y = next(iter(session.moved(slices(session.data.train))))
+    x, y = next(iter(session.moved(slices(session.data.train), model)))
     try:
         _evaluate_and_train(session, model, x, y)
     except SpikePruneError:

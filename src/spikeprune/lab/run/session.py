@@ -17,6 +17,7 @@ from spikeprune.data import Data
 from spikeprune.distributed.launch import local_device
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, one_line, unknown_name
 from spikeprune.execution.forward import forward
+from spikeprune.execution.memory_format import channels_last_is_safe
 from spikeprune.execution.precision import autocast
 from spikeprune.lab.run import compute
 from spikeprune.lab.run.stages.batch_shares import turns
@@ -57,6 +58,7 @@ class _Outline:
     wiring: Wiring
     weight_counts: dict[str, int]
     fused: FuseReport
+    channels_last_is_safe: bool
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,12 @@ class Session:
         model = self.built(place=False)
         wiring = trace(model, self.example)
         weights = {n: model.get_submodule(n).get_parameter("weight") for n in wiring.layers}
-        return _Outline(wiring, {n: w.numel() for n, w in weights.items()}, fuse(model))
+        return _Outline(
+            wiring=wiring,
+            weight_counts={n: w.numel() for n, w in weights.items()},
+            fused=fuse(model),
+            channels_last_is_safe=channels_last_is_safe(model),
+        )
 
     @property
     def wiring(self) -> Wiring:
@@ -213,18 +220,25 @@ class Session:
 
     def notices(self) -> list[str]:
         """Return what the user should know about the computation before the first step."""
-        wanted, compiled = self.wants_compiling, self.compiled
+        wanted, compiled, net = self.wants_compiling, self.compiled, self._outline
         texts = (
-            compute.fuse_notice(self.config, self._outline.fused),
+            compute.fuse_notice(self.config, net.fused),
+            compute.memory_format_notice(self.config, safe=net.channels_last_is_safe),
             compute.compile_notice(self.config, wanted=wanted, compiled=compiled),
             compute.precision_notice(self.config, self.device),
             self.static_obstacle,
         )
         return [text for text in texts if text]
 
-    def moved(self, batches: Iterable[tuple[Tensor, Tensor]]) -> compute.DeviceBatches:
-        """Return batches on the run's device and in its memory layout."""
-        return compute.DeviceBatches(batches, self.device, self.config.channels_last)
+    def moved(
+        self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None
+    ) -> compute.DeviceBatches:
+        """Return batches on the run's device and in its memory layout.
+
+        `model` is the net that is trained on them; for inference any layout is safe.
+        """
+        safe = model is None or channels_last_is_safe(model)
+        return compute.DeviceBatches(batches, self.device, self.config.channels_last and safe)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return the function from input to logits [T, B, K] of `model`.

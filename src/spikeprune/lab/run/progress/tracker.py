@@ -15,7 +15,7 @@ _PLACES = ("epoch", "epochs", "step", "event", "events")
 class Tracker:
     """Writes each epoch and event to the history and to TensorBoard, and shows it.
 
-    Only rank 0 reads and writes.
+    Only rank 0 reads and writes. Stages and steps go to `display` alone.
 
     Args:
         history: file of JSON lines.
@@ -27,7 +27,7 @@ class Tracker:
     def __init__(
         self, history: Path, tensorboard: Path | None, display: Display, *, steps_per_epoch: int
     ) -> None:
-        self._history, self._folder, self._display = history, tensorboard, display
+        self._history, self._folder, self.display = history, tensorboard, display
         self._steps_per_epoch = steps_per_epoch
         self.rows = len(read_rows(history)) if is_main() else 0
         self._writer: Any = None
@@ -49,23 +49,15 @@ class Tracker:
             keep_rows(self._history, rows)
         self.rows = rows
 
-    def stage(self, name: str, detail: str = "") -> None:
-        """Begin a stage."""
-        self._display.stage(name, detail)
-
-    def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Show a step."""
-        self._display.step(step, steps, epoch=epoch, epochs=epochs, loss=loss)
-
     def epoch(self, row: Row) -> None:
         """Record an epoch."""
         self._write(row)
-        self._display.epoch(row)
+        self.display.epoch(row)
 
     def event(self, row: Row) -> None:
         """Record a pruning event."""
         self._write(row)
-        self._display.event(row)
+        self.display.event(row)
 
     def _write(self, row: Row) -> None:
         if not is_main():

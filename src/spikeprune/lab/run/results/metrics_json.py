@@ -166,31 +166,22 @@ def _cut(result: Pruned | None) -> dict[str, Any]:
 def _notes(
     session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
 ) -> list[str]:
+    config, notes = session.config, []
     if result is None:
-        return ["the method is dense: nothing was pruned", *_start_notes(session)]
-    return [
-        *_start_notes(session),
-        *_curve_notes(session),
-        *result.cut.notes,
-        *_event_notes(result.pruner),
-        *_synops_notes(result.pruner, dense["metrics"], pruned),
-    ]
-
-
-def _start_notes(session: Session) -> list[str]:
-    """Return which checkpoint the run started from, and whether the dense net is that one."""
-    config = session.config
-    if config.start != "checkpoint":
-        return []
-    epochs = config.dense_epochs
-    before = f"that checkpoint trained for {epochs} more epochs" if epochs else "that checkpoint"
-    return [f"started from the checkpoint {Path(str(config.weights)).name}; dense is {before}"]
-
-
-def _curve_notes(session: Session) -> list[str]:
-    if not session.config.curves:
-        return []
-    return ["test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"]
+        notes.append("the method is dense: nothing was pruned")
+    if config.start == "checkpoint":
+        epochs, file = config.dense_epochs, Path(str(config.weights)).name
+        trained = f" trained for {epochs} more epochs" if epochs else ""
+        notes.append(f"started from the checkpoint {file}; dense is that checkpoint{trained}")
+    if result is None:
+        return notes
+    if config.curves:
+        notes.append(
+            "test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"
+        )
+    notes += result.cut.notes
+    notes += _event_notes(result.pruner)
+    return notes + _synops_notes(result.pruner, dense["metrics"], pruned)
 
 
 def _event_notes(pruner: Pruner) -> list[str]:

@@ -86,7 +86,7 @@ class TrainStage:
         for phase in self.phases:
             if before <= self.epoch < before + phase.epochs:
                 steps = self.session.steps_per_epoch
-                self.tracker.stage(phase.name, f"{phase.epochs} epochs of {steps} steps")
+                self.tracker.display.stage(phase.name, f"{phase.epochs} epochs of {steps} steps")
             while self.epoch < before + phase.epochs:
                 try:
                     self._train_epoch(phase, before=before)
@@ -160,7 +160,7 @@ class TrainStage:
         if self.pruner is None:
             return
         self.session.data.train.set_epoch(self.first_epoch)
-        batches = self.session.moved(self.session.data.train)
+        batches = self.session.moved(self.session.data.train, self.model)
         if self.pruner.begin(batches, self.session.loss) is not None:
             flops = training_flops(self.session.macs_per_sample, 1) * self.pruner.start_passes
             self.cost.flops += flops
@@ -207,7 +207,7 @@ class TrainStage:
             done += 1
             self._record_event(phase, past + done / steps)
             epochs = self.first_epoch + self.epochs
-            self.tracker.step(done, steps, epoch=past + 1, epochs=epochs, loss=loss)
+            self.tracker.display.step(done, steps, epoch=past + 1, epochs=epochs, loss=loss)
 
         with rate_penalty(self.model, session.loss, self.rate_penalty) as loss:
             return train_epoch(
@@ -246,7 +246,7 @@ class TrainStage:
 
     def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the training batches and add each step's FLOPs at the current density."""
-        for x, y in self.session.moved(slices(self.session.data.train)):
+        for x, y in self.session.moved(slices(self.session.data.train), self.model):
             self._add_flops(len(y) * world_size())
             yield x, y
 
