@@ -203,3 +203,22 @@ def test_every_process_has_a_cuda_device_of_its_own(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ConfigError, match="2 CUDA device"):
         processes.local_device("cuda")
+
+
+def test_wrong_usage_is_said_once(launch):
+    codes, _, errors = launch("run", "--nonsense", "1")
+    assert codes == [2, 2]
+    (error,) = [error for error in errors if error]
+    assert "nonsense" in error
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, (0, 1)), ({"RANK": "3"}, (0, 1)), ({"RANK": "3", "WORLD_SIZE": "4"}, (3, 4))],
+)
+def test_a_rank_counts_only_among_several(monkeypatch, environment, expected):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert processes.launched() == expected

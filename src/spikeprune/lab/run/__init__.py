@@ -1,1 +1,1 @@
-"""One run: `run` and `plan`, with what both refuse beforehand."""
+"""run."""

@@ -1,1 +1,1 @@
-"""What a run shows and records while it works."""
+"""progress."""

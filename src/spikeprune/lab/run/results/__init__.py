@@ -1,1 +1,1 @@
-"""What a finished run measures and writes."""
+"""results."""

@@ -1,1 +1,1 @@
-"""The stages of a run that train a net."""
+"""stages."""

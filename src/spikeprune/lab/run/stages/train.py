@@ -75,7 +75,7 @@ class TrainStage:
     epoch: int = field(default=0, init=False)
 
     def run(self) -> TrainingCost:
-        """Train what is left of all phases and return the cost of the stage.
+        """Train the remaining epochs of all phases and return the cost of the stage.
 
         Raises:
             RunError: a loss or weights that are not finite; the message names the file with the
@@ -251,7 +251,7 @@ class TrainStage:
             yield x, y
 
     def _add_flops(self, samples: int) -> None:
-        """Add a training step on so many samples, and the scoring that the step will cause."""
+        """Add a training step on `samples` samples, and the scoring of the event after it."""
         pruner, macs = self.pruner, round(self.session.macs_per_sample * self.macs_share)
         density = 1.0 if pruner is None else pruner.macs_density
         self.cost.flops += training_flops(macs, samples)
