@@ -11,19 +11,19 @@ import torch
 
 from spikeprune.cli import main
 from spikeprune.errors import RunError
-from spikeprune.lab.run.stages import train as fit
+from spikeprune.lab.run.stages.train import TrainStage
 
 
 def stop_after(epoch):
     """Fail on every rank when the state after an epoch of pruning is saved."""
-    save = fit._Fit.save
+    save = TrainStage.save
 
     def saved(self):
         save(self)
         if self.pruner is not None and self.epoch == epoch:
             raise RunError("stopped by the test")
 
-    fit._Fit.save = saved
+    TrainStage.save = saved
 
 
 def left_behind():

@@ -16,7 +16,6 @@ from spikeprune.errors import ConfigError, RunError
 from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.run import run as lab_run
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
 
@@ -206,15 +205,7 @@ def test_every_process_has_a_cuda_device_of_its_own(monkeypatch):
         processes.local_device("cuda")
 
 
-def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_path):
-    naps = []
-    monkeypatch.setattr(lab_run.time, "sleep", naps.append)
-    with pytest.raises(RunError, match="all machines share"):
-        lab_run._see(RunFolder(tmp_path / "elsewhere"))
-    assert sum(naps) == 60
-
-
-def test_wrong_usage_is_reported_once(launch):
+def test_wrong_usage_is_said_once(launch):
     codes, _, errors = launch("run", "--nonsense", "1")
     assert codes == [2, 2]
     (error,) = [error for error in errors if error]

@@ -1,7 +1,5 @@
 import json
-import re
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +9,6 @@ from spikeprune.errors import ModelError, RunError
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_report, numba_installed
 from spikeprune.inference.saved_net import load, load_masks
-from spikeprune.lab.run.results import versions as saved
-from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
@@ -76,7 +72,7 @@ def test_two_files_are_enough_and_what_comes_back_is_ready(finished, tmp_path):
 
 def test_the_full_net_with_the_masks_is_the_dense_net_in_shape(finished):
     config, folder = finished
-    masks, full = load_masks(folder.path), Session(config).fresh()
+    masks, full = load_masks(folder.path), Session(config).built()
     shapes = {name: p.shape for name, p in full.named_parameters()}
     assert {name: mask.shape for name, mask in masks.items()} == {n: shapes[n] for n in masks}
     weights = {f"{name}.weight" for name in Session(config).weight_counts}
@@ -148,31 +144,3 @@ def test_masks_that_are_missing_or_damaged_are_refused(copy):
     copy.masks.unlink()
     with pytest.raises(RunError, match="run again"):
         load_masks(copy.path)
-
-
-def test_versions_are_those_that_a_result_depends_on():
-    names = {"python", "torch", "spikingjelly", "torch-pruning", "spikeprune", "code"}
-    assert versions().keys() == names
-    assert versions()["torch"] == torch.__version__
-
-
-def test_the_code_hash_sees_every_edit_that_a_run_could_feel(tmp_path, monkeypatch):
-    package = tmp_path / "spikeprune"
-    shutil.copytree(Path(spikeprune.__file__).parent, package)
-    monkeypatch.setattr(saved, "__file__", str(package / "lab" / "run" / "results" / "versions.py"))
-
-    def hashed():
-        return saved.code_hash.__wrapped__()
-
-    first = hashed()
-    assert first == versions()["code"]
-    assert re.fullmatch("[0-9a-f]{8}", first)
-    for name in ("cli.py", "commands/run.py", "lab/compare/numbers/rows_and_contrasts.py"):
-        (package / name).write_text("# edited")
-    assert hashed() == first
-    seen = {first}
-    for name in ("science/select.py", "lab/run/stages/train.py", "pruning/new.py"):
-        with (package / name).open("a") as file:
-            file.write("# edited")
-        seen.add(hashed())
-    assert len(seen) == 4

@@ -1,4 +1,4 @@
-"""Finished runs: made up, as folders with what `metrics.json` asks for, and tiny real ones."""
+"""Finished runs: invented ones, as folders with a full `metrics.json`, and tiny real ones."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from spikeprune.lab.settings.config import RunConfig
 
 @dataclass(frozen=True)
 class FakeRun:
-    """Recipe of a synthetic run folder; every field is a trait that a report must stand."""
+    """Recipe of an invented run folder; every field is a trait that a report must cope with."""
 
     granularity: str = "weight"
     method: str = "criticality"
@@ -227,25 +227,37 @@ def fake_run():
 
 
 TINY = {
-    **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8, 8], "strides": [2, 1, 1]}},
-    **{"time_steps": 3, "epochs": {"prune": 2, "finetune": 1}, "threads": 1},
+    "data": "digits",
+    "limit": 100,
+    "batch_size": 20,
+    "sparsity": 0.7,
+    "every": 2,
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8, 8], "strides": [2, 1, 1]},
+    "time_steps": 3,
+    "epochs": {"prune": 2, "finetune": 1},
+    "threads": 1,
     "optimizer": {"name": "adamw", "lr": 0.1},
 }
 CHANNEL = {"granularity": "channel", "sparsity": 0.4}
 RANDOM = {
-    **{"method": "random-regrow", "sparsity": 0.3, "every": 5},
-    "initial_value": "previous",  # or nothing that came back would survive so short a training
+    "method": "random-regrow",
+    "sparsity": 0.3,
+    "every": 5,
+    "initial_value": "previous",  # from 0 no regrown weight survives so short a training
 }
 OTHER = {
-    **{"model_args": {"widths": [4, 6, 8], "strides": [2, 1, 1]}, "time_steps": 2},
-    **{"limit": 80, "method": "magnitude", "epochs": {"prune": 1, "finetune": 0}},
+    "model_args": {"widths": [4, 6, 8], "strides": [2, 1, 1]},
+    "time_steps": 2,
+    "limit": 80,
+    "method": "magnitude",
+    "epochs": {"prune": 1, "finetune": 0},
 }
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """Folders of real runs on digits, some seconds in all, by what they are; to be read only."""
+    """Folders of real runs on digits by name, made in some seconds; only to be read."""
     base = tmp_path_factory.mktemp("finished")
     runs = {
         "weight": {},

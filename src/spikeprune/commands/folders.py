@@ -10,7 +10,8 @@ def _evaluate(options: Options) -> None:
     from spikeprune.lab.run.results.measure import evaluate_folder
 
     folder = Path(options["folder"]).expanduser()
-    show(evaluate_folder(folder, data_root=options["data_root"], device=options["device"]), options)
+    found = evaluate_folder(folder, data_root=options["data_root"], device=options["device"])
+    show(dict(found), options)
 
 
 def _report(options: Options) -> None:

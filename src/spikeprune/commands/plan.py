@@ -13,7 +13,7 @@ def _plan(options: Options) -> None:
     check(config, folder=False)
     from spikeprune.lab.run.plan import plan
 
-    show(plan(config), options)
+    show(dict(plan(config)), options)
 
 
 PLAN = Command(

@@ -1,4 +1,4 @@
-"""Where a run keeps its files: the only module that names them. Writes are atomic."""
+"""The names of the files of a run. No other module names them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,20 @@ from spikeprune.errors import RunError
 from spikeprune.inference.saved_net import MASKS, MODEL, PLAN
 
 
-class _Files:
-    """Names that dense and pruned runs share."""
+@dataclass(frozen=True)
+class DenseFolder:
+    """Files of a dense net, shared by every run with the same dense configuration."""
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """All options of the run, or of the dense net, YAML."""
+        """All options of the run, YAML."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
-        """What was measured, JSON."""
+        """All measurements, JSON."""
         return self.path / "metrics.json"
 
     @property
@@ -30,7 +31,7 @@ class _Files:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the state from which an interrupted run goes on."""
+        """Folder of the states from which an interrupted run goes on."""
         return self.path / "checkpoints"
 
     @property
@@ -40,26 +41,17 @@ class _Files:
 
 
 @dataclass(frozen=True)
-class DenseFolder(_Files):
-    """Files of a dense net, shared by every run with the same dense configuration."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class RunFolder(_Files):
-    """Files of one run."""
-
-    path: Path
+class RunFolder(DenseFolder):
+    """Files of one run: those of a dense net and more."""
 
     @property
     def plan(self) -> Path:
-        """What was cut: with `model` it rebuilds the smaller net, JSON."""
+        """What was cut, JSON; with `model` it rebuilds the smaller net."""
         return self.path / PLAN
 
     @property
     def masks(self) -> Path:
-        """Which weights live, bits packed, safetensors."""
+        """Masks of the live weights, bits packed, safetensors."""
         return self.path / MASKS
 
     @property
@@ -82,7 +74,7 @@ class RunFolder(_Files):
         """Return the folder of a run that was started.
 
         Raises:
-            RunError: There is no run at `path`.
+            RunError: there is no run at `path`.
         """
         folder = cls(Path(path).expanduser())
         if not folder.config.is_file():
@@ -94,11 +86,11 @@ class RunFolder(_Files):
 
 
 DENSE_NETS = ".dense"
-"""Name of the folder beside runs that holds the dense nets they share."""
+"""Folder beside runs with the dense nets that they share."""
 
 
 def dense_folder(run: RunFolder, key: str) -> DenseFolder:
-    """Return where runs beside `run` keep the dense net with this `dense_key`."""
+    """Return the shared folder of the dense net with this `dense_key`, beside `run`."""
     return DenseFolder(run.path.absolute().parent / DENSE_NETS / key)
 
 
@@ -110,30 +102,30 @@ class ComparisonFolder:
 
     @property
     def config(self) -> Path:
-        """What is compared, YAML; a comparison of runs that lie elsewhere has none."""
+        """The compared options, YAML; a comparison of runs in other folders has none."""
         return self.path / "compare.yaml"
 
     @property
     def lock(self) -> Path:
-        """Held while `config` is read and replaced; empty."""
+        """An empty file that is held while `config` is read and replaced."""
         return self.path / ".lock"
 
     @property
     def cells(self) -> Path:
-        """Folder of the run folders, and of the dense nets that they share."""
+        """Folder of the run folders and their shared dense nets."""
         return self.path / "cells"
 
     def log(self, name: str) -> Path:
-        """What the run called `name` printed, and why it failed."""
+        """Output of the run called `name`, and why it failed."""
         return self.path / "logs" / f"{name}.log"
 
     @property
     def rows(self) -> Path:
-        """Every finished cell with all that was measured, JSON."""
+        """All measurements of every finished cell, JSON."""
         return self.path / "cells.json"
 
     def table(self, kind: str) -> Path:
-        """The table as `md`, `csv` or `tex`."""
+        """The table, as `md`, `csv` or `tex`."""
         return self.path / f"table.{kind}"
 
     @property
@@ -143,10 +135,10 @@ class ComparisonFolder:
 
     @property
     def figures(self) -> Path:
-        """Folder of the figures for print, SVG and PDF."""
+        """Folder of the printable figures, SVG and PDF."""
         return self.path / "figures"
 
     @property
     def page(self) -> Path:
-        """All of it on one page, HTML."""
+        """The page with all results, HTML."""
         return self.path / "compare.html"

@@ -119,11 +119,11 @@ def test_features_against_stored_counts(opened):
 
 def test_the_untrained_net_has_its_seed_s_weights_and_the_data_s_statistics(opened):
     _, session, batches, nets = opened
-    fresh, found = session.fresh().state_dict(), nets["untrained"].state_dict()
+    fresh, found = session.built().state_dict(), nets["untrained"].state_dict()
     for name, value in fresh.items():
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(found[name], value), name
-    first = torch.cat([session.fresh().stem.conv(x[None])[0] for x, _ in batches])
+    first = torch.cat([session.built().stem.conv(x[None])[0] for x, _ in batches])
     mean = found["stem.norm.running_mean"]
     torch.testing.assert_close(mean, first.mean((0, 2, 3)), atol=1e-4, rtol=1e-4)
 

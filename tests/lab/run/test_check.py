@@ -78,6 +78,7 @@ def test_a_sound_run_passes_and_nothing_is_written(config, tmp_path):
         ({"method": "imp", "imp": {"budget": "double"}}, ["imp.budget", "equal, own"]),
         ({"initial_density": 0.05}, ["initial_density 0.05", "final density 0.1"]),
         ({"granularity": "channel", "budget": "synops"}, ["budget='synops'", "channels.budget"]),
+        ({"compile": "on", "fuse": False}, ["compile is on, but fuse is false"]),
         ({"start": "checkpoint"}, ["--weights"]),
         ({"weights": "nowhere.safetensors"}, ["nowhere.safetensors"]),
     ],

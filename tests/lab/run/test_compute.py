@@ -1,4 +1,4 @@
-"""How a run's nets compute: memory layout through a whole step, precision, first layers."""
+"""How a run's nets compute: memory layout, precision, first layers, compiled neurons, notices."""
 
 from dataclasses import replace
 
@@ -9,7 +9,12 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.registry import spiking_neurons
+from spikeprune.adapters.speedups import fuse
+from spikeprune.execution import memory_format
+from spikeprune.lab.run import compute
+from spikeprune.lab.run import session as session_module
 from spikeprune.lab.run.compute import (
+    DeviceBatches,
     channels_last,
     first_layers_run_once,
     place,
@@ -50,6 +55,17 @@ def test_inputs_keep_their_values_and_get_their_channels_last(shape):
     if len(shape) > 3 and shape[-3] > 1:
         assert is_last(moved)
     assert channels_last(moved).data_ptr() == moved.data_ptr()
+
+
+def test_batches_come_again_and_again_in_the_layout_asked_for():
+    batches = [(torch.rand(B, 3, 5, 6), torch.arange(B)), (torch.rand(2, 3, 5, 6), torch.arange(2))]
+    for last in (True, False):
+        moved = DeviceBatches(batches, torch.device("cpu"), channels_last=last)
+        for _ in range(2):
+            for (x, y), (expected, labels) in zip(moved, batches, strict=True):
+                assert torch.equal(x, expected)
+                assert torch.equal(y, labels)
+                assert is_last(x) is last
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -140,38 +156,177 @@ class Changing(nn.Module):
 )
 def test_nets_that_cannot_share_a_step_are_found_before_training(how, reason):
     one = Session(config())
-    found = static_obstacle(Changing(how), one._run, torch.zeros(2, 1, 8, 8))
+    model = Changing(how)
+    found = static_obstacle(model, one.forward(model), torch.zeros(2, 1, 8, 8))
     assert bool(found) is bool(reason)
     assert reason in found
 
 
-def test_whether_the_first_layers_ran_once_is_looked_at():
+def test_whether_the_first_layers_run_once_is_measured():
     one, x = Session(config()), torch.zeros(2, 1, 8, 8)
     for hoisted in (True, False):
         model = place(vgg(1), one.config, hoisted=hoisted)
         wiring = trace(model, x)
-        assert first_layers_run_once(model, wiring, one._run, x) is hoisted
+        assert first_layers_run_once(model, wiring, one.forward(model), x) is hoisted
     drops = place(vgg(1), one.config, hoisted=True)
-    # What comes in is no longer known to be equal at every step.
+    # After this hook the layer cannot know that its input is equal at every step.
     drops.stem.register_forward_pre_hook(lambda module, args: args[0] + 0.0)
-    assert first_layers_run_once(drops, trace(drops, x), one._run, x) is False
+    assert first_layers_run_once(drops, trace(drops, x), one.forward(drops), x) is False
 
 
 def test_a_session_runs_such_nets_at_every_step_and_says_so(monkeypatch):
     one = Session(config(model="somebody:net"))
-    monkeypatch.setattr("spikeprune.lab.run.session.build_model", lambda **_: Changing("in place"))
+    monkeypatch.setattr(session_module, "build_model", lambda **_: Changing("in place"))
     assert "run at every time step" in one.static_obstacle
+    assert one.notices() == [one.static_obstacle]
     assert one.runs_first_layer_once is False
     other = Session(replace(one.config, static_first_layer=False))
     assert (other.static_obstacle, other.runs_first_layer_once) == ("", False)
-    monkeypatch.setattr("spikeprune.lab.run.session.build_model", lambda **_: Changing("plain"))
+    monkeypatch.setattr(session_module, "build_model", lambda **_: Changing("plain"))
     plain = Session(config(model="somebody:net"))
     assert (plain.static_obstacle, plain.runs_first_layer_once) == ("", True)
 
 
-def test_slow_half_precision_is_said(monkeypatch):
-    monkeypatch.setattr("spikeprune.lab.run.session.has_bf16", lambda device: False)
-    assert "slower" in Session(config(precision="bf16")).slow_precision
-    assert Session(config()).slow_precision == ""
-    monkeypatch.setattr("spikeprune.lab.run.session.has_bf16", lambda device: True)
-    assert Session(config(precision="bf16")).slow_precision == ""
+def test_a_notice_of_slow_half_precision(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(compute, "has_bf16", lambda device: False)
+    assert "slower" in compute.precision_notice(config(precision="bf16"), cpu)
+    assert compute.precision_notice(config(), cpu) == ""
+    monkeypatch.setattr(compute, "has_bf16", lambda device: True)
+    assert compute.precision_notice(config(precision="bf16"), cpu) == ""
+
+
+def strided(channels):
+    """A net with a strided 1x1 convolution of so many input channels."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        layer.Conv2d(1, 12, 3, padding=1),
+        neuron.LIFNode(),
+        layer.Conv2d(12, channels, 3, padding=1),
+        neuron.LIFNode(),
+        layer.Conv2d(channels, 4, 1, stride=2),
+        neuron.LIFNode(),
+        layer.Flatten(),
+        layer.Linear(4 * 16, 10),
+    )
+    functional.set_step_mode(model, "m")
+    return model
+
+
+@pytest.mark.parametrize(("channels", "safe"), [(8, True), (7, False)])
+def test_a_net_that_cannot_be_trained_with_channels_last_is_in_the_default_format(
+    channels, safe, monkeypatch
+):
+    monkeypatch.setattr(memory_format, "_vector_lanes", lambda: 8)
+    monkeypatch.setattr(session_module, "build_model", lambda **_: strided(channels))
+    one = Session(config(model="somebody:net", limit=8, batch_size=4))
+    model = one.built().train()
+    # A cut may make a net unsafe whose tensors are in the other format already.
+    one.placed(model.to(memory_format=torch.channels_last))
+    assert is_last(model[2].weight) is safe
+    assert one.moved(one.data.train, model).channels_last is safe
+    assert one.moved(one.data.train).channels_last  # inference is safe
+    read = []
+    model[4].register_forward_pre_hook(lambda module, args: read.append(is_last(args[0])))
+    x, y = next(iter(one.moved(one.data.train, model)))
+    one.loss(one.forward(model)(x), y).backward()
+    assert read == [safe]
+    assert [text for text in one.notices() if "channels_last" in text] == one.notices()
+    assert bool(one.notices()) is not safe
+    off = Session(config(model="somebody:net", limit=8, batch_size=4, channels_last=False))
+    assert off.notices() == []
+
+
+class Unknown(nn.Module):
+    """A surrogate gradient without a fused form."""
+
+    def forward(self, x):
+        return (x >= 0).to(x) + 0 * x
+
+
+def test_a_notice_of_neurons_that_are_not_fused():
+    fused = fuse(Changing("plain"))
+    assert compute.fuse_notice(config(), fused) == ""
+    model = Changing("plain")
+    model.rest[0].surrogate_function = Unknown()
+    report = fuse(model)
+    assert compute.fuse_notice(config(), report) == str(report)
+    assert "'rest.0' is not" in str(report)
+    assert compute.fuse_notice(config(fuse=False), report) == ""
+
+
+# -- compiled neurons -----------------------------------------------------------------------------
+
+
+def made(**changes):
+    options = {
+        "model_args": {"widths": [4, 8], "strides": [2, 1]},
+        "batch_size": 16,
+        "limit": 64,
+        "sparsity": 0.5,
+        "epochs": {"prune": 2, "finetune": 1},
+    }
+    return Session(config(**(options | changes)))
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Set why neurons cannot be compiled; None, as at first, if they can. No kernel is compiled."""
+
+    def set_obstacle(obstacle):
+        for module in (compute, session_module):
+            monkeypatch.setattr(module, "cannot_compile", lambda: obstacle)
+
+    set_obstacle(None)
+    return set_obstacle
+
+
+def updates_of(run):
+    return compute.neuron_updates(run.config, run.wiring, run.steps_per_epoch)
+
+
+def test_neuron_updates_worked_out_by_hand():
+    run = made()
+    neurons = 4 * 4 * 4 + 4 * 4 * 8  # a stride of 2 leaves 4x4 of 8x8 pixels
+    assert updates_of(run) == 64 * T * 3 * neurons  # 4 batches of 16, 3 epochs
+    assert updates_of(made(epochs={"prune": 2, "finetune": 1, "dense": 6})) == 2 * updates_of(run)
+
+
+def test_auto_compiles_from_a_fixed_number_of_updates_on(monkeypatch, compiler):
+    updates = updates_of(made())
+    assert not made().compiled  # seconds of training
+    monkeypatch.setattr(compute, "COMPILE_FROM", updates)
+    assert made().compiled
+    monkeypatch.setattr(compute, "COMPILE_FROM", updates + 1)
+    assert not made().compiled
+
+
+@pytest.mark.parametrize(
+    ("options", "compiled"),
+    [
+        ({"compile": "on"}, True),
+        ({"compile": "off"}, False),
+        ({"compile": "auto", "fuse": False}, False),
+    ],
+)
+def test_the_options_decide_whatever_the_number_of_updates(
+    options, compiled, monkeypatch, compiler
+):
+    monkeypatch.setattr(compute, "COMPILE_FROM", 0 if not compiled else 10**20)
+    run = made(**options)
+    assert run.compiled is compiled
+    bodies = {getattr(m, "_compiled_body", None) for m in run.built().modules()} - {None}
+    assert bodies == ({compiled} if options.get("fuse", True) else set())
+
+
+def test_a_notice_of_compiling(compiler):
+    assert made(compile="off").notices() == []
+    assert made().notices() == []
+    (notice,) = made(compile="on").notices()
+    assert "compiled in the first steps" in notice
+    compiler("no g++")
+    run = made(compile="on")
+    assert run.notices() == ["fused neurons are not compiled: no g++"]
+    assert not run.compiled
+    on_cuda = compute.compile_notice(run.config, wanted=False, compiled=False)
+    assert "for the CPU only" in on_cuda

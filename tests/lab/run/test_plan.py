@@ -4,7 +4,7 @@ import torch
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.files import read_json
 from spikeprune.lab.run import plan as plan_module
-from spikeprune.lab.run.plan import plan
+from spikeprune.lab.run.plan import PlanReport, plan
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
@@ -14,13 +14,22 @@ from spikeprune.lab.settings.config import RunConfig
 def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     base = {
-        **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.7, "every": 2},
-        **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
-        **{"time_steps": 2, "epochs": {"prune": 2, "finetune": 1}, "threads": 1, "out": "x"},
+        "data": "digits",
+        "limit": 100,
+        "batch_size": 20,
+        "sparsity": 0.7,
+        "every": 2,
+        "model": "vgg-small",
+        "model_args": {"widths": [4, 8], "strides": [2, 1]},
+        "time_steps": 2,
+        "epochs": {"prune": 2, "finetune": 1},
+        "threads": 1,
+        "out": "x",
     }
     return lambda **values: RunConfig.from_dict(base | values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -77,6 +86,7 @@ def test_a_dense_run_prunes_nothing(config):
     planned = plan(config(method="dense", sparsity=None))
     assert planned["pruning"] is None
     assert planned["epochs"] == {"dense": 3, "pruned": 0}
+    assert list(planned) == list(PlanReport.__annotations__)
 
 
 def test_time_is_extrapolated_from_whole_steps(config, monkeypatch):

@@ -1,4 +1,4 @@
-"""Whole runs on a tiny net: what they write, what they share, and what an interruption changes."""
+"""Whole runs on a tiny net: the files that they write, and the numbers in them."""
 
 import json
 
@@ -8,11 +8,14 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import spikeprune
+from spikeprune.errors import RunError
 from spikeprune.files import read_json, read_rows
+from spikeprune.inference.saved_net import load_masks
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.run import run as run_module
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.results.measure import saved_dense
+from spikeprune.lab.run.results.records import RunMetrics
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
@@ -20,67 +23,49 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.training.checkpoint import save_tensors
 
+pytestmark = pytest.mark.slow
+
 BASE = {
-    **{"data": "digits", "limit": 200, "batch_size": 40, "augment": ["crop"]},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}, "time_steps": 2},
-    **{"sparsity": 0.6, "every": 2, "epochs": {"prune": 2, "finetune": 1}},
-    **{"optimizer": {"name": "adamw", "lr": 0.02}, "threads": 1},
+    "data": "digits",
+    "limit": 200,
+    "batch_size": 40,
+    "augment": ["crop"],
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8], "strides": [2, 1]},
+    "time_steps": 2,
+    "sparsity": 0.6,
+    "every": 2,
+    "epochs": {"prune": 2, "finetune": 1},
+    "optimizer": {"name": "adamw", "lr": 0.02},
+    "threads": 1,
 }
 STEPS = 5  # an epoch
 
 MEASUREMENTS = {
-    *("test_accuracy", "validation_accuracy", "per_class_accuracy"),
-    *("parameters", "nonzero_parameters", "density"),
-    *("dense_macs_per_sample", "effective_macs_per_sample", "effective_acs_per_sample"),
-    *("synops_per_sample", "energy_nj_per_sample", "firing_rate"),
-    *("latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers"),
-}
+    "test_accuracy", "validation_accuracy", "per_class_accuracy", "parameters",
+    "nonzero_parameters", "density", "dense_macs_per_sample", "effective_macs_per_sample",
+    "effective_acs_per_sample", "synops_per_sample", "energy_nj_per_sample", "firing_rate",
+    "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers",
+}  # fmt: skip
 LAYER = {
-    *("name", "shape", "density", "firing_rate", "synops"),
-    *("operand", "value_weighted_acs", "dead_channels"),
-}
+    "name", "shape", "density", "firing_rate", "synops", "operand", "value_weighted_acs",
+    "dead_channels",
+}  # fmt: skip
 COST = {
-    *("pruning_epochs", "total_epochs", "training_flops", "training_flops_sparse"),
-    *("wall_seconds", "peak_rss_bytes", "dense"),
-}
-TOP = {
-    *("schema", "spikeprune", "method", "granularity", "command", "data", "model", "start"),
-    *("time_steps", "seed", "device", "threads", "versions", "target", "static_first_layer"),
-    *("precision", "compiled", "event_driven", "processes"),
-    *("dense", "pruned", "cost", "regrowth", "criticality", "cut", "notes"),
-}
+    "pruning_epochs", "total_epochs", "training_flops", "training_flops_sparse", "wall_seconds",
+    "peak_rss_bytes", "dense",
+}  # fmt: skip
 EVENT = {
-    *("event", "events", "step", "epoch", "density", "live", "kept", "regrown"),
-    *("dropped_and_returned", "dead_and_returned", "survival", "layers"),
-}
+    "event", "events", "step", "epoch", "density", "live", "kept", "regrown",
+    "dropped_and_returned", "dead_and_returned", "survival", "layers",
+}  # fmt: skip
 EPOCH = {
-    *("kind", "stage", "epoch", "epochs", "loss", "validation_accuracy"),
-    *("density", "lr", "seconds"),
-}
+    "kind", "stage", "epoch", "epochs", "loss", "validation_accuracy", "density", "lr", "seconds",
+}  # fmt: skip
 
 
 def make(folder, **values):
     return RunConfig.from_dict(BASE | {"out": str(folder)} | values)
-
-
-class Told(Silent):
-    """Remembers the stages and messages of a run, and the epochs it trained."""
-
-    def __init__(self):
-        self.stages, self.messages, self.epochs = [], [], []
-
-    def stage(self, name, detail=""):
-        self.stages.append(name)
-
-    def message(self, text):
-        self.messages.append(text)
-
-    def epoch(self, row):
-        self.epochs.append((row["stage"], row["epoch"]))
-
-
-def snapshot(folder):
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def check_measurements(side, classes, samples):
@@ -127,7 +112,7 @@ def check_events(regrowth, steps_per_epoch):
 
 
 def check_metrics(metrics, config):
-    assert metrics.keys() == TOP
+    assert metrics.keys() == RunMetrics.__annotations__.keys()
     assert metrics["schema"] == 1
     assert metrics["spikeprune"] == spikeprune.__version__
     for key in ("method", "granularity", "time_steps", "seed", "start"):
@@ -274,7 +259,7 @@ def test_a_dense_run_hands_over_the_dense_net(tmp_path):
 def checkpoint(tmp_path):
     """The weights of the net of `BASE` after another seed's start."""
     path = tmp_path / "net.safetensors"
-    save_tensors(path, Session(make(tmp_path / "other", seed=7)).fresh().state_dict())
+    save_tensors(path, Session(make(tmp_path / "other", seed=7)).built().state_dict())
     return path
 
 
@@ -351,7 +336,7 @@ def test_a_channel_budget_is_kept(tmp_path, budget, key):
 
 
 def test_floors_that_overrule_the_ranking_are_noted(tmp_path):
-    low = Session(make(tmp_path / "other")).fresh().state_dict()
+    low = Session(make(tmp_path / "other")).built().state_dict()
     low["stem.norm.weight"].fill_(0.01)
     save_tensors(tmp_path / "low.safetensors", low)
     config = make(
@@ -389,8 +374,14 @@ def test_event_recordings_end_to_end(tmp_path, monkeypatch, granularity):
     write_recordings(tmp_path / "recordings", per_digit=6)
     config = make(
         tmp_path / "x",
-        **{"data": "nmnist", "data_root": str(tmp_path / "recordings"), "image_size": 12},
-        **{"time_steps": 3, "batch_size": 10, "augment": [], "limit": None, "binning": "count"},
+        data="nmnist",
+        data_root=str(tmp_path / "recordings"),
+        image_size=12,
+        time_steps=3,
+        batch_size=10,
+        augment=[],
+        limit=None,
+        binning="count",
         granularity=granularity,
     )
     metrics = check_run(config)
@@ -415,7 +406,7 @@ def test_training_flops_are_the_closed_form(tmp_path):
     cost = metrics["cost"]
     dense = 2 * macs * config.time_steps * config.batch_size * 3 * steps
     assert cost["training_flops"] == cost["dense"]["training_flops"] == dense
-    # Per step at the density of then: forward and input gradient scale, the weight gradient stays.
+    # At the density of each step: forward and input gradient scale, the weight gradient does not.
     sparse, live = 0.0, 1.0
     positions = {"stem.conv": 16, "body.conv2": 16, "head.classifier": 1}
     after = {
@@ -437,33 +428,6 @@ def test_scoring_a_loader_costs_its_forward_passes(tmp_path):
     assert scored["training_flops_sparse"] < scored["training_flops"]
 
 
-def test_a_cut_net_costs_less_to_fine_tune(tmp_path):
-    metrics = check_run(make(tmp_path / "x", granularity="channel"))
-    cost = metrics["cost"]
-    kept = metrics["pruned"]["layers"]
-    positions = (16, 16, 1)
-    macs = sum(p * torch.Size(row["shape"]).numel() for p, row in zip(positions, kept, strict=True))
-    full = 16 * 4 * 9 + 16 * 8 * 4 * 9 + 80
-    assert cost["training_flops"] == 6 * 2 * 40 * STEPS * (2 * full + 1 * macs)
-
-
-# -- the dense net is shared ----------------------------------------------------------------------
-
-
-def test_methods_of_one_seed_share_the_dense_net(tmp_path):
-    first, second, other = Told(), Told(), Told()
-    run(make(tmp_path / "a"), display=first)
-    run(make(tmp_path / "b", method="magnitude", sparsity=0.8), display=second)
-    run(make(tmp_path / "c", seed=1), display=other)
-    assert [epoch for stage, epoch in first.epochs if stage == "dense"] == [1, 2, 3]
-    assert "dense" not in second.stages
-    assert any("taken from" in message for message in second.messages)
-    assert "dense" in other.stages
-    nets = [(tmp_path / name / "dense" / "model.safetensors").read_bytes() for name in "abc"]
-    assert nets[0] == nets[1] != nets[2]
-    assert len(list((tmp_path / ".dense").iterdir())) == 2
-
-
 def test_the_report_can_be_made_from_the_folder_alone(tmp_path):
     config = make(tmp_path / "x")
     run(config)
@@ -480,18 +444,18 @@ def test_the_memory_layout_is_a_matter_of_speed(tmp_path, granularity):
         same = {"granularity": granularity, "device": "auto", "precision": "fp32"}
         config = make(tmp_path / name, channels_last=value, **same)
         run(config)
-        masks.append(spikeprune.lab.saved.load_masks(config.folder))
+        masks.append(load_masks(config.folder))
     assert masks[0] == masks[1]
 
 
-def test_slow_precision_is_said_once(tmp_path, monkeypatch):
+def test_a_notice_is_shown_once(tmp_path, monkeypatch):
     class Heard(Silent):
         messages = ()
 
         def message(self, text):
             self.messages += (text,)
 
-    monkeypatch.setattr("spikeprune.lab.run.session.has_bf16", lambda device: False)
+    monkeypatch.setattr("spikeprune.lab.run.compute.has_bf16", lambda device: False)
     display = Heard()
     values = {"method": "dense", "sparsity": None, "epochs": {"dense": 1}, "precision": "bf16"}
     run(make(tmp_path / "x", **values), display=display)
@@ -502,7 +466,14 @@ def test_slow_precision_is_said_once(tmp_path, monkeypatch):
 def test_run_needs_no_display(tmp_path, capsys):
     run(make(tmp_path / "x", epochs={"prune": 1, "finetune": 0}))
     assert capsys.readouterr().out == ""
-    assert run_module.__all__ == ["run"]
+
+
+def test_a_machine_that_does_not_see_the_run_folder_is_refused(monkeypatch, tmp_path):
+    naps = []
+    monkeypatch.setattr(run_module.time, "sleep", naps.append)
+    with pytest.raises(RunError, match="all machines share"):
+        run_module._require_shared(RunFolder(tmp_path / "elsewhere"))
+    assert sum(naps) == 60
 
 
 def test_a_penalty_on_firing_is_in_the_loss_of_the_pruned_net_only(tmp_path):

@@ -116,7 +116,7 @@ def _other_net_or_data(a: OpenedRun, b: OpenedRun) -> str:
 
 
 def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
-    if a.config.granularity == "channel":
+    if a.config.prunes_channels:
         one, two = a.live_channels, b.live_channels
     else:
         names = [name for name in a.masks if name in b.masks]

@@ -90,7 +90,7 @@ def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tupl
     The untrained net's BatchNorms first get the statistics of the data: with the initial ones,
     eval mode computes something that training never does.
     """
-    fresh = session.fresh()
+    fresh = session.built()
     calibrate_norms(fresh, batches, forward=session.forward(fresh))
     yield "untrained", fresh
     yield "dense", saved_dense(session, run.files)

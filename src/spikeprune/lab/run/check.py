@@ -1,4 +1,4 @@
-"""Refuse a run that cannot work before it costs anything: one clear message with the way out."""
+"""Refuse a configuration that cannot work, with one message that says what to do."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from spikeprune.choices import check_choices
 from spikeprune.data import locate
 from spikeprune.distributed.collectives import world_size
-from spikeprune.errors import ConfigError, RunError
+from spikeprune.errors import ConfigError, RunError, unknown_name
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
@@ -20,14 +20,14 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
     """Refuse a configuration that cannot be run; writes nothing.
 
     Args:
-        config: What is to be run.
-        steps_per_epoch: Optimiser steps of one epoch, once the data are known; without them the
+        config: of the run.
+        steps_per_epoch: optimiser steps of one epoch, once the data are known; without them the
             number of pruning events is not checked (see `check_events`).
-        folder: Whether the run folder must be free for this run (see `check_folder`).
+        folder: whether the run folder must be free for this run (see `check_folder`).
 
     Raises:
-        ConfigError: Unknown names, numbers out of range, or options that contradict each other.
-        RunError: The run folder holds something else.
+        ConfigError: unknown names, numbers out of range, or options that contradict each other.
+        RunError: the run folder has other files.
     """
     for module in config.extensions:
         import_user_module(module)
@@ -46,11 +46,8 @@ def _names(config: RunConfig) -> None:
     check_choices(config)
     locate(config.data, config.data_root)
     if ":" not in config.model and config.model not in NAMES:
-        valid_models = ", ".join(sorted(NAMES))
-        raise ConfigError(
-            f"unknown model {config.model!r}; expected one of: {valid_models}; "
-            "or module:callable for a net of your own"
-        )
+        error = unknown_name("model", config.model, NAMES)
+        raise ConfigError(f"{error}; or module:callable for a net of your own")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
     if config.compile == "on" and not config.fuse:
@@ -126,14 +123,15 @@ def _method(config: RunConfig) -> None:
                 f"limits.{pattern}: expected densities 0 <= lowest <= highest <= 1, "
                 f"got [{low:g}, {high:g}]"
             )
-    if not resolve(config).prunes:
+    method = resolve(config)
+    if not method.prunes:
         return
     options = prune_options(config)
-    if resolve(config).rewinds:
+    if method.rewinds:
         rounds_of(config)
     if config.rate_penalty == float("inf"):
         raise ConfigError(f"expected a finite rate_penalty, got {config.rate_penalty}")
-    if options.granularity == "weight" and options.schedule == "at-start" and config.weights:
+    if options.schedule == "at-start" and config.weights:
         raise ConfigError(
             f"method {config.method!r} chooses weights before any training, but starts from the "
             f"checkpoint {config.weights}; use another method, or leave --weights out"
@@ -141,13 +139,13 @@ def _method(config: RunConfig) -> None:
 
 
 def check_events(config: RunConfig, steps_per_epoch: int) -> None:
-    """Refuse a schedule without a single pruning event, which would prune nothing in silence.
+    """Refuse a schedule without any pruning event: the run would silently prune nothing.
 
     Raises:
-        ConfigError: Fewer optimiser steps in the pruning epochs than lie between two events.
+        ConfigError: fewer optimiser steps in the pruning epochs than between two events.
     """
     method = resolve(config)
-    if config.granularity == "channel" or not method.prunes or method.rewinds:
+    if config.prunes_channels or not method.prunes or method.rewinds:
         return
     steps = steps_per_epoch * config.epochs.prune
     single = method.parts.get("schedule") in ("one-shot", "at-start")
@@ -160,10 +158,10 @@ def check_events(config: RunConfig, steps_per_epoch: int) -> None:
 
 
 def check_folder(config: RunConfig) -> bool:
-    """Refuse a run folder that holds something else; return whether this very run was started.
+    """Refuse a run folder with other files; return whether this run was started there before.
 
     Raises:
-        RunError: Another run, or files that are no run, lie where this run should go.
+        RunError: the folder has another run, or files that are no run.
     """
     folder = RunFolder(config.folder)
     if folder.path.exists() and not folder.path.is_dir():
@@ -175,20 +173,16 @@ def check_folder(config: RunConfig) -> bool:
                 "give an empty or new folder as --out"
             )
         return False
-    changed = _changes(folder, config)
-    if changed:
-        raise RunError(
-            f"{folder.path} holds a different run ({'; '.join(changed)}); give another --out, or "
-            "the same options to go on with that run"
-        )
-    return True
-
-
-def _changes(folder: RunFolder, config: RunConfig) -> list[str]:
     try:
         changed = differences(RunConfig.load(folder.config), config)
     except ConfigError as error:
         raise RunError(
             f"{folder.path} holds a run that this version cannot read ({error}); give another --out"
         ) from error
-    return [f"{name}: {old} there, {new} now" for name, (old, new) in changed.items()]
+    if changed:
+        words = [f"{name}: {old} there, {new} now" for name, (old, new) in changed.items()]
+        raise RunError(
+            f"{folder.path} holds a different run ({'; '.join(words)}); give another --out, or "
+            "the same options to go on with that run"
+        )
+    return True

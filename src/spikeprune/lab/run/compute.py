@@ -1,24 +1,26 @@
 """How the nets of a run compute: device, memory layout, fused neurons, precision, first layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.registry import spiking_neurons
-from spikeprune.adapters.speedups import cannot_compile, fuse, hoist, unhoist
+from spikeprune.adapters.speedups import FuseReport, cannot_compile, fuse, hoist, unhoist
 from spikeprune.errors import one_line
 from spikeprune.execution.forward import evaluating
-from spikeprune.execution.precision import widen
+from spikeprune.execution.memory_format import channels_last_is_safe
+from spikeprune.execution.precision import has_bf16, widen
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.synops import counting
 from spikeprune.wiring.wiring import Wiring
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Return images `[B, C, H, W]` or events `[T, B, C, H, W]` with their channels last in memory.
+    """Return images `[B, C, H, W]` or frames `[T, B, C, H, W]` with their channels last in memory.
 
-    SpikingJelly folds time into the batch, so each frame is laid out by itself. Other inputs are
+    SpikingJelly folds time into the batch, so each frame has its own layout. Other inputs are
     returned as they are.
     """
     if x.dim() < 4:
@@ -27,11 +29,25 @@ def channels_last(x: Tensor) -> Tensor:
     return frames.view(*x.shape[:-3], *frames.shape[1:])
 
 
+@dataclass(frozen=True)
+class DeviceBatches:
+    """Batches on a device, with the channels of images last in memory if `channels_last`."""
+
+    batches: Iterable[tuple[Tensor, Tensor]]
+    device: torch.device
+    channels_last: bool
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, labels in self.batches:
+            x, y = inputs.to(self.device), labels.to(self.device)
+            yield channels_last(x) if self.channels_last else x, y
+
+
 def _weight_last(weight: Tensor) -> Tensor:
     """Return the weight of a 2-d convolution with its channels last in memory.
 
-    Of an image with one channel PyTorch cannot tell the layout, so the weight decides that of the
-    output. With one channel the bytes are the same in both layouts; the strides say which it is.
+    An image with one channel has the same bytes in both layouts. The strides of the weight then
+    tell PyTorch the layout of the output.
     """
     _, channels, height, width = weight.shape
     if channels == 1:
@@ -43,7 +59,7 @@ def _weight_last(weight: Tensor) -> Tensor:
 def place(
     model: nn.Module, config: RunConfig, *, hoisted: bool, compiled: bool = False
 ) -> nn.Module:
-    """Return `model`, changed in place, as `config` wants its nets to compute.
+    """Return `model`, changed in place to compute as `config` says.
 
     Args:
         model: on the run's device.
@@ -58,32 +74,32 @@ def place(
         widen(m for n, m in spiking_neurons(model).items() if n in left or not on_cpu)
     (hoist if hoisted else unhoist)(model)
     if config.channels_last:
-        for parameter in model.parameters():
-            if parameter.dim() == 4:
-                parameter.data = _weight_last(parameter.data)
+        safe = channels_last_is_safe(model)
+        for parameter in (p for p in model.parameters() if p.dim() == 4):
+            weight = parameter.data
+            default = torch.contiguous_format
+            parameter.data = _weight_last(weight) if safe else weight.clone(memory_format=default)
     return model
 
 
 @torch.no_grad()
-def static_obstacle(
-    model: nn.Module, run: Callable[[nn.Module, Tensor], Tensor], example: Tensor
-) -> str:
-    """Return why a net that works fails with its layers hoisted; empty if it does not.
+def static_obstacle(model: nn.Module, run: Callable[[Tensor], Tensor], example: Tensor) -> str:
+    """Return why a net that works fails with its layers hoisted; empty if it does not fail.
 
     Args:
-        model: a net of its own for this question; its layers are hoisted if they can be.
-        run: of a model and a static batch to logits.
+        model: a net to try this on; its layers are hoisted if they can be.
+        run: from a static batch to the model's logits.
         example: such a batch.
     """
     with evaluating(model):
         hoist(model)
         try:
-            run(model, example)
-        except Exception as error:  # whatever the user's code raises
+            run(example)
+        except Exception as error:  # anything that the user's code raises
             unhoist(model)
             try:
-                run(model, example)
-            except Exception:  # not for this reason: the run says why when it uses the net
+                run(example)
+            except Exception:  # hoisting is not the reason: the run reports it when it uses the net
                 return ""
             why = one_line(error)
             return f"the first layers run at every time step; this net cannot share one: {why}"
@@ -92,25 +108,25 @@ def static_obstacle(
 
 @torch.no_grad()
 def first_layers_run_once(
-    model: nn.Module, wiring: Wiring, run: Callable[[nn.Module, Tensor], Tensor], example: Tensor
+    model: nn.Module, wiring: Wiring, run: Callable[[Tensor], Tensor], example: Tensor
 ) -> bool:
     """Return whether all layers that read the image compute one time step of a static batch."""
     with evaluating(model), counting(model, wiring) as counts:
-        run(model, example)
-    ahead = [counts.layers[name] for name, layer in wiring.layers.items() if not layer.sources]
-    return all(count.slices == len(example) for count in ahead)
+        run(example)
+    first = [counts.layers[name] for name, layer in wiring.layers.items() if not layer.sources]
+    return all(count.slices == len(example) for count in first)
 
 
 COMPILE_FROM = 10**10
-"""Neuron updates of a training from which `compile: auto` compiles. The compiled body saves a few
-nanoseconds per update, and compiling takes seconds to tens of seconds."""
+"""`compile: auto` compiles a training of at least this many neuron updates: the compiled body saves
+a few nanoseconds per update, and compiling takes seconds to tens of seconds."""
 
 
 def neuron_updates(config: RunConfig, wiring: Wiring, steps_per_epoch: int) -> int:
-    """Return how many potentials training charges: samples x T x epochs x neurons.
+    """Return how many potentials training updates: samples x T x epochs x neurons.
 
     Neurons are counted as outputs of the layers that feed them. The epochs are those of the dense
-    net, so all runs that share a dense net decide the same.
+    net, so that all runs that share a dense net make the same decision.
     """
     neurons = sum(layer.output_shape.numel() for layer in wiring.layers.values() if layer.feeds)
     samples = steps_per_epoch * config.batch_size
@@ -121,15 +137,20 @@ def neuron_updates(config: RunConfig, wiring: Wiring, steps_per_epoch: int) -> i
 def wants_compiling(
     config: RunConfig, wiring: Wiring, steps_per_epoch: int, device: torch.device
 ) -> bool:
-    """Return whether compiled neurons are asked for or pay; they serve the CPU only."""
+    """Return whether compiled neurons are required or save time; they serve the CPU only."""
     if not config.fuse or config.compile == "off" or device.type != "cpu":
         return False
     updates = neuron_updates(config, wiring, steps_per_epoch)
     return config.compile == "on" or updates >= COMPILE_FROM
 
 
+def fuse_notice(config: RunConfig, report: FuseReport) -> str:
+    """Return which neurons the fused kernels do not serve and why; empty if they serve all."""
+    return str(report) if config.fuse and report.left else ""
+
+
 def compile_notice(config: RunConfig, *, wanted: bool, compiled: bool) -> str:
-    """Return what to say about compiling before the first step; empty if there is nothing."""
+    """Return a message about compiling the neurons; empty if nothing is compiled or refused."""
     if compiled:
         return (
             "neurons are compiled in the first steps: tens of seconds on a machine that has not "
@@ -140,3 +161,23 @@ def compile_notice(config: RunConfig, *, wanted: bool, compiled: bool) -> str:
     if config.compile == "on":
         return "compile is on, but kernels are compiled for the CPU only"
     return ""
+
+
+def memory_format_notice(config: RunConfig, *, safe: bool) -> str:
+    """Return why the net is not trained with its channels last; empty if it is or need not be."""
+    if safe or not config.channels_last:
+        return ""
+    return (
+        "channels_last is off for this net: PyTorch cannot train its strided 1x1 convolutions "
+        "with few input channels in that memory format"
+    )
+
+
+def precision_notice(config: RunConfig, device: torch.device) -> str:
+    """Return why the precision is slow on this device; empty if it is not."""
+    if config.precision != "bf16" or has_bf16(device):
+        return ""
+    return (
+        f"precision bf16 without instructions for it on this device ({device.type}): the "
+        "same results, but slower than --precision fp32"
+    )

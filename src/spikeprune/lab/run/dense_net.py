@@ -1,4 +1,4 @@
-"""Which runs share a dense net: those with the same key."""
+"""The dense net of a run: its key, and its training, which runs with equal keys share."""
 
 import hashlib
 import json
@@ -6,9 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from spikeprune.distributed.collectives import by_main, world_size
 from spikeprune.files import read_json, read_rows, write_json
@@ -16,27 +13,28 @@ from spikeprune.lab.run.locks import held
 from spikeprune.lab.run.progress.display import Display
 from spikeprune.lab.run.progress.tracker import Tracker, mirror
 from spikeprune.lab.run.results.measure import measure
+from spikeprune.lab.run.results.records import DenseMetrics
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.phases import Phase
-from spikeprune.lab.run.stages.train import fit
-from spikeprune.lab.run.stages.training_cost import TrainingCost
+from spikeprune.lab.run.stages.train import TrainStage
 from spikeprune.lab.run_folder import DenseFolder, RunFolder, dense_folder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import save_tensors
 
 _DENSE_FIELDS = (
-    *("data", "limit", "validation", "augment", "image_size", "binning", "batch_size"),
-    *("model", "model_args", "time_steps", "neuron", "reset", "preset", "layout"),
-    *("optimizer", "loss", "seed", "fuse", "precision", "static_first_layer"),
-)
+    "data", "limit", "validation", "augment", "image_size", "binning", "batch_size",
+    "model", "model_args", "time_steps", "neuron", "reset", "preset", "layout",
+    "optimizer", "loss", "seed", "fuse", "precision", "static_first_layer",
+)  # fmt: skip
+"""The options that a dense net depends on, beside those that `dense_key` adds."""
 
 
 def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) -> str:
-    """Return the key of the dense net: 16 hexadecimal digits of what that net depends on.
+    """Return the key of the dense net: 16 hexadecimal digits of a hash of all that it depends on.
 
-    Methods, granularities and targets that share data, net, training and total epochs share it
-    (method, section 5). A checkpoint enters with its content. Code behind `module:callable` and
-    the content of a data folder do not enter.
+    Methods, granularities and targets with equal data, net, training and total epochs share a key
+    (method, section 5). The hash has the content of a checkpoint, but neither the code behind
+    `module:callable` nor the content of a data folder.
 
     Args:
         config: of a run.
@@ -60,69 +58,66 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
 
 
 @contextmanager
-def _held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file by rank 0 while active; the other ranks wait until it does."""
+def held_by_main(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a file on rank 0 while active; the other ranks wait for rank 0 to hold it."""
     with ExitStack() as stack:
-
-        def hold() -> None:
-            stack.enter_context(held(path, busy))
-
-        by_main(hold)
+        by_main(lambda: stack.enter_context(held(path, busy)))
         yield
 
 
-def _shared(session: Session, folder: RunFolder) -> DenseFolder:
-    """Return where the dense net is trained, for all runs beside this one that need the same."""
+def shared_folder(session: Session, folder: RunFolder) -> DenseFolder:
+    """Return where the dense net is trained for all runs beside this one with an equal key."""
     key = dense_key(session.config, compiled=session.compiled, processes=world_size())
     return dense_folder(folder, key)
 
 
-def _dense(session: Session, folder: RunFolder, display: Display) -> dict[str, Any]:
+def dense_metrics(session: Session, folder: RunFolder, display: Display) -> DenseMetrics:
     """Return the measurements of the dense net; train it if no run beside this one has."""
     if not by_main(folder.dense.metrics.is_file):
-        shared = _shared(session, folder)
-        with _held(shared.config, lambda: display.message("dense      waits for another run's")):
-            if not by_main(shared.metrics.is_file):
-                _train_dense(session, shared, display)
-            else:
+        shared = shared_folder(session, folder)
+        with held_by_main(
+            shared.config, busy=lambda: display.message("dense      waits for another run's")
+        ):
+            if by_main(shared.metrics.is_file):
                 display.message(f"dense      taken from {shared.path}")
-        by_main(lambda: _copy_dense(session, shared, folder))
-    dense: dict[str, Any] = by_main(lambda: read_json(folder.dense.metrics))
-    return dense
+            else:
+                _train(session, shared, display)
+        by_main(lambda: _copy(session, shared, folder))
+    found: DenseMetrics = by_main(lambda: read_json(folder.dense.metrics))
+    return found
 
 
-def _copy_dense(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
+def _train(session: Session, shared: DenseFolder, display: Display) -> None:
+    model = session.built(weights=True)
+    checkpoint = shared.checkpoints / "dense.safetensors"
+    epochs, steps = session.config.dense_epochs, session.steps_per_epoch
+    cost = TrainStage(
+        session=session,
+        model=model,
+        phases=[Phase("dense", epochs)],
+        optimizer=session.optimizer(model),
+        pruner=None,
+        tracker=Tracker(shared.history, None, display, steps_per_epoch=steps),
+        checkpoint=checkpoint,
+    ).run()
+    display.stage("evaluate", "dense")
+
+    def write() -> None:
+        measured = measure(session, model, pruned=None, cut=None, latency=True).to_dict()
+        save_tensors(shared.model, model.state_dict())
+        content = {"metrics": measured, "cost": {"total_epochs": epochs, **vars(cost)}}
+        write_json(shared.metrics, content)
+        checkpoint.unlink(missing_ok=True)
+
+    by_main(write)
+
+
+def _copy(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
+    """Copy the dense net into the run's folder; the metrics come last and mark it as complete."""
     folder.dense.path.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(shared.model, folder.dense.model)
-    if shared.history.is_file():  # a checkpoint that is not trained further has none
+    if shared.history.is_file():  # there is none for a checkpoint that is not trained further
         shutil.copyfile(shared.history, folder.dense.history)
     board, steps = folder.tensorboard / "dense", session.steps_per_epoch
     mirror(read_rows(shared.history), board, steps_per_epoch=steps)
-    # Last and whole: it says that the others are there.
     write_json(folder.dense.metrics, read_json(shared.metrics))
-
-
-def _train_dense(session: Session, shared: DenseFolder, display: Display) -> None:
-    model = session.model()
-    checkpoint = shared.checkpoints / "dense.safetensors"
-    spent = fit(
-        session,
-        model,
-        [Phase("dense", session.config.dense_epochs)],
-        optimizer=session.optimizer(model),
-        pruner=None,
-        tracker=Tracker(shared.history, None, display, steps_per_epoch=session.steps_per_epoch),
-        checkpoint=checkpoint,
-    )
-    display.stage("evaluate", "dense")
-    by_main(lambda: _finish_shared(session, shared, model, spent))
-    by_main(lambda: checkpoint.unlink(missing_ok=True))
-
-
-def _finish_shared(
-    session: Session, shared: DenseFolder, model: nn.Module, spent: TrainingCost
-) -> None:
-    metrics = measure(session, model, pruned=None, cut=None, latency=True)
-    save_tensors(shared.model, model.state_dict())
-    cost = {"total_epochs": session.config.dense_epochs, **vars(spent)}
-    write_json(shared.metrics, {"metrics": metrics.to_dict(), "cost": cost})

@@ -1,4 +1,4 @@
-"""One process at a time: two runs that write the same files would ruin them."""
+"""Let one process at a time write the files of a run."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @contextmanager
 def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file while active; the system lets go of it when the process ends, however it ends.
+    """Hold a file while active; the system releases it when the process ends in any way.
 
     Args:
-        path: an existing file that nobody replaces meanwhile.
-        busy: called when another process holds it; raises, or returns to wait for it.
+        path: an existing file that is not replaced meanwhile.
+        busy: called if another process holds it; it raises, or returns to wait for the file.
     """
     with path.open() as file:
         try:

@@ -1,9 +1,9 @@
-"""`spikeprune plan`: what a run would prune and cost, before any training."""
+"""`spikeprune plan`: the pruning and the cost of a run, before any training."""
 
 import math
 import statistics
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,61 +13,84 @@ from spikeprune.lab.run.results.metrics_json import peak_rss_bytes
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
-from spikeprune.lab.settings.method_choice import resolve
-from spikeprune.pruning.pruner import Pruner
 
 _TIMED_STEPS = 5
 
 
-def plan(config: RunConfig) -> dict[str, Any]:
-    """Return what `config` would do: layers, parameters, MACs, events, memory and time.
+class PlanReport(TypedDict):
+    """Output of `spikeprune plan`."""
 
-    Time per epoch is extrapolated from a few timed training steps (median), after one to warm up;
-    validation is not in it. Nothing is written and no model is kept.
+    data: str
+    training_samples: int
+    model: dict[str, Any]
+    parameters: int
+    prunable_weights: int
+    macs_per_sample: int
+    pruning: dict[str, Any] | None
+    layers: list[dict[str, Any]]
+    steps_per_epoch: int
+    seconds_per_step: float
+    seconds_per_epoch: float
+    epochs: dict[str, int]
+    estimated_training_seconds: float
+    peak_memory_bytes: int
+
+
+def plan(config: RunConfig) -> PlanReport:
+    """Return layers, parameters, MACs, events, memory and time of the run of `config`.
+
+    Time per epoch is extrapolated from a few timed training steps (their median, without the first)
+    and has no validation. Nothing is written and no model is kept.
 
     Raises:
-        SpikePruneError: whatever the run itself would refuse before training.
+        SpikePruneError: all that the run itself refuses before training.
     """
     session = Session(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     check(config, steps_per_epoch=session.steps_per_epoch, folder=False)
     preflight(session)
-    wiring, prunes = session.wiring, resolve(config).prunes
-    weights = session.weight_counts
+    prunes = session.method.prunes
     step = _seconds_per_step(session)
     trained = epochs_of(config)[1] if prunes else 0
     epochs = config.dense_epochs + trained
     per_epoch = step * session.steps_per_epoch
+    pruning = _pruning(session) if prunes else None
+    on_cuda = session.device.type == "cuda"
+    memory = torch.cuda.max_memory_allocated(session.device) if on_cuda else peak_rss_bytes()
     return {
         "data": session.data.info.label,
         "training_samples": session.data.score.samples,
         "model": session.description,
-        "parameters": sum(p.numel() for p in session.model().parameters()),
-        "prunable_weights": sum(weights.values()),
+        "parameters": sum(p.numel() for p in session.built().parameters()),
+        "prunable_weights": sum(session.weight_counts.values()),
         "macs_per_sample": session.macs_per_sample,
-        "pruning": _pruning(session) if prunes else None,
-        "layers": [
-            {
-                "name": name,
-                "weights": weights[name],
-                "macs_per_step": layer.macs,
-                "operand": "spikes" if layer.binary else "analog",
-                "feeds": list(layer.feeds),
-            }
-            for name, layer in wiring.layers.items()
-        ],
+        "pruning": pruning,
+        "layers": _layers(session),
         "steps_per_epoch": session.steps_per_epoch,
         "seconds_per_step": step,
         "seconds_per_epoch": per_epoch,
         "epochs": {"dense": config.dense_epochs, "pruned": trained},
         "estimated_training_seconds": per_epoch * epochs,
-        "peak_memory_bytes": _peak_memory(session),
+        "peak_memory_bytes": memory,
     }
 
 
+def _layers(session: Session) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "weights": session.weight_counts[name],
+            "macs_per_step": layer.macs,
+            "operand": "spikes" if layer.binary else "analog",
+            "feeds": list(layer.feeds),
+        }
+        for name, layer in session.wiring.layers.items()
+    ]
+
+
 def _pruning(session: Session) -> dict[str, Any]:
-    config, model = session.config, session.model()
+    config, model = session.config, session.built(weights=True)
     pruner = session.pruner(model, session.optimizer(model))
     pruner.close()
     groups = pruner.granularity.groups
@@ -82,15 +105,12 @@ def _pruning(session: Session) -> dict[str, Any]:
             ],
             "events": 1,
         }
-    return {"granularity": "weight", **_weight_plan(pruner, config)}
-
-
-def _weight_plan(pruner: Pruner, config: RunConfig) -> dict[str, Any]:
-    total = pruner.mask.total
     assert config.sparsity is not None
-    # Of a budget of SynOps the rates decide, which nobody knows yet.
+    total = pruner.mask.total
+    # With a budget of SynOps the number depends on firing rates, which are not known yet.
     live = round((1 - config.sparsity) * total) if config.budget == "weights" else None
     return {
+        "granularity": "weight",
         "sparsity": config.sparsity,
         "budget": config.budget,
         "weights": total,
@@ -104,25 +124,19 @@ def _weight_plan(pruner: Pruner, config: RunConfig) -> dict[str, Any]:
 
 
 def _seconds_per_step(session: Session) -> float:
-    model = session.model().train()
+    model = session.built(weights=True).train()
     optimizer, run, loss = session.optimizer(model), session.forward(model), session.loss
     seconds: list[float] = []
     started = time.perf_counter()
-    for x, y in session.moved(session.data.train):
+    for x, y in session.moved(session.data.train, model):
         optimizer.zero_grad(set_to_none=True)
         loss(run(x), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if session.device.type == "cuda":
             torch.cuda.synchronize(session.device)
         now = time.perf_counter()
-        seconds.append(now - started)  # with the time that its batch took to load
+        seconds.append(now - started)  # includes loading the batch
         started = now
         if len(seconds) > _TIMED_STEPS:
             break
     return statistics.median(seconds[1:] or seconds)
-
-
-def _peak_memory(session: Session) -> int:
-    if session.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(session.device)
-    return peak_rss_bytes()

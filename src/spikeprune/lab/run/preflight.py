@@ -1,4 +1,4 @@
-"""A run is tried on one batch before it costs anything."""
+"""Try a run on one batch before it trains."""
 
 import math
 
@@ -14,13 +14,13 @@ from spikeprune.observing.observer import Observer
 
 
 def preflight(session: Session) -> None:
-    """Refuse, before any training, all that building and pruning the net would refuse later.
+    """Refuse, before any training, all that would fail later when the net is built and pruned.
 
-    One batch is evaluated and one training step is made, on a net that is thrown away, so that
-    layout, shapes and classes are known to fit and every layer can be counted.
+    One batch is evaluated and one training step is made, on a net that is thrown away: layout,
+    shapes and classes must fit, and every layer must be countable.
 
     Raises:
-        SpikePruneError: whatever is wrong, with the way out.
+        SpikePruneError: what is wrong and what to do.
     """
     check_shares(session.data)
     try_pruning(session)
@@ -28,30 +28,30 @@ def preflight(session: Session) -> None:
 
 
 def try_pruning(session: Session) -> None:
-    """Refuse what the method cannot do with this net; prunes nothing.
+    """Refuse a net that the method cannot prune.
 
     Raises:
-        SpikePruneError: whatever is wrong, with the way out.
+        SpikePruneError: what is wrong and what to do.
     """
-    model = session.model()
+    model = session.built(weights=True)
     if session.method.prunes:
         with session.pruner(model, session.optimizer(model)) as pruner:
-            pruner.begin(session.moved(session.data.train), session.loss)
+            pruner.begin(session.moved(session.data.train, model), session.loss)
 
 
 def try_training(session: Session) -> None:
-    """Refuse a net and data that do not fit, by one step on a net that is thrown away.
+    """Refuse a net and data that do not fit, by one training step on a net that is thrown away.
 
     Raises:
-        SpikePruneError: whatever is wrong, with the way out.
+        SpikePruneError: what is wrong and what to do.
     """
-    model = session.model()
-    x, y = next(iter(session.moved(slices(session.data.train))))
+    model = session.built(weights=True)
+    x, y = next(iter(session.moved(slices(session.data.train), model)))
     try:
-        _try(session, model, x, y)
+        _evaluate_and_train(session, model, x, y)
     except SpikePruneError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # anything that the user's code raises
         raise ModelError(
             f"model {session.config.model!r} fails on a batch {list(x.shape)} in layout "
             f"{session.config.layout!r}: {one_line(error)}. Check --layout "
@@ -59,8 +59,8 @@ def try_training(session: Session) -> None:
         ) from error
 
 
-def _try(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:
-    if not bool(x.isfinite().all()):  # spikes would hide it
+def _evaluate_and_train(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    if not bool(x.isfinite().all()):  # spikes hide it
         raise DataError("the first training batch holds values that are not finite")
     evaluate(
         model,
@@ -71,7 +71,7 @@ def _try(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:
         layout=session.config.layout,
         latency=False,
     )
-    # The named curve fits every neuron: what counts here is that each is seen for T steps.
+    # This curve fits every neuron; the observer refuses a neuron that does not run for T steps.
     named = CriticalityOptions(curve="atan")
     with Observer(model, named, time_steps=session.config.time_steps, train=True) as seen:
         loss = session.loss(session.forward(model.train())(x), y)

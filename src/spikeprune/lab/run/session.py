@@ -1,6 +1,6 @@
-"""What a run works on: data, device, fresh models, loss, all as its configuration says."""
+"""The data, device, nets, loss and optimiser of a run, made from its configuration."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,21 +11,15 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
-from spikeprune.adapters.base import Adapter
 from spikeprune.adapters.registry import adapter_for
-from spikeprune.adapters.speedups import cannot_compile, fuse
-from spikeprune.data import Batches, Data
+from spikeprune.adapters.speedups import FuseReport, cannot_compile, fuse
+from spikeprune.data import Data
 from spikeprune.distributed.launch import local_device
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, one_line, unknown_name
 from spikeprune.execution.forward import forward
-from spikeprune.execution.precision import autocast, has_bf16
-from spikeprune.lab.run.compute import (
-    channels_last,
-    first_layers_run_once,
-    place,
-    static_obstacle,
-    wants_compiling,
-)
+from spikeprune.execution.memory_format import channels_last_is_safe
+from spikeprune.execution.precision import autocast
+from spikeprune.lab.run import compute
 from spikeprune.lab.run.stages.batch_shares import turns
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
@@ -44,12 +38,12 @@ _DIGITS = 8  # pixels a side
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; `auto` is cuda where there is one.
+    """Return the device called `name`: `auto` is cuda if there is a CUDA device, else cpu.
 
-    Of several processes on a machine each has a CUDA device of its own.
+    Each process on a machine has a CUDA device of its own.
 
     Raises:
-        ConfigError: another name than cpu, cuda or auto, or fewer CUDA devices than processes.
+        ConfigError: a name other than cpu, cuda or auto, or fewer CUDA devices than processes.
     """
     if name not in ("cpu", "cuda", "auto"):
         raise unknown_name("device", name, ("cpu", "cuda", "auto"))
@@ -60,24 +54,26 @@ def choose_device(name: str) -> torch.device:
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """Batches on the device, images in the memory layout of the run."""
+class _Outline:
+    """What is asked of the uncut net before training, from one net that is thrown away."""
 
-    batches: Batches
-    device: torch.device
-    channels_last: bool
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in self.batches:
-            x, y = x.to(self.device), y.to(self.device)
-            yield channels_last(x) if self.channels_last else x, y
+    wiring: Wiring
+    weight_counts: dict[str, int]
+    fused: FuseReport
+    channels_last_is_safe: bool
 
 
 @dataclass(frozen=True)
 class Session:
-    """A configuration made concrete. Data are read when first asked for."""
+    """The objects that a run works with. Data are read when they are first needed.
+
+    Attributes:
+        config: of the run.
+        loaded: its data, if another session has read them already.
+    """
 
     config: RunConfig
+    loaded: Data | None = None
 
     @cached_property
     def device(self) -> torch.device:
@@ -87,6 +83,8 @@ class Session:
     @cached_property
     def data(self) -> Data:
         """The data set, split."""
+        if self.loaded is not None:
+            return self.loaded
         c = self.config
         try:
             return datasets.load(c.data, root=c.data_root, **self._data_options())
@@ -106,11 +104,11 @@ class Session:
         return options
 
     def beside(self, config: RunConfig) -> "Session":
-        """Return the session of another run; data that the two have in common are read once."""
+        """Return the session of another run, which shares this one's data if they are equal."""
         other = Session(config)
         same = (config.data, config.data_root) == (self.config.data, self.config.data_root)
         if same and other._data_options() == self._data_options():
-            other.__dict__["data"] = self.data  # where the cached property keeps it
+            return Session(config, loaded=self.data)
         return other
 
     @cached_property
@@ -130,64 +128,68 @@ class Session:
         return x[:, :32] if x.dim() == 5 else x[:32]
 
     @cached_property
+    def _outline(self) -> _Outline:
+        model = self.built(place=False)
+        wiring = trace(model, self.example)
+        weights = {n: model.get_submodule(n).get_parameter("weight") for n in wiring.layers}
+        return _Outline(
+            wiring=wiring,
+            weight_counts={n: w.numel() for n, w in weights.items()},
+            fused=fuse(model),
+            channels_last_is_safe=channels_last_is_safe(model),
+        )
+
+    @property
     def wiring(self) -> Wiring:
         """Which weights feed which neurons in the uncut net."""
-        return trace(self._built(), self.example)
+        return self._outline.wiring
+
+    @property
+    def weight_counts(self) -> dict[str, int]:
+        """Weights of every convolution and linear layer of the uncut net, by layer."""
+        return self._outline.weight_counts
 
     @cached_property
     def macs_per_sample(self) -> int:
         """Dense multiply-accumulates of one sample over all T; the first layer counts T times."""
         return sum(layer.macs for layer in self.wiring.layers.values()) * self.config.time_steps
 
-    @cached_property
-    def weight_counts(self) -> dict[str, int]:
-        """Weights of every convolution and linear layer of the uncut net, by layer."""
-        model = self.fresh()
-        return {
-            n: model.get_submodule(n).get_parameter("weight").numel() for n in self.wiring.layers
-        }
-
     @property
     def description(self) -> dict[str, Any]:
-        """Name and arguments of the model."""
-        return describe_model(self.config, self.data)
+        """Name and arguments of the model, from which it is built without training code."""
+        config, info = self.config, self.data.info
+        channels, height, width = info.shape
+        task: dict[str, Any] = {
+            "classes": len(info.classes),
+            "in_channels": channels,
+            "image_size": height if height == width else [height, width],
+            "time_steps": config.time_steps,
+        }
+        if ":" not in config.model:
+            task |= {"neuron": config.neuron, "reset": config.reset, "preset": config.preset}
+        return {"name": config.model, "arguments": {**task, **config.model_args}}
 
-    def fresh(self) -> nn.Module:
-        """Return the net initialised from the seed; torch's own generators stay as they were."""
-        return self.placed(self._built())
+    def built(self, *, place: bool = True, weights: bool = False) -> nn.Module:
+        """Return the uncut net, initialised from the seed; torch's generators stay as they were.
 
-    def _built(self) -> nn.Module:
+        Args:
+            place: whether it computes as the configuration says (see `placed`).
+            weights: whether it takes the weights of the checkpoint that the run starts from.
+        """
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)
-            return build_model(**self.description).to(self.device)
-
-    def model(self) -> nn.Module:
-        """Return the net at its start: initialised from the seed, or the checkpoint's weights."""
-        model = self.fresh()
-        if self.config.weights is not None:
+            model = build_model(**self.description).to(self.device)
+        if place:
+            self.placed(model)
+        if weights and self.config.weights is not None:
             load_model_weights(model, Path(self.config.weights).expanduser())
         return model
 
     def placed(self, model: nn.Module) -> nn.Module:
         """Return `model` on the run's device, made to compute as the configuration says."""
         hoisted = self.config.static_first_layer and not self.static_obstacle
-        return place(model.to(self.device), self.config, hoisted=hoisted, compiled=self.compiled)
-
-    @property
-    def unfused(self) -> str:
-        """Which neurons the fused kernels do not serve and why; empty if all are served."""
-        report = fuse(self._built())
-        return str(report) if self.config.fuse and report.left else ""
-
-    @property
-    def slow_precision(self) -> str:
-        """Why the precision asked for is slow here; empty if it is not."""
-        if self.config.precision != "bf16" or has_bf16(self.device):
-            return ""
-        return (
-            f"precision bf16 without instructions for it on this device ({self.device.type}): the "
-            "same results, but slower than --precision fp32"
-        )
+        compiled = self.compiled
+        return compute.place(model.to(self.device), self.config, hoisted=hoisted, compiled=compiled)
 
     @cached_property
     def static_obstacle(self) -> str:
@@ -195,16 +197,18 @@ class Session:
         c = self.config
         if not c.static_first_layer or ":" not in c.model or self.data.info.kind != "static":
             return ""
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            model = build_model(**self.description).to(self.device)
-        # Two samples: of one alone a view across time steps would be possible.
-        return static_obstacle(model, self._run, torch.cat([self.example] * 2))
+        model = self.built(place=False)
+        # Two samples: with a single one, a view across time steps would be possible.
+        return compute.static_obstacle(model, self.forward(model), torch.cat([self.example] * 2))
 
     @cached_property
     def runs_first_layer_once(self) -> bool:
         """Whether the layers that read the image run once per image, not T times."""
-        static = self.data.info.kind == "static"
-        return static and first_layers_run_once(self.fresh(), self.wiring, self._run, self.example)
+        if self.data.info.kind != "static":
+            return False
+        model = self.built()
+        run = self.forward(model)
+        return compute.first_layers_run_once(model, self.wiring, run, self.example)
 
     @cached_property
     def compiled(self) -> bool:
@@ -213,29 +217,45 @@ class Session:
 
     @cached_property
     def wants_compiling(self) -> bool:
-        """Whether compiled neurons are asked for or pay."""
-        return wants_compiling(self.config, self.wiring, self.steps_per_epoch, self.device)
+        """Whether compiled neurons are required by the configuration or save time."""
+        return compute.wants_compiling(self.config, self.wiring, self.steps_per_epoch, self.device)
 
-    def moved(self, batches: Batches) -> _Moved:
-        """Return batches on the run's device and in its memory layout."""
-        return _Moved(batches, self.device, self.config.channels_last)
+    def notices(self) -> list[str]:
+        """Return what the user should know about the computation before the first step."""
+        wanted, compiled, net = self.wants_compiling, self.compiled, self._outline
+        texts = (
+            compute.fuse_notice(self.config, net.fused),
+            compute.memory_format_notice(self.config, safe=net.channels_last_is_safe),
+            compute.compile_notice(self.config, wanted=wanted, compiled=compiled),
+            compute.precision_notice(self.config, self.device),
+            self.static_obstacle,
+        )
+        return [text for text in texts if text]
+
+    def moved(
+        self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None
+    ) -> compute.DeviceBatches:
+        """Return batches on the run's device and in its memory layout.
+
+        `model` is the net that is trained on them; for inference any layout is safe.
+        """
+        safe = model is None or channels_last_is_safe(model)
+        return compute.DeviceBatches(batches, self.device, self.config.channels_last and safe)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Return input -> logits [T, B, K] of `model`: in the run's precision while it trains.
+        """Return the function from input to logits [T, B, K] of `model`.
 
-        What is measured, in eval mode, is float32.
+        Training forwards are in the run's precision, those in eval mode in float32.
         """
-        adapter = adapter_for(model)
+        adapter, config = adapter_for(model), self.config
 
         def run(x: Tensor) -> Tensor:
-            with autocast(self.config.precision if model.training else "fp32", self.device):
-                return self._run(model, x, adapter)
+            with autocast(config.precision if model.training else "fp32", self.device):
+                return forward(
+                    model, x, adapter=adapter, time_steps=config.time_steps, layout=config.layout
+                )
 
         return run
-
-    def _run(self, model: nn.Module, x: Tensor, adapter: Adapter | None = None) -> Tensor:
-        how: dict[str, Any] = {"time_steps": self.config.time_steps, "layout": self.config.layout}
-        return forward(model, x, adapter=adapter, **how)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -266,7 +286,10 @@ class Session:
         *,
         dense_synops: Mapping[str, float] | None = None,
     ) -> Pruner:
-        """Return the run's pruner, attached to `model`; a budget of SynOps is one of the dense."""
+        """Return the run's pruner, attached to `model`.
+
+        `dense_synops` are those of the dense net by layer, for a budget of SynOps.
+        """
         score: Iterable[Any] | None = self.moved(turns(self.data.score))
         rewinds = self.method.rewinds
         drops = rounds_of(self.config).event_steps(self.steps_per_epoch) if rewinds else None
@@ -283,17 +306,3 @@ class Session:
             dense_synops=dense_synops,
             options=self.prune_options,
         )
-
-
-def describe_model(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Return what rebuilds the model without training code: its name and arguments."""
-    channels, height, width = data.info.shape
-    task: dict[str, Any] = {
-        "classes": len(data.info.classes),
-        "in_channels": channels,
-        "image_size": height if height == width else [height, width],
-        "time_steps": config.time_steps,
-    }
-    if ":" not in config.model:
-        task |= {"neuron": config.neuron, "reset": config.reset, "preset": config.preset}
-    return {"name": config.model, "arguments": {**task, **config.model_args}}

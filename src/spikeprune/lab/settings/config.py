@@ -237,6 +237,16 @@ class RunConfig:
         return 0 if self.start == "checkpoint" else self.epochs.total
 
     @property
+    def prunes_channels(self) -> bool:
+        """Whether whole channels are pruned; they are cut before the net is fine-tuned."""
+        return self.granularity == "channel"
+
+    @property
+    def budget_unit(self) -> str:
+        """Unit of the cost that `sparsity` is a share of."""
+        return self.channels.budget if self.prunes_channels else self.budget
+
+    @property
     def folder(self) -> Path:
         """The run folder: `out`, or a name made of what tells runs apart."""
         if self.out is not None:

@@ -10,14 +10,14 @@ from spikeprune.lab.run.progress.display import LiveDisplay, PlainDisplay, Silen
 from spikeprune.lab.run_folder import RunFolder
 
 EPOCH = {
-    **{"kind": "epoch", "stage": "prune", "epoch": 2, "epochs": 4, "loss": 0.51234},
-    **{"validation_accuracy": 0.8712, "density": 0.25, "lr": 0.1, "seconds": 60.0},
-}
+    "kind": "epoch", "stage": "prune", "epoch": 2, "epochs": 4, "loss": 0.51234,
+    "validation_accuracy": 0.8712, "density": 0.25, "lr": 0.1, "seconds": 60.0,
+}  # fmt: skip
 EVENT = {
-    **{"kind": "event", "stage": "prune", "event": 3, "events": 12, "step": 40, "epoch": 1},
-    **{"density": 0.3125, "live": 61234, "kept": 50000, "regrown": 11234},
-    **{"dropped_and_returned": 934, "dead_and_returned": 300, "survival": None},
-}
+    "kind": "event", "stage": "prune", "event": 3, "events": 12, "step": 40, "epoch": 1,
+    "density": 0.3125, "live": 61234, "kept": 50000, "regrown": 11234,
+    "dropped_and_returned": 934, "dead_and_returned": 300, "survival": None,
+}  # fmt: skip
 
 
 def play(display, report):
@@ -103,9 +103,14 @@ def test_time_left_counts_from_where_the_stage_was_taken_up(monkeypatch):
 def test_done_shows_before_and_after(tmp_path):
     side = {"test_accuracy": 0.9, "nonzero_parameters": 1000, "synops_per_sample": 5000.0}
     metrics = {
-        **{"schema": 1, "method": "criticality", "granularity": "weight", "time_steps": 4},
-        **{"data": {"name": "digits"}, "model": {"name": "vgg-small"}},
-        **{"dense": side, "pruned": side | {"test_accuracy": 0.89, "nonzero_parameters": 100}},
+        "schema": 1,
+        "method": "criticality",
+        "granularity": "weight",
+        "time_steps": 4,
+        "data": {"name": "digits"},
+        "model": {"name": "vgg-small"},
+        "dense": side,
+        "pruned": side | {"test_accuracy": 0.89, "nonzero_parameters": 100},
     }
     folder = RunFolder(tmp_path)
     write_json(folder.metrics, metrics)

@@ -3,21 +3,17 @@
 import pytest
 import torch
 
-from spikeprune.errors import DataError
+from spikeprune.data import Data
+from spikeprune.errors import DataError, RunError
 from spikeprune.lab.run.stages import batch_shares as shares
 
 
 class Listed(list):
     """Batches as the data layer hands them out."""
 
-    epoch = 0
-
     @property
     def samples(self):
         return sum(len(y) for _, y in self)
-
-    def set_epoch(self, epoch):
-        self.epoch = epoch
 
 
 def images(*sizes):
@@ -26,17 +22,13 @@ def images(*sizes):
 
 
 def of_every_rank(monkeypatch, world, share, batches):
-    """What every rank gets; that all have the same first batch is taken for granted."""
+    """What every rank gets, with `require_same_tensors` taken away."""
     monkeypatch.setattr(shares, "world_size", lambda: world)
     monkeypatch.setattr(shares, "require_same_tensors", lambda *_: None)
     found = []
     for rank in range(world):
         monkeypatch.setattr(shares, "rank", lambda rank=rank: rank)
-        mine = share(batches)
-        mine.set_epoch(7)
-        assert mine.samples == batches.samples
-        found.append(list(mine))
-        assert len(mine) == len(found[-1])
+        found.append(list(share(batches)))
     return found
 
 
@@ -47,7 +39,6 @@ def test_slices_are_equal_and_make_up_the_batch(monkeypatch, world, events):
     if events:  # [T, B, C, H, W]
         batches = Listed((torch.stack((x, x + 100)), y) for x, y in batches)
     ranks = of_every_rank(monkeypatch, world, shares.slices, batches)
-    assert batches.epoch == 7
     for number, (x, y) in enumerate(batches):
         parts = [rank[number] for rank in ranks]
         assert {len(part[1]) for part in parts} == {len(y) // world}
@@ -72,3 +63,45 @@ def test_turns_hand_out_every_batch_once(monkeypatch, world, count):
 def test_each_rank_gets_all_where_turns_would_leave_one_without(monkeypatch):
     ranks = of_every_rank(monkeypatch, 4, shares.turns, images(4, 4))
     assert [len(rank) for rank in ranks] == [2] * 4
+
+
+def test_turns_can_be_taken_again(monkeypatch):
+    monkeypatch.setattr(shares, "world_size", lambda: 2)
+    monkeypatch.setattr(shares, "rank", lambda: 1)
+    mine = shares.turns(images(4, 4, 4))
+    assert [[int(y[0]) for _, y in mine] for _ in range(2)] == [[4], [4]]
+
+
+def test_ranks_that_shuffle_differently_are_refused_at_the_first_batch(monkeypatch):
+    seen = []
+    monkeypatch.setattr(shares, "world_size", lambda: 2)
+    monkeypatch.setattr(shares, "rank", lambda: 0)
+
+    def require(what, tensors, advice):
+        seen.append((what, tensors))
+        raise RunError(advice)
+
+    monkeypatch.setattr(shares, "require_same_tensors", require)
+    batches = images(4, 4)
+    with pytest.raises(RunError, match="no DistributedSampler"):
+        next(iter(shares.slices(batches)))
+    ((what, tensors),) = seen
+    assert what == "the first training batch"
+    assert torch.equal(tensors["y"], batches[0][1])
+
+
+def data(train, **parts):
+    empty = dict.fromkeys(("score", "validation", "test"), Listed())
+    return Data(info=None, train=train, **(empty | parts))
+
+
+def test_data_that_cannot_be_shared_are_refused_before_training(monkeypatch):
+    shares.check_shares(data(images(4, 3)))  # a single process takes any
+    monkeypatch.setattr(shares, "world_size", lambda: 2)
+    same = []
+    monkeypatch.setattr(shares, "require_same", lambda what, value, advice: same.append(value))
+    with pytest.raises(DataError, match=r"multiple of 2 samples.*got one of 3"):
+        shares.check_shares(data(images(4, 3), score=images(4, 3), test=images(5)))
+    assert same == [(2, 7), (2, 7), (0, 0), (1, 5)]
+    shares.check_shares(data(images(4, 2)))
+    shares.check_shares(data(images(4, 4)))

@@ -6,8 +6,9 @@ from spikeprune.files import read_rows
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages import train as module
 from spikeprune.lab.run.stages.phases import Phase
-from spikeprune.lab.run.stages.train import fit
+from spikeprune.lab.run.stages.train import TrainStage
 from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
@@ -18,8 +19,14 @@ STEPS = 5
 
 def config(**values):
     base = {
-        **{"data": "digits", "limit": 100, "batch_size": 20, "sparsity": 0.5, "every": 2},
-        **{"model": "vgg-small", "model_args": {"widths": [4], "strides": [2]}, "time_steps": 2},
+        "data": "digits",
+        "limit": 100,
+        "batch_size": 20,
+        "sparsity": 0.5,
+        "every": 2,
+        "model": "vgg-small",
+        "model_args": {"widths": [4], "strides": [2]},
+        "time_steps": 2,
         "epochs": {"prune": 2, "finetune": 1},
     }
     return RunConfig.from_dict(base | values)
@@ -35,26 +42,26 @@ class Rates(Silent):
         self.rates.append(self.optimizer.param_groups[0]["lr"])
 
 
-def trained(folder, phases, *, values=None, display=None, **more):
+def trained(folder, phases, *, values=None, display=None, prunes=False, **more):
     session = Session(config(**(values or {})))
-    model = session.model()
+    model = session.built()
     optimizer = session.optimizer(model)
     if isinstance(display, Rates):
         display.optimizer = optimizer
-    tracker = Tracker(
-        folder / "history.jsonl", None, display or Silent(), steps_per_epoch=session.steps_per_epoch
-    )
-    spent = fit(
-        session,
-        model,
-        phases,
+    history = folder / "history.jsonl"
+    cost = TrainStage(
+        session=session,
+        model=model,
+        phases=phases,
         optimizer=optimizer,
-        pruner=more.pop("pruner", lambda *_: None)(session, model, optimizer),
-        tracker=tracker,
+        pruner=session.pruner(model, optimizer) if prunes else None,
+        tracker=Tracker(
+            history, None, display or Silent(), steps_per_epoch=session.steps_per_epoch
+        ),
         checkpoint=folder / "state.safetensors",
         **more,
-    )
-    return model, spent, read_rows(folder / "history.jsonl")
+    ).run()
+    return model, cost, read_rows(history)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "onecycle", "constant"])
@@ -68,12 +75,11 @@ def test_one_learning_rate_schedule_runs_over_all_phases(tmp_path, schedule):
         pytest.approx(0.02 * lr_factor(schedule, step / total)) for step in range(total)
     ]
     assert [row["lr"] for row in rows] == [display.rates[n] for n in (4, 9, 14)]
-    assert [(row["stage"], row["epoch"], row["epochs"]) for row in rows] == [
-        *(("prune", 1, 3), ("prune", 2, 3), ("finetune", 3, 3))
-    ]
+    places = [(row["stage"], row["epoch"], row["epochs"]) for row in rows]
+    assert places == [("prune", 1, 3), ("prune", 2, 3), ("finetune", 3, 3)]
 
 
-def test_a_later_stage_counts_on_and_tells_its_own_density_and_cost(tmp_path):
+def test_a_later_stage_counts_on_and_has_the_density_and_cost_of_its_net(tmp_path):
     options = {"first_epoch": 2, "density": 0.3, "macs_share": 0.5}
     _, spent, rows = trained(tmp_path, [Phase("finetune", 1)], **options)
     assert [(row["epoch"], row["epochs"], row["density"]) for row in rows] == [(3, 3, 0.3)]
@@ -106,7 +112,7 @@ def test_curves_are_recorded_and_change_nothing(tmp_path):
 
 def test_no_epochs_change_nothing(tmp_path):
     model, spent, rows = trained(tmp_path, [Phase("dense", 0)])
-    start = Session(config()).model().state_dict()
+    start = Session(config()).built().state_dict()
     assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
     assert (spent, rows) == (TrainingCost(), [])
 
@@ -123,11 +129,7 @@ def test_a_finished_stage_is_not_trained_again_and_keeps_later_rows(tmp_path):
 
 
 def test_a_checkpoint_holds_all_of_the_state(tmp_path):
-    model, spent, _ = trained(
-        tmp_path,
-        [Phase("prune", 2)],
-        pruner=lambda session, model, optimizer: session.pruner(model, optimizer),
-    )
+    model, spent, _ = trained(tmp_path, [Phase("prune", 2)], prunes=True)
     state = load_tree(tmp_path / "state.safetensors")
     own = {"epoch", "model", "optimizer", "pruner", "rng", "rows", "spent"}
     assert state.keys() == own | {"processes", "observed"}
@@ -155,10 +157,44 @@ def test_a_failing_first_epoch_leaves_the_start(tmp_path):
     with pytest.raises(RunError, match=r"Saved state: .*state\.safetensors"):
         trained(tmp_path, [Phase("dense", 1)], display=Nan())
     state = load_tree(tmp_path / "state.safetensors")
-    start = Session(config()).model().state_dict()
+    start = Session(config()).built().state_dict()
     assert all(torch.equal(state["model"][n], t) for n, t in start.items())
     assert state["epoch"] == 0
 
 
-def test_costs_add_up():
-    assert TrainingCost(1, 2, 3).plus(TrainingCost(10, 20, 30)) == TrainingCost(11, 22, 33)
+@pytest.mark.parametrize("prunes", [False, True])
+def test_every_step_costs_its_flops_at_the_density_before_its_event(tmp_path, prunes):
+    _, cost, rows = trained(tmp_path, [Phase("prune", 1)], prunes=prunes)
+    # A slice: 3x3 kernels to 4 channels at 4x4 positions, then 4 inputs to 10 classes.
+    positions = {"stem.conv": 16, "head.classifier": 1}
+    macs = 16 * 4 * 9 + 4 * 10
+    per_density = 2 * macs * 2 * 20  # 2 time steps, 20 samples
+    assert cost.flops == 3 * per_density * STEPS
+    live, expected = 1.0, 0.0
+    after = {
+        row["step"]: sum(positions[n] * layer["live"] for n, layer in row["layers"].items()) / macs
+        for row in rows
+        if row["kind"] == "event"
+    }
+    assert bool(after) is prunes
+    for step in range(1, STEPS + 1):
+        # The forward pass and the gradient of the input scale, the weight gradient does not.
+        expected += per_density * (1 + 2 * live)
+        live = after.get(step, live)
+    assert cost.flops_sparse == pytest.approx(expected)
+
+
+def test_an_event_is_recorded_between_the_epochs_at_its_fraction(tmp_path):
+    _, _, rows = trained(tmp_path, [Phase("prune", 2)], prunes=True)
+    events = [(row["step"], row["epoch"]) for row in rows if row["kind"] == "event"]
+    assert events == [(step, pytest.approx(step / STEPS)) for step in (2, 4, 6, 8, 10)]
+    kinds = [row["kind"] for row in rows]
+    assert kinds == ["event", "event", "epoch", "event", "event", "event", "epoch"]
+
+
+def test_another_number_of_processes_is_refused(tmp_path, monkeypatch):
+    trained(tmp_path, [Phase("dense", 1)])
+    tree = load_tree(tmp_path / "state.safetensors")
+    monkeypatch.setattr(module, "load_tree", lambda _: tree | {"processes": 4})
+    with pytest.raises(RunError, match=r"wrote .*, 4, got 1; .*--nproc-per-node 4"):
+        trained(tmp_path, [Phase("dense", 1)])

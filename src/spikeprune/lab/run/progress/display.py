@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live display in a terminal, plain lines elsewhere."""
+"""The progress of a run as the user sees it: live in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -22,43 +22,13 @@ _REFRESH = 0.25  # seconds
 
 
 class Display(Protocol):
-    """What a run tells its watcher; a context manager. Rows are those of `history.jsonl`."""
+    """Shows the progress of a run; a context manager. Rows are those of `history.jsonl`.
+
+    Classes that inherit from it show only what they define.
+    """
 
     def __enter__(self) -> Self:
         """Start showing."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop showing, whatever happened."""
-
-    def stage(self, name: str, detail: str = "") -> None:
-        """Begin a stage, such as `dense`, `prune`, `finetune`, `cut`, `evaluate`, `report`."""
-
-    def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Tell of a finished optimiser step, `step` of `steps` in `epoch` of `epochs`, from 1."""
-
-    def epoch(self, row: Row) -> None:
-        """Tell of a finished epoch: a history row of kind `epoch`."""
-
-    def event(self, row: Row) -> None:
-        """Tell of a pruning event: a history row of kind `event`."""
-
-    def message(self, text: str) -> None:
-        """Say something that stays to be read."""
-
-    def done(self, report: Path) -> None:
-        """Tell that the run is finished and where its report is."""
-
-
-class Silent:
-    """A display that shows nothing: for tests and use from Python."""
-
-    def __enter__(self) -> Self:
-        """Do nothing."""
         return self
 
     def __exit__(
@@ -67,25 +37,36 @@ class Silent:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Do nothing."""
+        """Stop showing, also after an error."""
+        return
 
     def stage(self, name: str, detail: str = "") -> None:
-        """Show nothing."""
+        """Begin a stage, such as `dense`, `prune`, `finetune`, `cut`, `evaluate`, `report`."""
+        return
 
     def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Show nothing."""
+        """Show a finished optimiser step, `step` of `steps` in `epoch` of `epochs`, from 1."""
+        return
 
     def epoch(self, row: Row) -> None:
-        """Show nothing."""
+        """Show a finished epoch: a history row of kind `epoch`."""
+        return
 
     def event(self, row: Row) -> None:
-        """Show nothing."""
+        """Show a pruning event: a history row of kind `event`."""
+        return
 
     def message(self, text: str) -> None:
-        """Show nothing."""
+        """Show a message that stays."""
+        return
 
     def done(self, report: Path) -> None:
-        """Show nothing."""
+        """Show that the run is finished and where its report is."""
+        return
+
+
+class Silent(Display):
+    """A display that shows nothing: for tests and use from Python."""
 
 
 def _clock(seconds: float) -> str:
@@ -94,42 +75,38 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _facts(row: Row) -> list[str]:
-    """Return what a history row tells, in words; keys that are absent or null are left out."""
-    facts = []
-    for key, form in (
-        ("loss", "loss {:.4f}"),
-        ("validation_accuracy", "validation {:.2%}"),
-        ("density", "density {:.2%}"),
-        ("live", "live {:,}"),
-        ("regrown", "regrown {:,}"),
-        ("dead_and_returned", "dead before {:,}"),
-        ("survival", "survival {:.0%}"),
-        ("lr", "lr {:.3g}"),
-    ):
-        if row.get(key) is not None:
-            facts.append(form.format(row[key]).replace("%", " %"))
-    return facts
+_WORDS = {
+    "loss": "loss {:.4f}",
+    "validation_accuracy": "validation {:.2%}",
+    "density": "density {:.2%}",
+    "live": "live {:,}",
+    "regrown": "regrown {:,}",
+    "dead_and_returned": "dead before {:,}",
+    "survival": "survival {:.0%}",
+    "lr": "lr {:.3g}",
+}
 
 
-def _epoch_line(row: Row) -> str:
-    count = f"epoch {row.get('epoch')}/{row.get('epochs')}"
-    parts = [f"{row.get('stage', ''):<9}", count, *_facts(row)]
+def _words(row: Row) -> list[str]:
+    """Return the numbers of a history row in words, without absent or null keys."""
+    known = [(form, row.get(key)) for key, form in _WORDS.items()]
+    return [form.format(value).replace("%", " %") for form, value in known if value is not None]
+
+
+def _line(row: Row, kind: str) -> str:
+    """Return a line for a history row of kind `epoch` or `event`."""
+    count = f"{kind} {row.get(kind)}/{row.get(f'{kind}s')}"
+    parts = [f"{row.get('stage', ''):<9}", count, *_words(row)]
     if row.get("seconds") is not None:
         parts.append(_clock(row["seconds"]))
     return "  ".join(parts)
-
-
-def _event_line(row: Row) -> str:
-    count = f"event {row.get('event')}/{row.get('events')}"
-    return "  ".join([f"{row.get('stage', ''):<9}", count, *_facts(row)])
 
 
 def _show_result(console: Console, report: Path) -> None:
     """Print the net before and after, if the run wrote its metrics, and where the report is."""
     try:
         rows = cards(read_record(report.parent))
-    except SpikePruneError:  # a report without metrics beside it is still a report
+    except SpikePruneError:  # there may be a report without metrics
         rows = ()
     if rows:
         table = Table("", "dense", "pruned", "", box=None, pad_edge=False, header_style="bold")
@@ -140,13 +117,13 @@ def _show_result(console: Console, report: Path) -> None:
 
 
 class _Pace:
-    """Time left of a stage, from the steps since the stage began or was taken up again."""
+    """The remaining time of a stage, from its steps since it began or was resumed."""
 
     def __init__(self) -> None:
         self._start: tuple[float, int] | None = None
 
     def left(self, done: int, total: int) -> float | None:
-        """Return the seconds left after `done` of `total` steps, None at the first call."""
+        """Return the seconds left after `done` of `total` steps; None at the first call."""
         now = time.monotonic()
         if self._start is None:
             self._start = (now, done)
@@ -155,23 +132,11 @@ class _Pace:
         return (now - began) / (done - first) * (total - done) if done > first else None
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """A timestamped line per stage, epoch and event, for logs and pipes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-
-    def __enter__(self) -> Self:
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to undo: every line is flushed at once."""
 
     def message(self, text: str) -> None:
         """Print a line with the time of day."""
@@ -181,26 +146,23 @@ class PlainDisplay:
         """Print the stage's name."""
         self.message(f"{name:<9}  {detail}".rstrip())
 
-    def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Print nothing: a line a step is no log."""
-
     def epoch(self, row: Row) -> None:
-        """Print the epoch and the time that the stage will take from here."""
+        """Print the epoch and the remaining time of the stage."""
         rest = row.get("epochs", 0) - row.get("epoch", 0)
         left = f"  left {_clock(rest * row['seconds'])}" if rest and row.get("seconds") else ""
-        self.message(_epoch_line(row) + left)
+        self.message(_line(row, "epoch") + left)
 
     def event(self, row: Row) -> None:
         """Print the event."""
-        self.message(_event_line(row))
+        self.message(_line(row, "event"))
 
     def done(self, report: Path) -> None:
         """Print the result and where the report is."""
         _show_result(Console(file=self._stream, width=100, color_system=None), report)
 
 
-class LiveDisplay:
-    """The state of the run in place, in a terminal; finished epochs scroll by above it."""
+class LiveDisplay(Display):
+    """The state of the run, redrawn in place in a terminal; finished epochs scroll above it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -208,7 +170,7 @@ class LiveDisplay:
         self._pace = _Pace()
         self._stage, self._detail = "", ""
         self._progress: tuple[int, int, str] | None = None
-        self._facts: dict[str, list[str]] = {}
+        self._numbers: dict[str, list[str]] = {}
         self._drawn = 0.0
 
     def __enter__(self) -> Self:
@@ -222,37 +184,37 @@ class LiveDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the terminal back, whatever happened."""
+        """Restore the terminal, also after an error."""
         self._live.stop()
 
     def stage(self, name: str, detail: str = "") -> None:
         """Begin a stage with an empty progress bar."""
         self._stage, self._detail = name, detail
-        self._pace, self._progress, self._facts = _Pace(), None, {}
+        self._pace, self._progress, self._numbers = _Pace(), None, {}
         self.message(f"{name:<9}  {detail}".rstrip(), style="bold")
 
     def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Move the bar; draws at most four times a second."""
+        """Move the bar, at most four times a second."""
         done, total = (epoch - 1) * steps + step, epochs * steps
         left = self._pace.left(done, total)
         words = f"epoch {epoch}/{epochs}  step {step}/{steps}"
         if left is not None:
             words += f"  time left {_clock(left)}"
         self._progress = (done, total, words)
-        self._facts["step"] = [f"loss {loss:.4f}"]
+        self._numbers["step"] = [f"loss {loss:.4f}"]
         if time.monotonic() - self._drawn > _REFRESH:
             self._draw()
 
     def epoch(self, row: Row) -> None:
-        """Let the finished epoch scroll by."""
+        """Print the finished epoch above the live part."""
         accuracy = row.get("validation_accuracy")
-        self._facts["epoch"] = _facts({"validation_accuracy": accuracy})
-        self.message(_epoch_line(row))
+        self._numbers["epoch"] = _words({"validation_accuracy": accuracy})
+        self.message(_line(row, "epoch"))
 
     def event(self, row: Row) -> None:
-        """Show the event's counts until the next one."""
+        """Show the event's numbers until the next one."""
         count = f"event {row.get('event')}/{row.get('events')}"
-        self._facts["event"] = [count, *_facts(row)]
+        self._numbers["event"] = [count, *_words(row)]
         self._draw()
 
     def message(self, text: str, style: str = "") -> None:
@@ -276,13 +238,13 @@ class LiveDisplay:
         line = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=total, completed=done, width=24)
         line.add_row(Text(self._stage, style="bold"), bar, Text(words))
-        now = [*self._facts.get("step", []), *self._facts.get("epoch", [])]
-        rows = [now, self._facts.get("event", [])]
+        now = [*self._numbers.get("step", []), *self._numbers.get("epoch", [])]
+        rows = [now, self._numbers.get("event", [])]
         return Group(line, *(Text("  ".join(row)) for row in rows if row))
 
 
 def make_display(stream: TextIO | None = None) -> Display:
-    """Return the display that suits a stream (standard output): live in a terminal, else plain."""
+    """Return the display for a stream (standard output): live in a terminal, else plain."""
     console = Console(file=stream)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveDisplay(console)

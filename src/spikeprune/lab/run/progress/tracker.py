@@ -1,4 +1,4 @@
-"""Who is told of a run's progress: its history file, TensorBoard and the display."""
+"""Record the progress of a run in its history file and TensorBoard, and show it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -13,21 +13,21 @@ _PLACES = ("epoch", "epochs", "step", "event", "events")
 
 
 class Tracker:
-    """Writes a line of history per epoch and event, mirrors it to TensorBoard, and shows it.
+    """Writes each epoch and event to the history and to TensorBoard, and shows it.
 
-    Of several processes only rank 0 reads and writes.
+    Only rank 0 reads and writes. Stages and steps go to `display` alone.
 
     Args:
         history: file of JSON lines.
         tensorboard: folder of TensorBoard events; None writes none.
-        display: what a person sees.
+        display: shows the progress to the user.
         steps_per_epoch: optimiser steps, the horizontal axis of TensorBoard.
     """
 
     def __init__(
         self, history: Path, tensorboard: Path | None, display: Display, *, steps_per_epoch: int
     ) -> None:
-        self._history, self._folder, self._display = history, tensorboard, display
+        self._history, self._folder, self.display = history, tensorboard, display
         self._steps_per_epoch = steps_per_epoch
         self.rows = len(read_rows(history)) if is_main() else 0
         self._writer: Any = None
@@ -39,33 +39,25 @@ class Tracker:
             self._writer = None
 
     def rows_before(self, stages: Collection[str]) -> int:
-        """Return how many rows stand before the first one of these stages."""
+        """Return the number of rows before the first row of these stages."""
         rows = read_rows(self._history) if is_main() else []
         return next((n for n, row in enumerate(rows) if row["stage"] in stages), len(rows))
 
     def rewind(self, rows: int) -> None:
-        """Forget what was written after a checkpoint: those epochs are run again."""
+        """Drop the rows after a checkpoint, whose epochs run again."""
         if is_main():
             keep_rows(self._history, rows)
         self.rows = rows
 
-    def stage(self, name: str, detail: str = "") -> None:
-        """Begin a stage."""
-        self._display.stage(name, detail)
-
-    def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
-        """Show a step."""
-        self._display.step(step, steps, epoch=epoch, epochs=epochs, loss=loss)
-
     def epoch(self, row: Row) -> None:
         """Record an epoch."""
         self._write(row)
-        self._display.epoch(row)
+        self.display.epoch(row)
 
     def event(self, row: Row) -> None:
         """Record a pruning event."""
         self._write(row)
-        self._display.event(row)
+        self.display.event(row)
 
     def _write(self, row: Row) -> None:
         if not is_main():
@@ -76,19 +68,19 @@ class Tracker:
             return
         if self._writer is None:
             rows = read_rows(self._history)
-            self._writer = _started(self._folder, rows, steps_per_epoch=self._steps_per_epoch)
+            self._writer = _new_writer(self._folder, rows, steps_per_epoch=self._steps_per_epoch)
         else:
             _add(self._writer, row, self._steps_per_epoch)
         self._writer.flush()
 
 
 def mirror(rows: Iterable[Row], folder: Path, *, steps_per_epoch: int) -> None:
-    """Write history rows to a folder of TensorBoard events, as a `Tracker` would have."""
-    _started(folder, rows, steps_per_epoch=steps_per_epoch).close()
+    """Write history rows to a folder of TensorBoard events, as a `Tracker` does."""
+    _new_writer(folder, rows, steps_per_epoch=steps_per_epoch).close()
 
 
-def _started(folder: Path, rows: Iterable[Row], *, steps_per_epoch: int) -> Any:
-    """Return a writer that has written the rows; those of an interrupted run are replaced."""
+def _new_writer(folder: Path, rows: Iterable[Row], *, steps_per_epoch: int) -> Any:
+    """Replace the TensorBoard events of a folder by these rows; return the open writer."""
     from torch.utils.tensorboard import SummaryWriter
 
     for old in folder.glob("events.out.tfevents.*"):
@@ -99,14 +91,10 @@ def _started(folder: Path, rows: Iterable[Row], *, steps_per_epoch: int) -> Any:
     return writer
 
 
-def _place(row: Row, steps_per_epoch: int) -> int:
-    epoch: float = row["epoch"]
-    return round(epoch * steps_per_epoch)
-
-
 def _add(writer: Any, row: Row, steps_per_epoch: int) -> None:
-    """Add an epoch's numbers as `loss`, an event's as `event/live`: nets compare in one chart."""
+    """Add an epoch's numbers as `loss`, an event's as `event/live`: nets share a chart."""
     prefix = "event/" if row["kind"] == "event" else ""
+    step = round(row["epoch"] * steps_per_epoch)
     for name, value in row.items():
         if isinstance(value, int | float) and name not in _PLACES:
-            writer.add_scalar(prefix + name, value, _place(row, steps_per_epoch))
+            writer.add_scalar(prefix + name, value, step)

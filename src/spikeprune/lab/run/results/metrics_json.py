@@ -1,8 +1,8 @@
-"""`metrics.json`: what a run found, in one place and in one form.
+"""`metrics.json`: all results of a run.
 
 Policy of the schema: its number is `lab.report.run_record.SCHEMA`. A new key leaves the number. A
-key that is removed, renamed or changes its meaning or unit raises it by one, and the report keeps
-reading the older ones or refuses them with a message.
+key that is removed or renamed, or changes its meaning or unit, raises it by one; the report then
+still reads older schemas or refuses them with a message.
 """
 
 import resource
@@ -19,6 +19,7 @@ from spikeprune.cutting.compact import Cut
 from spikeprune.distributed.collectives import world_size
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.run_record import SCHEMA
+from spikeprune.lab.run.results.records import DenseMetrics, Measured, RunMetrics
 from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
@@ -29,12 +30,19 @@ from spikeprune.science.masks import Mask
 
 @dataclass(frozen=True)
 class Pruned:
-    """The pruned net of a run: trained, cut, with what it cost."""
+    """The trained and cut net of a run.
+
+    Attributes:
+        cut: the net, and what was cut from it.
+        pruner: which pruned it.
+        full_mask: masks of the net before the cut.
+        cost: of its training.
+    """
 
     cut: Cut
     pruner: Pruner
     full_mask: Mask
-    spent: TrainingCost
+    cost: TrainingCost
 
 
 def peak_rss_bytes() -> int:
@@ -44,18 +52,18 @@ def peak_rss_bytes() -> int:
 
 
 def assemble(
-    session: Session, dense: dict[str, Any], pruned: dict[str, Any], result: Pruned | None
-) -> dict[str, Any]:
-    """Return the content of `metrics.json`.
+    session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
+) -> RunMetrics:
+    """Return the content of `metrics.json`; latencies and the event-driven net are the caller's.
 
     Args:
-        session: what was run.
-        dense: measurements and cost of the dense net, as its folder holds them.
+        session: of the run.
+        dense: measurements and cost of the dense net.
         pruned: measurements of the pruned net.
-        result: the run's `Pruned`, or None when nothing was pruned.
+        result: the pruned net, or None if the run prunes nothing.
     """
-    config, info = session.config, session.data.info
-    metrics: dict[str, Any] = {
+    config = session.config
+    return {
         "schema": SCHEMA,
         "spikeprune": __version__,
         "method": config.method,
@@ -63,18 +71,7 @@ def assemble(
         "command": shlex.join(
             ["spikeprune", "run", "--recipe", str(config.folder / "config.yaml")]
         ),
-        "data": {
-            "name": info.name,
-            "label": info.label,
-            "classes": list(info.classes),
-            "shape": list(info.shape),
-            "kind": info.kind,
-            "samples": {
-                "train": session.data.score.samples,
-                "validation": session.data.validation.samples,
-                "test": session.data.test.samples,
-            },
-        },
+        "data": _data(session),
         "model": session.description,
         "start": config.start,
         "time_steps": config.time_steps,
@@ -87,98 +84,104 @@ def assemble(
         "versions": versions(),
         "target": {
             "sparsity": config.sparsity,
-            "budget": config.channels.budget if config.granularity == "channel" else config.budget,
+            "budget": config.budget_unit,
         },
         "static_first_layer": session.runs_first_layer_once,
         "dense": dense["metrics"],
         "pruned": pruned,
         "event_driven": None,
+        "cost": _cost(session, dense, None if result is None else result.cost),
+        "regrowth": _regrowth(session, result),
+        "criticality": _criticality(result),
+        "cut": _cut(result),
+        "notes": _notes(session, dense, pruned, result),
     }
-    return metrics | (
-        _nothing_pruned(session, dense)
-        if result is None
-        else _pruning(session, dense, pruned, result)
-    )
 
 
-def _cost(session: Session, spent: TrainingCost, dense: dict[str, Any]) -> dict[str, Any]:
-    pruning, total = epochs_of(session.config)
+def _data(session: Session) -> dict[str, Any]:
+    info = session.data.info
+    return {
+        "name": info.name,
+        "label": info.label,
+        "classes": list(info.classes),
+        "shape": list(info.shape),
+        "kind": info.kind,
+        "samples": {
+            "train": session.data.score.samples,
+            "validation": session.data.validation.samples,
+            "test": session.data.test.samples,
+        },
+    }
+
+
+def _cost(session: Session, dense: DenseMetrics, cost: TrainingCost | None) -> dict[str, Any]:
+    """Return the cost of the pruned net; without one (None), that of the dense net."""
+    of_dense = dense["cost"]
+    if cost is None:
+        cost = TrainingCost(of_dense["flops"], of_dense["flops_sparse"], of_dense["seconds"])
+        pruning, total = 0, of_dense["total_epochs"]
+    else:
+        pruning, total = epochs_of(session.config)
     return {
         "pruning_epochs": pruning,
         "total_epochs": total,
-        "training_flops": spent.flops,
-        "training_flops_sparse": spent.flops_sparse,
-        "wall_seconds": spent.seconds,
+        "training_flops": cost.flops,
+        "training_flops_sparse": cost.flops_sparse,
+        "wall_seconds": cost.seconds,
         "peak_rss_bytes": peak_rss_bytes(),
         "dense": {
-            "total_epochs": dense["cost"]["total_epochs"],
-            "training_flops": dense["cost"]["flops"],
-            "wall_seconds": dense["cost"]["seconds"],
+            "total_epochs": of_dense["total_epochs"],
+            "training_flops": of_dense["flops"],
+            "wall_seconds": of_dense["seconds"],
         },
     }
 
 
-def _nothing_pruned(session: Session, dense: dict[str, Any]) -> dict[str, Any]:
-    cost = dense["cost"]
-    spent = TrainingCost(cost["flops"], cost["flops_sparse"], cost["seconds"])
+def _regrowth(session: Session, result: Pruned | None) -> dict[str, Any]:
+    events = [] if result is None else result.pruner.events
+    steps = session.steps_per_epoch
+    survivals = [event.survival for event in events if event.survival is not None]
     return {
-        "cost": _cost(session, spent, dense)
-        | {"pruning_epochs": 0, "total_epochs": cost["total_epochs"]},
-        "regrowth": {"events": [], "survival_mean": None},
-        "criticality": {},
-        "cut": {},
-        "notes": ["the method is dense: nothing was pruned", *_start_notes(session)],
+        "events": [event.to_dict() | {"epoch": event.step / steps} for event in events],
+        "survival_mean": sum(survivals) / len(survivals) if survivals else None,
     }
 
 
-def _pruning(
-    session: Session, dense: dict[str, Any], measured: dict[str, Any], result: Pruned
-) -> dict[str, Any]:
-    pruner = result.pruner
-    survivals = [e.survival for e in pruner.events if e.survival is not None]
+def _criticality(result: Pruned | None) -> dict[str, list[float]]:
+    scores = {} if result is None else result.pruner.last_scores
+    return {name: [round(value, 6) for value in one.tolist()] for name, one in scores.items()}
+
+
+def _cut(result: Pruned | None) -> dict[str, Any]:
+    if result is None:
+        return {}
     return {
-        "cost": _cost(session, result.spent, dense),
-        "regrowth": {
-            "events": [
-                event.to_dict() | {"epoch": event.step / session.steps_per_epoch}
-                for event in pruner.events
-            ],
-            "survival_mean": sum(survivals) / len(survivals) if survivals else None,
-        },
-        "criticality": {
-            name: [round(value, 6) for value in scores.tolist()]
-            for name, scores in pruner.last_scores.items()
-        },
-        "cut": {
-            "channels_before": result.cut.before,
-            "channels_after": result.cut.after,
-            "kept_though_inputs_dead": result.cut.kept_though_inputs_dead,
-            "masked_vs_cut_max_abs_diff": result.cut.difference,
-        },
-        "notes": [
-            *_start_notes(session),
-            *_curve_notes(session),
-            *result.cut.notes,
-            *_event_notes(pruner),
-            *_synops_notes(pruner, dense["metrics"], measured),
-        ],
+        "channels_before": result.cut.before,
+        "channels_after": result.cut.after,
+        "kept_though_inputs_dead": result.cut.kept_though_inputs_dead,
+        "masked_vs_cut_max_abs_diff": result.cut.difference,
     }
 
 
-def _start_notes(session: Session) -> list[str]:
-    """Label a run that prunes a trained net, and say what the net before it is."""
-    config = session.config
-    if config.start != "checkpoint":
-        return []
-    epochs = config.dense_epochs
-    before = f"that checkpoint trained for {epochs} more epochs" if epochs else "that checkpoint"
-    return [f"started from the checkpoint {Path(str(config.weights)).name}; dense is {before}"]
-
-
-def _curve_notes(session: Session) -> list[str]:
-    if not session.config.curves:
-        return []
-    return ["test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"]
+def _notes(
+    session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
+) -> list[str]:
+    config, notes = session.config, []
+    if result is None:
+        notes.append("the method is dense: nothing was pruned")
+    if config.start == "checkpoint":
+        epochs, file = config.dense_epochs, Path(str(config.weights)).name
+        trained = f" trained for {epochs} more epochs" if epochs else ""
+        notes.append(f"started from the checkpoint {file}; dense is that checkpoint{trained}")
+    if result is None:
+        return notes
+    if config.curves:
+        notes.append(
+            "test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"
+        )
+    notes += result.cut.notes
+    notes += _event_notes(result.pruner)
+    return notes + _synops_notes(result.pruner, dense["metrics"], pruned)
 
 
 def _event_notes(pruner: Pruner) -> list[str]:
@@ -195,16 +198,19 @@ def _event_notes(pruner: Pruner) -> list[str]:
     return notes
 
 
-def _synops_notes(pruner: Pruner, dense: dict[str, Any], measured: dict[str, Any]) -> list[str]:
-    """Say what became of a budget of SynOps: rates move while the net is fine-tuned."""
+def _synops_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str]:
+    """Return the SynOps of the finished net against their budget: fine-tuning moves the rates."""
     last = pruner.events[-1]
     if last.budget is None or last.budget.unit != "synops":
         return []
-    weights = pruner.options.granularity == "weight"
-    names = last.layers if weights else [row["name"] for row in dense["layers"]]
+    names = (
+        last.layers
+        if pruner.granularity.groups is None
+        else [row["name"] for row in dense["layers"]]
+    )
     before, after = (
         sum(row["synops"] for row in net["layers"] if row["name"] in names)
-        for net in (dense, measured)
+        for net in (dense, pruned)
     )
     return [
         f"the finished net takes {percent(after / before)} of the dense net's SynOps on the test "

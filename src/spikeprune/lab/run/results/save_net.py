@@ -1,4 +1,4 @@
-"""Write the finished net of a run: tensors, plan and masks."""
+"""Write the files of a finished net: tensors, plan and masks."""
 
 import json
 
@@ -21,12 +21,12 @@ def save_net(
     Args:
         folder: of the run.
         model: the cut net.
-        session: tells how the full net is built and called.
-        plan: what was cut from it.
+        session: knows how the full net is built and called.
+        plan: what was cut from the full net.
         mask: masks of the full net's parameters.
     """
     info = session.data.info
-    # In one entry: the order of several in the file differs from run to run.
+    # One entry, because the order of several entries in the file differs from run to run.
     shapes = json.dumps({name: list(tensor.shape) for name, tensor in mask.items()})
     save_tensors(folder.masks, pack(mask), {"shapes": shapes})
     save_tensors(folder.model, model.state_dict())

@@ -6,11 +6,20 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-_NOT_RUN = ("cli.py", "commands")
+_NOT_COMPUTING = (
+    "cli.py",
+    "commands",
+    "lab/analysis",
+    "lab/compare",
+    "lab/report",
+    "lab/reproduce",
+    "lab/search",
+)
+"""The rooms of the package that only start runs, or show and compare their results."""
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on; `code` tells edited source apart."""
+    """Return the versions that a result depends on; `code` changes when the source is edited."""
     names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
     found = {"python": platform.python_version(), **{name: version(name) for name in names}}
     return found | {"code": code_hash()}
@@ -18,13 +27,10 @@ def versions() -> dict[str, str]:
 
 @cache
 def code_hash() -> str:
-    """Return 8 hexadecimal digits of the package's source, of all that a run is computed by.
-
-    The command line and what only compares finished runs are left out.
-    """
+    """Return 8 hexadecimal digits of a hash of all source files that compute a run."""
     root, digest = Path(__file__).parents[3], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root)
-        if name.parts[0] not in _NOT_RUN and name.parts[:2] != ("lab", "compare"):
+        if not any(name.is_relative_to(room) for room in _NOT_COMPUTING):
             digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The phases of weight pruning: pruning and fine-tuning, or rounds that rewind."""
+"""The phases of training a net that is pruned: with fine-tuning, or in rounds that rewind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from spikeprune.distributed.collectives import by_main
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.imp_rounds import rounds_of
-from spikeprune.lab.settings.method_choice import resolve
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.rewind import rewind
 from spikeprune.training.checkpoint import load_tensors, save_tensors
@@ -20,10 +19,11 @@ class Phase:
     Attributes:
         name: for the history.
         epochs: how many.
-        skipped: None where all phases share one learning-rate schedule; else this phase has one of
-            its own, which begins that many epochs in.
-        begin: called once before the first of the epochs.
-        keep: called before the epoch of that number (from 0), also again where a run goes on there.
+        skipped: None if all phases share one learning-rate schedule; else this phase has its own,
+            without that many first epochs.
+        begin: called once before the first epoch.
+        keep: an epoch (from 0) and a function that is called before it, again if a run goes on
+            from there.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Phase:
     keep: tuple[int, Callable[[], None]] | None = None
 
     def progress(self, epoch: float, total: int, *, before: int) -> float:
-        """Return how far the learning-rate schedule is, in [0, 1).
+        """Return the progress of the learning-rate schedule, in [0, 1).
 
         Args:
-            epoch: epochs of the stage that are over.
+            epoch: epochs of the stage that are done.
             total: epochs of the stage.
             before: epochs of the stage before this phase.
         """
@@ -45,7 +45,7 @@ class Phase:
         return (self.skipped + epoch - before) / (self.skipped + self.epochs)
 
     def prepare(self, epoch: int) -> None:
-        """Call what is due before epoch `epoch` (from 0) of this phase."""
+        """Call the functions that are due before epoch `epoch` (from 0) of this phase."""
         if epoch == 0 and self.begin is not None:
             self.begin()
         if self.keep is not None and self.keep[0] == epoch:
@@ -53,9 +53,15 @@ class Phase:
 
 
 def phases(session: Session, folder: RunFolder, pruner: Pruner) -> list[Phase]:
-    """Return pruning and fine-tuning; with rewinding, the rounds and the last training."""
+    """Return the phases before the cut.
+
+    These are pruning and fine-tuning, or, if the method rewinds, its rounds and the last training.
+    For channels it is pruning alone.
+    """
     config, epochs = session.config, session.config.epochs
-    if not resolve(config).rewinds:
+    if config.prunes_channels:
+        return [Phase("prune", epochs.prune)]
+    if not session.method.rewinds:
         return [Phase("prune", epochs.prune), Phase("finetune", epochs.finetune)]
     rounds, early = rounds_of(config), folder.checkpoints / "rewind.safetensors"
 

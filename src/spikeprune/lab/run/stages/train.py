@@ -1,11 +1,10 @@
-"""One training stage of a run: epochs with checkpoints, history and events; it can be resumed."""
+"""One training stage of a run: epochs with checkpoints, history and events. It can be resumed."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,32 +35,81 @@ from spikeprune.training.rate_penalty import rate_penalty
 
 
 @dataclass
-class _Fit:
-    """The state that a checkpoint holds."""
+class TrainStage:
+    """Trains `model` through all phases.
+
+    The whole state is saved to `checkpoint` at the start and after every epoch; a later `run` goes
+    on from there and gives the same result as a run without interruption. Torch's generators are
+    seeded with the run's seed.
+
+    Attributes:
+        session: data, loss and settings.
+        model: trained in place.
+        phases: stretches of epochs, under one learning-rate schedule unless they say otherwise.
+        optimizer: of the model's parameters.
+        pruner: steps with the optimiser; None trains without pruning.
+        tracker: records every epoch and event.
+        checkpoint: file of the resumable state.
+        macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
+        density: live share of the original net's weights, if there is no pruner.
+        first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
+        rate_penalty: weight of the mean firing rate in the loss.
+        curves: whether the history has training and test accuracy of every epoch.
+        cost: of the training so far.
+        epoch: epochs of this stage that are trained.
+    """
 
     session: Session
     model: nn.Module
+    phases: Sequence[Phase]
     optimizer: torch.optim.Optimizer
     pruner: Pruner | None
     tracker: Tracker
     checkpoint: Path
-    macs_share: float
-    density: float
-    first_epoch: int
+    macs_share: float = 1.0
+    density: float = 1.0
+    first_epoch: int = 0
     rate_penalty: float = 0.0
     curves: bool = False
-    spent: TrainingCost = field(default_factory=TrainingCost)
-    epoch: int = 0
+    cost: TrainingCost = field(default_factory=TrainingCost, init=False)
+    epoch: int = field(default=0, init=False)
+
+    def run(self) -> TrainingCost:
+        """Train the remaining epochs of all phases and return the cost of the stage.
+
+        Raises:
+            RunError: a loss or weights that are not finite; the message names the file with the
+                state of the last good epoch.
+        """
+        self._begin()
+        before = 0
+        for phase in self.phases:
+            if before <= self.epoch < before + phase.epochs:
+                steps = self.session.steps_per_epoch
+                self.tracker.display.stage(phase.name, f"{phase.epochs} epochs of {steps} steps")
+            while self.epoch < before + phase.epochs:
+                try:
+                    self._train_epoch(phase, before=before)
+                except RunError as error:
+                    raise RunError(f"{error}. Saved state: {self.checkpoint}") from error
+                self.save()
+            before += phase.epochs
+        return self.cost
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
 
     @cached_property
     def forward(self) -> Callable[[Tensor], Tensor]:
-        """The forward that is trained; of several ranks the gradients are averaged."""
+        """The forward to train; gradients are averaged over the ranks."""
         return data_parallel(self.model, self.session.forward(self.model))
 
     def save(self) -> None:
         """Write the state between two epochs; it replaces the one before atomically.
 
-        Of what several ranks hold all is the same but what their observers have seen.
+        All ranks hold the same state except their observers' sums, which are gathered.
         """
         pruner = None if self.pruner is None else self.pruner.state_dict()
         observed = gather(None if pruner is None else pruner.pop("observed"))
@@ -78,19 +126,16 @@ class _Fit:
                 "observed": observed,
                 "rng": rng_states(self.session.device),
                 "rows": self.tracker.rows,
-                "spent": vars(self.spent),
+                "spent": vars(self.cost),
             },
         )
 
-    def begin(self, phases: Sequence[Phase]) -> None:
-        """Go on from the checkpoint; write the first one if there is none.
-
-        A first epoch that fails then leaves a good state as well.
-        """
+    def _begin(self) -> None:
+        """Go on from the checkpoint; if there is none, write it, so that a first epoch can fail."""
         torch.manual_seed(self.session.config.seed)
         if not by_main(self.checkpoint.is_file):
-            self.tracker.rewind(self.tracker.rows_before({phase.name for phase in phases}))
-            self._begin_pruner(phases[0])
+            self.tracker.rewind(self.tracker.rows_before({phase.name for phase in self.phases}))
+            self._begin_pruner()
             self.save()
             return
         state = load_tree(self.checkpoint)
@@ -106,68 +151,63 @@ class _Fit:
             observed = state["observed"][rank()]
             self.pruner.load_state_dict({**state["pruner"], "observed": observed})
         set_rng_states(state["rng"], self.session.device)
-        self.epoch, self.spent = state["epoch"], TrainingCost(**state["spent"])
-        if self.epoch < sum(phase.epochs for phase in phases):
-            self.tracker.rewind(state["rows"])  # else: rows behind are those of later stages
+        self.epoch, self.cost = state["epoch"], TrainingCost(**state["spent"])
+        if self.epoch < self.epochs:
+            self.tracker.rewind(state["rows"])  # else the rows that follow are of later stages
 
-    def _begin_pruner(self, phase: Phase) -> None:
-        """Make a net that starts sparse so, by the first training batches."""
+    def _begin_pruner(self) -> None:
+        """Prune a net that starts sparse, by the first training batches."""
         if self.pruner is None:
             return
         self.session.data.train.set_epoch(self.first_epoch)
-        batches = self.session.moved(self.session.data.train)
+        batches = self.session.moved(self.session.data.train, self.model)
         if self.pruner.begin(batches, self.session.loss) is not None:
             flops = training_flops(self.session.macs_per_sample, 1) * self.pruner.start_cost
-            self.spent.flops += flops
-            self.spent.flops_sparse += flops
-            self._note_event(phase, self.first_epoch)
+            self.cost.flops += flops
+            self.cost.flops_sparse += flops
+            self._record_event(self.phases[0], self.first_epoch)
 
-    def train_one(self, phase: Phase, total: int, *, before: int) -> None:
-        """Train the next epoch, of `total` in this stage, and record it.
-
-        `before` is how many of them belong to earlier phases.
-        """
+    def _train_epoch(self, phase: Phase, *, before: int) -> None:
+        """Train and record the next epoch, of `phase`, which comes after `before` epochs."""
         phase.prepare(self.epoch - before)
         started = time.monotonic()
-        loss = mean_over_ranks(self._train(phase, total, before))
+        loss = mean_over_ranks(self._pass_over_data(phase, before))
         settle_buffers_(self.model)
         check_finite(self.model, self.epoch + 1)
         self.epoch += 1
         seconds = time.monotonic() - started
-        self.spent.seconds += seconds
+        self.cost.seconds += seconds
         self.tracker.epoch(
             {
                 "kind": "epoch",
                 "stage": phase.name,
                 "epoch": self.first_epoch + self.epoch,
-                "epochs": self.first_epoch + total,
+                "epochs": self.first_epoch + self.epochs,
                 "loss": loss,
-                "validation_accuracy": self._validate(),
-                **self._curves(),
+                **self._accuracies(),
                 "density": self.density if self.pruner is None else self.pruner.density,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "seconds": seconds,
             }
         )
 
-    def _train(self, phase: Phase, total: int, before: int) -> float:
-        """Pass once over the training data and return the mean loss."""
+    def _pass_over_data(self, phase: Phase, before: int) -> float:
+        """Train on all training batches once and return the mean loss."""
         config, session = self.session.config.optimizer, self.session
         past, steps, done = self.first_epoch + self.epoch, session.steps_per_epoch, 0
         session.data.train.set_epoch(past)
 
         def before_step() -> None:
-            progress = phase.progress(self.epoch + done / steps, total, before=before)
+            progress = phase.progress(self.epoch + done / steps, self.epochs, before=before)
             for group in self.optimizer.param_groups:
                 group["lr"] = config.lr * lr_factor(config.schedule, progress)
 
         def after_step(loss: float) -> None:
             nonlocal done
             done += 1
-            self._note_event(phase, past + done / steps)
-            self.tracker.step(
-                done, steps, epoch=past + 1, epochs=self.first_epoch + total, loss=loss
-            )
+            self._record_event(phase, past + done / steps)
+            epochs = self.first_epoch + self.epochs
+            self.tracker.display.step(done, steps, epoch=past + 1, epochs=epochs, loss=loss)
 
         with rate_penalty(self.model, session.loss, self.rate_penalty) as loss:
             return train_epoch(
@@ -182,117 +222,51 @@ class _Fit:
                 clip_norm=config.clip_norm,
             )
 
-    def _validate(self) -> float | None:
-        if self.session.data.validation.samples == 0:  # the user's own loaders may have none
-            return None
-        return self._accuracy(self.session.data.validation)
+    def _accuracies(self) -> dict[str, float | None]:
+        """Return the accuracies that the history has of every epoch.
 
-    def _curves(self) -> dict[str, float]:
-        """Return what is recorded to be shown and never to choose by (method, section 5)."""
-        if not self.curves:
-            return {}
+        Those on training and test set are there to be shown: no choice depends on them (method,
+        section 5).
+        """
         data = self.session.data
-        return {
-            "train_accuracy": self._accuracy(data.score),
-            "test_accuracy": self._accuracy(data.test),
-        }
+        # The user's own loaders may hold out no validation samples.
+        held_out = self._accuracy(data.validation) if data.validation.samples else None
+        found: dict[str, float | None] = {"validation_accuracy": held_out}
+        if self.curves:
+            found["train_accuracy"] = self._accuracy(data.score)
+            found["test_accuracy"] = self._accuracy(data.test)
+        return found
 
     def _accuracy(self, data: Batches) -> float:
-        """Return the accuracy in eval mode; of several ranks each takes its turn of the batches."""
+        """Return the accuracy in eval mode; the ranks take turns of the batches."""
         batches = self.session.moved(turns(data))
         found = count_hits(self.model, batches, forward=self.session.forward(self.model))
         hits, count = sum_over_ranks(torch.tensor(found, device=self.session.device)).tolist()
         return float(hits / count)
 
     def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the training batches; count what a step on each costs at the density of then."""
-        for x, y in self.session.moved(slices(self.session.data.train)):
-            self._count(len(y) * world_size())
+        """Yield the training batches and add each step's FLOPs at the current density."""
+        for x, y in self.session.moved(slices(self.session.data.train), self.model):
+            self._add_flops(len(y) * world_size())
             yield x, y
 
-    def _count(self, samples: int) -> None:
-        macs = round(self.session.macs_per_sample * self.macs_share)
-        density = 1.0 if self.pruner is None else self.pruner.macs_density
-        self.spent.flops += training_flops(macs, samples)
-        self.spent.flops_sparse += training_flops(macs, samples, density=density)
-        pruner = self.pruner
+    def _add_flops(self, samples: int) -> None:
+        """Add a training step on `samples` samples, and the scoring of the event after it."""
+        pruner, macs = self.pruner, round(self.session.macs_per_sample * self.macs_share)
+        density = 1.0 if pruner is None else pruner.macs_density
+        self.cost.flops += training_flops(macs, samples)
+        self.cost.flops_sparse += training_flops(macs, samples, density=density)
         if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
             scored = self.session.data.score.samples
-            self.spent.flops += scoring_flops(macs, scored)
-            self.spent.flops_sparse += scoring_flops(macs, scored, density=density)
+            self.cost.flops += scoring_flops(macs, scored)
+            self.cost.flops_sparse += scoring_flops(macs, scored, density=density)
 
-    def _note_event(self, phase: Phase, epoch: float) -> None:
+    def _record_event(self, phase: Phase, epoch: float) -> None:
+        """Record the pruning event of this step, if there was one."""
         if self.pruner is None or not self.pruner.events:
             return
         event = self.pruner.events[-1]
         if event.step == self.pruner.steps:
-            row: dict[str, Any] = event.to_dict() | {"epoch": epoch}
-            self.tracker.event({"kind": "event", "stage": phase.name, **row})
-
-
-def fit(
-    session: Session,
-    model: nn.Module,
-    phases: Sequence[Phase],
-    *,
-    optimizer: torch.optim.Optimizer,
-    pruner: Pruner | None,
-    tracker: Tracker,
-    checkpoint: Path,
-    macs_share: float = 1.0,
-    density: float = 1.0,
-    first_epoch: int = 0,
-    rate_penalty: float = 0.0,
-    curves: bool = False,
-) -> TrainingCost:
-    """Train `model` through all phases under one learning-rate schedule and return the cost.
-
-    The whole state is saved to `checkpoint` at the start and after every epoch; a later call goes
-    on from there and gives the same result as a run without interruption. Torch's generators are
-    seeded with the run's seed.
-
-    Args:
-        session: data, loss and settings.
-        model: trained in place.
-        phases: stretches of epochs, for names in the history.
-        optimizer: of the model's parameters.
-        pruner: steps with it; None trains without.
-        tracker: is told of every epoch and event.
-        checkpoint: file of the resumable state.
-        macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
-        density: live share of the original net's weights, where no pruner tells.
-        first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
-        rate_penalty: weight of the mean firing rate in the loss.
-        curves: whether the history has training and test accuracy of every epoch.
-
-    Raises:
-        RunError: a loss or weights that are not finite; the state of the last good epoch is on
-            disk, where the message says.
-    """
-    state = _Fit(
-        session,
-        model,
-        optimizer,
-        pruner,
-        tracker,
-        checkpoint,
-        macs_share=macs_share,
-        density=density,
-        first_epoch=first_epoch,
-        rate_penalty=rate_penalty,
-        curves=curves,
-    )
-    state.begin(phases)
-    total = sum(phase.epochs for phase in phases)
-    before = 0
-    for phase in phases:
-        if before <= state.epoch < before + phase.epochs:
-            tracker.stage(phase.name, f"{phase.epochs} epochs of {session.steps_per_epoch} steps")
-        while state.epoch < before + phase.epochs:
-            try:
-                state.train_one(phase, total, before=before)
-            except RunError as error:
-                raise RunError(f"{error}. Saved state: {checkpoint}") from error
-            state.save()
-        before += phase.epochs
-    return state.spent
+            self.tracker.event(
+                {"kind": "event", "stage": phase.name, **event.to_dict(), "epoch": epoch}
+            )

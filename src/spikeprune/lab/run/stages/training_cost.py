@@ -1,11 +1,11 @@
-"""What training costs, summed over the stages of a run."""
+"""The cost of training, summed over the stages of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class TrainingCost:
-    """What training has cost so far."""
+    """The cost of training so far; `flops_sparse` counts live weights only."""
 
     flops: float = 0.0
     flops_sparse: float = 0.0
