@@ -1,4 +1,4 @@
-"""Scores of channels against hand-worked values, and a conformance test over the registries."""
+"""Criteria of channels against hand-worked values, and a conformance test over the two tables."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from torch import nn
 
 from spikeprune.errors import ModelError
 from spikeprune.observing.potential_sums import ChannelStats, Moments
+from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_channels import (
     CHANNEL_REGROWTH,
     CHANNEL_SALIENCY,
@@ -18,15 +19,18 @@ from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 
 EXAMPLE = torch.zeros(1, 2, 2, 2)
-ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("growth", n) for n in CHANNEL_REGROWTH]
-TABLES = {"saliency": CHANNEL_SALIENCY, "growth": CHANNEL_REGROWTH}
+ROWS = [("saliency", n) for n in CHANNEL_SALIENCY] + [("regrowth", n) for n in CHANNEL_REGROWTH]
+TABLES = {"saliency": CHANNEL_SALIENCY, "regrowth": CHANNEL_REGROWTH}
 
 
 def net(*, norm=True):
     torch.manual_seed(0)
     return nn.Sequential(
-        *(layer.Conv2d(2, 4, 3, padding=1), layer.BatchNorm2d(4) if norm else nn.Identity()),
-        *(neuron.IFNode(), layer.Flatten(), layer.Linear(16, 3)),
+        layer.Conv2d(2, 4, 3, padding=1),
+        layer.BatchNorm2d(4) if norm else nn.Identity(),
+        neuron.IFNode(),
+        layer.Flatten(),
+        layer.Linear(16, 3),
     )
 
 
@@ -37,29 +41,29 @@ STATS = {"2": ChannelStats(SCORE, RATE, 8, Moments(SIZE - 1, SIZE, SIZE))}
 GRADIENTS = {"1.weight": torch.tensor([0.5, -2.0, 0.0, 1.0])}
 
 
-def scored(table, kind, model=None, **changes):
+def scored(table, kind, model=None, normalise="none"):
     model = model or net()
     groups = channel_groups(model, EXAMPLE, trace(model, EXAMPLE))
-    given = {"reducer": "mean", "generator": torch.Generator().manual_seed(0)}
-    given |= {"stats": STATS, "gradients": GRADIENTS} | changes
-    return channel_scores(groups, kind, TABLES[table][kind], ChannelScoreInputs(model, **given))
+    seen = Observations(torch.Generator().manual_seed(0), stats=STATS, gradients=GRADIENTS)
+    inputs = ChannelScoreInputs(seen, model=model, reducer="mean", normalise=normalise)
+    return channel_scores(groups, kind, TABLES[table][kind], inputs)
 
 
-def test_each_score_reads_what_its_name_says():
+def test_each_criterion_reads_what_its_name_says():
     model = net()
     model[1].weight.data = torch.tensor([-3.0, 1.0, 0.5, 2.0])
     for name in ("magnitude", "batchnorm-scale"):
         assert scored("saliency", name, model)["0"].tolist() == [3.0, 1.0, 0.5, 2.0]
     assert torch.equal(scored("saliency", "mean-potential")["0"], SIZE)
     assert torch.equal(scored("saliency", "firing-rate")["0"], RATE)
-    assert torch.equal(scored("growth", "criticality")["0"], SCORE)
-    assert scored("growth", "scale-gradient")["0"].tolist() == [0.5, 2.0, 0.0, 1.0]
-    ranked = scored("growth", "criticality", normalise="layer")["0"]
+    assert torch.equal(scored("regrowth", "criticality")["0"], SCORE)
+    assert scored("regrowth", "scale-gradient")["0"].tolist() == [0.5, 2.0, 0.0, 1.0]
+    ranked = scored("regrowth", "criticality", normalise="layer")["0"]
     assert ranked.tolist() == [0.25, 1.0, 0.75, 0.5]
 
 
 @pytest.mark.parametrize(("table", "name"), ROWS)
-def test_every_score_of_the_registries_conforms(table, name):
+def test_every_criterion_conforms(table, name):
     found, again = scored(table, name), scored(table, name)
     assert found.keys() == {"0"}
     assert found["0"].shape == (4,)
