@@ -1,5 +1,7 @@
 """Criteria of channels against hand-worked values, and a conformance test over the two tables."""
 
+import copy
+
 import pytest
 import torch
 from spikingjelly.activation_based import layer, neuron
@@ -82,3 +84,55 @@ def test_a_group_that_cannot_be_read_is_named(table, name):
             check_channel_score(groups, name, row)
     else:
         check_channel_score(groups, name, row)
+
+
+# -- tied channels: `first` has three norms and three neurons, one of each behind a flatten --------
+
+
+def scored_on(net, criterion, *, reducer="mean", stats=None, normalise="none", model=None):
+    seen = Observations(torch.Generator().manual_seed(3), stats=stats or {})
+    inputs = ChannelScoreInputs(
+        seen, model=model or net.model, reducer=reducer, normalise=normalise
+    )
+    return channel_scores(net.groups, "the score", criterion, inputs)
+
+
+def test_the_scale_of_tied_channels_is_that_of_all_their_norms_reduced(traced):
+    net = traced("residual")
+    model = copy.deepcopy(net.model)
+    for index, norm in enumerate((model.norm1, model.norm2, model.norm3, model.norm4)):
+        norm.weight.data = torch.linspace(-1, 2, norm.num_features).roll(index)
+    folded = model.norm4.weight.detach().abs().reshape(6, 4)
+    tied = [model.norm1.weight.detach().abs(), model.norm3.weight.detach().abs()]
+    scale = CHANNEL_SALIENCY["batchnorm-scale"]
+    means = scored_on(net, scale, model=model)
+    expected = torch.stack([*tied, folded.mean(1)]).mean(0)
+    torch.testing.assert_close(means["first"], expected)
+    assert torch.equal(means["inner"], model.norm2.weight.detach().abs())
+    highs = scored_on(net, scale, model=model, reducer="max")
+    assert torch.equal(highs["first"], torch.stack([*tied, folded.amax(1)]).amax(0))
+    drawn = scored_on(net, CHANNEL_SALIENCY["random"])
+    assert drawn["first"].unique().numel() == 6
+
+
+def test_the_criticality_of_tied_channels_is_reduced_and_ranked_in_the_group(traced):
+    net = traced("residual")
+    stats = {
+        n: ChannelStats(torch.arange(c, dtype=torch.float32).roll(2), torch.ones(c), 1)
+        for n, c in net.wiring.neurons.items()
+    }
+    folded = stats["spike4"].score.reshape(6, 4)
+    critical = CHANNEL_REGROWTH["criticality"]
+    means = scored_on(net, critical, stats=stats)
+    expected = torch.stack([stats["spike1"].score, stats["spike3"].score, folded.mean(1)]).mean(0)
+    torch.testing.assert_close(means["first"], expected)
+    highest = scored_on(net, critical, stats=stats, reducer="max")["first"]
+    assert torch.equal(highest, torch.maximum(stats["spike1"].score, folded.amax(1)))
+    by_rank = scored_on(net, critical, stats=stats, normalise="layer")
+    torch.testing.assert_close(by_rank["inner"], torch.tensor([0.8, 1.0, 0.2, 0.4, 0.6]))
+
+
+def test_no_score_is_read_from_a_group_that_lacks_its_module():
+    model = net(norm=False)
+    with pytest.raises(ModelError, match="'0' has no BatchNorm; add one, or exclude"):
+        scored("saliency", "batchnorm-scale", model)
