@@ -1,4 +1,4 @@
-"""Small nets with channels of every kind: tied, alone, behind a flatten, depthwise."""
+"""Small nets with channels of every kind, and the masks of one."""
 
 import functools
 from typing import NamedTuple
@@ -10,6 +10,10 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.pruning.channels.channel_cost import cost_model
+from spikeprune.pruning.criteria.inputs import Observations
+from spikeprune.pruning.events.schedule import PlannedEvent
+from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
@@ -107,3 +111,60 @@ def traced():
         return Traced(model, example, channel_groups(model, example, wiring), wiring)
 
     return make
+
+
+class Block(nn.Module):
+    """`stem` and `second` are tied by an addition, `inner` is not; `tail` drives no neuron."""
+
+    def __init__(self, tail=False):
+        super().__init__()
+        self.stem, self.norm1, self.spike1 = self.part(2, 4)
+        self.inner, self.norm2, self.spike2 = self.part(4, 6)
+        self.second, self.norm3, self.spike3 = self.part(6, 4)
+        self.tail = layer.Conv2d(4, 4, 1, bias=False) if tail else nn.Identity()
+        self.norm4 = layer.BatchNorm2d(4)
+        self.flatten, self.head = layer.Flatten(), layer.Linear(4 * 16, 3)
+
+    @staticmethod
+    def part(inputs, outputs):
+        conv = layer.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        return conv, layer.BatchNorm2d(outputs), neuron.LIFNode()
+
+    def forward(self, x):
+        x = self.spike1(self.norm1(self.stem(x)))
+        x = x + self.spike3(self.norm3(self.second(self.spike2(self.norm2(self.inner(x))))))
+        return self.head(self.flatten(self.norm4(self.tail(x))))
+
+
+@pytest.fixture
+def masked():
+    """`masked(kind, ...)`: a block and its masks, of single weights or of channels."""
+
+    def make(kind, model=None, *, tail=False, dense_synops=None, **options):
+        torch.manual_seed(0)
+        model = model or Block(tail)
+        example = torch.zeros(1, 2, 4, 4)
+        granularity = "weight" if kind is WeightMasks else "channel"
+        options = PruneOptions.of(**{"sparsity": 0.5, "granularity": granularity} | options)
+        masks = kind(
+            model,
+            trace(model, example),
+            options,
+            example=example,
+            time_steps=2,
+            dense_synops=dense_synops,
+        )
+        return model, masks
+
+    return make
+
+
+@pytest.fixture
+def run_event():
+    """`run_event(masks, density, ...)`: run one event on what was observed."""
+
+    def run(masks, density=0.5, **seen):
+        observations = Observations(torch.Generator().manual_seed(0), **seen)
+        return masks.event(PlannedEvent(density, masks._options), observations)
+
+    return run
