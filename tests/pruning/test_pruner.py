@@ -23,6 +23,7 @@ from spikeprune.errors import (
 )
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.schedule import density_at
@@ -846,6 +847,53 @@ def make(model=None, example=None, **options):
 def test_what_cannot_work_is_refused_before_training(options, error, message):
     with pytest.raises(error, match=message):
         make(**options)
+
+
+COMPLETE = PruneOptions.of(sparsity=0.9, every=2)
+
+
+@pytest.mark.parametrize(
+    "beside", [{"sparsity": 0.9}, {"method": "magnitude"}, {"every": 4}, {"regrow": "none"}]
+)
+def test_complete_options_go_with_nothing_beside_them(beside):
+    model = dense_net()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+
+    def with_options(**changes):
+        return Pruner(
+            model,
+            optimizer,
+            torch.zeros(1, 6),
+            time_steps=T,
+            total_steps=8,
+            options=COMPLETE,
+            **changes,
+        )
+
+    with pytest.raises(ConfigError, match="options are complete; leave out sparsity, method"):
+        with_options(**beside)
+    with with_options() as pruner:
+        assert pruner.options is COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("imp", r"trains in rounds.*use `spikeprune run --method imp`"),
+        ("dense", "prunes nothing"),
+        ("criticalty", "unknown method for weight pruning 'criticalty'.*criticality-ranked"),
+        ("slimming", "'slimming' is not defined for weight pruning"),
+    ],
+)
+def test_methods_that_a_pruner_cannot_follow_are_refused(method, message):
+    with pytest.raises(ConfigError, match=message):
+        make(sparsity=0.9, method=method)
+
+
+@pytest.mark.parametrize("method", ["magnitude", "rigl", "snip", "criticality"])
+def test_a_method_by_name_is_its_options(method):
+    with make(sparsity=0.9, method=method) as pruner:
+        assert pruner.options == options_for(method, sparsity=0.9, every=2)
 
 
 def test_channels_without_a_norm_are_refused():
