@@ -222,6 +222,7 @@ def folded(kinds):
     return [kind.folded is not None for kind in kinds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("space", ["max", "mean"])
 @pytest.mark.parametrize("time", ["max", "mean"])
@@ -231,12 +232,14 @@ def test_folded_scores_are_those_of_the_potentials(time, space, train, kinds):
     assert not any(kind.observed for kind in kinds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("curve", "value"), [("tanh", "derivative"), ("triangle", "primitive")])
 def test_named_curves_are_folded(curve, value, kinds):
     assert_same(*both(curve=curve, value=value))
     assert all(folded(kinds))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_arming_again_makes_no_further_kernel(monkeypatch):
     made = []
@@ -250,6 +253,7 @@ def test_arming_again_makes_no_further_kernel(monkeypatch):
     assert len(made) == len(set(made)) == 2  # hard and soft reset
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_spikes_and_gradients_stay_what_they_are():
     results = []
@@ -267,6 +271,7 @@ def test_spikes_and_gradients_stay_what_they_are():
         assert torch.equal(plain, seen)
 
 
+@pytest.mark.slow
 def test_sequences_in_pieces_are_not_folded(kinds):
     """T steps in one call fold; two calls, or two sequences in one, go by the potentials."""
     double = torch.cat([batch(), batch(seed=1)])
@@ -283,6 +288,7 @@ def test_sequences_in_pieces_are_not_folded(kinds):
     assert_same(observer.compute(), expected)
 
 
+@pytest.mark.slow
 def test_moments_and_a_second_observer_take_the_potentials(kinds):
     eager, compiled = both(moments=True)
     assert not any(folded(kinds))
@@ -296,12 +302,14 @@ def test_moments_and_a_second_observer_take_the_potentials(kinds):
     assert [x.shape for x in seen] == [(T, 6, 3, 5, 5)] * 2
 
 
+@pytest.mark.slow
 def test_a_surrogate_without_a_closed_form_goes_by_the_potentials(kinds):
     eager, compiled = both(lambda: net(surrogate.QPseudoSpike()))
     assert_same(eager, compiled)
     assert not any(kind.folded for kind in kinds if kind.form.dynamics.reset is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_a_folded_forward_in_the_other_mode_is_left_out():
     model = net().train()

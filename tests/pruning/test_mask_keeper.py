@@ -99,6 +99,7 @@ def passes(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(KINDS))
 def test_known_optimizers_keep_zeros_without_a_pass_over_the_parameters(data, kind):

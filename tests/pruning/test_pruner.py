@@ -157,6 +157,7 @@ def dead_entries(loop):
 # -- weights: what an event leaves -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     allocation=st.sampled_from(["global", "uniform", "erk"]),
@@ -437,6 +438,7 @@ def fresh(name):
     return Loop(**SCENARIOS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_resume_equals_no_interruption_at_every_step(name, tmp_path):
     whole = fresh(name)

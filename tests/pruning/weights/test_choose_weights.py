@@ -135,6 +135,7 @@ def test_an_event_worked_by_hand():
     assert positions(chosen.regrown) == {("b", 1), ("b", 2)}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
