@@ -12,12 +12,12 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from spikeprune import Pruner, zoo
 from spikeprune.cutting.compact import compact
-from spikeprune.distributed import collectives as ranks
+from spikeprune.distributed import collectives
 from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.errors import SpikePruneError
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.training.losses import loss_by_name
 
 T, STEPS, BATCH = 3, 4, 8
@@ -61,8 +61,15 @@ def linear_net():
 
 def conv_net():
     torch.manual_seed(0)
-    shapes = {"classes": 3, "in_channels": 2, "image_size": 6, "time_steps": T}
-    net = zoo.build("vgg-small", **shapes, widths=(4, 6, 5), strides=(2, 1, 1))
+    net = zoo.build(
+        "vgg-small",
+        classes=3,
+        in_channels=2,
+        image_size=6,
+        time_steps=T,
+        widths=(4, 6, 5),
+        strides=(2, 1, 1),
+    )
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):  # scales that rank, statistics that are not trivial
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -77,11 +84,16 @@ def batch(step, *shape):
 
 
 def mine(tensor):
-    share = len(tensor) // ranks.world_size()
-    return tensor[ranks.rank() * share : (ranks.rank() + 1) * share]
+    share = len(tensor) // collectives.world_size()
+    return tensor[collectives.rank() * share : (collectives.rank() + 1) * share]
 
 
-def told(pruner):
+def complete(**options):
+    """The paper's form of regrowth unless another one is asked for."""
+    return PruneOptions.of(**({"regrow": "criticality"} | options))
+
+
+def found(pruner):
     """The result, as JSON holds it."""
     return {
         "masks": {n: m.flatten().int().tolist() for n, m in pruner.mask.items()},
@@ -95,7 +107,7 @@ def scored_by_loader(name):
     options = dict(ON_LOADER[name])
     chosen = {"score_on": "train-set", **options.pop("criticality", {})}
     model = conv_net()
-    batches = [batch(k, 2, 6, 6) for k in range(ranks.rank(), 8, ranks.world_size())]
+    batches = [batch(k, 2, 6, 6) for k in range(collectives.rank(), 8, collectives.world_size())]
     with Pruner(
         model,
         torch.optim.SGD(model.parameters(), lr=0.0),
@@ -103,32 +115,32 @@ def scored_by_loader(name):
         time_steps=T,
         total_steps=1,
         score_batches=batches,
-        **({"sparsity": 0.5, "criticality": CriticalityOptions(**chosen)} | options),
+        options=complete(sparsity=0.5, criticality=CriticalityOptions(**chosen), **options),
     ) as pruner:
         x, y = batch(99, 2, 6, 6)
         LOSS(forward(model, x, time_steps=T), y).backward()
         pruner.optimizer.step()
         pruner.step()
-    return told(pruner)
+    return found(pruner)
 
 
 def trained(name, wrapper, *, wrap_first=False, device="cpu"):
     """Train under DistributedDataParallel with events every second step."""
     model = linear_net().to(device)
     parallel = model
-    if ranks.world_size() > 1 and wrap_first:
+    if collectives.world_size() > 1 and wrap_first:
         parallel = DistributedDataParallel(model, **WRAPPERS[wrapper])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
-    options = {"sparsity": 0.6, "every": 2, "criticality": CriticalityOptions(space="mean")}
+    options = {"every": 2, "criticality": CriticalityOptions(space="mean")}
     pruner = Pruner(
         parallel,
         optimizer,
         torch.zeros(1, 6, device=device),
         time_steps=T,
         total_steps=STEPS,
-        **(options | ON_TRAINING[name]),
+        options=complete(sparsity=0.6, **(options | ON_TRAINING[name])),
     )
-    if ranks.world_size() > 1 and not wrap_first:
+    if collectives.world_size() > 1 and not wrap_first:
         parallel = DistributedDataParallel(model, **WRAPPERS[wrapper])
     with pruner:
         for step in range(STEPS):
@@ -140,7 +152,7 @@ def trained(name, wrapper, *, wrap_first=False, device="cpu"):
     assert pruner.model is model
     smaller = compact(pruner)
     weights = {n: p.flatten().tolist() for n, p in smaller.named_parameters()}
-    return told(pruner) | {"weights": weights}
+    return found(pruner) | {"weights": weights}
 
 
 def whole_forward(steps=2):
@@ -168,7 +180,7 @@ def caught(work):
 
 def pruner_of(model, *, lr=0.1, **changes):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    options = {"time_steps": T, "total_steps": 1, "sparsity": 0.5, "regrow": "none"}
+    options = {"time_steps": T, "total_steps": 1, "sparsity": 0.5, "method": "magnitude"}
     return Pruner(model, optimizer, torch.zeros(1, 6), **(options | changes))
 
 
@@ -188,7 +200,7 @@ def half_observed():
     """Rank 1 does not run the net before the event; the others must not wait for its scores."""
     model = linear_net()
     pruner = pruner_of(model, regrow="criticality", criticality=CriticalityOptions(curve="atan"))
-    if ranks.rank() != 1:
+    if collectives.rank() != 1:
         forward(model, mine(batch(0, 6)[0]), time_steps=T)
     return str(caught(pruner.step))
 
@@ -198,7 +210,7 @@ def sharded():
     from torch.distributed.tensor import Shard, distribute_tensor
 
     model = linear_net()
-    mesh = init_device_mesh("cpu", (ranks.world_size(),))
+    mesh = init_device_mesh("cpu", (collectives.world_size(),))
     model[0].weight = nn.Parameter(distribute_tensor(model[0].weight.data, mesh, [Shard(0)]))
     return caught(lambda: pruner_of(model))
 
@@ -229,12 +241,12 @@ def accelerated():
                 optimizer.zero_grad()
             if accelerator.sync_gradients:
                 pruner.step()
-    return told(pruner) | {"type": type(model).__name__, "steps": pruner.steps}
+    return found(pruner) | {"type": type(model).__name__, "steps": pruner.steps}
 
 
 def masked(case):
     if case == "cuda":
-        device = torch.device("cuda", ranks.rank())
+        device = torch.device("cuda", collectives.rank())
         torch.cuda.set_device(device)
         return {name: trained(name, "bucket-view", device=device) for name in ON_TRAINING}
     if case == "loader":
@@ -250,12 +262,12 @@ def extras():
         for wrapper in WRAPPERS
         for first in (True, False)
     }
-    seed = {"seed": ranks.rank()}
+    seed = {"seed": collectives.rank()}
     return {
         "wrapped": others,
         "apart": apart(),
         "half_observed": half_observed(),
-        "steps": caught(lambda: pruner_of(linear_net(), total_steps=5 + ranks.rank())),
+        "steps": caught(lambda: pruner_of(linear_net(), total_steps=5 + collectives.rank())),
         "seeds": caught(lambda: pruner_of(linear_net(), **seed)),
         "copies": caught(lambda: pruner_of(DataParallel(linear_net()))),
         "sharded": sharded(),

@@ -1,3 +1,5 @@
+"""Criticality, firing rates and spike counts over a loader, against stored potentials."""
+
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
@@ -6,6 +8,7 @@ from torch import nn
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import DataError, ObservationError
 from spikeprune.observing.activity import neuron_activity, spike_features
+from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.science.criticality import channel_criticality
 from spikeprune.science.features import min_max
 from spikeprune.science.surrogate import named_curve
@@ -78,7 +81,9 @@ def hooks(model):
 def test_streaming_equals_storing(model):
     loader = batches()
     before = hooks(model)
-    found = neuron_activity(model, loader, time_steps=T, forward=runner(model), curve="atan")
+    found = neuron_activity(
+        model, loader, CriticalityOptions(curve="atan"), time_steps=T, forward=runner(model)
+    )
     assert model.training
     assert hooks(model) == before
     for name, x in stored(model, loader).items():

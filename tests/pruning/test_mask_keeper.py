@@ -13,8 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
 from spikeprune.observing.observer import Observer
-from spikeprune.pruning import mask_keeper as upkeep
+from spikeprune.pruning import mask_keeper
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.losses import loss_by_name
 
@@ -35,7 +36,9 @@ KINDS = sorted(ZERO_KEEPING, key=lambda kind: kind.__name__)
 def net(seed=0):
     torch.manual_seed(seed)
     model = nn.Sequential(
-        *(layer.Linear(5, 6, bias=False), layer.BatchNorm1d(6), neuron.LIFNode()),
+        layer.Linear(5, 6, bias=False),
+        layer.BatchNorm1d(6),
+        neuron.LIFNode(),
         layer.Linear(6, 3),
     )
     functional.set_step_mode(model, "m")
@@ -51,13 +54,12 @@ class Loop:
         self.optimizer = make(self.model.parameters())
         self.drawn = torch.Generator().manual_seed(0)
         self.pruner = Pruner(
-            *(self.model, self.optimizer, torch.zeros(1, 5)),
+            self.model,
+            self.optimizer,
+            torch.zeros(1, 5),
             time_steps=T,
             total_steps=10 * every,
-            every=every,
-            sparsity=0.6,
-            schedule="linear",
-            regrow="random",
+            options=PruneOptions.of(sparsity=0.6, every=every, schedule="linear", regrow="random"),
         )
         live = {n: torch.rand(m.shape, generator=self.drawn) < share for n, m in self.live.items()}
         self.pruner.load_state_dict(self.pruner.state_dict() | {"live": live})
@@ -92,11 +94,12 @@ class Loop:
 def passes(monkeypatch):
     """Count the passes over all parameters."""
     made = []
-    apply_ = upkeep.apply_
-    monkeypatch.setattr(upkeep, "apply_", lambda *a: (made.append(1), apply_(*a)))
+    apply_ = mask_keeper.apply_
+    monkeypatch.setattr(mask_keeper, "apply_", lambda *a: (made.append(1), apply_(*a)))
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(KINDS))
 def test_known_optimizers_keep_zeros_without_a_pass_over_the_parameters(data, kind):
@@ -110,7 +113,7 @@ def test_known_optimizers_keep_zeros_without_a_pass_over_the_parameters(data, ki
     flags["maximize"] = data.draw(st.booleans(), "maximize")
     loop = Loop(functools.partial(kind, lr=0.05, **flags), steps=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upkeep, "apply_", pytest.fail)
+        patch.setattr(mask_keeper, "apply_", pytest.fail)
         before = loop.model[0].weight.detach().clone()
         for _ in range(6):
             loop.step()
@@ -264,7 +267,9 @@ def test_a_layer_unfrozen_later_is_kept_at_zero():
     model[0].weight.requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     pruner = Pruner(
-        *(model, optimizer, torch.zeros(1, 5)),
+        model,
+        optimizer,
+        torch.zeros(1, 5),
         time_steps=T,
         total_steps=1,
         every=1,
@@ -332,9 +337,9 @@ def test_a_scaler_that_skips_a_step_does_no_harm():
 def test_no_gradient_is_held_after_the_step():
     loop = Loop()
     loop.backward()
-    assert loop.pruner._upkeep._masked
+    assert loop.pruner._keeper._masked
     loop.optimizer.step()
-    assert not loop.pruner._upkeep._masked
+    assert not loop.pruner._keeper._masked
 
 
 def test_nothing_stays_after_closing():

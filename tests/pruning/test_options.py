@@ -1,14 +1,19 @@
 """Every option that does not exist, or would be ignored in silence, is refused with the way out."""
 
-from fractions import Fraction
+from dataclasses import MISSING, fields
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spikeprune.errors import ConfigError
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.options import ChannelOptions, PruneOptions, floor_share, matching
+from spikeprune.pruning.options import (
+    ChannelOptions,
+    PruneOptions,
+    PruneOverrides,
+    matching,
+    measured_at_start,
+    needs_of,
+)
 
 BAD = [
     ({}, "sparsity has no default.*sparsity=0.9"),
@@ -19,12 +24,12 @@ BAD = [
     ({"granularity": "filter"}, "unknown granularity 'filter'.*channel, weight"),
     ({"saliency": "taylor"}, "unknown saliency 'taylor'.*batchnorm-scale.*magnitude.*random"),
     ({"saliency": "batchnorm-scale"}, "not defined for weights; choose.*magnitude, random"),
-    ({"regrow": "magic"}, "unknown regrowth 'magic'.*criticality.*gradient, none, random"),
+    ({"regrow": "magic"}, "unknown regrow 'magic'.*criticality.*gradient, none, random"),
     ({"regrow_fraction": 1.0}, r"regrow_fraction must lie in \[0, 1\), got 1"),
     ({"regrow_fraction": -0.1}, r"regrow_fraction must lie in \[0, 1\), got -0.1"),
     ({"allocation": "local"}, "unknown allocation 'local'.*erk, global, uniform"),
     ({"schedule": "stairs"}, "unknown schedule 'stairs'.*cubic, geometric, linear, one-shot"),
-    ({"initial_value": "noise"}, "unknown initial value 'noise'.*previous, zero"),
+    ({"initial_value": "noise"}, "unknown initial_value 'noise'.*previous, zero"),
     ({"include": "conv1"}, r"include as a list of patterns, got the text 'conv1'.*bracket"),
     ({"exclude": "conv1"}, "expected exclude as a list of patterns"),
     (
@@ -32,8 +37,15 @@ BAD = [
         "not defined for channels; choose.*scale-gradient",
     ),
     ({"saliency": "snip", "regrow": "none"}, "snip is measured once.*schedule 'at-start'"),
-    ({"saliency": "snip", "schedule": "at-start"}, "prunes once.*regrow='criticality'"),
-    ({"schedule": "one-shot", "fraction_schedule": "cosine"}, "nothing would come back; use"),
+    (
+        {"saliency": "snip", "schedule": "at-start", "regrow": "criticality"},
+        "prunes once.*regrow='criticality'",
+    ),
+    (
+        {"schedule": "one-shot", "fraction_schedule": "cosine", "regrow": "random"},
+        "nothing would come back; use",
+    ),
+    ({"initial_density": 0.05}, r"lies below the final density 0.1; a net never gets denser"),
     ({"schedule": "constant", "regrow": "none"}, "changes nothing after the start"),
     ({"start_saliency": "random"}, "but this one starts dense"),
     ({"start_saliency": "taylor"}, "unknown start_saliency 'taylor'.*magnitude"),
@@ -45,11 +57,19 @@ BAD = [
     ({"granularity": "channel", "allocation": "erk"}, "for channels set channels.floor"),
     ({"granularity": "channel", "limits": {"*": (0.1, 1)}}, "for channels set channels.floor"),
     (
-        {"granularity": "channel", "criticality": CriticalityOptions(normalise="synops")},
+        {
+            "granularity": "channel",
+            "regrow": "criticality",
+            "criticality": CriticalityOptions(normalise="synops"),
+        },
         "for channels choose normalise none or layer",
     ),
     (
-        {"granularity": "channel", "criticality": CriticalityOptions(weight="post*grad")},
+        {
+            "granularity": "channel",
+            "regrow": "criticality",
+            "criticality": CriticalityOptions(weight="post*grad"),
+        },
         "for channels choose normalise none or layer and weight post",
     ),
 ]
@@ -66,26 +86,8 @@ def test_bad_options_are_refused(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"curve": "gauss"}, "unknown criticality curve 'gauss'.*atan, model, sigmoid"),
-        ({"value": "integral"}, "unknown criticality value 'integral'.*derivative, primitive"),
-        ({"space": "sum"}, "unknown criticality space 'sum'.*max, mean"),
-        ({"time": "sum"}, "unknown criticality time 'sum'.*max, mean"),
-        ({"normalise": "net"}, "unknown criticality normalise 'net'.*layer, none, synops"),
-        ({"weight": "pre"}, r"unknown criticality weight 'pre'.*post, post\*grad, post\*pre"),
-        ({"score_on": "test"}, "unknown criticality score_on 'test'.*train-batch, train-set"),
-        ({"batches": 0}, "criticality.batches must be at least 1, got 0"),
-    ],
-)
-def test_bad_criticality_options_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        CriticalityOptions(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"budget": "energy"}, "unknown channel budget 'energy'.*channels, macs, parameters"),
-        ({"reducer": "sum"}, "unknown channel reducer 'sum'.*max, mean"),
+        ({"budget": "energy"}, "unknown channels.budget 'energy'.*channels, macs, parameters, syn"),
+        ({"reducer": "sum"}, "unknown channels.reducer 'sum'.*max, mean"),
         ({"floor": 0}, "must be at least 1.*got floor=0"),
         ({"round_to": 0}, "must be at least 1.*round_to=0"),
         ({"l1": -1.0}, "at least 0, got.*l1=-1"),
@@ -103,26 +105,110 @@ def test_without_an_interval_there_are_about_fifteen_events(every, steps, interv
     assert PruneOptions.of(sparsity=0.5, every=every).interval(steps) == interval
 
 
-def test_the_defaults_are_the_paper_s():
+def test_the_defaults_are_gradual_magnitude_pruning():
     options = PruneOptions.of(sparsity=0.9)
-    assert (options.saliency, options.regrow, options.fraction) == (
-        *("magnitude", "criticality", 0.2),
+    assert (options.granularity, options.saliency, options.regrow) == (
+        "weight",
+        "magnitude",
+        "none",
     )
-    assert PruneOptions.of(sparsity=0.5, granularity="channel").fraction == 0.05
-    assert (options.allocation, options.schedule, options.initial_value) == (
-        *("global", "cubic", "zero"),
-    )
-    c = options.criticality
-    assert (c.curve, c.value, c.space, c.time) == ("model", "derivative", "max", "mean")
-    assert (c.normalise, c.weight, c.batches, c.score_on) == ("none", "post", 1, "train-batch")
+    assert (options.allocation, options.schedule, options.budget) == ("global", "cubic", "weights")
+    assert (options.initial_density, options.initial_value) == (1.0, "zero")
+    assert options.criticality == CriticalityOptions()
     assert options.channels == ChannelOptions(
         budget="channels", floor=1, round_to=1, l1=1e-4, reducer="mean"
     )
 
 
+def test_the_fraction_is_the_paper_s_unless_it_is_given():
+    assert PruneOptions.of(sparsity=0.5).fraction == 0.2
+    assert PruneOptions.of(sparsity=0.5, granularity="channel").fraction == 0.05
+    assert PruneOptions.of(sparsity=0.5, regrow_fraction=0.0).fraction == 0.0
+
+
+def test_the_unit_is_that_of_the_granularity():
+    channels = ChannelOptions(budget="macs")
+    assert PruneOptions.of(sparsity=0.5, channels=channels).unit == "weights"
+    assert PruneOptions.of(sparsity=0.5, budget="synops").unit == "synops"
+    assert PruneOptions.of(sparsity=0.5, granularity="channel", channels=channels).unit == "macs"
+
+
+def test_overrides_are_the_fields_but_sparsity():
+    names = {f.name for f in fields(PruneOptions)}
+    assert PruneOverrides.__annotations__.keys() == names - {"sparsity"}
+    assert not PruneOverrides.__required_keys__
+    without_default = [
+        f.name for f in fields(PruneOptions) if f.default is f.default_factory is MISSING
+    ]
+    assert without_default == ["sparsity"]
+
+
 def test_scores_that_channels_do_not_use_are_not_checked():
     weighted = CriticalityOptions(weight="post*pre")
-    PruneOptions.of(sparsity=0.5, granularity="channel", regrow="none", criticality=weighted)
+    options = PruneOptions.of(sparsity=0.5, granularity="channel", criticality=weighted)
+    assert options.criticality == weighted
+
+
+# -- what is observed --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({}, set()),
+        ({"regrow": "criticality"}, {"potentials"}),
+        ({"regrow": "gradient"}, {"gradient"}),
+        ({"regrow": "random"}, set()),
+        ({"regrow": "criticality-magnitude"}, {"potentials", "last-magnitude"}),
+        ({"saliency": "firing-rate", "regrow": "gradient"}, {"potentials", "gradient"}),
+        ({"saliency": "crisis"}, {"potentials", "moments", "last-magnitude"}),
+        ({"budget": "synops"}, {"potentials", "operands"}),
+        ({"granularity": "channel"}, set()),
+        ({"granularity": "channel", "regrow": "criticality"}, {"potentials"}),
+        ({"granularity": "channel", "saliency": "mean-potential"}, {"potentials", "moments"}),
+        (
+            {"granularity": "channel", "channels": ChannelOptions(budget="synops")},
+            {"potentials", "operands"},
+        ),
+        ({"channels": ChannelOptions(budget="synops")}, set()),  # of weights, which have their own
+    ],
+)
+def test_only_what_is_needed_is_observed(changes, needs):
+    options = PruneOptions.of(sparsity=0.5, **changes)
+    assert needs_of(options) == needs_of(options, start=True) == needs
+
+
+@pytest.mark.parametrize(
+    ("regrow", "needs"),
+    [
+        ("criticality", {"potentials", "gradient"}),
+        ("criticality-shuffled", {"potentials", "gradient"}),
+        ("criticality-magnitude", {"potentials", "last-magnitude"}),
+        ("gradient", {"gradient"}),
+        ("random", set()),
+        ("none", set()),
+    ],
+)
+def test_criticality_times_gradient_needs_the_gradient_where_it_is_used(regrow, needs):
+    weighted = CriticalityOptions(weight="post*grad")
+    assert needs_of(PruneOptions.of(sparsity=0.5, regrow=regrow, criticality=weighted)) == needs
+
+
+def test_the_needs_of_the_start_count_where_they_are_asked_for():
+    options = PruneOptions.of(sparsity=0.5, initial_density=0.6, start_saliency="crisis")
+    assert needs_of(options) == set()
+    assert needs_of(options, start=True) == {"potentials", "moments", "last-magnitude"}
+
+
+@pytest.mark.parametrize(
+    ("saliency", "at_start"),
+    [("snip", True), ("grasp", True), ("synflow", True), ("magnitude", False), ("none", False)],
+)
+def test_saliencies_that_are_measured_at_initialization(saliency, at_start):
+    assert measured_at_start(saliency) is at_start
+
+
+# -- layers by pattern -------------------------------------------------------------------------
 
 
 NAMES = ("stem.conv", "body.conv1", "body.conv2", "head")
@@ -146,8 +232,3 @@ def test_patterns_choose_layers_in_order():
 def test_patterns_that_match_nothing_are_refused(include, exclude, message):
     with pytest.raises(ConfigError, match=message):
         matching(NAMES, include, exclude)
-
-
-@given(st.integers(0, 99), st.integers(0, 10**7))
-def test_the_regrown_share_is_that_of_the_decimal_fraction(percent, count):
-    assert floor_share(percent / 100, count) == Fraction(percent, 100) * count // 1

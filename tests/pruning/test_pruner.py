@@ -23,6 +23,7 @@ from spikeprune.errors import (
 )
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.schedule import density_at
@@ -38,19 +39,28 @@ def dense_net():
     """Two hidden layers ("0", "3") and the classifier ("6"): 48 + 56 + 21 = 125 weights."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        *(layer.Linear(6, 8, bias=False), layer.BatchNorm1d(8), neuron.LIFNode()),
-        *(layer.Linear(8, 7), layer.BatchNorm1d(7), neuron.ParametricLIFNode()),
+        layer.Linear(6, 8, bias=False),
+        layer.BatchNorm1d(8),
+        neuron.LIFNode(),
+        layer.Linear(8, 7),
+        layer.BatchNorm1d(7),
+        neuron.ParametricLIFNode(),
         layer.Linear(7, 3),
     )
     functional.set_step_mode(net, "m")
     return net
 
 
-def conv_net(**changes):
+def conv_net():
     torch.manual_seed(0)
-    shapes = {"classes": 3, "in_channels": 2, "image_size": 6, "time_steps": T}
     return zoo.build(
-        "vgg-small", **{**shapes, "widths": (4, 6, 5), "strides": (2, 1, 1), **changes}
+        "vgg-small",
+        classes=3,
+        in_channels=2,
+        image_size=6,
+        time_steps=T,
+        widths=(4, 6, 5),
+        strides=(2, 1, 1),
     )
 
 
@@ -147,6 +157,7 @@ def dead_entries(loop):
 # -- weights: what an event leaves -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     allocation=st.sampled_from(["global", "uniform", "erk"]),
@@ -252,8 +263,10 @@ def simulated_scores(net, x):
 def test_an_event_equals_the_slow_reference():
     torch.manual_seed(1)
     net = nn.Sequential(
-        *(layer.Linear(6, 8, bias=False), neuron.IFNode(surrogate_function=surrogate.ATan())),
-        *(layer.Linear(8, 5), neuron.IFNode(surrogate_function=surrogate.ATan())),
+        layer.Linear(6, 8, bias=False),
+        neuron.IFNode(surrogate_function=surrogate.ATan()),
+        layer.Linear(8, 5),
+        neuron.IFNode(surrogate_function=surrogate.ATan()),
         layer.Linear(5, 3),
     )
     functional.set_step_mode(net, "m")
@@ -383,11 +396,11 @@ def test_an_event_that_needs_it_sees_the_whole_dense_gradient(options, accumulat
     loop.optimizer.step()
     for name, parameter in loop.prunable():
         dead = ~loop.pruner.mask[name]
-        assert torch.equal(loop.pruner._gate._dense[name], dense[name])
+        assert torch.equal(loop.pruner._gradients._dense[name], dense[name])
         assert not parameter.grad[dead].any()
         assert not loop.optimizer.state[parameter]["momentum_buffer"][dead].any()
     event = loop.pruner.step()
-    assert loop.pruner._gate._dense == {}
+    assert loop.pruner._gradients._dense == {}
     if "regrow" in options:  # the regrown are those of the largest gradient outside of the kept
         pairs = []
         for name in ("0.weight", "3.weight"):
@@ -425,6 +438,7 @@ def fresh(name):
     return Loop(**SCENARIOS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_resume_equals_no_interruption_at_every_step(name, tmp_path):
     whole = fresh(name)
@@ -505,10 +519,16 @@ def test_evaluation_between_armed_steps_does_not_disturb_scoring():
 @pytest.mark.parametrize(
     "options",
     [
-        *({"curve": name} for name in ("sigmoid", "tanh", "triangle")),
-        *({"value": "primitive"}, {"space": "mean"}, {"time": "max"}),
-        *({"normalise": "layer"}, {"normalise": "synops"}),
-        *({"weight": "post*pre"}, {"weight": "post*grad"}),
+        {"curve": "sigmoid"},
+        {"curve": "tanh"},
+        {"curve": "triangle"},
+        {"value": "primitive"},
+        {"space": "mean"},
+        {"time": "max"},
+        {"normalise": "layer"},
+        {"normalise": "synops"},
+        {"weight": "post*pre"},
+        {"weight": "post*grad"},
         {"normalise": "synops", "weight": "post*pre", "curve": "tanh"},
         {"score_on": "train-set"},
     ],
@@ -517,7 +537,7 @@ def test_every_criticality_option_leaves_its_mark(options):
     def pruned(**how):
         model = conv_net()
         loop = Loop(
-            *(model,),
+            model,
             every=1,
             regrow_fraction=0.5,
             criticality=CriticalityOptions(**how),
@@ -543,7 +563,7 @@ def test_scores_are_recorded_by_neuron():
 
 def test_the_penalty_is_added_once_an_optimizer_step():
     loop = Loop(
-        *(conv_net(),),
+        conv_net(),
         granularity="channel",
         accumulate=3,
         total=2,
@@ -566,7 +586,7 @@ def test_the_penalty_is_added_once_an_optimizer_step():
 @pytest.mark.parametrize("regrow", ["criticality", "random", "none"])
 def test_the_channel_event(regrow):
     loop = Loop(
-        *(conv_net(),), granularity="channel", regrow=regrow, regrow_fraction=0.3, sparsity=0.4
+        conv_net(), granularity="channel", regrow=regrow, regrow_fraction=0.3, sparsity=0.4
     ).run(7)
     scales = {
         "stem.conv": loop.model.stem.norm,
@@ -582,7 +602,7 @@ def test_the_channel_event(regrow):
     # 15 channels, 60 % of them live: C = 9, G = floor(0.3 x 9) = 2.
     grown = 0 if regrow == "none" else 2
     assert (event.live, event.kept, event.regrown) == (9, 9 - grown, grown)
-    assert event.details["cost"] == 9
+    assert event.budget.cost == 9
     assert (event.event, event.events) == (1, 1)
     order = torch.cat(list(gamma.values())).argsort(descending=True)[: 9 - grown]
     kept = torch.cat([m & ~loop.pruner.last_regrown[n] for n, m in live.items()])
@@ -610,14 +630,14 @@ def test_a_group_may_live_by_regrowth_alone():
     loop.model.stem.norm.weight.data.mul_(1e-3)
     loop.run(7)
     loop.model.stem.norm.weight.data.fill_(1e-4)
-    found = loop.pruner._scorer.score
+    found = loop.pruner._observer.observations
 
-    def score():
-        stats = found()
-        stats["body.spike1"].score.fill_(5.0)
-        return stats
+    def observations(gradients, generator):
+        seen = found(gradients, generator)
+        seen.stats["body.spike1"].score.fill_(5.0)
+        return seen
 
-    loop.pruner._scorer.score = score
+    loop.pruner._observer.observations = observations
     loop.step()
     assert loop.pruner.last_regrown["stem.conv"].all()
     assert loop.pruner.mask["stem.conv.weight"].all()
@@ -626,14 +646,14 @@ def test_a_group_may_live_by_regrowth_alone():
 @pytest.mark.parametrize("budget", ["parameters", "macs", "synops"])
 def test_channel_budgets(budget):
     loop = Loop(
-        *(conv_net(),),
+        conv_net(),
         granularity="channel",
         sparsity=0.5,
         channels=ChannelOptions(budget=budget, floor=2),
     ).run(8)
-    details = loop.pruner.events[0].details
-    assert details["budget"] == budget
-    assert 0 < details["cost"] <= details["allowed"] == pytest.approx(0.5 * details["total"])
+    use = loop.pruner.events[0].budget
+    assert use.unit == budget
+    assert 0 < use.cost <= use.allowed == pytest.approx(0.5 * use.total)
     assert all(int(m.sum()) >= 2 for m in loop.pruner.granularity.live.values())
 
 
@@ -688,7 +708,9 @@ def test_a_pruner_that_cannot_be_made_leaves_nothing():
     for wrong in ({"every": 9}, {"sparsity": 1.5}, {"limits": {"*": (0.9, 1)}}, {"incl": ()}):
         with pytest.raises(ConfigError):
             Pruner(
-                *(model, optimizer, torch.zeros(1, 6)),
+                model,
+                optimizer,
+                torch.zeros(1, 6),
                 time_steps=T,
                 total_steps=8,
                 **{"sparsity": 0.9} | wrong,
@@ -728,12 +750,18 @@ def test_a_copy_of_an_armed_model_is_free():
 def test_three_lines_in_a_plain_loop_in_single_step_mode():
     torch.manual_seed(0)
     net = nn.Sequential(
-        *(layer.Conv2d(1, 4, 3, padding=1), layer.BatchNorm2d(4), neuron.IFNode()),
-        *(layer.MaxPool2d(2), layer.Flatten(), layer.Linear(4 * 9, 3)),
+        layer.Conv2d(1, 4, 3, padding=1),
+        layer.BatchNorm2d(4),
+        neuron.IFNode(),
+        layer.MaxPool2d(2),
+        layer.Flatten(),
+        layer.Linear(4 * 9, 3),
     )
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     pruner = Pruner(  # line 1
-        *(net, optimizer, torch.zeros(1, 1, 6, 6)),
+        net,
+        optimizer,
+        torch.zeros(1, 1, 6, 6),
         time_steps=T,
         total_steps=6,
         every=2,
@@ -788,9 +816,8 @@ def make(model=None, example=None, **options):
     model = model or dense_net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     example = torch.zeros(1, 6) if example is None else example
-    return Pruner(
-        *(model, optimizer, example), **{"time_steps": T, "total_steps": 8, "every": 2} | options
-    )
+    options = {"time_steps": T, "total_steps": 8, "every": 2} | options
+    return Pruner(model, optimizer, example, **options)
 
 
 @pytest.mark.parametrize(
@@ -822,6 +849,53 @@ def make(model=None, example=None, **options):
 def test_what_cannot_work_is_refused_before_training(options, error, message):
     with pytest.raises(error, match=message):
         make(**options)
+
+
+COMPLETE = PruneOptions.of(sparsity=0.9, every=2)
+
+
+@pytest.mark.parametrize(
+    "beside", [{"sparsity": 0.9}, {"method": "magnitude"}, {"every": 4}, {"regrow": "none"}]
+)
+def test_complete_options_go_with_nothing_beside_them(beside):
+    model = dense_net()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+
+    def with_options(**changes):
+        return Pruner(
+            model,
+            optimizer,
+            torch.zeros(1, 6),
+            time_steps=T,
+            total_steps=8,
+            options=COMPLETE,
+            **changes,
+        )
+
+    with pytest.raises(ConfigError, match="options are complete; leave out sparsity, method"):
+        with_options(**beside)
+    with with_options() as pruner:
+        assert pruner.options is COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("imp", r"trains in rounds.*use `spikeprune run --method imp`"),
+        ("dense", "prunes nothing"),
+        ("criticalty", "unknown method for weight pruning 'criticalty'.*criticality-ranked"),
+        ("slimming", "'slimming' is not defined for weight pruning"),
+    ],
+)
+def test_methods_that_a_pruner_cannot_follow_are_refused(method, message):
+    with pytest.raises(ConfigError, match=message):
+        make(sparsity=0.9, method=method)
+
+
+@pytest.mark.parametrize("method", ["magnitude", "rigl", "snip", "criticality"])
+def test_a_method_by_name_is_its_options(method):
+    with make(sparsity=0.9, method=method) as pruner:
+        assert pruner.options == options_for(method, sparsity=0.9, every=2)
 
 
 def test_channels_without_a_norm_are_refused():

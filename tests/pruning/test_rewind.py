@@ -1,4 +1,4 @@
-"""Back to earlier weights with what lives now."""
+"""Back to earlier weights under the present masks."""
 
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
@@ -15,13 +15,19 @@ LOSS = loss_by_name("mean-logits")
 def test_live_weights_and_statistics_are_rewound_and_dead_ones_stay_zero():
     torch.manual_seed(0)
     model = nn.Sequential(
-        *(layer.Linear(6, 8), layer.BatchNorm1d(8), neuron.LIFNode(), layer.Linear(8, 3))
+        layer.Linear(6, 8), layer.BatchNorm1d(8), neuron.LIFNode(), layer.Linear(8, 3)
     )
     functional.set_step_mode(model, "m")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     pruner = Pruner(
-        *(model, optimizer, torch.zeros(1, 6)),
-        **{"time_steps": 2, "total_steps": 4, "every": 4, "sparsity": 0.5, "regrow": "none"},
+        model,
+        optimizer,
+        torch.zeros(1, 6),
+        time_steps=2,
+        total_steps=4,
+        every=4,
+        sparsity=0.5,
+        regrow="none",
     )
     early = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for _ in range(4):

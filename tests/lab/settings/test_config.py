@@ -1,13 +1,18 @@
+"""The configuration of a run: to YAML and back, strict about names, and what tells runs apart."""
+
 import json
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 
 import pytest
 from docstring_parser import parse_from_object
 
+from spikeprune.choices import check_choices, choices
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution import precision
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.settings.config import CHOICES, Epochs, Optimizer, RunConfig, differences
+from spikeprune.lab.settings.config import Epochs, Imp, Optimizer, RunConfig, differences
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.options import ChannelOptions
 
 BASE = {"data": "digits", "model": "vgg-small"}
 
@@ -171,6 +176,7 @@ NOT_DENSE = {
     "include": ["a"],
     "exclude": ["b"],
     "limits": {"a": [0, 1]},
+    "extensions": ["mine"],
     "criticality": {"space": "mean"},
     "channels": {"l1": 0.0},
     "out": "y",
@@ -228,20 +234,19 @@ def test_differences_name_fields_but_not_the_folder():
 
 
 def test_every_field_is_explained():
-    for cls in (RunConfig, Epochs, Optimizer):
+    for cls in (RunConfig, Epochs, Imp, Optimizer, CriticalityOptions, ChannelOptions):
         docs = {p.arg_name for p in parse_from_object(cls).params if p.description}
         assert docs == {f.name for f in fields(cls)}
 
 
 def test_defaults_are_among_the_choices():
-    made = config()
-    for name, valid in CHOICES.items():
-        value = made
-        for part in name.split("."):
-            value = getattr(value, part)
-        for one in value if isinstance(value, tuple) else (value,):
-            assert one is None or one in valid, name
-    assert is_dataclass(made)
+    check_choices(config())
+    closed = choices(RunConfig)
+    assert closed["optimizer.name"] == ("sgd", "adamw")
+    assert {"augment", "regrow", "criticality.curve", "channels.budget"} <= closed.keys()
+    for values in ({"loss": "x"}, {"augment": ["flip", "x"]}, {"optimizer": {"name": "x"}}):
+        with pytest.raises(ConfigError, match=r"unknown \S+ 'x'; expected one of"):
+            check_choices(config(**values))
 
 
 def test_the_default_method_depends_on_granularity_and_budget():

@@ -12,7 +12,7 @@ from spikeprune.errors import ConfigError
 from spikeprune.files import read_json, read_rows
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.run import run
-from spikeprune.lab.run.stages import phases as phases_module
+from spikeprune.lab.run.stages import phases
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of, rounds_of
@@ -21,10 +21,19 @@ from spikeprune.science.schedule import density_at
 from spikeprune.training.loop import lr_factor
 
 BASE = {
-    **{"data": "digits", "limit": 200, "batch_size": 40, "method": "imp", "threads": 1},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}, "time_steps": 2},
-    **{"sparsity": 0.5, "every": 3, "epochs": {"prune": 4, "finetune": 2}},  # every: no effect
-    **{"optimizer": {"name": "sgd", "lr": 0.1}, "imp": {"rounds": 2, "rewind": 1}},
+    "data": "digits",
+    "limit": 200,
+    "batch_size": 40,
+    "method": "imp",
+    "threads": 1,
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8], "strides": [2, 1]},
+    "time_steps": 2,
+    "sparsity": 0.5,
+    "every": 3,  # no effect: rounds make the schedule
+    "epochs": {"prune": 4, "finetune": 2},
+    "optimizer": {"name": "sgd", "lr": 0.1},
+    "imp": {"rounds": 2, "rewind": 1},
 }
 STEPS = 5  # an epoch
 
@@ -124,6 +133,7 @@ def whole(tmp_path_factory):
     return RunFolder(made.folder)
 
 
+@pytest.mark.slow
 def test_a_run_drops_at_the_end_of_each_round_and_restarts_the_schedule(whole):
     rows = [r for r in read_rows(whole.history) if r["kind"] == "epoch"]
     # 6 epochs in 3 trainings of E, E - 1, E - 1: E = 8 // 3 = 2 and 2 left over for the last.
@@ -147,6 +157,7 @@ def test_a_run_drops_at_the_end_of_each_round_and_restarts_the_schedule(whole):
     assert metrics["cost"]["training_flops_sparse"] < dense["training_flops"]
 
 
+@pytest.mark.slow
 def test_each_round_starts_from_the_early_weights_of_what_lives(whole, tmp_path, monkeypatch):
     early, seen = load_file(whole.checkpoints / "rewind.safetensors"), []
 
@@ -156,7 +167,7 @@ def test_each_round_starts_from_the_early_weights_of_what_lives(whole, tmp_path,
         after = {n: t.clone() for n, t in pruner.model.state_dict().items()}
         seen.append((pruner.steps, before, after, dict(pruner.mask)))
 
-    monkeypatch.setattr(phases_module, "rewind", watched)
+    monkeypatch.setattr(phases, "rewind", watched)
     run(config(out=str(tmp_path / "x")))
     assert [steps for steps, *_ in seen] == [2 * STEPS, 3 * STEPS]
     for _, before, after, mask in seen:
@@ -166,6 +177,7 @@ def test_each_round_starts_from_the_early_weights_of_what_lives(whole, tmp_path,
         assert any(not torch.equal(before[name], tensor) for name, tensor in after.items())
 
 
+@pytest.mark.slow
 def test_an_interruption_after_any_epoch_changes_nothing(whole, tmp_path):
     made, stops = config(out=str(tmp_path / "x")), Stops()
     for _ in range(10):

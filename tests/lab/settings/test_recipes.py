@@ -1,3 +1,5 @@
+"""Every shipped recipe can run, and those of the paper hold its settings."""
+
 import pytest
 import torch
 
@@ -16,12 +18,15 @@ TRAINING |= {"nmnist": 900}
 
 def test_the_promised_recipes_ship():
     assert set(recipe_names()) >= {
-        *("demo", "smoke", "cifar10-weights", "cifar10-channels", "nmnist"),
-        *(
-            f"paper-{net}-{what}"
-            for net in ("vgg16", "resnet19")
-            for what in ("weights", "channels")
-        ),
+        "demo",
+        "smoke",
+        "cifar10-weights",
+        "cifar10-channels",
+        "nmnist",
+        "paper-vgg16-weights",
+        "paper-vgg16-channels",
+        "paper-resnet19-weights",
+        "paper-resnet19-channels",
     }
 
 

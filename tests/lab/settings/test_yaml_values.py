@@ -1,4 +1,8 @@
+"""Plain values to dataclasses and back, strict about keys and types."""
+
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -17,6 +21,7 @@ class Outer:
     inner: Inner = Inner()
     maybe: int | None = None
     pairs: tuple[tuple[float, float], ...] = ()
+    kind: Literal["a", "b"] = "a"
 
 
 def test_build_converts_what_is_safe_only():
@@ -26,6 +31,20 @@ def test_build_converts_what_is_safe_only():
     for bad in ({"name": 3}, {"name": None}, {"name": "a", "maybe": 1.5}, "a", None):
         with pytest.raises(ConfigError):
             build(Outer, bad)
+
+
+def test_a_closed_list_takes_any_text():
+    # Which texts are valid is checked by `choices.check_choices`, with a message of its own.
+    assert build(Outer, {"name": "a", "kind": "c"}).kind == "c"
+    with pytest.raises(ConfigError, match="kind: expected text, got 3"):
+        build(Outer, {"name": "a", "kind": 3})
+
+
+def test_unknown_and_missing_fields_are_named_with_their_place():
+    with pytest.raises(ConfigError, match=r"unknown field 'inner\.y'; expected one of: inner\.x$"):
+        build(Outer, {"name": "a", "inner": {"y": 1}})
+    with pytest.raises(ConfigError, match=r"part\.name is missing and has no default"):
+        build(Outer, {}, "part")
 
 
 def test_yaml_reads_numbers_as_people_write_them():
@@ -65,6 +84,4 @@ def test_yaml_makes_no_objects():
     ],
 )
 def test_types_in_words(hint, words):
-    import re
-
     assert re.search(words, describe(hint))

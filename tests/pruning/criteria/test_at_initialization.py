@@ -1,4 +1,4 @@
-"""Saliencies before training, against closed forms and derivatives taken in another way."""
+"""Saliencies at initialization against closed forms and derivatives taken in another way."""
 
 import copy
 
@@ -10,18 +10,20 @@ from torch import nn
 from spikeprune.adapters.speedups import fuse
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import forward
-from spikeprune.pruning.criteria.at_initialization import Passes, grasp, snip, synflow
+from spikeprune.pruning.criteria.at_initialization import InitialNet, grasp, snip, synflow
 from spikeprune.training.losses import loss_by_name
 
 T = 3
 LOSS = loss_by_name("mean-logits")
 
 
-def net(**changes):
+def net():
     torch.manual_seed(0)
     made = nn.Sequential(
-        *(layer.Linear(6, 8, bias=False), layer.BatchNorm1d(8)),
-        *(neuron.LIFNode(surrogate_function=surrogate.ATan(), **changes), layer.Linear(8, 3)),
+        layer.Linear(6, 8, bias=False),
+        layer.BatchNorm1d(8),
+        neuron.LIFNode(surrogate_function=surrogate.ATan()),
+        layer.Linear(8, 3),
     )
     functional.set_step_mode(made, "m")
     return made
@@ -35,9 +37,15 @@ def batches(count=2):
     ]
 
 
-def passes(model, data=None, loss=LOSS):
-    data = batches() if data is None else data
-    return Passes(model, ("0", "3"), torch.zeros(1, 6), T, "sequence", data, loss)
+def initial(model, data=None, loss=LOSS):
+    return InitialNet(
+        model,
+        layers=("0", "3"),
+        example=torch.zeros(1, 6),
+        time_steps=T,
+        batches=batches() if data is None else data,
+        loss=loss,
+    )
 
 
 def mean_loss(model, data):
@@ -47,7 +55,7 @@ def mean_loss(model, data):
 
 def test_snip_is_the_size_of_gradient_times_weight_of_the_mean_loss():
     model = net()
-    scores = snip(passes(model))
+    scores = snip(initial(model))
     reference = copy.deepcopy(model).train()
     mean_loss(reference, batches()).backward()
     for name in ("0", "3"):
@@ -80,8 +88,16 @@ def test_grasp_is_weight_times_hessian_times_gradient_worked_by_hand():
         return logits.sum().square() / 2
 
     data = [(torch.ones(1, 2), torch.zeros(1, dtype=torch.long))]
-    given = Passes(model, ("linear", "head"), torch.zeros(1, 2), 1, "sequence", data, loss)
-    scores = grasp(given)
+    scores = grasp(
+        InitialNet(
+            model,
+            layers=("linear", "head"),
+            example=torch.zeros(1, 2),
+            time_steps=1,
+            batches=data,
+            loss=loss,
+        )
+    )
     # s = u' v with u = A' 1 (per hidden unit) and v = W 1; ds/dA_ij = v_j, ds/dW_jk = u_j.
     u, v = a.sum(0), w.sum(1)
     s = u @ v
@@ -96,7 +112,7 @@ def test_grasp_is_weight_times_hessian_times_gradient_worked_by_hand():
 def test_grasp_of_a_spiking_net_equals_forward_over_reverse_and_needs_no_unfused_net():
     model = net()
     data = batches(1)
-    scores = grasp(passes(model, data))
+    scores = grasp(initial(model, data))
     reference = copy.deepcopy(model).train()
     names = ["0", "3"]
     weights = [reference.get_submodule(n).weight for n in names]
@@ -107,7 +123,7 @@ def test_grasp_of_a_spiking_net_equals_forward_over_reverse_and_needs_no_unfused
         torch.testing.assert_close(scores[name], (weight * found).detach())
     fused = net()
     assert fuse(fused).fused
-    again = grasp(passes(fused, data))
+    again = grasp(initial(fused, data))
     for name in names:
         torch.testing.assert_close(again[name], scores[name])
     assert fuse(fused).fused  # the net itself stays fused
@@ -120,7 +136,7 @@ def test_synflow_is_the_product_of_the_flows_on_both_sides():
     model[1].running_mean.data += 7
     model[1].bias.data += 5
     model[3].bias.data -= 3
-    scores = synflow(passes(model, (), None))
+    scores = synflow(initial(model, (), None))
     first, second = (model[i].weight.detach().double().abs() for i in (0, 3))
     gain = model[1].weight.detach().double().abs() / (model[1].running_var + 1e-5).double().sqrt()
     out = second.sum(0)
@@ -135,7 +151,7 @@ def test_the_net_stays_as_it_is(measure):
     model = net()
     before = copy.deepcopy(model.state_dict())
     modes = [module.training for module in model.modules()]
-    measure(passes(model))
+    measure(initial(model))
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert all(p.grad is None for p in model.parameters())
@@ -145,9 +161,9 @@ def test_the_net_stays_as_it_is(measure):
 @pytest.mark.parametrize("measure", [snip, grasp])
 def test_without_batches_or_loss_there_is_nothing_to_measure(measure):
     with pytest.raises(ConfigError, match=r"call pruner.begin\(batches, loss\)"):
-        measure(passes(net(), []))
+        measure(initial(net(), []))
     with pytest.raises(ConfigError, match=r"call pruner.begin\(batches, loss\)"):
-        measure(passes(net(), loss=None))
+        measure(initial(net(), loss=None))
 
 
 def test_a_weight_without_gradient_is_named():
@@ -157,4 +173,4 @@ def test_a_weight_without_gradient_is_named():
     model = net()
     parameter = torch.zeros((), requires_grad=True)
     with pytest.raises(ModelError, match=r"'0' got no gradient.*exclude the layer"):
-        snip(passes(model, loss=blind))
+        snip(initial(model, loss=blind))

@@ -7,7 +7,7 @@ from spikingjelly.activation_based import neuron
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, ObservationError, RunError
 from spikeprune.execution.forward import forward
-from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.observer import score_loader
 from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
@@ -19,7 +19,7 @@ T = 3
 def net():
     torch.manual_seed(0)
     return zoo.build(
-        *("vgg-small",),
+        "vgg-small",
         classes=3,
         in_channels=1,
         image_size=8,
@@ -29,19 +29,29 @@ def net():
     )
 
 
-def scorer(
-    model, *, loader=None, granularity="weight", regrow="criticality", budget="channels", **how
+def observer(
+    model, *, loader=None, granularity="weight", regrow="criticality", budget="channels", **changes
 ):
     options = PruneOptions.of(
         sparsity=0.5,
         granularity=granularity,
         regrow=regrow,
         channels=ChannelOptions(budget=budget),
-        criticality=CriticalityOptions(**how),
+        criticality=CriticalityOptions(**changes),
     )
-    wiring = trace(model, torch.zeros(1, 1, 8, 8))
-    how = {"time_steps": T, "batches": loader, "layout": "sequence"}
-    return EventObserver(model, options, (4, 8), wiring, **how)
+    return EventObserver(
+        model,
+        options,
+        (4, 8),
+        trace(model, torch.zeros(1, 1, 8, 8)),
+        time_steps=T,
+        batches=loader,
+        layout="sequence",
+    )
+
+
+def observations(made):
+    return made.observations({}, torch.Generator())
 
 
 def batch(seed):
@@ -58,33 +68,33 @@ def same(one, two):
 
 def test_the_batches_just_before_the_event_are_scored():
     model = net().train()
-    one, window = scorer(model), scorer(model, batches=2)
+    one, window = observer(model), observer(model, batches=2)
     for step in range(4):
         one.arm_if_due(step)
         window.arm_if_due(step)
         run(model, step)
-    last, two = one.score(), window.score()
+    last, two = observations(one).stats, observations(window).stats
     assert {n: s.samples for n, s in last.items()} == {"body.spike1": 5, "body.spike2": 5}
     assert {n: s.samples for n, s in two.items()} == {"body.spike1": 10, "body.spike2": 10}
     one.arm_if_due(3)
     run(model, 3)
-    assert same(one.score(), last)
+    assert same(observations(one).stats, last)
 
 
 def test_a_loader_is_scored_in_eval_mode_and_the_net_left_at_rest():
     model = net().train()
     inputs = [batch(0), (batch(1), torch.zeros(5))]
-    loader = scorer(model, loader=inputs, score_on="train-set")
+    loader = observer(model, loader=inputs, score_on="train-set")
     assert loader.active
     assert not loader.on_training
     loader.arm_if_due(3)
-    found = loader.score()
+    found = observations(loader).stats
     expected = score_loader(
-        model, inputs, time_steps=T, forward=lambda x: forward(model, x, time_steps=T)
+        model, inputs, PAPER, time_steps=T, forward=lambda x: forward(model, x, time_steps=T)
     )
     assert same(found, expected)
     assert all(module.training for module in model.modules())
-    loader.score()
+    observations(loader)
     nodes = [m for m in model.modules() if isinstance(m, neuron.LIFNode)]
     assert all(node.v == 0.0 for node in nodes)  # not the state of the loader's last batch
 
@@ -101,17 +111,58 @@ def test_a_loader_is_scored_in_eval_mode_and_the_net_left_at_rest():
 )
 def test_only_what_an_event_needs_is_observed(granularity, regrow, budget, active):
     model = net()
-    made = scorer(model, granularity=granularity, regrow=regrow, budget=budget)
+    made = observer(model, granularity=granularity, regrow=regrow, budget=budget)
     assert made.active is active
     made.arm_if_due(3)
     armed = any(m._forward_pre_hooks for m in model.modules())
     assert armed is active
     if not active:
-        assert made.score() is None
+        assert observations(made).stats == {}
         assert made.state_dict() == {}
         made.load_state_dict({})
     made.disarm()
     assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_gradients_and_generator_are_handed_on():
+    generator, gradients = torch.Generator(), {"stem.conv.weight": torch.ones(2)}
+    seen = observer(net(), regrow="gradient").observations(gradients, generator)
+    assert seen.generator is generator
+    assert seen.gradients is gradients
+    assert (seen.stats, seen.operands, seen.measured) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("score_on", ["train-batch", "train-set"])
+def test_operands_are_counted_per_sample_for_a_budget_of_synops(score_on):
+    model = net().train()
+    made = observer(
+        model,
+        granularity="channel",
+        regrow="none",
+        budget="synops",
+        score_on=score_on,
+        loader=[batch(3)],
+    )
+    made.arm_if_due(3)
+    run(model, 3)
+    seen = observations(made)
+    # The image is read at each of T steps by every place of a 3 x 3 kernel, less at the borders.
+    reads = seen.operands["stem.conv"]
+    assert reads.shape == model.stem.conv.weight.shape[1:]
+    assert float(reads[0, 1, 1]) == T * 64 / model.stem.conv.stride[0] ** 2
+    assert next(iter(seen.stats.values())).samples == 5
+
+
+def test_a_window_in_two_pieces_is_one():
+    model = net().train()
+    whole, first, second = (observer(model, batches=2) for _ in range(3))
+    for made in (whole, first):
+        made.arm_if_due(2)
+    run(model, 2)
+    second.load_state_dict(first.state_dict())
+    first.disarm()
+    run(model, 3)
+    assert same(observations(second).stats, observations(whole).stats)
 
 
 def test_curves_are_only_checked_where_they_are_used():
@@ -121,34 +172,34 @@ def test_curves_are_only_checked_where_they_are_used():
 
     model = net()
     model.body.spike2.surrogate_function = Flat()
-    scorer(model, regrow="none")
+    observer(model, regrow="none")
     for score_on in ("train-batch", "train-set"):
         with pytest.raises(ConfigError, match=r"body\.spike2"):
-            scorer(model, loader=[batch(0)], score_on=score_on)
-    scorer(model, curve="atan")
+            observer(model, loader=[batch(0)], score_on=score_on)
+    observer(model, curve="atan")
 
 
 def test_a_window_that_does_not_fit_between_events_is_refused():
     with pytest.raises(ConfigError, match=r"batches = 5 does not fit.*4 steps apart"):
-        scorer(net(), batches=5)
+        observer(net(), batches=5)
 
 
 def test_a_loader_that_is_missing_is_refused():
     with pytest.raises(ConfigError, match=r"needs score_batches.*or use score_on='train-batch'"):
-        scorer(net(), score_on="train-set")
+        observer(net(), score_on="train-set")
 
 
 def test_an_event_without_observations_fails_and_leaves_nothing():
     model = net()
-    made = scorer(model)
+    made = observer(model)
     made.arm_if_due(3)
     with pytest.raises(ObservationError, match="training mode"):
-        made.score()
+        observations(made)
     assert not any(m._forward_pre_hooks for m in model.modules())
 
 
 def test_a_state_without_the_counts_that_a_budget_needs_is_refused():
-    made = scorer(net(), granularity="channel", regrow="none", budget="synops")
+    made = observer(net(), granularity="channel", regrow="none", budget="synops")
     state = made.state_dict()
     del state["reads"]
     with pytest.raises(RunError, match="lacks the operands counted for the budget of synops"):

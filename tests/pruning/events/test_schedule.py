@@ -3,7 +3,7 @@
 import pytest
 
 from spikeprune.errors import ConfigError
-from spikeprune.pruning.events.schedule import timetable
+from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.options import PruneOptions
 
 
@@ -13,51 +13,55 @@ def options(**changes):
 
 def test_a_dense_start_has_an_event_every_so_many_steps():
     made = options(schedule="linear", regrow_fraction=0.4)
-    found = timetable(made, 12, at=None)
+    found = planned_events(made, 12, at=None)
     assert list(found) == [*range(1, 13)]  # about fifteen unless asked otherwise
-    found = timetable(options(schedule="linear", every=4), 12)
+    found = planned_events(options(schedule="linear", every=4), 12)
     assert list(found) == [4, 8, 12]
-    assert [due.density for due in found.values()] == pytest.approx(
+    assert [planned.density for planned in found.values()] == pytest.approx(
         [1 - 0.8 * k / 3 for k in (1, 2, 3)]
     )
-    assert all(due.options.saliency == "magnitude" for due in found.values())
+    assert all(planned.options.saliency == "magnitude" for planned in found.values())
 
 
 def test_a_sparse_start_has_one_before_with_its_own_saliency_and_no_regrowth():
     made = options(
-        **{"schedule": "constant", "start_saliency": "random", "regrow": "gradient"},
-        **{"every": 5, "regrow_fraction": 0.4, "fraction_schedule": "cosine"},
+        schedule="constant",
+        start_saliency="random",
+        regrow="gradient",
+        every=5,
+        regrow_fraction=0.4,
+        fraction_schedule="cosine",
     )
-    found = timetable(made, 10)
+    found = planned_events(made, 10)
     assert list(found) == [0, 5, 10]
-    start, middle, last = (due.options for due in found.values())
+    start, middle, last = (planned.options for planned in found.values())
     assert (start.saliency, start.regrow, start.fraction) == ("random", "none", 0.0)
     assert (middle.saliency, middle.regrow, middle.fraction) == ("magnitude", "gradient", 0.2)
     assert last.fraction == 0.0
-    assert [due.density for due in found.values()] == pytest.approx([0.2] * 3)
+    assert [planned.density for planned in found.values()] == pytest.approx([0.2] * 3)
 
 
 def test_at_start_is_a_single_event():
-    found = timetable(options(saliency="snip", schedule="at-start", regrow="none"), 10)
+    found = planned_events(options(saliency="snip", schedule="at-start", regrow="none"), 10)
     assert list(found) == [0]
     assert found[0].density == pytest.approx(0.2)
     assert found[0].options.saliency == "snip"
 
 
 def test_events_may_be_given_by_their_steps():
-    found = timetable(options(schedule="geometric", regrow="none"), 50, at=(20, 30))
+    found = planned_events(options(schedule="geometric", regrow="none"), 50, at=(20, 30))
     assert list(found) == [20, 30]
-    assert [due.density for due in found.values()] == pytest.approx([0.2**0.5, 0.2])
+    assert [planned.density for planned in found.values()] == pytest.approx([0.2**0.5, 0.2])
     for at in ((), (0, 5), (5, 5), (7, 3)):
         with pytest.raises(ConfigError, match="rising steps of events, from 1 on"):
-            timetable(options(), 50, at=at)
+            planned_events(options(), 50, at=at)
 
 
 def test_channels_have_one_event_at_the_end():
-    found = timetable(options(granularity="channel", regrow="none"), 7)
+    found = planned_events(options(granularity="channel", regrow="none"), 7)
     assert list(found) == [7]
 
 
 def test_a_start_sparser_than_the_end_is_refused():
     with pytest.raises(ConfigError, match="never gets denser"):
-        timetable(options(initial_density=0.1, start_saliency="random"), 10)
+        planned_events(options(initial_density=0.1, start_saliency="random"), 10)

@@ -8,11 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.pruning.options import PruneOptions, floor_share
-from spikeprune.pruning.weights.choose_weights import (
-    check_target,
-    make_pools,
-)
+from spikeprune.pruning.budget import floor_share
+from spikeprune.pruning.options import PruneOptions
+from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, make_pools
 from spikeprune.science.schedule import density_at
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
@@ -36,17 +34,17 @@ def some_live(seed, share):
     return {n: torch.rand(s, generator=generator) < share for n, s in SHAPES.items()}
 
 
-def channel_scores(seed, *, levels=3):
+def scores_of_channels(seed, *, levels=3):
     generator = torch.Generator().manual_seed(seed + 2)
     scores = {n: torch.randint(levels, (SHAPES[n][0],), generator=generator) for n in FEEDING}
     return {n: s.float().reshape(-1, *[1] * (len(SHAPES[n]) - 1)) for n, s in scores.items()}
 
 
 def options(**changes):
-    return PruneOptions.of(**{"sparsity": 0.9} | changes)
+    return PruneOptions.of(**{"sparsity": 0.9, "regrow": "criticality"} | changes)
 
 
-def reference_global(weights, live, growth, density, fraction):
+def reference_global(weights, live, regrowth, density, fraction):
     """Algorithm 1 on lists of (layer, position), sorted in plain Python."""
     order = {name: i for i, name in enumerate(weights)}
     every = [(n, i) for n, w in weights.items() for i in range(w.numel())]
@@ -54,8 +52,8 @@ def reference_global(weights, live, growth, density, fraction):
     alive = {(n, i): v for n in live for i, v in enumerate(live[n].flatten().tolist())}
     score = {
         (n, i): v
-        for n in growth
-        for i, v in enumerate(growth[n].expand(weights[n].shape).flatten().tolist())
+        for n in regrowth
+        for i, v in enumerate(regrowth[n].expand(weights[n].shape).flatten().tolist())
     }
 
     def index(key):
@@ -63,13 +61,13 @@ def reference_global(weights, live, growth, density, fraction):
 
     total = round(density * len(every))
     ranked = sorted(every, key=lambda key: (not alive[key], -w[key], index(key)))
-    head = [key for key in ranked[:total] if key[0] not in growth]
+    head = [key for key in ranked[:total] if key[0] not in regrowth]
     rest = total - len(head)
     grow = int(fraction * rest)
-    body = [key for key in ranked if key[0] in growth and alive[key]]
+    body = [key for key in ranked if key[0] in regrowth and alive[key]]
     kept = set(body[: rest - grow]) | set(head)
     grow = total - len(kept)
-    others = [key for key in every if key[0] in growth and key not in kept]
+    others = [key for key in every if key[0] in regrowth and key not in kept]
     regrown = set(sorted(others, key=lambda key: (-score[key], -w[key], index(key)))[:grow])
     return kept, regrown
 
@@ -90,13 +88,15 @@ def test_a_global_event_equals_the_slow_reference(seed, levels, share, shrink, f
     live = some_live(seed, share)
     weights = {n: w * live[n] for n, w in tensors(seed, levels=levels).items()}
     density = shrink * sum(int(m.sum()) for m in live.values()) / N
-    growth = channel_scores(seed)
+    regrowth = scores_of_channels(seed)
     chosen = choose_weights(
-        *(weights, live, growth),
+        weights,
+        live,
+        regrowth,
         density=density,
         options=options(regrow_fraction=fraction),
     )
-    kept, regrown = reference_global(weights, live, growth, density, fraction)
+    kept, regrown = reference_global(weights, live, regrowth, density, fraction)
     assert positions(chosen.kept) == kept
     assert positions(chosen.regrown) == regrown
 
@@ -112,9 +112,11 @@ def test_an_event_worked_by_hand():
     live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
     live["b"][0, 1] = False
     # Kept by saliency: b0 (6) and a0 (5). Of a1 a2 a3 b1 b2 the channel of a2, a3 scores highest.
-    growth = {"a": torch.tensor([[0.3], [0.9]]), "b": torch.tensor([[0.5]])}
+    regrowth = {"a": torch.tensor([[0.3], [0.9]]), "b": torch.tensor([[0.5]])}
     chosen = choose_weights(
-        *(weights, live, growth),
+        weights,
+        live,
+        regrowth,
         density=0.5,
         options=options(regrow_fraction=0.5),
     )
@@ -122,15 +124,18 @@ def test_an_event_worked_by_hand():
     assert positions(chosen.regrown) == {("a", 2), ("a", 3)}
     assert positions(chosen.live) == {("a", 0), ("a", 2), ("a", 3), ("b", 0), ("h", 0)}
     # With the scores of b above: b2 (|w| 1) before the dead b1 (|w| 0).
-    growth["b"] += 1
+    regrowth["b"] += 1
     chosen = choose_weights(
-        *(weights, live, growth),
+        weights,
+        live,
+        regrowth,
         density=0.5,
         options=options(regrow_fraction=0.5),
     )
     assert positions(chosen.regrown) == {("b", 1), ("b", 2)}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -157,13 +162,15 @@ def test_a_chain_of_events_keeps_every_invariant(
     generator = torch.Generator().manual_seed(seed)
     for k, density in enumerate([*sorted(densities, reverse=True), 1 - (1 - final)]):
         weights = {n: w * live[n] for n, w in tensors(seed + k, levels=2).items()}
-        growth = channel_scores(seed + k) if regrow == "criticality" else {}
+        regrowth = scores_of_channels(seed + k) if regrow == "criticality" else {}
         drawn = {n: torch.rand(s, generator=generator) for n, s in SHAPES.items()}
         event = choose_weights(
-            *(weights, live, growth),
+            weights,
+            live,
+            regrowth,
             density=density,
             options=chosen_options,
-            ranking=drawn if saliency == "random" else None,
+            saliency=drawn if saliency == "random" else None,
         )
         kept, regrown = positions(event.kept), positions(event.regrown)
         assert len(kept) + len(regrown) == round(density * N)
@@ -188,7 +195,9 @@ def test_rounding_never_gives_a_layer_more_than_it_has(allocation):
     weights = tensors(0)
     for total in range(N, N // 4, -1):
         event = choose_weights(
-            *(weights, live, {}),
+            weights,
+            live,
+            {},
             density=total / N,
             options=options(allocation=allocation, regrow="none"),
         )
@@ -201,7 +210,9 @@ def test_live_weights_of_zero_rank_above_dead_ones():
     weights = {"a": torch.zeros(1, 4), "h": torch.zeros(1, 4)}
     live = {"a": torch.tensor([[1, 1, 0, 0]]).bool(), "h": torch.tensor([[0, 0, 0, 1]]).bool()}
     event = choose_weights(
-        *(weights, live, {"a": torch.zeros(1, 1)}),
+        weights,
+        live,
+        {"a": torch.zeros(1, 1)},
         density=3 / 8,
         options=options(regrow_fraction=0.0),
     )
@@ -210,15 +221,15 @@ def test_live_weights_of_zero_rank_above_dead_ones():
 
 
 def test_global_pools_set_classifier_and_limited_layers_apart():
-    ranking = {n: w.abs() for n, w in tensors(1).items()}
+    saliency = {n: w.abs() for n, w in tensors(1).items()}
     live = {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
 
     def pools(growing, **changes):
-        return make_pools(ranking, live, 0.3, options(**changes), growing=growing)
+        return make_pools(saliency, live, 0.3, options(**changes), growing=growing)
 
     shared, head = pools(FEEDING)
-    top = torch.cat([r.flatten() for r in ranking.values()]).sort(descending=True).values
-    count = int((ranking["head"] >= top[round(0.3 * N) - 1]).sum())
+    top = torch.cat([r.flatten() for r in saliency.values()]).sort(descending=True).values
+    count = int((saliency["head"] >= top[round(0.3 * N) - 1]).sum())
     assert (shared.layers, head.layers) == (FEEDING, ("head",))
     assert (head.keep, head.grow) == (count, 0)
     rest = round(0.3 * N) - count
@@ -234,13 +245,56 @@ def test_global_pools_set_classifier_and_limited_layers_apart():
     assert all(pool.grow == 0 for pool in pools((), regrow="none"))
 
 
+@pytest.mark.parametrize("fraction", [0.2, 0.5])
+def test_a_share_of_the_weights_live_before_an_event_is_regrown(fraction):
+    # `before`: all but floor(r x live) of a layer's live weights are kept; regrowth fills up.
+    live = {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
+    weights = tensors(0)
+    made = options(allocation="uniform", regrow_fraction=fraction, fraction_of="before")
+    chosen = choose_weights(weights, live, scores_of_channels(0), density=0.9, options=made)
+    for name in FEEDING:
+        size = math.prod(SHAPES[name])
+        stay, count = size - floor_share(fraction, size), int(chosen.live[name].sum())
+        assert int(chosen.kept[name].sum()) == stay
+        assert int(chosen.regrown[name].sum()) == count - stay > 0
+
+
+def test_a_layer_without_a_saliency_keeps_the_share_that_magnitudes_give_it():
+    weights, live = tensors(0), {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
+    saliency = {n: weights[n].square() * (k + 1) for k, n in enumerate(FEEDING)}
+    made = options(saliency="crisis", regrow="none")
+    plain = choose_weights(weights, live, {}, density=0.3, options=made)
+    event = choose_weights(weights, live, {}, density=0.3, options=made, saliency=saliency)
+    assert torch.equal(event.live["head"], plain.live["head"])
+    assert sum(int(m.sum()) for m in event.live.values()) == round(0.3 * N)
+    # Of the other two layers those of the highest scores, over both.
+    count = round(0.3 * N) - int(event.live["head"].sum())
+    flat = torch.cat([score.flatten() for score in saliency.values()])
+    threshold = flat.sort(descending=True).values[count - 1]
+    for name, score in saliency.items():
+        assert torch.equal(event.live[name], score >= threshold)
+
+
+def test_saliencies_of_any_sign_rank_dead_weights_last():
+    # GraSP's saliency may be negative; a dead weight is not kept for that.
+    weights = {"a": torch.tensor([[3.0, -2.0, 1.0, 0.0]])}
+    live = {"a": torch.tensor([[True, True, True, False]])}
+    saliency = {"a": torch.tensor([[-5.0, -9.0, -7.0, 0.0]])}
+    made = options(sparsity=0.5, regrow="none")
+    event = choose_weights(weights, live, {}, density=0.5, options=made, saliency=saliency)
+    assert event.live["a"].tolist() == [[True, False, True, False]]
+    assert saliency["a"].tolist() == [[-5.0, -9.0, -7.0, 0.0]]  # what was given stays
+
+
 def test_weights_that_are_not_numbers_are_refused():
     weights = tensors(0)
     weights["conv"][0, 0, 0, 0] = torch.nan
     live = {n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()}
     with pytest.raises(RunError, match="not a number"):
         choose_weights(
-            *(weights, live, channel_scores(0)),
+            weights,
+            live,
+            scores_of_channels(0),
             density=0.5,
             options=options(),
         )
@@ -281,7 +335,9 @@ def test_a_highest_density_is_reached_at_the_last_event(limit, regrow):
     weights["hidden"] *= 10
     for k in range(1, 31):
         event = choose_weights(
-            *(weights, live, channel_scores(0) if regrow == "criticality" else {}),
+            weights,
+            live,
+            scores_of_channels(0) if regrow == "criticality" else {},
             density=density_at(k, 30, final),
             options=options(regrow=regrow, limits={"hidden": (0.0, limit)}),
         )

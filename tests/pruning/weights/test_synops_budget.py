@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError
 from spikeprune.pruning.options import PruneOptions
-from spikeprune.pruning.weights.choose_weights import most_live
+from spikeprune.pruning.weights.choose_weights import choose_weights, most_live
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
 
 SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
@@ -20,8 +20,8 @@ def drawn(seed=0):
     return {n: 20 * torch.rand(s, generator=generator).double() for n, s in shapes.items()}
 
 
-READS = drawn()
-COST = SynopsCost(READS)
+OPERANDS = drawn()
+COST = SynopsCost(OPERANDS)
 
 
 def counted(live):
@@ -31,7 +31,7 @@ def counted(live):
         outputs, inputs = mask.shape[:2]
         for out, into, *place in mask.nonzero().tolist():
             channel = out // (outputs // GROUPS[name]) * inputs + into
-            total += float(READS[name][(channel, *place)])
+            total += float(OPERANDS[name][(channel, *place)])
     return total
 
 
@@ -61,34 +61,40 @@ def test_the_cost_is_that_of_every_live_weight(seed, share):
 def test_the_density_found_is_the_largest_within_the_budget(seed, share, allocation, fraction):
     weights, live = tensors(seed), masks(seed, 0.9)
     weights = {n: w * live[n] for n, w in weights.items()}
-    options = PruneOptions.of(sparsity=0.5, allocation=allocation, regrow_fraction=fraction)
-    growth = {n: w.abs() + 1 for n, w in tensors(seed + 7).items()} if fraction else {}
+    options = PruneOptions.of(
+        sparsity=0.5, regrow="random", allocation=allocation, regrow_fraction=fraction
+    )
+    regrowth = {n: w.abs() + 1 for n, w in tensors(seed + 7).items()} if fraction else {}
 
-    def choose(*, density):
-        return choose_weights(weights, live, growth, density=density, options=options)
+    def choose(density):
+        return choose_weights(weights, live, regrowth, density=density, options=options)
 
-    most = most_live(live, growth.keys(), options)
+    most = most_live(live, regrowth.keys(), options)
     alive = sum(int(m.sum()) for m in live.values())
     assert alive <= most <= alive + 0.3 * alive if fraction else most == alive
-    density, details = fit_budget(choose, COST, live, most=most, share=share)
+    selection = fit_budget(choose, COST, live, most=most, share=share)
+    use = selection.budget
     size = sum(w.numel() for w in weights.values())
-    count = round(density * size)
+    count = sum(int(m.sum()) for m in selection.live.values())
     everything = COST({n: torch.ones(s, dtype=torch.bool) for n, s in SHAPES.items()})
-    assert details["total"] == pytest.approx(everything)
-    assert details["allowed"] == pytest.approx(share * everything)
-    assert details["cost"] == COST(choose(density=density).live) <= details["allowed"]
+    assert (use.unit, use.forced) == ("synops", {})
+    assert use.total == pytest.approx(everything)
+    assert use.allowed == pytest.approx(share * everything)
+    assert use.cost == COST(selection.live) <= use.allowed
+    again = choose(count / size)
+    assert all(torch.equal(again.kept[n], kept) for n, kept in selection.kept.items())
     assert count <= most
     if count < most:  # one more weight would not fit
-        assert COST(choose(density=(count + 1) / size).live) > details["allowed"]
+        assert COST(choose((count + 1) / size).live) > use.allowed
 
 
 def test_a_budget_below_a_single_weight_is_refused():
     weights = {n: w.abs() for n, w in tensors(0).items()}
     weights["conv"] += 10  # the dearest operations are the most salient weights
     live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
-    options = PruneOptions.of(sparsity=0.5, regrow="none")
+    options = PruneOptions.of(sparsity=0.5)
 
-    def choose(*, density):
+    def choose(density):
         return choose_weights(weights, live, {}, density=density, options=options)
 
     with pytest.raises(BudgetError, match=r"a single live weight exceeds.*lower the sparsity"):
@@ -99,29 +105,32 @@ def test_a_budget_below_a_single_weight_is_refused():
 def test_regrowth_may_bring_back_what_an_earlier_event_had_no_room_for(without):
     weights, live = tensors(0), masks(0, 0.2)
     weights = {n: w * live[n] for n, w in weights.items()}
-    growth = {n: w.abs() + 1 for n, w in tensors(7).items() if n != without}
+    regrowth = {n: w.abs() + 1 for n, w in tensors(7).items() if n != without}
     alive = sum(int(m.sum()) for m in live.values())
     for fraction in (0.0, 0.3):
-        options = PruneOptions.of(sparsity=0.5, regrow_fraction=fraction)
+        options = PruneOptions.of(sparsity=0.5, regrow="random", regrow_fraction=fraction)
 
-        def choose(*, density, options=options):
-            return choose_weights(weights, live, growth, density=density, options=options)
+        def choose(density, options=options):
+            return choose_weights(weights, live, regrowth, density=density, options=options)
 
-        most = most_live(live, growth.keys(), options)
-        density, details = fit_budget(choose, COST, live, most=most, share=0.9)
-        chosen = choose(density=density)
+        most = most_live(live, regrowth.keys(), options)
+        chosen = fit_budget(choose, COST, live, most=most, share=0.9)
         assert sum(int(m.sum()) for m in chosen.live.values()) == most
-        assert details["cost"] < details["allowed"]
+        assert chosen.budget.cost < chosen.budget.allowed
         # What was dead before is there by regrowth alone, and by no more than its share.
         assert not any((kept & ~live[n]).any() for n, kept in chosen.kept.items())
-        assert most - alive == int(fraction * sum(int(live[n].sum()) for n in growth))
+        assert most - alive == int(fraction * sum(int(live[n].sum()) for n in regrowth))
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
 def test_layers_that_regrow_for_themselves_get_no_more_than_the_rank_gives(allocation):
     live = masks(0, 0.2)
     options = PruneOptions.of(
-        sparsity=0.5, regrow_fraction=0.5, regrow_within="layer", allocation=allocation
+        sparsity=0.5,
+        regrow="random",
+        regrow_fraction=0.5,
+        regrow_within="layer",
+        allocation=allocation,
     )
     alive = sum(int(m.sum()) for m in live.values())
     assert (most_live(live, SHAPES, options) > alive) is (allocation != "global")
@@ -132,12 +141,12 @@ def test_layers_that_regrow_for_themselves_get_no_more_than_the_rank_gives(alloc
 def test_a_dense_net_is_what_the_budget_is_a_share_of():
     weights = tensors(0)
     live = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
-    options = PruneOptions.of(sparsity=0.5, regrow="none")
+    options = PruneOptions.of(sparsity=0.5)
 
-    def choose(*, density):
+    def choose(density):
         return choose_weights(weights, live, {}, density=density, options=options)
 
     dense = dict.fromkeys(SHAPES, 25.0) | {"excluded": 1e9}
-    _, details = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense)
-    assert details["total"] == 100
-    assert details["cost"] <= details["allowed"] == pytest.approx(50)
+    use = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense).budget
+    assert use.total == 100
+    assert use.cost <= use.allowed == pytest.approx(50)

@@ -1,0 +1,159 @@
+"""Masks of single weights: what they are a share of, and the inputs of an event."""
+
+import pytest
+import torch
+
+from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.observing.potential_sums import ChannelStats, Moments
+from spikeprune.pruning.weights.weight_masks import WeightMasks
+from spikeprune.science.cost import conv_fan_out
+
+LAYERS = ("stem", "inner", "second", "head")
+NEURONS = {"spike1": 4, "spike2": 6, "spike3": 4}
+
+
+def stats(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for name, channels in NEURONS.items():
+        score, rate = torch.rand(2, channels, generator=generator)
+        moments = Moments(mean=-rate, variance=rate + 0.1, size=rate)
+        found[name] = ChannelStats(score, rate, samples=4, moments=moments)
+    return found
+
+
+def weight_of(model, name):
+    return model.get_submodule(name).weight.detach()
+
+
+def test_masks_start_whole_and_are_named_by_parameter(masked):
+    model, weights = masked(WeightMasks)
+    assert weights.groups is None
+    mask = weights.parameter_mask()
+    assert list(mask) == [f"{name}.weight" for name in LAYERS]
+    assert all(mask[n].shape == model.get_parameter(n).shape for n in mask)
+    assert mask.live == mask.total
+    weights.check()
+
+
+def test_density_is_of_the_prunable_weights_and_by_macs_of_the_whole_net(masked, run_event):
+    model, weights = masked(WeightMasks, exclude=("head",))
+    run_event(weights)
+    total = {n: weight_of(model, n).numel() for n in LAYERS[:3]}
+    live = {n: int(m.sum()) for n, m in weights.live.items()}
+    assert weights.density() == sum(live.values()) / sum(total.values())
+    macs = sum(16 * n for n in live.values()) + 3 * 64
+    assert weights.macs_density() == pytest.approx(macs / (16 * sum(total.values()) + 3 * 64))
+
+
+def test_without_regrowth_the_largest_live_weights_stay(masked, run_event):
+    model, weights = masked(WeightMasks)
+    for density in (0.5, 0.2):
+        before = {n: m.clone() for n, m in weights.live.items()}
+        selection = run_event(weights, density)
+        sizes = torch.cat([(weight_of(model, n).abs() * before[n]).flatten() for n in LAYERS])
+        smallest = sizes.sort(descending=True).values[round(density * len(sizes)) - 1]
+        for name in LAYERS:
+            assert torch.equal(weights.live[name], weight_of(model, name).abs() >= smallest)
+            assert not selection.regrown[name].any()
+        assert selection.budget is None
+
+
+def test_a_regrown_weight_starts_anew(masked, run_event):
+    _, weights = masked(WeightMasks, regrow="random", regrow_fraction=0.3)
+    selection = run_event(weights)
+    unchanged, mask = weights.unchanged(selection), weights.parameter_mask()
+    for name, regrown in selection.regrown.items():
+        assert torch.equal(unchanged[f"{name}.weight"], mask[f"{name}.weight"] & ~regrown)
+    assert not selection.regrown["head"].any()  # no neuron behind it
+    assert unchanged.live < mask.live
+    _, weights = masked(WeightMasks, regrow="random", regrow_layers="all")
+    assert run_event(weights).regrown["head"].any()
+
+
+def test_the_most_critical_channel_is_regrown_first(masked, run_event):
+    _, weights = masked(WeightMasks, regrow="criticality", regrow_fraction=0.1)
+    seen = stats()
+    seen["spike2"].score[3] = 10.0  # of `inner`: 36 of its weights
+    selection = run_event(weights, stats=seen)
+    assert weights.live["inner"][3].all()
+    assert selection.regrown["inner"][3].sum() == (~selection.kept["inner"][3]).sum() > 0
+
+
+def test_the_last_live_magnitude_of_every_weight_is_kept_where_it_is_needed(masked, run_event):
+    assert masked(WeightMasks, regrow="criticality")[1].last_magnitude == {}
+    model, weights = masked(WeightMasks, regrow="criticality-magnitude")
+    first = {n: weight_of(model, n).abs().clone() for n in LAYERS}
+    assert all(torch.equal(weights.last_magnitude[n], first[n]) for n in LAYERS)
+    run_event(weights, stats=stats())
+    live = {n: m.clone() for n, m in weights.live.items()}
+    with torch.no_grad():
+        for name in LAYERS:
+            model.get_submodule(name).weight.mul_(live[name]).mul_(3)
+    run_event(weights, 0.4, stats=stats())
+    for name in LAYERS:
+        expected = torch.where(live[name], 3 * first[name], first[name])
+        torch.testing.assert_close(weights.last_magnitude[name], expected)
+
+
+def test_a_criterion_by_moments_gets_the_gain_of_the_norm_behind(masked, run_event):
+    model, weights = masked(WeightMasks, saliency="crisis")
+    with torch.no_grad():
+        model.norm2.weight.zero_()[4] = 1.0  # all channels of `inner` but one have no gain
+    run_event(weights, stats=stats())
+    rows = weights.live["inner"].flatten(1).any(1)
+    assert rows.tolist() == [False, False, False, False, True, False]
+
+
+def test_a_budget_of_synops_follows_the_operands(masked, run_event):
+    model, weights = masked(WeightMasks, budget="synops")
+    operands = {n: torch.rand(weight_of(model, n).shape[1:]).double() for n in LAYERS}
+    selection = run_event(weights, operands=operands)
+    use = selection.budget
+    costs = {n: (operands[n] * conv_fan_out(m, 1)).sum() for n, m in weights.live.items()}
+    total = sum(float(operands[n].sum()) * len(weight_of(model, n)) for n in LAYERS)
+    assert use.unit == "synops"
+    assert use.cost == pytest.approx(float(sum(costs.values())))
+    assert use.total == pytest.approx(total)
+    assert use.cost <= use.allowed == pytest.approx(0.5 * total)
+    dense = dict.fromkeys(LAYERS, total)
+    _, relative = masked(WeightMasks, budget="synops", dense_synops=dense)
+    relative.check()
+    assert run_event(relative, operands=operands).budget.total == pytest.approx(4 * total)
+
+
+def test_random_saliency_is_drawn_from_the_generator(masked, run_event):
+    one, two = (masked(WeightMasks, saliency="random")[1] for _ in range(2))
+    selections = [run_event(weights) for weights in (one, two)]
+    assert one.density() == pytest.approx(0.5, abs=1e-3)
+    for name in LAYERS:
+        assert torch.equal(selections[0].kept[name], selections[1].kept[name])
+    assert any(
+        not torch.equal(one.live[n], run_event(masked(WeightMasks)[1]).kept[n]) for n in LAYERS
+    )
+
+
+def test_what_cannot_be_done_is_refused_in_advance(masked):
+    _, limited = masked(WeightMasks, sparsity=0.9, limits={"*": (0.5, 1.0)})
+    with pytest.raises(BudgetError, match="widen the limits"):
+        limited.check()
+    _, whole = masked(WeightMasks, dense_synops=dict.fromkeys(LAYERS, 1.0))
+    with pytest.raises(ConfigError, match="goes with a budget of synops, got one of weights"):
+        whole.check()
+    with pytest.raises(ConfigError, match=r"'stm' matches none of the layers: stem, inner"):
+        masked(WeightMasks, include=("stm",))
+
+
+def test_scores_go_by_the_options_of_criticality(masked, run_event):
+    made = [
+        masked(
+            WeightMasks,
+            regrow="criticality",
+            regrow_fraction=0.3,
+            criticality=CriticalityOptions(weight=weight),
+        )[1]
+        for weight in ("post", "post*pre")
+    ]
+    plain, by_rate = (run_event(weights, stats=stats()).regrown for weights in made)
+    assert any(not torch.equal(plain[n], by_rate[n]) for n in plain)
