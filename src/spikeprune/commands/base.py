@@ -15,6 +15,7 @@ from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names
+from spikeprune.user_code import import_user_module
 
 Options = Mapping[str, Any]
 
@@ -103,7 +104,10 @@ def configuration(options: Options) -> RunConfig:
     """
     values = run_values(options)
     require_data_and_model(values)
-    return RunConfig.from_dict(values)
+    config = RunConfig.from_dict(values)
+    for module in config.extensions:
+        import_user_module(module)
+    return config
 
 
 @contextmanager

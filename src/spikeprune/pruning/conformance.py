@@ -76,7 +76,10 @@ def _checked(table: dict[str, Any], name: str, granularity: Granularity) -> Iter
 
     def of_channels(group: Any, inputs: Any) -> Tensor:
         score = row.score(group, inputs)
-        _check_score(name, group.name, score, torch.Size([group.channels]))
+        shape = torch.Size([group.channels])
+        _check_score(name, group.name, score, shape)
+        if score.shape != shape:
+            raise ConfigError(f"{name!r} gave {tuple(score.shape)}, expected one number a channel")
         return score  # type: ignore[no-any-return]
 
     score: Callable[..., Tensor] = of_weights if granularity == "weight" else of_channels

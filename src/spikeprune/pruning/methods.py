@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Unpack
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of, unknown_name
 from spikeprune.observing.criticality_options import PAPER
 from spikeprune.pruning.installed import load_extensions
 from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverrides
@@ -276,6 +276,7 @@ def resolve(name: str, overrides: PruneOverrides) -> Method:
     """
     given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}
     granularity = given.get("granularity", "weight")
+    require_one_of("granularity", granularity, PAPER_FRACTION)
     if name == "auto":
         name = default_method(granularity, given.get("budget", "weights"))
     method = find(name, granularity)
@@ -332,7 +333,10 @@ def prune_options(
         ConfigError: options that cannot work, no sparsity, or a method that does not prune.
     """
     if method.saliency is None:
-        raise ConfigError(f"method {method.name!r} prunes nothing, so it has no pruning options")
+        raise ConfigError(
+            f"method {method.name!r} prunes nothing, so it has no pruning options; train without a "
+            "pruner, or choose another method"
+        )
     if sparsity is None:
         raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
     given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}

@@ -156,6 +156,8 @@ class PruneOptions:
                     f"expected {name} as a list of patterns, got the text {getattr(self, name)!r}; "
                     "put it in brackets"
                 )
+        if self.every is not None and self.every < 1:
+            raise ConfigError(f"every must be at least 1 optimiser step, got {self.every}")
         if not 0 < self.initial_density <= 1:
             raise ConfigError(f"initial_density must lie in (0, 1], got {self.initial_density}")
         self._check_criteria()
