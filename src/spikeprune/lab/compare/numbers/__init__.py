@@ -1,1 +1,1 @@
-"""numbers."""
+"""The numbers of a comparison: measurements by run, means over seeds, paired contrasts, curves."""
