@@ -1,1 +1,1 @@
-"""The results of a comparison: tables, figures, documents, the HTML page, terminal output."""
+"""Output of a comparison: page, tables, figures for screen and print."""

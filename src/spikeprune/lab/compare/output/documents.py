@@ -50,6 +50,13 @@ def _csv(fields: Mapping[str, Callable[[Line], object]], lines: Iterable[Line]) 
     return text.getvalue()
 
 
+def _summary_fields(name: str) -> dict[str, Callable[[Row], object]]:
+    return {
+        f"{name}_mean": lambda row: row.summary(name).mean,
+        f"{name}_std": lambda row: row.summary(name).std,
+    }
+
+
 def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
     """Return what `table.csv` holds of a row, by title."""
     fields: dict[str, Callable[[Row], object]] = {
@@ -61,8 +68,7 @@ def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
         "seeds": lambda row: " ".join(map(str, row.seeds)),
     }
     for column in comparison.columns:
-        fields[f"{column.value}_mean"] = lambda row, name=column.value: row.summary(name).mean
-        fields[f"{column.value}_std"] = lambda row, name=column.value: row.summary(name).std
+        fields |= _summary_fields(column.value)
     fields["differs_in"] = lambda row: "; ".join(
         one.fact for one in comparison.differences if row.key in one.rows
     )

@@ -1,1 +1,1 @@
-"""output."""
+"""Output of a reproduction: page, charts, tables, figures for print."""
