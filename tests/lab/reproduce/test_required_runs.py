@@ -37,9 +37,8 @@ def test_options_are_told_in_the_label_and_put_in(tmp_path):
 def test_a_run_that_several_need_is_there_once_for_every_seed(tmp_path):
     wants = [required_run(SCALE, SETTING, "magnitude", s) for s in (0.9, 0.9, 0.95)]
     runs = made(wants, tmp_path, seeds=(3, 4))
-    assert [(job.sparsity, job.seed) for job in runs] == [
-        *((0.9, 3), (0.9, 4), (0.95, 3), (0.95, 4)),
-    ]
+    found = [(job.sparsity, job.seed) for job in runs]
+    assert found == [(0.9, 3), (0.9, 4), (0.95, 3), (0.95, 4)]
     other = RequiredRun(SETTING, "magnitude", 0.9, {"method": "criticality"})
     with pytest.raises(ConfigError, match="two runs"):
         made([*wants, other], tmp_path)
