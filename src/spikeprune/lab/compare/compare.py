@@ -33,10 +33,6 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     Finished cells are not run again. A cell that another process is running is waited for, and
     taken over if that process stops. The results are written after every finished cell.
 
-    Args:
-        config: the comparison.
-        display: shows progress; None shows nothing.
-
     Raises:
         SpikePruneError: a cell is impossible, or the folder holds something else; nothing is
             written or run then.
@@ -79,15 +75,10 @@ def _by_reason(failed: Mapping[str, str]) -> str:
 
 
 def run_jobs(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
-    """Run jobs, several at once, until each is finished (here or by another process) or failed.
+    """Run unfinished jobs until each is finished (here or by another process) or failed.
 
-    Args:
-        waiting: unfinished jobs; they need not be those of the grid of `config`.
-        config: its folder gets the logs, its machine says where and how many jobs run at once.
-        display: shows the outcome of every job.
-
-    Yields:
-        The outcome of each job.
+    The jobs need not be those of the grid of `config`: its folder gets the logs, and its machine
+    says where they run and how many at once. Yields the outcome of each job.
     """
     total, started = len(waiting), time.monotonic()
     with closing(_outcomes(waiting, config, display)) as outcomes:

@@ -102,10 +102,6 @@ def reproduce(request: Request, display: Display | None = None) -> tuple[Path, l
 
     A run that several experiments need is made once; finished runs are used again.
 
-    Args:
-        request: experiments, scale, folder and machine.
-        display: shows progress; None shows nothing.
-
     Returns:
         The path of the page, and every experiment with its result.
 

@@ -61,13 +61,13 @@ def jobs_of(
     common: Mapping[str, Any],
     curved: Collection[Key] = (),
 ) -> list[Job]:
-    """Return the jobs of required runs, each once.
+    """Return the jobs of required runs, each once for every seed.
 
     Args:
         runs: of all experiments.
-        seeds: a job for each.
+        seeds: of each run.
         cells: folder of the run folders.
-        common: fields of all runs: folder of the data, device, threads.
+        common: fields of all runs.
         curved: keys of the runs that record the accuracies of every epoch.
 
     Raises:

@@ -30,14 +30,7 @@ def run_table(
     values: Iterable[str],
     more: Sequence[tuple[str, Sequence[TableCell]]] = (),
 ) -> Table:
-    """Return a table with a line per row.
-
-    Args:
-        caption: heading.
-        rows: means over seeds.
-        values: names of the measurements that are shown (see `Cell.values`).
-        more: titles and cells of further columns at the end.
-    """
+    """Return a table with a line per row: its measurements `values`, and further columns."""
     shown = [_COLUMNS[value] for value in values]
     table = tables.run_table(caption, rows, shown, target_title="removed")
     return Table(

@@ -112,10 +112,6 @@ def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
     The error has two parts. The n validation samples are few: `sqrt(p (1 - p) / n)` for each of the
     two nets, an upper bound because their errors are correlated. Training is noisy: `s / sqrt(k)`
     over k seeds, unknown for one. More seeds do not lessen the first part: they share the samples.
-
-    Args:
-        pairs: accuracies by seed.
-        samples: n, the number of validation samples.
     """
     losses = [pair["dense"] - pair["pruned"] for pair in pairs]
     spread = [sum(p * (1 - p) for p in (pair["dense"], pair["pruned"])) / samples for pair in pairs]
@@ -131,11 +127,7 @@ def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> 
     Every sparsity is an ordinary run in a folder below the search's. Finished runs are used again,
     so the same call resumes a search that was stopped. Only validation accuracies decide; the test
     accuracy of the chosen runs is read at the end. `search.json` is written after every sparsity.
-
-    Args:
-        config: the run; its sparsity, if any, is tried first.
-        goal: largest drop, and effort.
-        display: shows progress; None shows nothing.
+    The sparsity of `config`, if any, is tried first.
 
     Raises:
         ConfigError: a method that does not prune, data without validation samples, or options

@@ -13,12 +13,9 @@ _TIME = re.compile(r"^\d\d:\d\d:\d\d  (error: )?")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one attempt to run a job ended.
+    """How one attempt to run a job ended: finished, failed (`error` is the reason), or busy.
 
-    Attributes:
-        job: the job.
-        error: reason of the failure; None if the job is finished or busy.
-        busy: whether another process is running the job.
+    A busy job is one that another process is running.
     """
 
     job: Job
@@ -27,12 +24,9 @@ class Outcome:
 
 
 def outcome(job: Job, code: int | None, log: Path) -> Outcome:
-    """Return the outcome of a job.
+    """Return the outcome of a job from its log and the exit code of its process.
 
-    Args:
-        job: the job.
-        code: exit code of its process; negative for a signal; None if the worker itself died.
-        log: file with the output of the run.
+    The code is negative for a signal, and None if the worker itself died.
     """
     if code == BUSY:
         return Outcome(job, busy=True)

@@ -39,11 +39,8 @@ def _cores() -> int:
 def run_local(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
     """Run jobs in worker processes and yield the outcome of each as it ends.
 
-    Leaving the iterator early, or an exception, kills the jobs that are running.
-
-    Args:
-        jobs: in the order in which they are started.
-        config: its folder gets the logs, its machine says how many jobs run at once.
+    Jobs are started in their order. Leaving the iterator early, or an exception, kills the jobs
+    that are running.
     """
     waiting, count = deque(jobs), at_once(config, len(jobs))
     threads = config.base.threads or max(1, _cores() // count)

@@ -21,10 +21,6 @@ def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome,
     last whole epoch. A job that fails by itself is not restarted. All machines must see the
     comparison's folder, the data and this version of spikeprune. Ray's usage reports are off.
 
-    Args:
-        jobs: in the order in which they are started.
-        config: its folder gets the logs, its machine names the cluster.
-
     Raises:
         ConfigError: Ray is not installed, or no cluster runs at the address.
     """

@@ -38,11 +38,9 @@ DONE, FAILED, BUSY = 0, 1, 75  # the last as in sysexits.h: try again later
 
 
 def run_cell(values: Mapping[str, Any], log: Path) -> int:
-    """Run a job and return DONE, FAILED, or BUSY if another process is running it.
+    """Run the job with these fields of a `RunConfig`; return DONE, FAILED, or BUSY.
 
-    Args:
-        values: fields of its `RunConfig`.
-        log: file to which the run's messages are appended; a failure's reason is the last line.
+    BUSY means that another process is running it. The last line of the log is a failure's reason.
     """
     config = RunConfig.from_dict(dict(values))
     if is_held(RunFolder(config.folder).config):
@@ -75,12 +73,7 @@ def _end_with(*ends: int) -> None:
 
 
 def _cell(job: Mapping[str, Any], worker: int) -> NoReturn:
-    """Run one job in its own process, and exit.
-
-    Args:
-        job: `config` and `log` of the run.
-        worker: a pipe that closes when the worker dies.
-    """
+    """Run one job in its own process, and exit; the pipe `worker` closes when the worker dies."""
     log = Path(job["log"])
     code = FAILED
     try:

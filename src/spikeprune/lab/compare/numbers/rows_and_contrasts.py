@@ -165,13 +165,9 @@ def contrasts(
     *,
     value: str = "test_accuracy",
 ) -> list[Contrast]:
-    """Return the contrasts named beforehand, then the exploratory ones; correct each family.
+    """Return the contrasts of pairs (a, b) named beforehand, then the exploratory ones.
 
-    Args:
-        cells: finished runs.
-        named: pairs (a, b) that were named before any run was finished.
-        explore: other pairs.
-        value: name of the measurement that is compared.
+    P-values are corrected (Holm) within each of the two families.
     """
     families = []
     for is_named, pairs in ((True, named), (False, explore)):

@@ -1,7 +1,7 @@
 """`compare.html`: a comparison as one self-contained page."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -54,29 +54,10 @@ _STATISTICS = (
         "",
     ),
 )
-CELL_COLUMNS = (
-    "run",
-    "method",
-    "target",
-    "seed",
-    "test accuracy",
-    "validation accuracy",
-    "drop",
-    "sparsity reached",
-    "SynOps",
-    "wall time",
-    "code",
-)
 
 
 def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Path] = ()) -> str:
-    """Return the page of a comparison.
-
-    Args:
-        comparison: shown on the page.
-        folder: of the page; links are relative to it.
-        prints: files of the figures for print.
-    """
+    """Return the page of a comparison, with links relative to `folder`."""
     settings = comparison.settings
     table, contrasts = comparison_table(comparison), contrast_table(comparison)
     files = [folder.table("md"), folder.table("csv"), folder.table("tex")]
@@ -85,6 +66,7 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
     return fill_page(
         "compare.html",
         figures(comparison),
+        [cell_line(cell, folder.path) for cell in comparison.cells],
         styles=("compare.css",),
         title=f"Comparison on {on}",
         headline=_headline(comparison),
@@ -98,27 +80,27 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
         config=comparison.config,
         files=[link(path, folder.path) for path in files],
         prints=[link(path, folder.path) for path in prints],
-        cells=[cell_line(cell, folder.path) for cell in comparison.cells],
         definitions=DEFINITIONS,
         citations=citations_of(comparison.rows, contrasts=bool(comparison.contrasts)),
     )
 
 
-def fill_page(name: str, drawn: Sequence[Figure], styles: Sequence[str], **values: Any) -> str:
-    """Return a template filled with values, figures, style sheets and scripts.
-
-    Args:
-        name: of the template.
-        drawn: all figures of the page.
-        styles: style sheets beside that of the report.
-        values: further variables of the template.
-    """
+def fill_page(
+    name: str,
+    drawn: Sequence[Figure],
+    cells: Sequence[Mapping[str, TableCell]],
+    *,
+    styles: Sequence[str],
+    **values: Any,
+) -> str:
+    """Return a template filled with figures, values, the report's styles and further ones."""
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     page: str = template(name).render(
         figures=drawn,
-        cell_columns=CELL_COLUMNS,
+        cells=[line.values() for line in cells],
+        cell_columns=list(cells[0]) if cells else [],
         css=Markup("".join(map(asset, ("report.css", *styles)))),
         script=Markup(asset("report.js")),
         plotly=Markup(get_plotlyjs()),
@@ -155,22 +137,25 @@ def facts_of_cells(cells: Sequence[Cell]) -> list[tuple[str, str]]:
     return [(fact[0].upper() + fact[1:], " | ".join(values)) for fact, values in found if values]
 
 
-def cell_line(cell: Cell, folder: Path) -> list[TableCell]:
-    """Return a finished run as a line under `CELL_COLUMNS`, for a page in `folder`."""
-    values = cell.values
-    return [
-        TableCell(cell.folder.name, link=link(RunFolder(cell.folder).report, folder)),
-        TableCell(cell.method),
-        TableCell(target(cell.sparsity, cell.budget), cell.sparsity),
-        TableCell(str(cell.seed), cell.seed),
-        TableCell(percent(values["test_accuracy"]), values["test_accuracy"]),
-        TableCell(percent(values["validation_accuracy"]), values["validation_accuracy"]),
-        TableCell(points(values["drop"]), values["drop"]),
-        TableCell(percent(values["sparsity"]), values["sparsity"]),
-        TableCell(amount(values["synops"]), values["synops"]),
-        TableCell(duration(values["wall_seconds"]), values["wall_seconds"]),
-        TableCell(cell.facts["code"]),
-    ]
+def cell_line(cell: Cell, folder: Path) -> dict[str, TableCell]:
+    """Return the line of a finished run by column, for a page in `folder`."""
+
+    def number(name: str, words: Callable[[Any], str]) -> TableCell:
+        return TableCell(words(cell.values[name]), cell.values[name])
+
+    return {
+        "run": TableCell(cell.folder.name, link=link(RunFolder(cell.folder).report, folder)),
+        "method": TableCell(cell.method),
+        "target": TableCell(target(cell.sparsity, cell.budget), cell.sparsity),
+        "seed": TableCell(str(cell.seed), cell.seed),
+        "test accuracy": number("test_accuracy", percent),
+        "validation accuracy": number("validation_accuracy", percent),
+        "drop": number("drop", points),
+        "sparsity reached": number("sparsity", percent),
+        "SynOps": number("synops", amount),
+        "wall time": number("wall_seconds", duration),
+        "code": TableCell(cell.facts["code"]),
+    }
 
 
 def citations_of(rows: Iterable[Row], *, contrasts: bool) -> list[tuple[str, str]]:

@@ -83,12 +83,7 @@ def plain(text: str) -> str:
 
 
 def save_figure(figure: Any, path: Path) -> Path:
-    """Write a figure of matplotlib atomically; equal figures give equal bytes.
-
-    Args:
-        figure: of matplotlib.
-        path: file; its ending (svg, pdf, png) sets the format.
-    """
+    """Write a figure of matplotlib atomically as svg, pdf or png; equal figures, equal bytes."""
     from matplotlib import rc_context
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Tables for the reader, shown by page, documents and terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from spikeprune.lab.compare.numbers.columns import CONTRAST_COLUMNS, Column, name_of, target
 from spikeprune.lab.compare.numbers.comparison import Comparison
@@ -17,6 +17,11 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[TableCell, ...], ...]
+
+    @classmethod
+    def of(cls, caption: str, rows: Sequence[Mapping[str, TableCell]]) -> Self:
+        """Return a table of rows with the same columns; there must be at least one row."""
+        return cls(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 
     @property
     def texts(self) -> list[tuple[str, ...]]:
@@ -46,15 +51,7 @@ def run_table(
     differences: Sequence[Difference] = (),
     target_title: str = "target",
 ) -> Table:
-    """Return a table with a line per row.
-
-    Args:
-        caption: heading.
-        rows: means over seeds.
-        columns: which measurements are shown.
-        differences: their numbers mark the rows that they concern.
-        target_title: heading of the target sparsity.
-    """
+    """Return a table with a line per row, marked with the numbers of its differences."""
     several = len({row.setting for row in rows}) > 1
     titles = ("method", target_title, "n", *(column.title for column in columns))
     lines = []

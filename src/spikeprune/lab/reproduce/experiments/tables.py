@@ -1,6 +1,6 @@
 """The tables of weight pruning, of channel pruning, and of the cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from spikeprune.lab.compare.numbers.columns import target
 from spikeprune.lab.compare.numbers.curves import AXES, Axis, curves, dense_level
@@ -69,37 +69,29 @@ def _beside(rows: Sequence[Row]) -> Table:
     lines = []
     for known in paper.KNOWN:
         row = ours.get(known.here or "")
-        here = [NO_VALUE] * 3
-        if row is not None:
-            epochs = [row.summary(name).mean for name in ("pruning_epochs", "total_epochs")]
-            mean = row.summary("test_accuracy").mean
-            here = [
-                *(TableCell(NOT_AVAILABLE if e is None else f"{e:g}", e) for e in epochs),
-                TableCell(percent(mean), mean),
-            ]
-        lines.append(
-            (
-                TableCell(known.name),
-                TableCell(f"{known.epochs}", known.epochs),
-                TableCell(f"{known.accuracy:.2f}{_GAP}%", known.accuracy),
-                TableCell(known.here or "no such method here"),
-                *here,
-            )
-        )
-    setting = rows[0].setting
-    return Table(
-        f"Beside the paper: CIFAR-100, ResNet19, about 95 % there; {setting}, {target(near)} here",
-        (
-            "paper",
-            "epochs there",
-            "accuracy there",
-            "here",
-            "pruning epochs here",
-            "all epochs here",
-            "accuracy here",
-        ),
-        tuple(lines),
+        line = {
+            "paper": TableCell(known.name),
+            "epochs there": TableCell(f"{known.epochs}", known.epochs),
+            "accuracy there": TableCell(f"{known.accuracy:.2f}{_GAP}%", known.accuracy),
+            "here": TableCell(known.here or "no such method here"),
+            "pruning epochs here": _mean_cell(row, "pruning_epochs", "{:g}".format),
+            "all epochs here": _mean_cell(row, "total_epochs", "{:g}".format),
+            "accuracy here": _mean_cell(row, "test_accuracy", percent),
+        }
+        lines.append(line)
+    return Table.of(
+        "Beside the paper: CIFAR-100, ResNet19, about 95 % there; "
+        f"{rows[0].setting}, {target(near)} here",
+        lines,
     )
+
+
+def _mean_cell(row: Row | None, value: str, words: Callable[[float], str]) -> TableCell:
+    """Return the mean of a measurement; a dash if there is no such row."""
+    if row is None:
+        return NO_VALUE
+    mean = row.summary(value).mean
+    return TableCell(NOT_AVAILABLE if mean is None else words(mean), mean)
 
 
 def table_structured(inputs: ExperimentInputs) -> ExperimentResult:
@@ -196,23 +188,18 @@ def _headline() -> Table:
             references[known.name] = known.epochs
     pruning, total = paper.PRUNING_EPOCHS, paper.PRUNING_EPOCHS + paper.FINETUNING_EPOCHS
     lines = [
-        (
-            TableCell(name),
-            TableCell(str(epochs), epochs),
-            _saving_cell(paper.saved(pruning, epochs)),
-            _saving_cell(paper.saved(total, epochs)),
-        )
+        {
+            "against": TableCell(name),
+            "its epochs": TableCell(str(epochs), epochs),
+            f"less by {pruning} pruning epochs": _saving_cell(paper.saved(pruning, epochs)),
+            f"less with the {paper.FINETUNING_EPOCHS} of fine-tuning": _saving_cell(
+                paper.saved(total, epochs)
+            ),
+        }
         for name, epochs in references.items()
     ]
-    return Table(
-        "The paper's saving, recomputed from stated epochs (nothing of it was measured here)",
-        (
-            "against",
-            "its epochs",
-            f"less by {paper.PRUNING_EPOCHS} pruning epochs",
-            f"less with the {paper.FINETUNING_EPOCHS} of fine-tuning",
-        ),
-        tuple(lines),
+    return Table.of(
+        "The paper's saving, recomputed from stated epochs (nothing of it was measured here)", lines
     )
 
 
@@ -224,38 +211,28 @@ def _savings(rows: Mapping[tuple[str, float], Row], sparsities: Sequence[float])
         for name in (_IMP, _OWN):
             other = rows[name, sparsity]
             label = "imp, equal total epochs" if name == _IMP else name
-            lines.append(
-                (
-                    TableCell(label),
-                    TableCell(target(sparsity), sparsity),
-                    _saving_cell(_saving(ours, "pruning_epochs", other, "total_epochs")),
-                    *(
-                        _saving_cell(_saving(ours, value, other, value))
-                        for value in ("total_epochs", *_SPENT)
-                    ),
-                )
-            )
-    return Table(
-        "What criticality saves against IMP (a minus sign: it costs more)",
-        (
-            "against",
-            "removed",
-            "pruning epochs over all of IMP's, as in the paper",
-            "total epochs",
-            "training FLOPs",
-            "FLOPs, sparse-aware",
-            "wall time",
-        ),
-        tuple(lines),
-    )
+            line = {
+                "against": TableCell(label),
+                "removed": TableCell(target(sparsity), sparsity),
+                "pruning epochs over all of IMP's, as in the paper": _saving(
+                    ours, other, "pruning_epochs", over="total_epochs"
+                ),
+                "total epochs": _saving(ours, other, "total_epochs"),
+                "training FLOPs": _saving(ours, other, "training_flops"),
+                "FLOPs, sparse-aware": _saving(ours, other, "training_flops_sparse"),
+                "wall time": _saving(ours, other, "wall_seconds"),
+            }
+            lines.append(line)
+    return Table.of("What criticality saves against IMP (a minus sign: it costs more)", lines)
 
 
-def _saving(row: Row, value: str, other: Row, other_value: str) -> float | None:
-    spent, reference = row.summary(value).mean, other.summary(other_value).mean
-    return None if spent is None or not reference else paper.saved(spent, reference)
-
-
-def _saving_cell(share: float | None) -> TableCell:
-    if share is None:
+def _saving(row: Row, other: Row, value: str, *, over: str = "") -> TableCell:
+    """Return the saving of a measurement against that, or another one, of the other row."""
+    spent, reference = row.summary(value).mean, other.summary(over or value).mean
+    if spent is None or not reference:
         return TableCell(NOT_AVAILABLE)
+    return _saving_cell(paper.saved(spent, reference))
+
+
+def _saving_cell(share: float) -> TableCell:
     return TableCell(f"{100 * share + 0.0:.2f}{_GAP}%".replace("-", "−"), share)

@@ -49,16 +49,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How the results came about.
-
-    Attributes:
-        scale: name of the scale.
-        summary: data, nets and effort of the scale.
-        evidence: how far to trust the numbers.
-        command: command line.
-        seeds: of the runs.
-        cores: CPU cores of the machine.
-    """
+    """How the results came about: name, summary and evidence of the scale, and the call."""
 
     scale: str
     summary: str

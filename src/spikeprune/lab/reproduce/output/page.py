@@ -27,12 +27,12 @@ def render(reproduced: Sequence[Reproduction], facts: Circumstances, folder: Fol
     return fill_page(
         "reproduce.html",
         [figure for part in parts for figure in part["figures"]],
+        [cell_line(cell, folder.path) for cell in cells],
         styles=("compare.css", "reproduce.css"),
         title=f"Figures and tables of the paper, scale {facts.scale}",
         facts=facts,
         parts=parts,
         settings=[(s, facts_of_cells([c for c in cells if c.setting == s])) for s in settings],
-        cells=[cell_line(cell, folder.path) for cell in cells],
         definitions=[*DEFINITIONS, *(d for d in terms.DEFINITIONS if d[0] in _TERMS)],
         citations=citations_of(rows(cells), contrasts=bool(cells)),
     )

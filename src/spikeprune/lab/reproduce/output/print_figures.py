@@ -14,13 +14,7 @@ from spikeprune.lab.reproduce.output.charts import Chart, Series
 
 
 def write_chart(chart: Chart, folder: Path, foot: str) -> list[Path]:
-    """Write a chart as SVG and PNG, and return the files; an empty chart has none.
-
-    Args:
-        chart: is drawn.
-        folder: of the files.
-        foot: line under the chart that says how far to trust it.
-    """
+    """Write a chart as SVG and PNG, with a line at its foot; an empty chart has no files."""
     if chart.empty:
         return []
     figure = _drawn(chart)
