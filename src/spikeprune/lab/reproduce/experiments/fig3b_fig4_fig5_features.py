@@ -122,18 +122,19 @@ def fig4(inputs: ExperimentInputs) -> ExperimentResult:
             axis=_AXES["cosine"],
         ),
     )
-    lines = [
-        (TableCell(quantity), TableCell(name), *(summary_cell(one, ".4f") for one in both))
-        for quantity, found_by_name in (("variance per neuron", spread), ("cosine", cosine))
-        for name, both in found_by_name.items()
-    ]
-    table = Table(
-        "Mean over classes, ± standard deviation over seeds",
-        ("quantity", "nets", *_METHODS),
-        tuple(lines),
-    )
+    table = _means_table({_AXES["variance_test"]: spread, _AXES["cosine"]: cosine})
     nets = run_table("The nets", rows, ("test_accuracy", "drop"))
     return ExperimentResult((table, nets), (*charts, *curves), _NOTES, {"features": numbers})
+
+
+def _means_table(quantities: Mapping[str, Mapping[str, list[Summary]]]) -> Table:
+    lines = []
+    for quantity, found in quantities.items():
+        for nets, both in found.items():
+            cells = (summary_cell(one, ".4f") for one in both)
+            lines.append((TableCell(quantity), TableCell(nets), *cells))
+    caption = "Mean over classes, ± standard deviation over seeds"
+    return Table(caption, ("quantity", "nets", *_METHODS), tuple(lines))
 
 
 def fig5(inputs: ExperimentInputs) -> ExperimentResult:
