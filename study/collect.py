@@ -33,7 +33,7 @@ def layers(metrics):
 
 
 def row(cell, folder):
-    found = {k: v for k, v in cell.row(folder).items() if k not in LEFT_OUT}
+    found = {k: v for k, v in cell.as_json(folder).items() if k not in LEFT_OUT}
     return {**found, "layers": layers(cell.metrics)}
 
 

@@ -56,7 +56,7 @@ _ARGUMENTS = (
 def _reproduce(options: Options) -> None:
     from spikeprune.lab.compare import Machine
     from spikeprune.lab.reproduce import SCALES, Request, reproduce
-    from spikeprune.lab.reproduce.output.terminal import print_done
+    from spikeprune.lab.reproduce.output.terminal import print_experiments
 
     given = {n: options[n] for n in ("out", "threads", "data_root", "device") if n in options}
     if "seeds" in options:
@@ -69,7 +69,7 @@ def _reproduce(options: Options) -> None:
     )
     with interruptible("the runs", request.folder.path), make_display() as display:
         page, done = reproduce(request, display)
-    print_done(Console(), done)
+    print_experiments(Console(), done)
     print(f"\n{SCALES[request.scale].evidence}")
     print(f"page: {page}")
 

@@ -1,4 +1,4 @@
-"""Grids whose cells are finished without a run."""
+"""Grids whose runs are finished without training."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,16 @@ from spikeprune.lab.compare.jobs.folder_claim import claim
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 BASE = {
-    **{"data": "digits", "limit": 200, "batch_size": 40, "threads": 1},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}, "time_steps": 2},
-    **{"every": 2, "epochs": {"prune": 2, "finetune": 1}},
-    **{"optimizer": {"name": "adamw", "lr": 0.02}},
+    "data": "digits",
+    "limit": 200,
+    "batch_size": 40,
+    "threads": 1,
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8], "strides": [2, 1]},
+    "time_steps": 2,
+    "every": 2,
+    "epochs": {"prune": 2, "finetune": 1},
+    "optimizer": {"name": "adamw", "lr": 0.02},
 }
 
 
@@ -26,13 +32,15 @@ def base():
 
 @pytest.fixture
 def grid(tmp_path):
-    """`grid(methods=[...], ...)`: a configuration in a folder of the test."""
+    """`grid(methods=[...], ...)`: the configuration of a comparison in a folder of the test."""
 
     def make(**fields):
         values = {
             "base": BASE | fields.pop("base", {}),
             "methods": ["dense", "magnitude", "criticality"],
-            **{"sparsities": [0.8], "seeds": [0, 1], "out": str(tmp_path / "study")},
+            "sparsities": [0.8],
+            "seeds": [0, 1],
+            "out": str(tmp_path / "study"),
         }
         return CompareConfig.from_dict(values | fields)
 
@@ -41,7 +49,7 @@ def grid(tmp_path):
 
 @pytest.fixture(scope="session")
 def finish(fake_run):
-    """`finish(job, accuracy=0.5, threads=4)`: write the results of a cell; keys of the metrics."""
+    """`finish(job, accuracy=0.5, threads=4)`: write the results of a job; keys of the metrics."""
 
     def write(job, accuracy=0.8, dense=0.9, synops=None, **metrics):
         kind = fake_run(method=job.config.method, seed=job.seed, layers=4, events=2)
@@ -61,7 +69,7 @@ def finish(fake_run):
 
 @pytest.fixture
 def finished(grid, finish):
-    """`finished({"magnitude": [0.7, 0.8]}, ...)`: a grid with an accuracy a seed and method."""
+    """`finished({"magnitude": [0.7, 0.8]}, ...)`: a grid with an accuracy per method and seed."""
 
     def make(accuracies, **fields):
         seeds = max(len(values) for values in accuracies.values())

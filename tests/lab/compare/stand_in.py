@@ -1,7 +1,7 @@
-"""A worker whose runs train nothing: what each does is told by its seed. Started by the tests.
+"""A worker whose runs train nothing: the seed says what happens. Started by the tests.
 
-0: is finished. 1: fails. 2: has a bug. 3: is killed. 4: its worker is killed. 5: is at work
-elsewhere. 6: takes its time, whoever kills it. From 10: finished after a moment, as in two shells.
+0: finishes. 1: fails. 2: has a bug. 3: is killed. 4: its worker is killed. 5: runs in another
+process. 6: sleeps. From 10: finishes after a moment.
 """
 
 import os

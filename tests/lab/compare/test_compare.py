@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -6,7 +7,6 @@ import pytest
 
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.lab.compare import compare, load_cells
-from spikeprune.lab.compare import compare as drive
 from spikeprune.lab.compare import load_and_write as results
 from spikeprune.lab.compare.jobs.folder_claim import claim
 from spikeprune.lab.compare.jobs.grid import jobs
@@ -14,9 +14,11 @@ from spikeprune.lab.compare.jobs.job_outcome import Outcome
 from spikeprune.lab.run.locks import held
 from spikeprune.lab.run.progress.display import Silent
 
+drive = importlib.import_module("spikeprune.lab.compare.compare")  # not the function
+
 
 class Told(Silent):
-    """Remembers what was said."""
+    """Remembers the messages."""
 
     def __init__(self):
         self.messages = []
@@ -68,7 +70,7 @@ def test_all_cells_are_run_and_finished_ones_never_again(grid, engine):
     assert len(load_cells(config.folder.path)) == 9
 
 
-def test_a_failed_cell_is_told_not_counted_and_tried_again(grid, engine):
+def test_a_failed_cell_is_named_not_counted_and_tried_again(grid, engine):
     config, told = grid(methods=["magnitude", "criticality"]), Told()
     bad = jobs(config)[1].name
     engine.errors[bad] = "the loss is nan"
@@ -102,7 +104,7 @@ def test_results_are_there_after_each_cell_and_after_an_interrupt(grid, engine, 
     assert config.folder.page.is_file()
 
 
-def test_a_cell_at_work_elsewhere_is_waited_for_and_picked_up(grid, engine):
+def test_a_cell_that_another_process_runs_is_waited_for_and_taken_over(grid, engine):
     config, told = claim(grid(methods=["magnitude"], seeds=[0, 1])), Told()
     first, second = jobs(config)
     engine.busy = {first.name}
@@ -135,13 +137,14 @@ def test_what_is_impossible_or_foreign_is_refused_before_anything_is_written(gri
 
 
 SHELL = """
+import importlib
 import sys
 from pathlib import Path
 from spikeprune.lab.compare import CompareConfig, compare
-from spikeprune.lab.compare import compare as drive
 from spikeprune.lab.compare.jobs import run_local as local
 from spikeprune.lab.compare import load_and_write as results
 from spikeprune.lab.run_folder import ComparisonFolder
+drive = importlib.import_module("spikeprune.lab.compare.compare")
 local._WORKER = sys.argv[2]
 drive._POLL, drive.refuse_impossible = 0.05, lambda jobs: None
 results.write_prints = lambda *_: []

@@ -20,12 +20,12 @@ import pytest
 
 from spikeprune.lab.analysis import analyze
 from spikeprune.lab.compare import comparison_of_runs, write_results
+from spikeprune.lab.compare.output.tables import Table
 from spikeprune.lab.report.html import TableCell as Shown
 from spikeprune.lab.report.report import write_report
-from spikeprune.lab.reproduce import EXPERIMENTS, Done, Section
-from spikeprune.lab.reproduce.experiment import Table
+from spikeprune.lab.reproduce import EXPERIMENTS, ExperimentResult, Reproduction
 from spikeprune.lab.reproduce.output.charts import Chart, Level, Series
-from spikeprune.lab.reproduce.output.documents import Folder
+from spikeprune.lab.reproduce.output.documents import Circumstances, Folder
 from spikeprune.lab.reproduce.output.page import render as render_reproduction
 
 CHROMIUM = next(
@@ -394,10 +394,10 @@ def reproduction(fake_run, tmp_path_factory):
     columns = tuple(f"a long title of column {n}" for n in range(9))
     table = Table("Many columns", columns, (tuple(Shown(f"{n}.0", n) for n in range(9)),) * 3)
     done = [
-        Done(EXPERIMENTS["fig2"], Section((table,), charts, ("A note.",)), cells),
-        Done(EXPERIMENTS["cost"], None, (), ("a-run-without-result",)),
+        Reproduction(EXPERIMENTS["fig2"], ExperimentResult((table,), charts, ("A note.",)), cells),
+        Reproduction(EXPERIMENTS["cost"], None, (), ("a-run-without-result",)),
     ]
-    facts = {"scale": "smoke", "summary": "s", "evidence": "e", "command": "c", "seeds": [0, 1]}
+    facts = Circumstances("smoke", "s", "e", "c", seeds=[0, 1], cores=2)
     page = root / "reproduce.html"
     page.write_text(render_reproduction(done, facts, Folder(root)))
     return page

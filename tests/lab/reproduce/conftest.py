@@ -1,4 +1,4 @@
-"""Studies whose runs are finished without a run."""
+"""Experiments whose runs are finished without training."""
 
 import json
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 
 from spikeprune.lab.compare.numbers.cells import read_cell
 from spikeprune.lab.reproduce import EXPERIMENTS, SCALES, Request
-from spikeprune.lab.reproduce.experiment import Study
+from spikeprune.lab.reproduce.experiment import ExperimentInputs
 from spikeprune.lab.reproduce.reproduce import jobs
 
 ACCURACY = {"magnitude": 0.70, "criticality": 0.80, "slimming": 0.60}
@@ -41,8 +41,8 @@ def finish(fake_run):
 
 
 @pytest.fixture
-def study(tmp_path, finish):
-    """`study("fig2")`: a study whose runs are all finished, with two seeds, and the experiment."""
+def measured(tmp_path, finish):
+    """`measured("fig2")`: inputs and result of an experiment on finished runs of two seeds."""
 
     def make(name, seeds=(0, 1)):
         request = Request(names=(name,), out=str(tmp_path / "out"), seeds=seeds)
@@ -51,7 +51,18 @@ def study(tmp_path, finish):
         for job in asked:
             finish(job)
         cells = [read_cell(job) for job in asked]
-        made = Study(SCALES["smoke"], cells, request.folder.measured)
-        return SimpleNamespace(study=made, section=experiment.measure(made), jobs=asked)
+        inputs = ExperimentInputs(SCALES["smoke"], cells, request.folder.measured)
+        return SimpleNamespace(inputs=inputs, result=experiment.measure(inputs))
 
     return make
+
+
+@pytest.fixture
+def texts():
+    """`texts(table, title, ...)`: the texts of these columns, a tuple per row."""
+
+    def columns(table, *titles):
+        places = [table.columns.index(title) for title in titles]
+        return [tuple(row[place].text for place in places) for row in table.rows]
+
+    return columns

@@ -1,3 +1,4 @@
+import importlib
 import json
 
 import pytest
@@ -5,8 +6,9 @@ import pytest
 from spikeprune.errors import RunError
 from spikeprune.lab.compare.jobs.job_outcome import Outcome
 from spikeprune.lab.reproduce import Request, reproduce
-from spikeprune.lab.reproduce import reproduce as drive
 from spikeprune.lab.reproduce.registry import chosen
+
+drive = importlib.import_module("spikeprune.lab.reproduce.reproduce")  # not the function
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def asked(tmp_path, finish):
     return make
 
 
-def test_a_failed_run_is_told_and_what_does_not_need_it_is_made(asked, monkeypatch):
+def test_a_failed_run_is_named_and_experiments_without_it_are_made(asked, monkeypatch):
     request = asked(("fig2", "fig6"), but="granet")
     monkeypatch.setattr(drive, "refuse_impossible", lambda waiting: None)
 
@@ -47,9 +49,8 @@ def test_finished_runs_are_taken_as_they_are(asked, monkeypatch):
     page, done = reproduce(request)
     assert page == request.folder.page
     assert [one.experiment.name for one in done] == ["fig2", "cost"]
-    assert {path.name for path in done[0].files} == {
-        *("fig2-1.svg", "fig2-1.png", "fig2-2.svg", "fig2-2.png"),
-    }
+    names = {path.name for path in done[0].files}
+    assert names == {"fig2-1.svg", "fig2-1.png", "fig2-2.svg", "fig2-2.png"}
     values = json.loads(request.folder.of("cost", "json").read_text())
     assert values["seeds"] == [0, 1]
     assert "--seeds '[0, 1]'" in values["command"]

@@ -4,19 +4,28 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from spikeprune.cli import main
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.files import read_json, write_json
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.search import search as module
-from spikeprune.lab.search.search import Goal, drop, search
+from spikeprune.lab.search.search import Goal, drop, print_search, search, search_folder
 from spikeprune.lab.settings.config import RunConfig
 
+DOCS = Path(__file__).parents[3] / "docs"
+
 BASE = {
-    **{"data": "digits", "limit": 100, "batch_size": 20, "every": 2, "threads": 1},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
-    **{"time_steps": 2, "epochs": {"prune": 1, "finetune": 0}},
+    "data": "digits",
+    "limit": 100,
+    "batch_size": 20,
+    "every": 2,
+    "threads": 1,
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8], "strides": [2, 1]},
+    "time_steps": 2,
+    "epochs": {"prune": 1, "finetune": 0},
 }
 
 
@@ -57,10 +66,11 @@ def config(tmp_path, **values):
 
 
 def test_drop_by_hand():
-    points, error = drop([(0.9, 0.8)], 100)
+    points, error = drop([{"dense": 0.9, "pruned": 0.8}], 100)
     assert points == pytest.approx(10)
     assert error == pytest.approx(100 * math.sqrt((0.9 * 0.1 + 0.8 * 0.2) / 100))
-    points, error = drop([(0.9, 0.8), (0.9, 0.84)], 100)
+    pairs = [{"dense": 0.9, "pruned": 0.8}, {"dense": 0.9, "pruned": 0.84}]
+    points, error = drop(pairs, 100)
     assert points == pytest.approx(8)
     samples = (2 * 0.09 + 0.16 + 0.84 * 0.16) / 2 / 100
     assert error == pytest.approx(100 * math.sqrt(samples + 0.02**2 * 2 / 2))
@@ -148,6 +158,26 @@ def test_a_drop_that_makes_no_sense(goal):
         Goal(**goal)
 
 
+def test_the_choice_is_printed_with_its_path_and_test_accuracy(curve, tmp_path, capsys):
+    curve.highest, curve.loss = 0.93, lambda sparsity, seed: 0.002 * (1 + seed)
+    found = search(config(tmp_path), Goal(1.0, runs=2, seeds=2))
+    capsys.readouterr()
+    print_search(Console(width=200), found)
+    said = capsys.readouterr().out.replace("\u00a0", " ")
+    lines = [line.split() for line in said.splitlines()]
+    error = f"{found['tried'][0]['standard_error']:.2f}"
+    assert ["90.00", "%", "0.30", error, "good", "enough,", "within", "noise"] in lines
+    assert ["96.43", "%", "–", "–", "cannot", "be", "reached"] in lines
+    assert "on 400 validation samples" in said
+    assert "dense 89.00 %, pruned 90.00 % (+1.00 points), mean of 2 seeds" in said
+
+
+def test_the_folder_is_named_after_the_search_and_not_a_sparsity(tmp_path):
+    named = RunConfig.from_dict(BASE | {"sparsity": 0.5, "method": "rigl", "seed": 3})
+    assert search_folder(named) == Path("runs/search_digits_vgg-small_rigl_weight_seed3")
+    assert search_folder(config(tmp_path)) == tmp_path / "x"
+
+
 def test_bad_input(curve, tmp_path, capsys, monkeypatch):
     for wrong in ({"runs": 0}, {"seeds": 0}):
         with pytest.raises(ConfigError, match="at least 1"):
@@ -194,7 +224,7 @@ def test_from_the_command_line(tmp_path, capsys):
         assert row["drop"] == pytest.approx(100 * (accuracy["dense"] - accuracy["pruned"]))
         assert metrics["target"]["sparsity"] == row["sparsity"]
     assert len(list((out / ".dense").iterdir())) == 1
-    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+    page = (DOCS / "analysis.md").read_text()
     rows = [*found["tried"], *found["tried"][0]["validation_accuracy"], found["chosen"]]
     for row in (found, *rows):
         assert row.keys() <= set(re.findall(r"`([^`\n]+)`", page))

@@ -1,7 +1,8 @@
-"""Comparisons: a grid of runs, resumable cell by cell, and the tables and figures it gives.
+"""Comparisons: a grid of runs that can be resumed run by run, and its tables and figures.
 
-`compare` runs a `CompareConfig`; `load_cells` reads what is finished; `rows`, `paired` and
-`contrasts` are the numbers.
+`compare` runs the grid of a `CompareConfig`; `load_cells` reads the finished runs; `rows`, `paired`
+and `contrasts` compute the numbers. A cell of the grid is one run: a `Job` to be run, a `Cell` once
+it is finished.
 """
 
 from spikeprune.lab.compare.compare import compare

@@ -1,4 +1,4 @@
-"""`spikeprune compare`: run what is not finished, and write what there is."""
+"""`spikeprune compare`: run the unfinished jobs of a grid, and write the results."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -20,25 +20,23 @@ from spikeprune.lab.run.locks import is_held
 from spikeprune.lab.run.progress.display import Display, Silent
 
 Outcomes = Generator[Outcome, None, None]
-Engine = Callable[[Sequence[Job], CompareConfig], Outcomes]
-_ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_on_ray}
-_POLL = 1.0  # seconds between two looks at cells that another process is at
+_ENGINES: dict[str, Callable[[Sequence[Job], CompareConfig], Outcomes]] = {
+    "local": run_local,
+    "ray": run_on_ray,
+}
+_POLL = 1.0  # seconds between two looks at jobs that another process is running
 
 
 def compare(config: CompareConfig, display: Display | None = None) -> Path:
-    """Run, or go on with, all cells of a grid and return the path of the page.
+    """Run or resume all cells of a grid, and return the path of the page.
 
-    Finished cells are not run again. A cell that another process is at is waited for, and taken
-    over if that process gives it up. After every finished cell the results are written anew.
-
-    Args:
-        config: what is compared.
-        display: is told of progress; None shows nothing.
+    Finished cells are not run again. A cell that another process is running is waited for, and
+    taken over if that process stops. The results are written after every finished cell.
 
     Raises:
         SpikePruneError: a cell is impossible, or the folder holds something else; nothing is
             written or run then.
-        RunError: cells failed, after all others were run. The next call tries them again.
+        RunError: cells failed; all others were run. The next call tries the failed ones again.
     """
     display = display or Silent()
     config.check_lists()
@@ -48,62 +46,50 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     display.stage("check", f"{len(asked)} cells, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
     results = Results(claim(config))
+    logs = config.folder.log("*").parent
     if waiting:
         count = at_once(config, len(waiting))
-        logs = config.folder.log("*").parent
-        display.stage("run", f"{len(waiting)} cells, {count} at once; what they print: {logs}")
+        display.stage("run", f"{len(waiting)} cells, {count} at once; their output: {logs}")
     try:
-        _run_all(waiting, config, results, display)
+        with closing(run_jobs(waiting, config, display)) as outcomes:  # kills them on an exception
+            for ended in outcomes:
+                if ended.error:
+                    results.failed[ended.job.name] = ended.error
+                results.update()
     finally:
         results.write()
     if results.failed:
         raise RunError(
-            f"{len(results.failed)} of {len(asked)} cells failed ({_said(results.failed)}). Their "
-            "logs are in "
-            f"{config.folder.log('*').parent}; the same command tries them again"
+            f"{len(results.failed)} of {len(asked)} cells failed ({_by_reason(results.failed)}). "
+            f"Their logs are in {logs}; the same command tries them again"
         )
     return config.folder.page
 
 
-def _said(failed: Mapping[str, str]) -> str:
-    """Name the cells that failed by reason, of many the first."""
+def _by_reason(failed: Mapping[str, str]) -> str:
+    """List the failed cells by reason; of many with one reason, the first."""
     reasons: dict[str, list[str]] = {}
     for name, reason in failed.items():
         reasons.setdefault(reason, []).append(name)
     return "; ".join(f"{some(names)}: {reason}" for reason, names in reasons.items())
 
 
-def _run_all(
-    waiting: Sequence[Job], config: CompareConfig, results: Results, display: Display
-) -> None:
-    with closing(run_jobs(waiting, config, display)) as outcomes:  # an exception ends the cells
-        for ended in outcomes:
-            if ended.error:
-                results.failed[ended.job.name] = ended.error
-            results.update()
-
-
 def run_jobs(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
-    """Run cells, several at once, until each is finished, here or elsewhere, or has failed here.
+    """Run unfinished jobs until each is finished (here or by another process) or failed.
 
-    Args:
-        waiting: cells that are not finished; any cells, they need not be those of a grid.
-        config: tells where to log, the engine, and how many cells to run at once.
-        display: is told how every cell ended.
-
-    Yields:
-        How each cell ended.
+    The jobs need not be those of the grid of `config`: its folder gets the logs, and its machine
+    says where they run and how many at once. Yields the outcome of each job.
     """
     total, started = len(waiting), time.monotonic()
     with closing(_outcomes(waiting, config, display)) as outcomes:
         for done, ended in enumerate(outcomes, start=1):
             left = (time.monotonic() - started) / done * (total - done)
-            display.message(f"{done}/{total}  {_told(ended)}  left {duration(left)}")
+            display.message(f"{done}/{total}  {_in_words(ended)}  left {duration(left)}")
             yield ended
 
 
 def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
-    """Yield how each cell ended; those that another process is at come last."""
+    """Yield the outcome of each job; last, those of jobs that another process is running."""
     engine, free = _ENGINES[config.machine.engine], spread(waiting)
     elsewhere: list[Job] = []
     while free or elsewhere:
@@ -115,7 +101,7 @@ def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -
                     else:
                         yield ended
         if elsewhere:
-            display.message(f"waits for {len(elsewhere)} cells that another process is at")
+            display.message(f"waits for {len(elsewhere)} cells that another process is running")
         released = _released(elsewhere)
         elsewhere = [job for job in elsewhere if job not in released]
         free = [job for job in released if not job.folder.report.is_file()]
@@ -123,7 +109,7 @@ def _outcomes(waiting: Sequence[Job], config: CompareConfig, display: Display) -
 
 
 def _released(elsewhere: Sequence[Job]) -> list[Job]:
-    """Wait until another process lets go of some of these cells, finished or not; return them."""
+    """Wait until another process has finished or given up some of these jobs; return them."""
     while elsewhere:
         released = [job for job in elsewhere if not is_held(job.folder.config)]
         if released:
@@ -132,7 +118,7 @@ def _released(elsewhere: Sequence[Job]) -> list[Job]:
     return []
 
 
-def _told(ended: Outcome) -> str:
+def _in_words(ended: Outcome) -> str:
     if ended.error:
         return f"{ended.job} failed: {ended.error}"
     values = read_cell(ended.job).values

@@ -1,10 +1,10 @@
-"""Results of a comparison: gathered from its run folders, and written."""
+"""Collect the results of a comparison from its run folders, and write them."""
 
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from spikeprune.errors import ConfigError, RunError
+from spikeprune.errors import ConfigError, RunError, require_one_of
 from spikeprune.files import write_text
 from spikeprune.lab.compare.jobs.compare_config import SELECT, CompareConfig
 from spikeprune.lab.compare.jobs.grid import jobs
@@ -16,15 +16,15 @@ from spikeprune.lab.compare.output.page import render
 from spikeprune.lab.compare.output.print_figures import write_prints
 from spikeprune.lab.run_folder import ComparisonFolder
 
-_SHARE = 0.1  # of the time, at most, goes into drawing results that are not the last
+_SHARE = 0.1  # of the time, at most, goes into drawing intermediate results
 
 
 def load_comparison(folder: Path | str) -> Comparison:
-    """Return what is finished of a comparison that was started.
+    """Return the finished part of a comparison.
 
     Raises:
-        RunError: There is none in `folder`, or a run's files are broken.
-        ConfigError: Its configuration is not valid.
+        RunError: `folder` holds no comparison, or a run's files are broken.
+        ConfigError: its configuration is not valid.
     """
     config = CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))
     return Results(config).comparison()
@@ -33,21 +33,19 @@ def load_comparison(folder: Path | str) -> Comparison:
 def comparison_of_runs(
     folders: Sequence[Path | str], *, explore: Iterable[Sequence[str]] = (), select: str = "test"
 ) -> Comparison:
-    """Return the comparison of finished runs, wherever they lie; nothing is run.
+    """Return the comparison of finished runs from any folders; run nothing.
 
     Args:
         folders: of the runs.
-        explore: pairs (a, b) of names in the table; since the results are there, none is named
-            beforehand.
+        explore: pairs (a, b) of names in the table. All are exploratory, because the results exist.
         select: accuracy that is shown, `test` or `validation`.
 
     Raises:
-        RunError: A folder holds no finished run.
-        ConfigError: A run is given twice, a pair names a method that is not there, or an unknown
+        RunError: a folder holds no finished run.
+        ConfigError: a run is given twice, a pair names a method that is not there, or an unknown
             `select`.
     """
-    if select not in SELECT:
-        raise ConfigError(f"unknown select {select!r}; expected one of: {', '.join(SELECT)}")
+    require_one_of("select", select, SELECT)
     cells = cells_of_runs(folders)
     names = dict.fromkeys(cell.method for cell in cells)
     pairs = []
@@ -61,10 +59,10 @@ def comparison_of_runs(
 
 
 def write_results(comparison: Comparison, out: Path | str) -> Path:
-    """Write tables, figures and page into a folder and return the page.
+    """Write tables, figures and page into a folder, and return the page.
 
     Raises:
-        RunError: `out` is the folder of a grid, and this is not that grid.
+        RunError: `out` is the folder of a grid, and `comparison` is not that grid.
     """
     folder = ComparisonFolder(Path(out).expanduser())
     if folder.config.is_file() and not comparison.config:
@@ -75,7 +73,7 @@ def write_results(comparison: Comparison, out: Path | str) -> Path:
 
 
 class Results:
-    """The results of a grid while it is run: what is finished is read once."""
+    """The results of a grid while it runs; each finished run is read once."""
 
     def __init__(self, config: CompareConfig) -> None:
         self.failed: dict[str, str] = {}
@@ -85,17 +83,17 @@ class Results:
         self._next_drawing = 0.0
 
     def comparison(self) -> Comparison:
-        """Return what there is; cells that other processes finished count as well."""
+        """Return the comparison of all finished cells, those run by other processes included."""
         for job in self._jobs:
             if job.name not in self._cells and job.finished:
                 self._cells[job.name] = read_cell(job)
-        config = self._config
+        names, config = [job.name for job in self._jobs], self._config
         return Comparison(
-            [self._cells[job.name] for job in self._jobs if job.name in self._cells],
+            [self._cells[name] for name in names if name in self._cells],
             config.select,
             named=config.pairs,
             explore=config.explore,
-            missing=[job.name for job in self._jobs if job.name not in self._cells],
+            missing=[name for name in names if name not in self._cells],
             failed=self.failed,
             config=config.folder.config.read_text(encoding="utf-8"),
         )
@@ -105,7 +103,7 @@ class Results:
         return write_results(self.comparison(), self._config.folder.path)
 
     def update(self) -> None:
-        """Write the tables; draw figures and page too, unless that was done just now."""
+        """Write the tables; draw figures and page only if they take a tenth of the time."""
         now = time.monotonic()
         if now < self._next_drawing:
             write_documents(self.comparison(), self._config.folder)

@@ -1,7 +1,7 @@
-"""The paper's figures and tables at three scales, each made from runs that all share."""
+"""The figures and tables of the paper, reproduced from one set of runs at one of three scales."""
 
-from spikeprune.lab.reproduce.experiment import Experiment, Section
-from spikeprune.lab.reproduce.output.documents import Done
+from spikeprune.lab.reproduce.experiment import Experiment, ExperimentResult
+from spikeprune.lab.reproduce.output.documents import Reproduction
 from spikeprune.lab.reproduce.registry import ALL, EXPERIMENTS
 from spikeprune.lab.reproduce.reproduce import Request, reproduce
 from spikeprune.lab.reproduce.scales import SCALES
@@ -10,9 +10,9 @@ __all__ = [
     "ALL",
     "EXPERIMENTS",
     "SCALES",
-    "Done",
     "Experiment",
+    "ExperimentResult",
+    "Reproduction",
     "Request",
-    "Section",
     "reproduce",
 ]

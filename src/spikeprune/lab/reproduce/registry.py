@@ -1,12 +1,17 @@
-"""Every figure and table by name: adding one is a row."""
+"""The figures and tables of the paper by name; a new one is a row of `_ROWS`."""
 
 from collections.abc import Sequence
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.reproduce import paper
 from spikeprune.lab.reproduce.experiment import Experiment
-from spikeprune.lab.reproduce.experiments import entropy, features, regrowth, tables
-from spikeprune.lab.reproduce.required_runs import Key
+from spikeprune.lab.reproduce.experiments import (
+    entropy,
+    fig2_fig3a_fig6_regrowth,
+    fig3b_fig4_fig5_features,
+    tables,
+)
 from spikeprune.lab.reproduce.scales import Scale
 
 ALL = "all"
@@ -16,25 +21,25 @@ _HEADLINE = paper.saved(paper.PRUNING_EPOCHS, paper.imp_epochs(max(paper.ROUNDS.
 _ROWS = (
     Experiment(
         "fig2",
-        "Figure 2: what regrowth goes by",
+        "Figure 2: regrowth criteria",
         (
             "Regrowth by criticality, by gradient, at random and GraNet; the dense net and pruning "
             "without regrowth as lines; VGG16 and ResNet19, CIFAR-100, 90 % (by its caption).",
             _NUMBERS,
         ),
-        regrowth.wants_fig2,
-        regrowth.fig2,
+        fig2_fig3a_fig6_regrowth.fig2_runs,
+        fig2_fig3a_fig6_regrowth.fig2,
     ),
     Experiment(
         "fig3a",
-        "Figure 3a: the curve that criticality is measured with",
+        "Figure 3a: surrogate curves of the criticality",
         (
             "Dense net, baseline and the method under several surrogate functions; VGG16, "
             "CIFAR-100 (by its caption). Which functions: not available.",
             _NUMBERS,
         ),
-        regrowth.wants_fig3a,
-        regrowth.fig3a,
+        fig2_fig3a_fig6_regrowth.fig3a_runs,
+        fig2_fig3a_fig6_regrowth.fig3a,
     ),
     Experiment(
         "fig3b",
@@ -44,8 +49,8 @@ _ROWS = (
             "pruned nets kept, after fine-tuning.",
             _NUMBERS,
         ),
-        features.wants_fig3b,
-        features.fig3b,
+        fig3b_fig4_fig5_features.fig3b_runs,
+        fig3b_fig4_fig5_features.fig3b,
     ),
     Experiment(
         "fig4",
@@ -55,28 +60,28 @@ _ROWS = (
             "training and test set, accuracy curves; VGG16 unstructured and ResNet19 structured.",
             _NUMBERS,
         ),
-        features.wants_fig4,
-        features.fig4,
+        fig3b_fig4_fig5_features.fig4_runs,
+        fig3b_fig4_fig5_features.fig4,
         curves=True,
     ),
     Experiment(
         "fig5",
         "Figure 5: features by class",
         ("The quantities of figure 4 class by class.", _NUMBERS),
-        features.wants_fig4,
-        features.fig5,
+        fig3b_fig4_fig5_features.fig4_runs,
+        fig3b_fig4_fig5_features.fig5,
         curves=True,
     ),
     Experiment(
         "fig6",
-        "Figure 6: survival of regrown weights, and the share r",
+        "Figure 6: survival of regrown weights, and the regrowth fraction r",
         (
             "The figure was not seen. By the released scripts it probably shows the survival of "
             "regrown weights and the effect of r.",
             _NUMBERS,
         ),
-        regrowth.wants_fig6,
-        regrowth.fig6,
+        fig2_fig3a_fig6_regrowth.fig6_runs,
+        fig2_fig3a_fig6_regrowth.fig6,
     ),
     Experiment(
         "table-unstructured",
@@ -86,14 +91,14 @@ _ROWS = (
             "Whether its accuracies include fine-tuning epochs, and all other tables: not "
             "available.",
         ),
-        tables.wants_unstructured,
+        tables.unstructured_runs,
         tables.table_unstructured,
     ),
     Experiment(
         "table-structured",
         "Table: pruning of channels",
         ("Parameters, operations and accuracy by method and share of channels.", _NUMBERS),
-        tables.wants_structured,
+        tables.structured_runs,
         tables.table_structured,
     ),
     Experiment(
@@ -104,7 +109,7 @@ _ROWS = (
             f"{paper.imp_epochs(max(paper.ROUNDS.values()))} epochs gives {100 * _HEADLINE:.2f} %: "
             "its pruning epochs alone, against all of IMP's.",
         ),
-        tables.wants_cost,
+        tables.cost_runs,
         tables.cost,
     ),
     Experiment(
@@ -114,7 +119,7 @@ _ROWS = (
             "The abstract explains criticality by the maximum of feature information entropy. The "
             "derivation, and numbers: not available.",
         ),
-        entropy.wants_entropy,
+        entropy.entropy_runs,
         entropy.entropy,
     ),
 )
@@ -124,21 +129,19 @@ EXPERIMENTS: dict[str, Experiment] = {row.name: row for row in _ROWS}
 
 
 def chosen(names: Sequence[str]) -> list[Experiment]:
-    """Return experiments by name, each once and in the order of the registry; `all`: all of them.
+    """Return experiments by name, each once and in the order of the registry; `all` means all.
 
     Raises:
-        ConfigError: No name, or one that does not exist.
+        ConfigError: no name, or an unknown one.
     """
     if not names:
         raise ConfigError(f"nothing to reproduce; give {ALL}, or some of: {', '.join(EXPERIMENTS)}")
     for name in names:
-        if name not in (ALL, *EXPERIMENTS):
-            raise unknown_name("experiment", name, (ALL, *EXPERIMENTS))
+        require_one_of("experiment", name, (ALL, *EXPERIMENTS))
     return [one for one in EXPERIMENTS.values() if ALL in names or one.name in names]
 
 
 def curved(scale: Scale) -> frozenset[Key]:
-    """Return the runs that record the accuracies of every epoch, whoever else needs them."""
-    return frozenset(
-        want.key for one in EXPERIMENTS.values() if one.curves for want in one.wants(scale)
-    )
+    """Return the keys of the runs that record the accuracies of every epoch."""
+    experiments = (one for one in EXPERIMENTS.values() if one.curves)
+    return frozenset(run.key for one in experiments for run in one.runs(scale))

@@ -1,4 +1,4 @@
-"""`spikeprune reproduce`: run what is not finished, measure, and write what there is."""
+"""`spikeprune reproduce`: make the unfinished runs, measure their nets, write the results."""
 
 import os
 import shlex
@@ -16,31 +16,36 @@ from spikeprune.lab.compare.compare import run_jobs
 from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
 from spikeprune.lab.compare.jobs.run_local import at_once
-from spikeprune.lab.compare.numbers.cells import Cell, read_cell
+from spikeprune.lab.compare.numbers.cells import read_cell
 from spikeprune.lab.report.number_words import duration
-from spikeprune.lab.reproduce.experiment import Experiment, Study
-from spikeprune.lab.reproduce.output.documents import Done, Folder, write_experiment
+from spikeprune.lab.reproduce.experiment import Experiment, ExperimentInputs
+from spikeprune.lab.reproduce.output.documents import (
+    Circumstances,
+    Folder,
+    Reproduction,
+    write_experiment,
+)
 from spikeprune.lab.reproduce.output.page import render
 from spikeprune.lab.reproduce.registry import chosen, curved
 from spikeprune.lab.reproduce.required_runs import jobs_of, refuse_changed
-from spikeprune.lab.reproduce.scales import Scale, scale_by_name
+from spikeprune.lab.reproduce.scales import scale_by_name
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run_folder import ComparisonFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be reproduced, at which scale, where.
+    """A reproduction to make.
 
     Attributes:
         names: of experiments, or `all`.
         scale: name of the scale.
         out: folder; None: `runs/reproduce/SCALE`.
-        seeds: None: the scale's.
-        machine: runs at once, and by whom.
-        threads: CPU threads of a run; None: shared out.
+        seeds: None: those of the scale.
+        machine: where the runs are made, and how many at once.
+        threads: CPU threads of a run; None: the cores are shared by the runs.
         data_root: folder with local copies of the data.
-        device: cpu, cuda or auto; None: as the scale's recipes say.
+        device: cpu, cuda or auto; None: that of the scale's recipes.
     """
 
     names: tuple[str, ...]
@@ -54,13 +59,13 @@ class Request:
 
     @property
     def folder(self) -> Folder:
-        """Where everything goes."""
+        """Folder of the reproduction."""
         default = Path("runs") / "reproduce" / self.scale
         return Folder(default if self.out is None else Path(self.out).expanduser())
 
     @property
     def command(self) -> str:
-        """The command line that asks for this."""
+        """The command line of this request."""
         words = ["spikeprune", "reproduce", *self.names, "--scale", self.scale]
         if self.seeds is not None:
             words += ["--seeds", str(list(self.seeds))]
@@ -71,7 +76,7 @@ class Request:
 
 
 def jobs(experiments: Sequence[Experiment], request: Request) -> list[Job]:
-    """Return the runs of experiments, each once.
+    """Return the jobs of experiments, each once.
 
     Raises:
         ConfigError: no such scale, no seed, or one given twice.
@@ -80,9 +85,9 @@ def jobs(experiments: Sequence[Experiment], request: Request) -> list[Job]:
     common: dict[str, Any] = {"data_root": request.data_root, "threads": request.threads}
     if request.device is not None:
         common["device"] = request.device
-    wants = [want for one in experiments for want in one.wants(scale)]
+    runs = [run for one in experiments for run in one.runs(scale)]
     cells = request.folder.cells
-    return jobs_of(wants, seeds, cells=cells, common=common, curved=curved(scale))
+    return jobs_of(runs, seeds, cells=cells, common=common, curved=curved(scale))
 
 
 def _seeds(request: Request) -> tuple[int, ...]:
@@ -92,22 +97,18 @@ def _seeds(request: Request) -> tuple[int, ...]:
     return seeds
 
 
-def reproduce(request: Request, display: Display | None = None) -> tuple[Path, list[Done]]:
-    """Run, or go on with, all runs that experiments need, and write what they give.
+def reproduce(request: Request, display: Display | None = None) -> tuple[Path, list[Reproduction]]:
+    """Make or resume all runs that experiments need, and write the results.
 
-    A run that several experiments need is run once; finished ones are used again.
-
-    Args:
-        request: what is asked for.
-        display: is told of progress; None shows nothing.
+    A run that several experiments need is made once; finished runs are used again.
 
     Returns:
-        The path of the page, and every experiment with what it gave.
+        The path of the page, and every experiment with its result.
 
     Raises:
         SpikePruneError: a run is impossible, or the folder holds something else; nothing is
             written or run then.
-        RunError: runs failed, after all others were run and written. The next call tries again.
+        RunError: runs failed; all others were made and written. The next call tries again.
     """
     display = display or Silent()
     experiments, scale = chosen(request.names), scale_by_name(request.scale)
@@ -119,18 +120,25 @@ def reproduce(request: Request, display: Display | None = None) -> tuple[Path, l
     display.stage("check", f"{len(asked)} runs, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
     failed = _run(waiting, request, display)
-    done = [_made(one, asked, request, display) for one in experiments]
-    facts = _facts(request, scale)
+    facts = Circumstances(
+        scale=scale.name,
+        summary=scale.summary,
+        evidence=scale.evidence,
+        command=request.command,
+        seeds=_seeds(request),
+        cores=os.cpu_count(),
+    )
+    done = [_measured(one, asked, request, display) for one in experiments]
     written = [
-        replace(one, files=write_experiment(one, folder, facts)) if one.section else one
+        replace(one, files=write_experiment(one, folder, facts)) if one.result else one
         for one in done
     ]
     write_text(folder.page, render(written, facts, folder))
     if failed:
         words = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise RunError(
-            f"{len(failed)} of {len(asked)} runs failed ({words}); what the others give is in "
-            f"{folder.page}; the same command tries them again"
+            f"{len(failed)} of {len(asked)} runs failed ({words}); the results of the others are "
+            f"in {folder.page}; the same command tries the failed ones again"
         )
     return folder.page, written
 
@@ -146,7 +154,7 @@ def _refuse_foreign(folder: Folder) -> None:
 
 
 def _run(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
-    """Run all jobs and return why, by name, of those that failed."""
+    """Run all jobs, and return the reason of each failure by the name of the job."""
     if not waiting:
         return {}
     folder = request.folder.path
@@ -159,43 +167,34 @@ def _run(waiting: Sequence[Job], request: Request, display: Display) -> dict[str
         ) from error
     logs = config.folder.log("*").parent
     count = at_once(config, len(waiting))
-    display.stage("run", f"{len(waiting)} runs, {count} at once; what they print: {logs}")
+    display.stage("run", f"{len(waiting)} runs, {count} at once; their output: {logs}")
     with closing(run_jobs(waiting, config, display)) as outcomes:
         return {ended.job.name: ended.error for ended in outcomes if ended.error}
 
 
-def _made(experiment: Experiment, asked: Sequence[Job], request: Request, display: Display) -> Done:
-    """Measure an experiment on its finished runs; without all of them it gives nothing."""
+def _measured(
+    experiment: Experiment, asked: Sequence[Job], request: Request, display: Display
+) -> Reproduction:
+    """Compute the result of an experiment; it has none if runs are missing."""
     scale = scale_by_name(request.scale)
-    keys = {want.key for want in experiment.wants(scale)}
-    own = [job for job in asked if (job.setting, job.method, job.sparsity) in keys]
-    cells: list[Cell] = [read_cell(job) for job in own if job.finished]
+    keys = {run.key for run in experiment.runs(scale)}
+    own = [job for job in asked if job.key in keys]
+    cells = [read_cell(job) for job in own if job.finished]
     missing = [job.name for job in own if not job.finished]
     if missing:
-        return Done(experiment, None, cells, missing)
+        return Reproduction(experiment, None, cells, missing)
     started = time.monotonic()
-    study = Study(
+    inputs = ExperimentInputs(
         scale,
         cells,
         request.folder.measured,
         data_root=request.data_root,
         device=request.device,
     )
-    section = experiment.measure(study)
+    result = experiment.measure(inputs)
     trained = duration(sum(cell.values["wall_seconds"] or 0.0 for cell in cells))
     display.message(
         f"{experiment.name}: {len(cells)} runs, {trained} of training; measured in "
         f"{duration(time.monotonic() - started)}"
     )
-    return Done(experiment, section, cells)
-
-
-def _facts(request: Request, scale: Scale) -> dict[str, Any]:
-    return {
-        "scale": scale.name,
-        "summary": scale.summary,
-        "evidence": scale.evidence,
-        "command": request.command,
-        "seeds": list(_seeds(request)),
-        "cores": os.cpu_count(),
-    }
+    return Reproduction(experiment, result, cells)

@@ -1,108 +1,110 @@
-"""Which runs an experiment needs, and the cells of all experiments together, each once."""
+"""The runs that experiments need, as jobs; a run that several experiments need is one job."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.lab.compare.jobs.grid import Job, job_of, overridden
+from spikeprune.lab.compare.jobs.compare_config import Overrides
+from spikeprune.lab.compare.jobs.grid import Job, Key, job_of, overridden
 from spikeprune.lab.reproduce.scales import Scale, Setting
 from spikeprune.lab.settings.config import RunConfig, differences
 
-Key = tuple[str, str, float]
 _MACHINE = ("data_root", "device", "threads", "compile", "precision")
-"""Options that say where a cell is run: a finished one need not agree with what is asked now."""
+"""Options that say where a run is made: a finished run may differ in them."""
 
 
 @dataclass(frozen=True)
-class Want:
-    """A run that an experiment needs, of every seed.
+class RequiredRun:
+    """A run that an experiment needs, with every seed.
 
     Attributes:
         setting: net, data and training.
         label: name in tables.
-        options: the method and what is particular to this run, names with dots.
-        sparsity: share to remove.
+        sparsity: target, a fraction.
+        options: method and further options of this run.
     """
 
     setting: Setting
     label: str
     sparsity: float
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Overrides = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
-        """What tells it apart from the others."""
+        """Setting, label and sparsity; equal keys mean one run."""
         return self.setting.name, self.label, self.sparsity
 
 
-def want(scale: Scale, setting: Setting, method: str, sparsity: float, **options: Any) -> Want:
-    """Return the run of a method; options with `__` for a dot are told in its label.
+def required_run(
+    scale: Scale, setting: Setting, method: str, sparsity: float, **options: Any
+) -> RequiredRun:
+    """Return the run of a method; its label names the further options.
 
-    What a method has of its own at this scale (rounds of `imp`) is put in.
+    Write `a__b` for the option `a.b`. `imp` gets the options that it has at this scale.
     """
     given = {name.replace("__", "."): value for name, value in options.items()}
     words = [
         f"{name.rpartition('.')[2].replace('_', ' ')} {value}" for name, value in given.items()
     ]
     own = scale.imp if method == "imp" else {}
-    return Want(setting, ", ".join([method, *words]), sparsity, {"method": method, **own, **given})
+    label = ", ".join([method, *words])
+    return RequiredRun(setting, label, sparsity, {"method": method, **own, **given})
 
 
 def jobs_of(
-    wants: Iterable[Want],
+    runs: Iterable[RequiredRun],
     seeds: Sequence[int],
     *,
     cells: Path,
     common: Mapping[str, Any],
-    curved: Iterable[Key] = (),
+    curved: Collection[Key] = (),
 ) -> list[Job]:
-    """Return the cells of all these runs, each once however many experiments need it.
+    """Return the jobs of required runs, each once for every seed.
 
     Args:
-        wants: of all experiments.
-        seeds: each is a cell of its own.
+        runs: of all experiments.
+        seeds: of each run.
         cells: folder of the run folders.
-        common: fields that all runs get: where the data lie, on what to compute.
-        curved: keys of runs that record the accuracies of every epoch.
+        common: fields of all runs.
+        curved: keys of the runs that record the accuracies of every epoch.
 
     Raises:
-        ConfigError: a run that cannot be made, or two that differ under one name.
+        ConfigError: a field that is not valid, or two different runs with one key.
     """
-    distinct: dict[Key, Want] = {}
-    for one in wants:
-        known = distinct.setdefault(one.key, one)
-        if known != one:
-            raise ConfigError(f"two runs are called {one.key}: {known.options} and {one.options}")
-    curved = frozenset(curved)
+    distinct: dict[Key, RequiredRun] = {}
+    for run in runs:
+        known = distinct.setdefault(run.key, run)
+        if known != run:
+            raise ConfigError(f"two runs are called {run.key}: {known.options} and {run.options}")
     made = []
-    for one in distinct.values():
-        values = overridden({**one.setting.values, **common}, dict(one.options))
-        values["curves"] = one.key in curved
+    for run in distinct.values():
+        values = overridden({**run.setting.values, **common}, dict(run.options))
+        values["curves"] = run.key in curved
+        name = run.setting.name
         made += [
-            job_of(values, (one.setting.name, one.label), (one.sparsity, seed), cells=cells)
-            for seed in seeds
+            job_of(values, name, run.label, run.sparsity, seed=seed, cells=cells) for seed in seeds
         ]
     return made
 
 
 def refuse_changed(jobs: Iterable[Job]) -> None:
-    """Refuse finished cells that are other runs than those that are asked for now.
+    """Refuse finished runs whose options differ from those of the jobs, except machine options.
 
     Raises:
-        RunError: naming the first one, and in what it differs.
+        RunError: names the first such run and the differences.
     """
     for job in jobs:
         if not job.finished:
             continue
-        there = RunConfig.load(job.folder.config)
-        changed = differences(_what(there), _what(job.config))
+        there = _without_machine(RunConfig.load(job.folder.config))
+        changed = differences(there, _without_machine(job.config))
         if changed:
             words = "; ".join(f"{n}: {old} there, {new} now" for n, (old, new) in changed.items())
             raise RunError(f"{job.folder.path} holds a different run ({words}); give another --out")
 
 
-def _what(config: RunConfig) -> RunConfig:
+def _without_machine(config: RunConfig) -> RunConfig:
     neutral = RunConfig(data=config.data, model=config.model)
     return replace(config, **{name: getattr(neutral, name) for name in _MACHINE})

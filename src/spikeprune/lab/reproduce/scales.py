@@ -1,23 +1,21 @@
-"""At which scale an experiment is run: nets, data, training, sparsities, seeds."""
+"""The scales of the experiments: nets, data, training, sparsities, seeds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikeprune.errors import unknown_name
+from spikeprune.errors import require_one_of
+from spikeprune.lab.compare.jobs.compare_config import Overrides
 from spikeprune.lab.settings.recipes import read_recipe
-
-Overrides = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Net, data and training that all methods of a table share.
+    """Net, data and training, the same for all methods of a table.
 
     Attributes:
-        name: for tables and folders.
-        recipe: a shipped recipe.
-        options: fields of a run that replace the recipe's, whole.
+        name: in tables and folders.
+        recipe: name of a shipped recipe.
+        options: fields of a run that replace those of the recipe.
     """
 
     name: str
@@ -26,7 +24,7 @@ class Setting:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Fields of a run; method, sparsity and seed do not count."""
+        """Fields of a run; its method, sparsity and seed are replaced."""
         return {**read_recipe(self.recipe), **self.options}
 
 
@@ -36,21 +34,21 @@ class Scale:
 
     Attributes:
         name: of the scale.
-        summary: what it takes, in a line.
-        evidence: how far its numbers may be trusted.
+        summary: data, nets and effort, in a line.
+        evidence: how far to trust its numbers.
         weights: the two settings of figure 2; the first is that of figures 3a, 4, 5 and 6.
         channels: settings of channel pruning; the last is that of figures 3b, 4 and 5.
         tables: settings of the table of weight pruning; the first is that of the cost.
-        target: sparsity of the figures.
+        target: target sparsity of the figures.
         sparsities: of the table of weight pruning and of the cost.
-        share: channels to remove in the figures, by the position in `channels`.
-        shares: channels to remove in the table.
-        fractions: regrowth shares r of figure 6.
+        share: fraction of the channels to remove in the figures.
+        shares: fractions of the channels to remove in the table.
+        fractions: regrowth fractions r of figure 6.
         imp: options of iterative magnitude pruning.
-        imp_round: epochs of one of its rounds at its own budget; its own work has 300, where the
+        imp_round: epochs of one of its rounds at its own budget: the original has 300, where the
             paper has 500 epochs in all.
-        seeds: if no others are asked for.
-        samples: nets are run on at most so many of training and test set.
+        seeds: by default.
+        samples: largest number of training and of test samples for measurements on nets.
     """
 
     name: str
@@ -86,8 +84,12 @@ _SMOKE = Scale(
             "digits, resnet19-pre of width 1 in 16",
             "smoke",
             _DIGITS
-            | {"model": "resnet19-pre", "model_args": {"width": 0.0625}, "time_steps": 2}
-            | {"epochs": {"prune": 3, "finetune": 1}},
+            | {
+                "model": "resnet19-pre",
+                "model_args": {"width": 0.0625},
+                "time_steps": 2,
+                "epochs": {"prune": 3, "finetune": 1},
+            },
         ),
     ),
     channels=(
@@ -95,8 +97,13 @@ _SMOKE = Scale(
             "digits, vgg-small, channels",
             "smoke",
             _DIGITS
-            | {"granularity": "channel", "loss": "per-step", "every": None}
-            | {"criticality": {"score_on": "train-set"}, "channels": {"floor": 2, "l1": 1e-4}},
+            | {
+                "granularity": "channel",
+                "loss": "per-step",
+                "every": None,
+                "criticality": {"score_on": "train-set"},
+                "channels": {"floor": 2, "l1": 1e-4},
+            },
         ),
     ),
     tables=(_SMOKE_VGG,),
@@ -112,8 +119,11 @@ _SMOKE = Scale(
 )
 
 _NARROW: dict[str, Any] = {
-    **{"model": "resnet19-pre", "model_args": {"width": 0.125}},
-    **{"time_steps": 2, "limit": 10_000, "every": None},
+    "model": "resnet19-pre",
+    "model_args": {"width": 0.125},
+    "time_steps": 2,
+    "limit": 10_000,
+    "every": None,
 }
 _CPU_VGG = Setting("CIFAR-10, vgg-small", "cifar10-weights")
 _CPU = Scale(
@@ -122,11 +132,7 @@ _CPU = Scale(
     "Small nets and short trainings: exploratory, and no repetition of the paper's settings.",
     weights=(
         _CPU_VGG,
-        Setting(
-            "CIFAR-10, resnet19-pre of width 1 in 8",
-            "cifar10-weights",
-            _NARROW,
-        ),
+        Setting("CIFAR-10, resnet19-pre of width 1 in 8", "cifar10-weights", _NARROW),
     ),
     channels=(
         Setting("CIFAR-10, vgg-small, channels", "cifar10-channels"),
@@ -181,8 +187,7 @@ def scale_by_name(name: str) -> Scale:
     """Return a scale.
 
     Raises:
-        ConfigError: No such scale; the valid ones are listed.
+        ConfigError: no such scale; the valid ones are listed.
     """
-    if name not in SCALES:
-        raise unknown_name("scale", name, SCALES)
+    require_one_of("scale", name, SCALES)
     return SCALES[name]

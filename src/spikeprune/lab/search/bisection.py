@@ -1,30 +1,30 @@
-"""Where to look next for the largest sparsity that is good enough: bracket, then bisect."""
+"""The next sparsity of a search: bracket the largest one that is good enough, then bisect."""
 
 import math
 from collections.abc import Mapping
 
 LOWEST, HIGHEST = 0.01, 0.999
-"""Between these sparsities the search stays."""
+"""Limits of the sparsities that are tried."""
 
-_STEP = math.log(3)  # of the odds s / (1 - s): at high sparsity, a third of the density
-_NARROW = 0.05  # of the odds' logarithm: at high sparsity, 5 % of the density
+_STEP = math.log(3)  # first step of log(s / (1 - s)); at high sparsity, a third of the density
+_NARROW = 0.05  # narrowest bracket of log(s / (1 - s)); at high sparsity, 5 % of the density
 
 
 def propose(tried: Mapping[float, bool], first: float) -> float | None:
     """Return the sparsity to try next.
 
-    On the scale log(s / (1 - s)), which at high sparsity is that of -log(density): steps that
-    double, up or down from `first`, until one sparsity is good enough and one is not; then their
-    middle. What was good enough is always below what was not, so noise can mislead the search,
-    but not into going back and forth.
+    The scale is log(s / (1 - s)), at high sparsity -log(density). Steps from `first` double, up or
+    down, until one sparsity is good enough and one is not; then their middle is tried. Sparsities
+    that are good enough always lie below those that are not, so noise cannot make the search go
+    back and forth.
 
     Args:
-        tried: whether it was good enough, by sparsity.
-        first: where to begin.
+        tried: sparsities, and whether each is good enough.
+        first: the first sparsity.
 
     Returns:
-        In [LOWEST, HIGHEST], to four digits, not in `tried`; None when there is nothing left to
-        learn: the bracket is narrow, or an end is reached.
+        A sparsity in [LOWEST, HIGHEST] with four digits that is not in `tried`; None if the bracket
+        is narrow or a limit is reached.
     """
     if not tried:
         return _within(first)

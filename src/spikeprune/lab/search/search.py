@@ -1,14 +1,15 @@
-"""`spikeprune search`: the sparsest net within so many points of the dense one, by few runs.
+"""`spikeprune search`: the sparsest net within some points of the dense net, by few runs.
 
-The drop grows with sparsity, noise apart, and one number is sought: a bisection needs a run for
-every halving of the bracket, and no model of the curve.
+Apart from noise the drop grows with sparsity, so bisection finds the one sought number without a
+model of the curve: every run halves the bracket.
 """
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 from rich.console import Console
 from rich.text import Text
@@ -16,7 +17,6 @@ from rich.text import Text
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.files import read_json, write_json
 from spikeprune.lab.report.number_words import percent, points
-from spikeprune.lab.report.run_record import Row
 from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.run.check import check, check_folder
 from spikeprune.lab.run.progress.display import Display, Silent
@@ -33,11 +33,11 @@ _FIRST = {"weight": 0.9, "channel": 0.5}
 
 @dataclass(frozen=True)
 class Goal:
-    """What is sought, and how hard.
+    """The goal of a search and its effort.
 
     Attributes:
-        max_drop: how much lower the validation accuracy may be than the dense net's, in points.
-        runs: sparsities to try at most.
+        max_drop: points of validation accuracy that may be lost against the dense net.
+        runs: largest number of sparsities to try.
         seeds: runs per sparsity, from the configuration's seed on; their mean drop decides.
     """
 
@@ -46,7 +46,7 @@ class Goal:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sought."""
+        """Refuse a goal that makes no sense."""
         if not 0 < self.max_drop < 100:
             raise ConfigError(
                 "expected max_drop above 0 and below 100 points of accuracy, got "
@@ -57,49 +57,77 @@ class Goal:
                 raise ConfigError(f"expected {name} of at least 1, got {getattr(self, name)}")
 
 
+class Accuracies(TypedDict):
+    """Accuracies of the two nets of a run, in [0, 1]."""
+
+    dense: float
+    pruned: float
+
+
+class Trial(TypedDict):
+    """One sparsity that was tried; if it was refused, `drop` and the following are missing."""
+
+    sparsity: float
+    good_enough: bool
+    refused: str | None
+    drop: NotRequired[float]
+    standard_error: NotRequired[float]
+    within_noise: NotRequired[bool]
+    validation_samples: NotRequired[int]
+    validation_accuracy: NotRequired[list[Accuracies]]
+    folders: NotRequired[list[str]]
+
+
+class Choice(TypedDict):
+    """The sparsest trial that is good enough, with the test accuracy of each seed."""
+
+    sparsity: float
+    drop: float
+    standard_error: float
+    folders: list[str]
+    test_accuracy: list[Accuracies]
+
+
+class SearchResult(TypedDict):
+    """The content of `search.json`."""
+
+    schema: int
+    max_drop: float
+    seeds: list[int]
+    tried: list[Trial]
+    chosen: Choice | None
+
+
 def search_folder(config: RunConfig) -> Path:
-    """Return where a search keeps its runs: `out`, or a name made of what is searched."""
+    """Return the folder of a search: `out`, or a name made of the searched options."""
     if config.out is not None:
         return config.folder
     name = replace(config, sparsity=None).folder.name
     return Path("runs") / f"search_{name}"
 
 
-def drop(pairs: Sequence[tuple[float, float]], samples: int) -> tuple[float, float]:
-    """Return how much accuracy is lost, and its standard error, in points.
+def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
+    """Return the loss of accuracy and its standard error, in points.
 
-    The error has two parts: the validation samples are few, `sqrt(p (1 - p) / n)` for each of the
-    two nets, as if they erred independently (they err alike, so it is less); and training is
-    noisy, `s / sqrt(k)` over k seeds, unknown for one. Seeds share the samples, so more of them do
-    not lessen the first part.
-
-    Args:
-        pairs: accuracy of dense and pruned net by seed, in [0, 1].
-        samples: n, of the validation set.
+    The error has two parts. The n validation samples are few: `sqrt(p (1 - p) / n)` for each of the
+    two nets, an upper bound because their errors are correlated. Training is noisy: `s / sqrt(k)`
+    over k seeds, unknown for one. More seeds do not lessen the first part: they share the samples.
     """
-    losses = [dense - pruned for dense, pruned in pairs]
-    spread = [sum(p * (1 - p) for p in pair) / samples for pair in pairs]
+    losses = [pair["dense"] - pair["pruned"] for pair in pairs]
+    spread = [sum(p * (1 - p) for p in (pair["dense"], pair["pruned"])) / samples for pair in pairs]
     noise = statistics.fmean(spread)
     if len(losses) > 1:
         noise += statistics.variance(losses) / len(losses)
     return 100 * statistics.fmean(losses), 100 * math.sqrt(noise)
 
 
-def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> Row:
+def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> SearchResult:
     """Find the sparsest net within `goal.max_drop` points of the dense net, on validation data.
 
-    Every sparsity is an ordinary run in a folder under the search's; what is finished there is
-    used again, so the same call goes on where it was stopped. Only validation accuracies are
-    read; the test accuracy of the chosen run alone is read, once, at the end. `search.json` is
-    written after every sparsity.
-
-    Args:
-        config: what to run; its sparsity, if any, is tried first.
-        goal: what is sought.
-        display: is told of progress.
-
-    Returns:
-        The content of `search.json`.
+    Every sparsity is an ordinary run in a folder below the search's. Finished runs are used again,
+    so the same call resumes a search that was stopped. Only validation accuracies decide; the test
+    accuracy of the chosen runs is read at the end. `search.json` is written after every sparsity.
+    The sparsity of `config`, if any, is tried first.
 
     Raises:
         ConfigError: a method that does not prune, data without validation samples, or options
@@ -110,23 +138,23 @@ def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> 
     folder = search_folder(config)
     first = config.sparsity or _FIRST.get(config.granularity, 0.5)
     _check(config, first)
-    found: Row = {
-        "schema": _SCHEMA,
-        "max_drop": goal.max_drop,
-        "seeds": [config.seed + k for k in range(goal.seeds)],
-        "tried": [],
-        "chosen": None,
-    }
+    found = SearchResult(
+        schema=_SCHEMA,
+        max_drop=goal.max_drop,
+        seeds=[config.seed + k for k in range(goal.seeds)],
+        tried=[],
+        chosen=None,
+    )
     verdicts: dict[float, bool] = {}
     while len(verdicts) < goal.runs and (sparsity := propose(verdicts, first)) is not None:
         display.message(
             f"search     {len(verdicts) + 1} of at most {goal.runs}: sparsity {percent(sparsity)}"
         )
-        row = _try(replace(config, sparsity=sparsity), goal, folder, display=display)
-        verdicts[sparsity] = row["good_enough"]
-        found["tried"].append(row)
+        trial = _try(replace(config, sparsity=sparsity), goal, folder, display=display)
+        verdicts[sparsity] = trial["good_enough"]
+        found["tried"].append(trial)
         write_json(folder / "search.json", found)
-        display.message(f"search     {_verdict(row)}")
+        display.message(f"search     {_outcome(trial)}")
     found["chosen"] = _choose(found["tried"], folder, goal)
     write_json(folder / "search.json", found)
     return found
@@ -146,8 +174,9 @@ def _check(config: RunConfig, first: float) -> None:
         )
 
 
-def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Row:
-    """Run one sparsity with every seed, or take up what is finished."""
+def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Trial:
+    """Run one sparsity with every seed; finished runs are used again."""
+    assert config.sparsity is not None
     pairs, folders, samples = [], [], 0
     for seed in range(config.seed, config.seed + goal.seeds):
         out = folder / f"s{config.sparsity:.4f}_seed{seed}"
@@ -155,94 +184,97 @@ def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Ro
         try:
             if not (check_folder(one) and RunFolder(out).metrics.is_file()):
                 run(one, display=display)
-        except BudgetError as error:  # floors or limits: more cannot be removed
-            return {"sparsity": config.sparsity, "good_enough": False, "refused": str(error)}
+        except BudgetError as error:  # floors or limits: no more can be removed
+            return Trial(sparsity=config.sparsity, good_enough=False, refused=str(error))
         metrics = read_json(RunFolder(out).metrics)
-        pairs.append(tuple(metrics[net]["validation_accuracy"] for net in ("dense", "pruned")))
+        pairs.append(_accuracies(metrics, "validation_accuracy"))
         samples = metrics["data"]["samples"]["validation"]
         folders.append(out.name)
     lost, noise = drop(pairs, samples)
-    return {
-        "sparsity": config.sparsity,
-        "drop": lost,
-        "standard_error": noise,
-        "good_enough": lost <= goal.max_drop,
-        "within_noise": abs(lost - goal.max_drop) <= noise,
-        "validation_samples": samples,
-        "validation_accuracy": [{"dense": dense, "pruned": pruned} for dense, pruned in pairs],
-        "folders": folders,
-        "refused": None,
-    }
-
-
-def _verdict(row: Row) -> str:
-    if row["refused"]:
-        return f"sparsity {percent(row['sparsity'])} cannot be reached: {row['refused']}"
-    return (
-        f"sparsity {percent(row['sparsity'])}: validation drop {row['drop']:.2f} ± "
-        f"{row['standard_error']:.2f} points, {_words(row)}"
+    return Trial(
+        sparsity=config.sparsity,
+        drop=lost,
+        standard_error=noise,
+        good_enough=lost <= goal.max_drop,
+        within_noise=abs(lost - goal.max_drop) <= noise,
+        validation_samples=samples,
+        validation_accuracy=pairs,
+        folders=folders,
+        refused=None,
     )
 
 
-def _choose(tried: list[Row], folder: Path, goal: Goal) -> Row:
-    """Return the sparsest run that is good enough, with its test accuracy: read here, once.
+def _accuracies(metrics: Mapping[str, Any], name: str) -> Accuracies:
+    return Accuracies(dense=metrics["dense"][name], pruned=metrics["pruned"][name])
+
+
+def _outcome(trial: Trial) -> str:
+    if trial["refused"]:
+        return f"sparsity {percent(trial['sparsity'])} cannot be reached: {trial['refused']}"
+    return (
+        f"sparsity {percent(trial['sparsity'])}: validation drop {trial['drop']:.2f} ± "
+        f"{trial['standard_error']:.2f} points, {_verdict(trial)}"
+    )
+
+
+def _choose(tried: list[Trial], folder: Path, goal: Goal) -> Choice:
+    """Return the sparsest trial that is good enough; read its test accuracies.
 
     Raises:
-        RunError: none is.
+        RunError: none is good enough.
     """
-    good = [row for row in tried if row["good_enough"]]
+    good = [trial for trial in tried if trial["good_enough"]]
     if not good:
-        lowest = min(row["sparsity"] for row in tried)
+        lowest = min(trial["sparsity"] for trial in tried)
         raise RunError(
             f"none of {len(tried)} sparsities stays within --max-drop {goal.max_drop:g} of the "
             f"dense net; the lowest tried is {percent(lowest)}. Allow a larger drop or more "
             "--runs, or train longer"
         )
-    best = max(good, key=lambda row: row["sparsity"])
-    tests = []
-    for name in best["folders"]:
-        metrics = read_json(RunFolder(folder / name).metrics)
-        tests.append({net: metrics[net]["test_accuracy"] for net in ("dense", "pruned")})
-    return {
-        **{key: best[key] for key in ("sparsity", "drop", "standard_error", "folders")},
-        "test_accuracy": tests,
-    }
+    best = max(good, key=lambda trial: trial["sparsity"])
+    metrics = [read_json(RunFolder(folder / name).metrics) for name in best["folders"]]
+    return Choice(
+        sparsity=best["sparsity"],
+        drop=best["drop"],
+        standard_error=best["standard_error"],
+        folders=best["folders"],
+        test_accuracy=[_accuracies(one, "test_accuracy") for one in metrics],
+    )
 
 
-def print_search(console: Console, found: Row) -> None:
-    """Print the path of a search, then what was chosen and how it does on the test set."""
+def print_search(console: Console, found: SearchResult) -> None:
+    """Print the trials of a search, then the choice and its test accuracy."""
     rows = [
         {
-            "sparsity": row["sparsity"],
-            "validation drop": "–" if row["refused"] else f"{row['drop']:.2f}",
-            "standard error": "–" if row["refused"] else f"{row['standard_error']:.2f}",
-            "": _words(row),
+            "sparsity": trial["sparsity"],
+            "validation drop": "–" if trial["refused"] else f"{trial['drop']:.2f}",
+            "standard error": "–" if trial["refused"] else f"{trial['standard_error']:.2f}",
+            "": _verdict(trial),
         }
-        for row in found["tried"]
+        for trial in found["tried"]
     ]
     print_values(console, {"tried (points of accuracy)": rows})
     chosen, seeds = found["chosen"], len(found["seeds"])
-    samples = {row["validation_samples"] for row in found["tried"] if not row["refused"]}
-    means = {
-        net: statistics.fmean(one[net] for one in chosen["test_accuracy"])
-        for net in ("dense", "pruned")
-    }
-    many = f", mean of {seeds} seeds" if seeds > 1 else ", one seed"
+    assert chosen is not None
+    samples = {trial["validation_samples"] for trial in found["tried"] if not trial["refused"]}
+    dense = statistics.fmean(one["dense"] for one in chosen["test_accuracy"])
+    pruned = statistics.fmean(one["pruned"] for one in chosen["test_accuracy"])
+    mean_of = f", mean of {seeds} seeds" if seeds > 1 else ", one seed"
     console.print(
         Text(
-            f"\non {max(samples):,} validation samples; what is within a standard error of "
+            f"\non {max(samples):,} validation samples; a difference within a standard error of "
             f"{found['max_drop']:g} points may be chance\n"
             f"chosen: sparsity {percent(chosen['sparsity'])}, validation drop "
-            f"{chosen['drop']:.2f} ± {chosen['standard_error']:.2f} points. Test accuracy, looked "
-            f"at now only: dense {percent(means['dense'])}, pruned {percent(means['pruned'])} "
-            f"({points(means['pruned'] - means['dense'])}){many}.\n"
+            f"{chosen['drop']:.2f} ± {chosen['standard_error']:.2f} points. Test accuracy, read "
+            f"only now: dense {percent(dense)}, pruned {percent(pruned)} "
+            f"({points(pruned - dense)}){mean_of}.\n"
             f"runs: {', '.join(chosen['folders'])}"
         )
     )
 
 
-def _words(row: Row) -> str:
-    if row["refused"]:
+def _verdict(trial: Trial) -> str:
+    if trial["refused"]:
         return "cannot be reached"
-    word = "good enough" if row["good_enough"] else "too much"
-    return f"{word}, within noise" if row["within_noise"] else word
+    word = "good enough" if trial["good_enough"] else "too much"
+    return f"{word}, within noise" if trial["within_noise"] else word

@@ -10,7 +10,7 @@ from spikeprune.lab.compare.jobs.worker import BUSY, DONE, FAILED
     [
         (FAILED, "06:00:00  prune\n06:00:01  error: no data here\n\n", "no data here"),
         (FAILED, "06:00:00  prune\nTraceback\nKeyError: 'x'\n", "KeyError: 'x'"),
-        (FAILED, None, "it left no word"),
+        (FAILED, None, "its log is empty"),
         (-9, "06:00:00  prune\n", "killed by SIGKILL"),
         (-11, "06:00:00  prune\n", "killed by SIGSEGV"),
         (None, "06:00:00  prune\n", "its worker was killed"),

@@ -1,10 +1,13 @@
+import importlib
+
 import pytest
 
-from spikeprune.data import load as assemble
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.compare.jobs import refuse_impossible as preflight
 from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
+
+assemble = importlib.import_module("spikeprune.data.load")  # not the function
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_a_possible_grid_is_tried_once_per_net_and_read_once(grid, counted, tmp_
     assert not config.folder.path.exists()
 
 
-def test_nets_and_lengths_are_tried_each(grid, counted):
+def test_each_net_and_number_of_time_steps_is_tried(grid, counted):
     settings = {"a": {}, "b": {"model_args": {"widths": [4, 4]}}, "c": {"time_steps": 3}}
     refuse_impossible(jobs(grid(methods=["magnitude"], settings=settings)))
     assert (counted["train"], counted["prune"]) == (3, 3)

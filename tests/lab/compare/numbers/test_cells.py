@@ -62,7 +62,7 @@ def test_a_row_leads_to_the_run_from_where_the_file_lies(grid, finish, tmp_path)
     config = claim(grid(methods=["magnitude"], seeds=[0]))
     finish(jobs(config)[0])
     (cell,) = load_cells(config.folder.path)
-    row = cell.row(config.folder.path)
+    row = cell.as_json(config.folder.path)
     assert row["run"] == "cells/digits-vgg-small_magnitude_0.8_seed0"
     assert json.loads(json.dumps(row))["facts"]["threads"] == "2"
-    assert cell.row(tmp_path / "other")["run"] == str(cell.folder)
+    assert cell.as_json(tmp_path / "other")["run"] == str(cell.folder)

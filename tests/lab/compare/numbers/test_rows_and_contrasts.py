@@ -20,10 +20,10 @@ def test_a_row_is_mean_and_spread_over_its_seeds(finished):
     cells = cells_of(finished({"magnitude": [0.7, 0.8, 0.9], "criticality": [0.5]}))
     first, second = rows(cells)
     assert (first.method, first.sparsity, first.seeds) == ("magnitude", 0.8, (0, 1, 2))
-    found = first.of("test_accuracy")
+    found = first.summary("test_accuracy")
     assert (found.n, found.mean, found.std) == (3, pytest.approx(0.8), pytest.approx(0.1))
-    assert (second.of("drop").n, second.of("drop").std) == (1, None)
-    assert second.of("drop").mean == pytest.approx(0.4)
+    assert (second.summary("drop").n, second.summary("drop").std) == (1, None)
+    assert second.summary("drop").mean == pytest.approx(0.4)
 
 
 def test_pairs_are_of_the_same_seed_and_only_those(finished):
@@ -32,16 +32,16 @@ def test_pairs_are_of_the_same_seed_and_only_those(finished):
     assert (found.a, found.b, found.sparsity) == ("criticality", "magnitude", 0.8)
     assert found.seeds == (0, 1)
     assert found.differences == (pytest.approx(0.02), pytest.approx(0.01))
-    assert found.found == paired_interval(list(found.differences))
+    assert found.paired == paired_interval(list(found.differences))
     (other,) = paired(cells, "magnitude", "criticality")
-    assert other.found.mean == pytest.approx(-found.found.mean)
+    assert other.paired.mean == pytest.approx(-found.paired.mean)
 
 
 def test_a_method_that_prunes_nothing_is_paired_with_every_sparsity(finished):
     config = finished({"magnitude": [0.7, 0.8], "dense": [0.9, 0.9]}, sparsities=[0.8, 0.9])
     found = paired(cells_of(config), "magnitude", "dense")
     assert [one.sparsity for one in found] == [0.8, 0.9]
-    assert [one.found.mean for one in found] == [pytest.approx(-0.15)] * 2
+    assert [one.paired.mean for one in found] == [pytest.approx(-0.15)] * 2
 
 
 def test_settings_are_not_mixed(finished):
@@ -76,14 +76,14 @@ def test_each_family_of_contrasts_is_corrected_by_itself(finished):
     explore = [("random-regrow", "magnitude"), ("criticality", "dense"), ("dense", "magnitude")]
     found = contrasts(cells_of(config), [("criticality", "magnitude")], explore)
     assert [one.named for one in found] == [True, False, False, False]
-    assert found[0].corrected == found[0].found.p
-    assert [one.corrected for one in found[1:]] == holm([one.found.p for one in found[1:]])
+    assert found[0].corrected == found[0].paired.p
+    assert [one.corrected for one in found[1:]] == holm([one.paired.p for one in found[1:]])
 
 
 def test_a_contrast_without_a_p_value_takes_no_part_in_the_correction(finished):
     config = finished({"magnitude": [0.7], "criticality": [0.75], "dense": [0.8]})
     found = contrasts(cells_of(config), [], [("criticality", "magnitude"), ("dense", "magnitude")])
-    assert [(one.found.n, one.found.p, one.corrected) for one in found] == [(1, None, None)] * 2
+    assert [(one.paired.n, one.paired.p, one.corrected) for one in found] == [(1, None, None)] * 2
 
 
 def test_differences_are_told_and_the_rows_marked(grid, finish):

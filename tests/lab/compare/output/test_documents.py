@@ -6,7 +6,6 @@ import pytest
 
 from spikeprune.lab.compare import jobs, load_comparison
 from spikeprune.lab.compare.jobs.folder_claim import claim
-from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.statistics import paired_interval
 from spikeprune.lab.compare.output.documents import write_documents
 
@@ -63,7 +62,7 @@ def test_markdown_has_means_spread_and_pairs(study):
     assert "3 seeds at most: enough to explore, not to claim" in text
 
 
-def test_a_target_says_what_it_is_a_share_of(finished):
+def test_a_target_names_its_budget(finished):
     methods = ["magnitude", "criticality"]
     config = finished({name: [0.7, 0.8] for name in methods}, pairs=[methods])
     for job in jobs(config):
@@ -138,23 +137,6 @@ def test_differences_stand_in_the_table(grid, finish):
     assert [row["differs_in"] for row in rows] == ["", "threads"]
 
 
-def notes(**fields):
-    return " ".join(Comparison(**fields).notes)
-
-
-def test_what_a_reader_is_told(finished):
-    one = finished({"magnitude": [0.7], "criticality": [0.8]})
-    cells = load_comparison(one.folder.path).cells
-    assert "A row of one seed has no spread." in notes(cells=cells)
-    assert "on the validation set, to choose by" in notes(cells=cells, select="validation")
-    missing = notes(cells=cells, missing=["x", "y"], failed={"y": "no memory"})
-    assert "y failed: no memory" in missing
-    assert "1 not finished: x" in missing
-    many = notes(cells=cells, missing=[f"cell{n}" for n in range(9)])
-    assert "9 not finished: cell0" in many
-    assert "cell8" not in many
-
-
 def test_ten_seeds_and_a_contrast_named_beforehand_carry_a_claim(finished):
     dice = [0.01, 0.02, 0.015, 0.012, 0.013, 0.02, 0.011, 0.016, 0.018, 0.01]
     accuracies = {"magnitude": [0.7] * 10, "criticality": [0.7 + x for x in dice]}
@@ -174,7 +156,7 @@ def test_ten_seeds_and_a_contrast_named_beforehand_carry_a_claim(finished):
         ({"magnitude": [], "criticality": [0.8]}, None),
     ],
 )
-def test_few_seeds_allow_little(finished, accuracies, words):
+def test_conclusions_from_few_seeds(finished, accuracies, words):
     config = finished(accuracies, pairs=[["criticality", "magnitude"]])
     documents(config)
     text = config.folder.table("md").read_text()

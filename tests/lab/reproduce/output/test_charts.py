@@ -1,18 +1,22 @@
-import xml.etree.ElementTree as tree
-
 import pytest
 
-from spikeprune.lab.reproduce.output.charts import Chart, Level, Series, offset, on_page
-from spikeprune.lab.reproduce.output.print_figures import write_chart
+from spikeprune.lab.compare.numbers.statistics import Summary
+from spikeprune.lab.reproduce.output.charts import Chart, Level, Series, on_page
 
 BY_NAME = Chart(
-    *("by-name", "Title", "Caption.", "accuracy, %"),
+    "by-name",
+    "Title",
+    "Caption.",
+    "accuracy, %",
     (Series("one <b>", (90.0, None), (1.0, None)), Series("two", (80.0, 70.0))),
-    names=("first", "second $x$"),
+    names=("first", "second"),
     levels=(Level("dense", 95.0),),
 )
 LINES = Chart(
-    *("lines", "Title", "Caption.", "accuracy, %"),
+    "lines",
+    "Title",
+    "Caption.",
+    "accuracy, %",
     (Series("one", (1.0, 2.0), (0.1, 0.2), (0.5, 4.0), dashed=True),),
     x="epoch",
     levels=(Level("dense", 3.0),),
@@ -32,8 +36,8 @@ def test_points_by_name_stand_in_rows_beside_each_other():
     assert one["error_x"]["visible"]
     assert not two["error_x"]["visible"]
     assert one["name"] == "one &lt;b&gt;"
-    assert "dense 95" in figure.summary
-    assert "first 90" in figure.summary
+    assert one["marker"]["color"] != two["marker"]["color"]
+    assert figure.summary == "dense 95; one <b>: first 90; two: first 80, second 70."
 
 
 def test_lines_run_over_numbers():
@@ -42,29 +46,30 @@ def test_lines_run_over_numbers():
     assert one["line"]["dash"] == "dash"
     assert level["x"] == [0.5, 4.0]
     assert level["y"] == [3.0, 3.0]
-    assert "ends at 2" in on_page(LINES).summary
+    assert on_page(LINES).summary == "dense 3; one: ends at 2."
 
 
-def test_one_series_stands_in_the_middle():
-    assert offset(0, 1) == 0
-    assert [offset(n, 3) for n in range(3)] == [-0.25, 0, 0.25]
+@pytest.mark.parametrize(
+    ("count", "offsets"), [(1, [0.0]), (2, [-0.25, 0.25]), (3, [-0.25, 0.0, 0.25])]
+)
+def test_the_points_of_several_series_are_spread_over_half_a_row(count, offsets):
+    one = Series("one", (1.0, 2.0))
+    chart = Chart("key", "Title", "Caption.", "y", (one,) * count, names=("a", "b"))
+    found = [chart.positions(number) for number in range(count)]
+    assert found == [[offset, 1 + offset] for offset in offsets]
 
 
-@pytest.mark.parametrize("chart", [BY_NAME, LINES])
-def test_print_has_all_names_and_is_the_same_for_the_same_numbers(chart, tmp_path):
-    files = write_chart(chart, tmp_path, "No evidence.")
-    assert [path.name for path in files] == [f"{chart.key}.svg", f"{chart.key}.png"]
-    before = [path.read_bytes() for path in files]
-    assert before == [path.read_bytes() for path in write_chart(chart, tmp_path, "No evidence.")]
-    assert before[1].startswith(b"\x89PNG")
-    assert tree.fromstring(before[0]).tag.endswith("svg")
-    for word in (*chart.names, *(one.name for one in chart.series), "accuracy, %", "No evidence."):
-        assert word.replace("<", "&lt;").replace(">", "&gt;").encode() in before[0], word
+def test_a_series_of_summaries():
+    found = [Summary(2, 1.0, 0.5), Summary(1, 2.0, None), Summary(0, None, None)]
+    series = Series.of("name", found, (5.0, 6.0, 7.0), dashed=True)
+    assert series == Series(
+        "name", y=(1.0, 2.0, None), std=(0.5, None, None), x=(5.0, 6.0, 7.0), dashed=True
+    )
+    assert series.bars == [0.5, 0.0, 0.0]
+    assert Series("without", (1.0, 2.0)).bars == [0.0, 0.0]
 
 
-def test_nothing_measured_is_said(tmp_path):
-    empty = Chart(*("key", "Title", "Caption.", "y"), (Series("one", (None,)),), names=("a",))
+def test_an_empty_chart_says_that_nothing_was_measured():
+    empty = Chart("key", "Title", "Caption.", "y", (Series("one", (None,)),), names=("a",))
     assert on_page(empty).spec is None
     assert on_page(empty).reason
-    assert write_chart(empty, tmp_path, "") == []
-    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""What is compared: one base run and the lists that the grid is the product of."""
+"""The configuration of a comparison: a base run and the lists whose product is the grid."""
 
 import json
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from spikeprune.errors import ConfigError, RunError, unknown_name
+from spikeprune.errors import ConfigError, RunError, require_one_of
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import build, parse_yaml
@@ -14,55 +14,59 @@ from spikeprune.lab.settings.yaml_values import build, parse_yaml
 ENGINES = ("local", "ray")
 SELECT = ("test", "validation")
 Overrides = dict[str, Any]
+"""Fields of a run by name; a dot leads into a mapping: `criticality.space`."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the cells are run; nothing that is measured depends on it but times."""
+    """Where the runs are made; of the measurements only times depend on it."""
 
     jobs: int | None = None
-    """Cells at once; by default one for every core, or for every `threads` cores."""
+    """Runs at once; by default one for every core, or for every `threads` cores."""
     engine: str = "local"
-    """Who runs the cells: processes of this machine, or Ray."""
+    """`local` (processes of this machine) or `ray`."""
     ray_address: str | None = None
     """Address of a running Ray cluster; by default Ray starts on this machine."""
     retries: int = 2
-    """How often Ray starts a cell again whose worker was killed."""
+    """How often Ray restarts a run whose worker was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """One comparison. The grid: settings x (methods and variants) x sparsities x seeds."""
+    """A comparison to make. Its grid: settings x (methods and variants) x sparsities x seeds.
+
+    A cell of the grid is one run: a `Job` before it is finished, a `Cell` with its numbers after.
+    """
 
     base: RunConfig
-    """What all runs share; its method, sparsity, seed and out do not count."""
+    """Options of all runs; its method, sparsity, seed and out do not count."""
     methods: tuple[str, ...] = ()
     """Methods by name, see `spikeprune methods`."""
     variants: dict[str, Overrides] = field(default_factory=dict)
-    """Runs with options of their own, by the name they get in the table."""
+    """Options of further rows, by their name in the table."""
     sparsities: tuple[float, ...] = ()
-    """Shares to remove."""
+    """Target sparsities, fractions."""
     seeds: tuple[int, ...] = (0,)
-    """Seeds; each is a run of its own, with its own dense net."""
+    """Seeds; each has its own dense net."""
     models: tuple[str, ...] = ()
-    """Nets, if more than that of the base."""
+    """Nets; by default that of the base."""
     data_sets: tuple[str, ...] = ()
-    """Data sets, if more than that of the base."""
+    """Data sets; by default that of the base."""
     settings: dict[str, Overrides] = field(default_factory=dict)
-    """Options under which all methods are run, by name, in place of models and data_sets."""
+    """Options of all methods, by the name of the setting; replaces models and data_sets."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Contrasts named beforehand, [a, b] for a minus b."""
     explore: tuple[tuple[str, str], ...] = ()
-    """Further contrasts, corrected for being several."""
+    """Exploratory contrasts."""
     select: str = "test"
-    """Accuracy that is shown: choose on validation, report test."""
+    """Which accuracy is shown, `test` or `validation`: choose on validation, report test."""
     out: str | None = None
     """Folder of the comparison; by default one in runs/, named after data and net."""
     machine: Machine = field(default_factory=Machine)
-    """Where the cells are run."""
+    """Where the runs are made."""
 
     def __post_init__(self) -> None:
-        """Take out of the base what the grid decides; name the one net and set there is."""
+        """Reset the fields of the base that the grid sets; fill in its net and data set."""
         neutral = replace(self.base, method="dense", sparsity=None, seed=0, out=None)
         object.__setattr__(self, "base", neutral)
         if not self.settings:
@@ -71,7 +75,7 @@ class CompareConfig:
 
     @property
     def folder(self) -> ComparisonFolder:
-        """Where everything goes."""
+        """Folder of the comparison."""
         if self.out is not None:
             return ComparisonFolder(Path(self.out).expanduser())
         name = f"compare_{Path(self.base.data).name}_{self.base.model}"
@@ -83,23 +87,23 @@ class CompareConfig:
         return (*self.methods, *self.variants)
 
     def check(self) -> None:
-        """Refuse lists that make no grid; the cells themselves are checked one by one.
+        """Refuse lists that make no grid. Options of single cells are checked elsewhere.
 
         Raises:
-            ConfigError: Empty or doubled lists, a pair of unknown names, or an unknown choice.
+            ConfigError: an empty list, a repeated entry, a pair of unknown names, or an unknown
+                engine or select.
         """
         self.check_lists()
         for pair in (*self.pairs, *self.explore):
             _refuse_twice("a pair", pair)
             for name in pair:
-                if name not in self.labels:
-                    raise unknown_name("method of a pair", name, self.labels)
+                require_one_of("method of a pair", name, self.labels)
 
     def check_lists(self) -> None:
-        """Refuse what `check` refuses, but for pairs: they may name methods of earlier calls.
+        """Refuse as `check`, except pairs: they may name methods of earlier calls.
 
         Raises:
-            ConfigError: Empty or doubled lists, or an unknown choice.
+            ConfigError: an empty list, a repeated entry, or an unknown engine or select.
         """
         if not self.labels:
             raise ConfigError("nothing to compare; give --methods '[a, b]' or --variants")
@@ -112,17 +116,10 @@ class CompareConfig:
             raise ConfigError(
                 "settings say which net and data; give --settings, or --models and --data_sets"
             )
-        self._check_machine()
-
-    def _check_machine(self) -> None:
-        engine, select = self.machine.engine, self.select
-        for name, value, valid in (("engine", engine, ENGINES), ("select", select, SELECT)):
-            if value not in valid:
-                raise unknown_name(name, value, valid)
-        for name, number, least in (
-            ("jobs", self.machine.jobs, 1),
-            ("retries", self.machine.retries, 0),
-        ):
+        require_one_of("engine", self.machine.engine, ENGINES)
+        require_one_of("select", self.select, SELECT)
+        for name, least in (("jobs", 1), ("retries", 0)):
+            number = getattr(self.machine, name)
             if number is not None and number < least:
                 raise ConfigError(f"expected {name} of at least {least}, got {number}")
 
@@ -136,17 +133,17 @@ class CompareConfig:
         """Make a configuration from nested plain values; fields left out keep their defaults.
 
         Raises:
-            ConfigError: An unknown key, or a value of the wrong type.
+            ConfigError: an unknown key, or a value of the wrong type.
         """
         return build(cls, values)
 
     @classmethod
     def load(cls, folder: ComparisonFolder) -> Self:
-        """Read the configuration of a comparison, wherever its folder lies now.
+        """Read the configuration of a comparison; its folder may have been moved.
 
         Raises:
-            RunError: There is none.
-            ConfigError: It is not valid.
+            RunError: the folder has none.
+            ConfigError: it is not valid.
         """
         path = folder.config
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""A comparison's folder: what lies there may be added to, and is never changed in meaning."""
+"""The folder of a comparison: later calls may add to its grid, but not change what it means."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,19 +12,17 @@ from spikeprune.lab.run_folder import DENSE_NETS, ComparisonFolder
 from spikeprune.lab.settings.config import differences
 from spikeprune.lab.settings.yaml_values import dump_yaml
 
-_LISTS = ("methods", "sparsities", "seeds", "models", "data_sets")
-
 
 def joined(config: CompareConfig) -> CompareConfig:
-    """Return the configuration of this call joined with that of its folder; writes nothing.
+    """Return this call's configuration joined with the one in the folder; write nothing.
 
-    A later call may add to the lists. A pair that is added once there is a finished cell was not
-    named beforehand, so it is one to explore.
+    A later call may add to the lists. A pair added after the first finished cell was not named
+    beforehand: it joins the pairs to explore.
 
     Raises:
-        RunError: The folder holds something else: another base, another meaning of a name, or
-            files that are no comparison.
-        ConfigError: The two make no grid together.
+        RunError: the folder holds another base, another meaning of a name, or files that are not
+            a comparison.
+        ConfigError: the joined lists make no grid.
     """
     folder = config.folder
     if folder.path.exists() and not folder.path.is_dir():
@@ -32,7 +30,7 @@ def joined(config: CompareConfig) -> CompareConfig:
     if folder.config.is_file():
         old = CompareConfig.load(folder)
         _refuse_changes(old, config)
-        config = _union(old, config, named=not _has_results(folder))
+        config = _union(old, config, has_results=any(folder.cells.glob("*/metrics.json")))
     elif folder.path.is_dir() and _foreign(folder):
         raise RunError(
             f"{folder.path} holds files that are not a comparison; give an empty or new folder "
@@ -43,9 +41,9 @@ def joined(config: CompareConfig) -> CompareConfig:
 
 
 def _foreign(folder: ComparisonFolder) -> bool:
-    """Whether a folder without a grid holds more than dense nets that were brought along."""
-    brought = folder.cells.is_dir() and {p.name for p in folder.cells.iterdir()} <= {DENSE_NETS}
-    expected = {folder.lock.name, folder.cells.name} if brought else {folder.lock.name}
+    """Whether a folder without a grid holds more than dense nets copied from another one."""
+    copied = folder.cells.is_dir() and {p.name for p in folder.cells.iterdir()} <= {DENSE_NETS}
+    expected = {folder.lock.name, folder.cells.name} if copied else {folder.lock.name}
     return not {p.name for p in folder.path.iterdir()} <= expected
 
 
@@ -53,13 +51,13 @@ def claim(config: CompareConfig) -> CompareConfig:
     """Write the joined configuration into the folder and return it.
 
     Raises:
-        RunError: As `joined`, or the folder cannot be written.
+        RunError: as `joined`, or the folder cannot be written.
     """
     folder = config.folder
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.lock.touch()
-        with held(folder.lock, lambda: None):  # another shell may be adding to it
+        with held(folder.lock, lambda: None):  # another process may be adding to the grid
             config = joined(config)
             write_text(folder.config, dump_yaml(config.to_dict()))
     except OSError as error:
@@ -67,10 +65,6 @@ def claim(config: CompareConfig) -> CompareConfig:
             f"expected to write to {folder.path}, got: {error}; give another folder as --out"
         ) from error
     return config
-
-
-def _has_results(folder: ComparisonFolder) -> bool:
-    return any(folder.cells.glob("*/metrics.json"))
 
 
 def _refuse_changes(old: CompareConfig, new: CompareConfig) -> None:
@@ -90,18 +84,21 @@ def _refuse_changes(old: CompareConfig, new: CompareConfig) -> None:
         )
 
 
-def _union(old: CompareConfig, new: CompareConfig, *, named: bool) -> CompareConfig:
-    """Return both grids in one; `named`: whether new pairs are still named beforehand."""
-    pairs = _both(old.pairs, new.pairs) if named else old.pairs
+def _union(old: CompareConfig, new: CompareConfig, *, has_results: bool) -> CompareConfig:
+    """Return both grids in one; with results, new pairs become pairs to explore."""
+    pairs = old.pairs if has_results else _both(old.pairs, new.pairs)
     explore = _both(old.explore, _both(new.pairs, new.explore))
-    lists: dict[str, Any] = {n: _both(getattr(old, n), getattr(new, n)) for n in _LISTS}
     return replace(
         new,
+        methods=_both(old.methods, new.methods),
         variants=old.variants | new.variants,
+        sparsities=_both(old.sparsities, new.sparsities),
+        seeds=_both(old.seeds, new.seeds),
+        models=_both(old.models, new.models),
+        data_sets=_both(old.data_sets, new.data_sets),
         settings=old.settings | new.settings,
         pairs=pairs,
         explore=tuple(pair for pair in explore if pair not in pairs),
-        **lists,
     )
 
 

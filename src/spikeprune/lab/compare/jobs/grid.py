@@ -1,4 +1,4 @@
-"""The cells of a grid: which runs a comparison is made of, and in which order they are started."""
+"""The grid of a comparison as jobs, and the order in which they are started."""
 
 import re
 from collections import defaultdict
@@ -15,19 +15,22 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.pruning.methods import find
 
-_OF_THE_GRID = ("sparsity", "seed", "out")
+Key = tuple[str, str, float | None]
+"""Setting, method and target sparsity: what the seeds of a row of the table share."""
+
+_SET_BY_GRID = ("sparsity", "seed", "out")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell of the grid: what it is called, and the run that it takes.
+    """A cell of the grid as something to run, finished or not; `Cell` holds what it measured.
 
     Attributes:
-        setting: under what; net and data.
+        setting: data and net, or the name of a setting.
         method: name of the method or the variant.
-        sparsity: share to remove; None for a run that prunes nothing.
+        sparsity: target, a fraction; None if the method prunes nothing.
         seed: of the run.
-        config: the run, with its folder.
+        config: configuration of the run, with its folder.
     """
 
     setting: str
@@ -37,18 +40,23 @@ class Job:
     config: RunConfig
 
     @property
+    def key(self) -> Key:
+        """Setting, method and target sparsity."""
+        return self.setting, self.method, self.sparsity
+
+    @property
     def name(self) -> str:
         """Name of the run's folder, unique in the grid."""
         return self.config.folder.name
 
     @property
     def folder(self) -> RunFolder:
-        """Of the run."""
+        """Folder of the run."""
         return RunFolder(self.config.folder)
 
     @property
     def finished(self) -> bool:
-        """Whether its results are there."""
+        """Whether the run has results."""
         return self.folder.metrics.is_file()
 
     def __str__(self) -> str:
@@ -58,19 +66,22 @@ class Job:
 
 
 def jobs(config: CompareConfig) -> list[Job]:
-    """Return the cells of the grid in the order of the table, every one once.
+    """Return the jobs of the grid in the order of the table.
 
     Raises:
-        ConfigError: A cell cannot be made: an unknown method, wrong options of a variant, no
-            sparsity. The message names the cell.
+        ConfigError: a cell is impossible (unknown method, wrong options of a variant, no
+            sparsity); the message names it. Or two cells would share a folder.
     """
-    made = [
-        _job(config, (setting, label), (under, options), (sparsity, seed))
-        for setting, under in _settings(config)
-        for label, options in _methods(config)
-        for sparsity in _sparsities(config, f"{label} ({setting})", {**under, **options})
-        for seed in config.seeds
-    ]
+    made: list[Job] = []
+    for setting, shared in _settings(config):
+        for method, own in _methods(config):
+            sparsities = _sparsities(config, f"{method} ({setting})", {**shared, **own})
+            values = overridden(overridden(config.base.to_dict(), shared), own)
+            made += [
+                job_of(values, setting, method, sparsity, seed=seed, cells=config.folder.cells)
+                for sparsity in sparsities
+                for seed in config.seeds
+            ]
     names: dict[str, Job] = {}
     for job in made:
         other = names.setdefault(job.name, job)
@@ -80,9 +91,9 @@ def jobs(config: CompareConfig) -> list[Job]:
 
 
 def spread(waiting: Iterable[Job]) -> list[Job]:
-    """Return jobs ordered so that those started together need different dense nets.
+    """Return jobs in an order in which neighbours need different dense nets.
 
-    Two cells that share a dense net would wait for each other while it trains.
+    Two jobs that share a dense net would wait for each other while it trains.
     """
     by_dense: dict[str, list[Job]] = defaultdict(list)
     for job in waiting:
@@ -92,19 +103,19 @@ def spread(waiting: Iterable[Job]) -> list[Job]:
 
 
 def _settings(config: CompareConfig) -> Iterator[tuple[str, Overrides]]:
-    if config.settings:
-        for name, options in config.settings.items():
-            if "method" in options:
-                raise ConfigError(f"setting {name}: method belongs to the grid; leave it out")
-            yield name, options
-        return
-    for data in config.data_sets:
-        for model in config.models:
-            yield f"{data}, {model}", {"data": data, "model": model}
+    for name, options in config.settings.items():
+        if "method" in options:
+            raise ConfigError(f"setting {name}: method belongs to the grid; leave it out")
+        yield name, options
+    if not config.settings:
+        for data in config.data_sets:
+            for model in config.models:
+                yield f"{data}, {model}", {"data": data, "model": model}
 
 
 def _methods(config: CompareConfig) -> Iterator[tuple[str, Overrides]]:
-    yield from ((name, {"method": name}) for name in config.methods)
+    for name in config.methods:
+        yield name, {"method": name}
     for name, options in config.variants.items():
         if "method" not in options:
             raise ConfigError(
@@ -114,7 +125,7 @@ def _methods(config: CompareConfig) -> Iterator[tuple[str, Overrides]]:
 
 
 def _sparsities(config: CompareConfig, cell: str, options: Overrides) -> tuple[float | None, ...]:
-    for name in _OF_THE_GRID:
+    for name in _SET_BY_GRID:
         if name in options:
             raise ConfigError(f"{cell}: {name} belongs to the grid; leave it out of the options")
     granularity = options.get("granularity", config.base.granularity)
@@ -129,46 +140,30 @@ def _sparsities(config: CompareConfig, cell: str, options: Overrides) -> tuple[f
     return config.sparsities
 
 
-def _job(
-    config: CompareConfig,
-    words: tuple[str, str],
-    options: tuple[Overrides, Overrides],
-    numbers: tuple[float | None, int],
-) -> Job:
-    values = config.base.to_dict()
-    for layer in options:
-        values = overridden(values, layer)
-    return job_of(values, words, numbers, cells=config.folder.cells)
-
-
 def overridden(values: dict[str, Any], options: Overrides) -> dict[str, Any]:
-    """Return the fields of a run with options put in; dots in their names lead into mappings."""
+    """Return the fields of a run with options put in; `a.b` is field `b` of the mapping `a`."""
     for key, value in options.items():
-        values = merge(values, _nested(key, value))
+        head, dot, tail = key.partition(".")  # the tail may be a layer's name with further dots
+        values = merge(values, {head: {tail: value} if dot else value})
     return values
 
 
 def job_of(
     values: dict[str, Any],
-    words: tuple[str, str],
-    numbers: tuple[float | None, int],
+    setting: str,
+    method: str,
+    sparsity: float | None,
     *,
+    seed: int,
     cells: Path,
 ) -> Job:
-    """Return a cell.
-
-    Args:
-        values: fields of its run.
-        words: names of setting and method.
-        numbers: target sparsity and seed.
-        cells: folder of all run folders.
+    """Return a job from the fields of its run; `cells` is the folder of all run folders.
 
     Raises:
-        ConfigError: fields that make no run.
+        ConfigError: a field that is not valid.
     """
-    (setting, method), (sparsity, seed) = words, numbers
     target = "" if sparsity is None else f"_{sparsity:g}"
-    name = _slug(f"{setting}_{method}{target}_seed{seed}")
+    name = slug(f"{setting}_{method}{target}_seed{seed}")
     values = values | {"sparsity": sparsity, "seed": seed, "out": str(cells / name)}
     try:
         run = RunConfig.from_dict(values)
@@ -177,11 +172,6 @@ def job_of(
     return Job(setting, method, sparsity, seed, run)
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    """Return the mapping that a dotted name stands for; a layer pattern may hold dots itself."""
-    head, dot, tail = key.partition(".")
-    return {head: {tail: value}} if dot else {head: value}
-
-
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Return text as part of a file name."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")

@@ -1,4 +1,4 @@
-"""How a cell's run ended, in the words of its log."""
+"""How the process of a job ended, and the reason of a failure from its log."""
 
 import re
 import signal
@@ -13,7 +13,10 @@ _TIME = re.compile(r"^\d\d:\d\d:\d\d  (error: )?")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended: finished (no `error`), failed, or `busy` in another process."""
+    """How one attempt to run a job ended: finished, failed (`error` is the reason), or busy.
+
+    A busy job is one that another process is running.
+    """
 
     job: Job
     error: str | None = None
@@ -21,13 +24,9 @@ class Outcome:
 
 
 def outcome(job: Job, code: int | None, log: Path) -> Outcome:
-    """Return how a cell ended.
+    """Return the outcome of a job from its log and the exit code of its process.
 
-    Args:
-        job: the cell.
-        code: exit code of its process, minus the number of the signal that killed it, or None
-            where the worker itself was killed.
-        log: what the run printed.
+    The code is negative for a signal, and None if the worker itself died.
     """
     if code == BUSY:
         return Outcome(job, busy=True)
@@ -43,4 +42,4 @@ def outcome(job: Job, code: int | None, log: Path) -> Outcome:
 def _last_line(log: Path) -> str:
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    return _TIME.sub("", lines[-1]) if lines else "it left no word"
+    return _TIME.sub("", lines[-1]) if lines else "its log is empty"

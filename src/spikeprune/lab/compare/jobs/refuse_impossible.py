@@ -14,32 +14,32 @@ from spikeprune.lab.settings.config import RunConfig
 
 
 def refuse_impossible(jobs: Iterable[Job]) -> None:
-    """Check every unfinished cell as its run would, cheaply; nothing is written or trained.
+    """Check each unfinished job as its run would; write and train nothing.
 
-    No seed makes a cell impossible, so cells are tried without regard to it. Cells that share data
-    read them once, cells that share a net make the trial step once.
+    Jobs that differ only by seed are tried once. Data are read once, and the trial training step
+    is made once per dense net.
 
     Raises:
-        SpikePruneError: of the kind that the cell's own run would raise, naming the cell.
+        SpikePruneError: the error of the job's own run, with the job's name.
     """
     waiting = [job for job in jobs if not job.finished]
+    distinct: dict[str, tuple[Job, RunConfig]] = {}
     for job in waiting:
         with _naming(job):
             check(job.config)
-    distinct: dict[str, Job] = {}
-    for job in waiting:
-        distinct.setdefault(repr(_seedless(job.config)), job)
+        seedless = replace(job.config, seed=0, out=None)
+        distinct.setdefault(repr(seedless), (job, seedless))
     session: Session | None = None
     nets: set[str] = set()
-    for job in distinct.values():
-        config = _seedless(job.config)
+    for job, config in distinct.values():
         with _naming(job):
             session = session.beside(config) if session else Session(config)
-            _try(session, nets)
-
-
-def _seedless(config: RunConfig) -> RunConfig:
-    return replace(config, seed=0, out=None)
+            check(config, steps_per_epoch=session.steps_per_epoch, folder=False)
+            try_pruning(session)
+            net = dense_key(config)
+            if net not in nets:
+                try_training(session)
+                nets.add(net)
 
 
 @contextmanager
@@ -48,12 +48,3 @@ def _naming(job: Job) -> Iterator[None]:
         yield
     except SpikePruneError as error:
         raise type(error)(f"{job}: {error}") from error
-
-
-def _try(session: Session, nets: set[str]) -> None:
-    check(session.config, steps_per_epoch=session.steps_per_epoch, folder=False)
-    try_pruning(session)
-    net = dense_key(session.config)
-    if net not in nets:
-        try_training(session)
-        nets.add(net)

@@ -1,4 +1,4 @@
-"""The engine of one machine: cells in worker processes, several at once."""
+"""Run jobs on this machine, several at once, in worker processes."""
 
 import json
 import os
@@ -19,30 +19,28 @@ _PATIENCE = 10.0  # seconds that a worker has to end
 
 
 def at_once(config: CompareConfig, jobs: int) -> int:
-    """Return how many of so many cells to run at once: `machine.jobs`, else what the cores allow.
+    """Return how many of `jobs` jobs to run at once.
 
-    On another device than the CPU cells run one by one unless told otherwise: its memory is one.
+    That is `machine.jobs`; by default as many as the cores allow on the CPU, and one on another
+    device, because runs at once share its memory.
     """
-    machine, base = config.machine, config.base
+    base = config.base
     fit = _cores() // (base.threads or 1) if base.device == "cpu" else 1
-    return max(1, min(jobs, machine.jobs or fit))
+    return max(1, min(jobs, config.machine.jobs or fit))
 
 
 def _cores() -> int:
     try:
-        return len(os.sched_getaffinity(0))  # what this process may use, not what there is
+        return len(os.sched_getaffinity(0))  # those that this process may use
     except AttributeError:  # not on macOS
         return os.cpu_count() or 1
 
 
 def run_local(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
-    """Run cells in worker processes and tell of each when it has ended.
+    """Run jobs in worker processes and yield the outcome of each as it ends.
 
-    Leaving the iterator early, or an exception, ends the cells that are at work.
-
-    Args:
-        jobs: cells, in the order in which they are started.
-        config: tells where to log and how many cells to run at once.
+    Jobs are started in their order. Leaving the iterator early, or an exception, kills the jobs
+    that are running.
     """
     waiting, count = deque(jobs), at_once(config, len(jobs))
     threads = config.base.threads or max(1, _cores() // count)
@@ -78,7 +76,7 @@ def run_local(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, 
 
 
 class _Worker:
-    """A worker process, see `worker`: runs one job at a time."""
+    """The driver's side of a worker process (`worker.main`): it runs one job at a time."""
 
     def __init__(self, config: CompareConfig, threads: int) -> None:
         self.job: Job | None = None
@@ -88,7 +86,7 @@ class _Worker:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as errors:
             self._process = subprocess.Popen(
-                # -P: a file of the working folder that is called as a module of Python's is none.
+                # -P: else a file `numbers.py` of the working folder would hide Python's module
                 [sys.executable, "-P", "-c", _WORKER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -108,14 +106,14 @@ class _Worker:
             self._orders.flush()
 
     def ended(self) -> Outcome:
-        """Return how the job ended; call it when there is something to read in `answers`."""
+        """Return the outcome of the job; call it when `answers` is readable."""
         job, answer = self.job, self.answers.readline()
         assert job is not None
         self.job, self.alive = None, bool(answer)
         return outcome(job, int(answer) if answer else None, self._log(job))
 
     def close(self) -> None:
-        """End the process, and with it the cell that it is at."""
+        """End the process and the job that it is running."""
         for stream in (self._orders, self.answers):
             with suppress(BrokenPipeError):
                 stream.close()

@@ -1,9 +1,9 @@
-"""Runs cells, each in a process of its own; `main` is what a worker process does.
+"""The worker process: it runs jobs, each in a process of its own.
 
-A worker reads jobs from its standard input, one JSON object a line, and answers each with the exit
-code of its run. For every job it forks: what is slow to import is imported once, while each cell
-has memory, threads and a death of its own. A cell ends at once when its worker or the driver, who
-holds the other end of the standard input, is gone: a run can be gone on with, whatever stopped it.
+A worker reads jobs from its standard input, one JSON object per line, and answers each with the
+exit code of the run. It forks for every job: slow imports are made once, while each run has its own
+memory and threads, and can be killed alone. A run ends at once when its worker or the driver (the
+other end of the standard input) dies; the next call resumes it.
 """
 
 import importlib
@@ -25,20 +25,22 @@ from spikeprune.lab.run.run import run
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 
-# What a run imports on its way; seconds that are spent once per worker instead of once per cell.
+# Slow modules that runs import: seconds once per worker instead of once per job.
 _AHEAD = (
-    *("torch._dynamo", "torch.utils.tensorboard", "sklearn.datasets"),
-    *("jinja2", "markupsafe", "plotly.offline"),
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+    "sklearn.datasets",
+    "jinja2",
+    "markupsafe",
+    "plotly.offline",
 )
 DONE, FAILED, BUSY = 0, 1, 75  # the last as in sysexits.h: try again later
 
 
 def run_cell(values: Mapping[str, Any], log: Path) -> int:
-    """Run a cell and return DONE, FAILED, or BUSY where another process is at work on it.
+    """Run the job with these fields of a `RunConfig`; return DONE, FAILED, or BUSY.
 
-    Args:
-        values: fields of the cell's `RunConfig`.
-        log: file that what the run tells is added to; the reason of a failure is its last line.
+    BUSY means that another process is running it. The last line of the log is a failure's reason.
     """
     config = RunConfig.from_dict(dict(values))
     if is_held(RunFolder(config.folder).config):
@@ -54,14 +56,14 @@ def run_cell(values: Mapping[str, Any], log: Path) -> int:
         except SpikePruneError as error:
             display.message(f"error: {error}")
             return FAILED
-        except Exception:  # a bug, or no memory: the other cells go on
+        except Exception:  # a bug, or no memory: the other jobs go on
             traceback.print_exc(file=stream)
             return FAILED
     return DONE
 
 
 def _end_with(*ends: int) -> None:
-    """End this process, from a thread, when one of these pipes has been closed."""
+    """Start a thread that ends this process when one of these pipes is closed."""
 
     def watch() -> None:
         select.select(ends, [], [])
@@ -71,17 +73,12 @@ def _end_with(*ends: int) -> None:
 
 
 def _cell(job: Mapping[str, Any], worker: int) -> NoReturn:
-    """Be the process of one cell.
-
-    Args:
-        job: `config` and `log` of the cell.
-        worker: a pipe that the worker closes by ending.
-    """
+    """Run one job in its own process, and exit; the pipe `worker` closes when the worker dies."""
     log = Path(job["log"])
     code = FAILED
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:  # for what libraries print
+        with log.open("a", encoding="utf-8") as stream:  # libraries print too
             for number in (1, 2):
                 os.dup2(stream.fileno(), number)
         _end_with(0, worker)
@@ -93,12 +90,12 @@ def _cell(job: Mapping[str, Any], worker: int) -> NoReturn:
 
 
 def _forked(job: Mapping[str, Any], answers: int) -> int:
-    """Return the exit code of a cell's process; a signal that killed it is negative."""
+    """Run a job in a forked process; return its exit code, negative for a signal."""
     theirs, ours = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(ours)
-        os.close(answers)  # so that the driver sees the worker's end, not the cell's
+        os.close(answers)  # else the driver would not see the end of the worker
         _cell(job, theirs)
     os.close(theirs)
     _, status = os.waitpid(child, 0)
@@ -107,10 +104,10 @@ def _forked(job: Mapping[str, Any], answers: int) -> int:
 
 
 def main() -> None:
-    """Run the jobs that come in, one after another, until there are no more."""
+    """Run the jobs from the standard input one after another, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt ends
     answers = os.dup(1)
-    os.dup2(2, 1)  # nothing that a library prints is an answer
+    os.dup2(2, 1)  # so that prints of libraries are not taken for answers
     for name in _AHEAD:
         importlib.import_module(name)
     for line in sys.stdin:

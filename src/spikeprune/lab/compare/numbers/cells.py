@@ -1,4 +1,4 @@
-"""Finished cells, read from their run folders: what was measured, and on what."""
+"""The cells of a comparison: finished runs with their measurements and conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.lab.compare.jobs.compare_config import CompareConfig
-from spikeprune.lab.compare.jobs.grid import Job, jobs
+from spikeprune.lab.compare.jobs.grid import Job, Key, jobs
 from spikeprune.lab.compare.numbers.run_facts import at, facts_of
 from spikeprune.lab.report.number_words import is_number
 from spikeprune.lab.report.run_record import RunRecord, read_record
@@ -42,25 +42,25 @@ VALUES: dict[str, tuple[str, ...]] = {
     "peak_rss_bytes": ("cost", "peak_rss_bytes"),
     "survival": ("regrowth", "survival_mean"),
 }
-"""Measured numbers by name, and where `metrics.json` has them; units as there."""
+"""Measurements by name, with their path in `metrics.json`; units as there."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A finished run of a comparison.
+    """One finished run of a comparison; `Job` is the run before.
 
     Attributes:
-        setting: under what it was run; cells of different settings are not compared.
-        method: name in the table: of the method, or of the variant.
-        sparsity: the target; None for a run that prunes nothing.
-        budget: what the target is a share of, such as `weights` or `synops`; None likewise, or
-            where an older run does not say.
+        setting: data and net, or the name of a setting; only cells of one setting are compared.
+        method: name of the method or the variant.
+        sparsity: target, a fraction; None if the method prunes nothing.
+        budget: what the target is a fraction of, such as `weights` or `synops`; None if the method
+            prunes nothing, or if an older run did not record it.
         seed: of the run. Cells of one seed share initial weights and data, and are paired.
         folder: of the run.
-        values: what was measured (see `VALUES`), and `sparsity` reached, `drop` and
-            `validation_drop` (accuracy of the dense net of this seed minus that of this net).
-            Fractions, counts per sample, nJ, seconds; None where it is not known.
-        facts: what it was run on (see `facts.FACTS`), in words.
+        values: measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop`
+            (accuracy of the dense net of this seed minus that of this net). Fractions, counts per
+            sample, nJ, seconds; None if not measured.
+        facts: conditions of the run (see `run_facts.FACTS`), in words.
     """
 
     setting: str
@@ -73,12 +73,17 @@ class Cell:
     facts: Mapping[str, str]
 
     @property
+    def key(self) -> Key:
+        """Setting, method and target sparsity."""
+        return self.setting, self.method, self.sparsity
+
+    @property
     def metrics(self) -> RunMetrics:
         """All of `metrics.json`, read from the run folder."""
         return read_record(self.folder).metrics
 
-    def row(self, folder: Path) -> dict[str, Any]:
-        """Return plain values for a file in `folder`: the run's path is relative to it."""
+    def as_json(self, folder: Path) -> dict[str, Any]:
+        """Return a row of a JSON file in `folder`; the run's path is relative to it if inside."""
         run = self.folder.absolute()
         inside = run.is_relative_to(folder.absolute())
         return {
@@ -97,18 +102,18 @@ def load_cells(folder: Path | str) -> list[Cell]:
     """Return the finished cells of a comparison, in the order of its table.
 
     Raises:
-        RunError: There is no comparison in `folder`, or a run's files are broken.
-        ConfigError: Its configuration is not valid.
+        RunError: `folder` holds no comparison, or a run's files are broken.
+        ConfigError: its configuration is not valid.
     """
     config = CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))
     return [read_cell(job) for job in jobs(config) if job.finished]
 
 
 def read_cell(job: Job) -> Cell:
-    """Return a finished cell of a grid.
+    """Return the cell of a finished job.
 
     Raises:
-        RunError: Its run is not finished, or its files are broken.
+        RunError: the run is not finished, or its files are broken.
     """
     record = read_record(job.folder.path)
     cell = cell_of(job.folder.path, record, config_of(record))
@@ -121,7 +126,7 @@ def config_of(record: RunRecord) -> dict[str, Any]:
 
 
 def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
-    """Return a finished run as a cell: its setting is what it was run on, its name the method's."""
+    """Return a finished run as a cell, its setting made of data, net and time steps."""
     found = {name: _number(at(record.metrics, *path)) for name, path in VALUES.items()}
     density = found["density"]
     values = {

@@ -1,4 +1,4 @@
-"""The table's columns: which numbers a row shows, and how they are written."""
+"""The columns of the tables: their titles, texts, and the numbers that they sort by."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,31 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Differen
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 
-_NONE = "–"
-_GAP = "\u00a0"  # what belongs together stays on one line
+NONE = "–"
+"""Text of a cell without a number."""
+_GAP = "\u00a0"  # keeps a number and its unit on one line
+CLAIM = 10
+"""Paired seeds that a claim requires (method, section 5)."""
+
+
+def mean_and_spread(summary: Summary, words: Callable[[float], str]) -> str:
+    """Return `mean ± standard deviation`, the mean alone without a deviation, or a dash."""
+    if summary.mean is None:
+        return NONE
+    if summary.std is None:
+        return words(summary.mean)
+    return f"{words(summary.mean)}{_GAP}±{_GAP}{words(summary.std)}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table.
+    """A column of the table of rows.
 
     Attributes:
-        title: heading, with the unit where the cells have none.
-        value: name of the number (see `cells.VALUES`).
-        words: writes it.
-        spread: whether its standard deviation is shown, as `mean ± std`.
+        title: heading, with the unit if the texts have none.
+        value: name of the measurement (see `Cell.values`).
+        words: writes a number.
+        spread: whether the standard deviation is shown.
     """
 
     title: str
@@ -28,17 +40,15 @@ class Column:
     spread: bool = False
 
     def text(self, row: Row) -> str:
-        """Return what a row shows."""
-        found: Summary = row.of(self.value)
-        if found.mean is None:
-            return _NONE
-        if not self.spread or found.std is None:
-            return self.words(found.mean)
-        return f"{self.words(found.mean)}{_GAP}±{_GAP}{self.words(found.std)}"
+        """Return the text of a row."""
+        found = row.summary(self.value)
+        return mean_and_spread(
+            found if self.spread else Summary(found.n, found.mean, None), self.words
+        )
 
 
 def columns(select: str) -> tuple[Column, ...]:
-    """Return the columns; `select` is `test` or `validation`, the accuracy that is shown."""
+    """Return the columns; `select` is the accuracy that is shown, `test` or `validation`."""
     drop = "drop" if select == "test" else "validation_drop"
     return (
         Column(f"{select} accuracy, %", f"{select}_accuracy", _hundredth, spread=True),
@@ -46,8 +56,8 @@ def columns(select: str) -> tuple[Column, ...]:
         Column("sparsity reached, %", "sparsity", _hundredth),
         Column("SynOps", "synops", amount, spread=True),
         Column("energy (model)", "energy_nj", energy),
-        Column("pruning epochs", "pruning_epochs", _count),
-        Column("total epochs", "total_epochs", _count),
+        Column("pruning epochs", "pruning_epochs", "{:g}".format),
+        Column("total epochs", "total_epochs", "{:g}".format),
         Column("training FLOPs", "training_flops", amount),
         Column("training FLOPs, sparse-aware", "training_flops_sparse", amount),
         Column("wall time", "wall_seconds", duration),
@@ -59,42 +69,31 @@ def _hundredth(value: float) -> str:
     return f"{rounded:.2f}".replace("-", "−")
 
 
-def _count(value: float) -> str:
-    return f"{value:g}"
+def _signed(value: float) -> str:
+    return f"{'+' if round(100 * value, 2) > 0 else ''}{_hundredth(value)}"
 
 
 def target(sparsity: float | None, budget: str | None = None) -> str:
-    """Return a target sparsity in per cent, as few digits as it takes.
+    """Return a target sparsity in per cent, with as few digits as possible.
 
-    What it is a share of is said where that is neither weights nor channels: `80 % fewer SynOps`.
+    Budgets other than weights and channels are named: `80 % fewer SynOps`.
     """
     if sparsity is None:
-        return _NONE
+        return NONE
     share = f"{round(100 * sparsity, 6):g}{_GAP}%"
     if not budget or budget in ("weights", "channels"):
         return share
     return f"{share} fewer {budget_name(budget)}"
 
 
-def _targets(one: Contrast) -> str:
-    """Return the target of a contrast; both, where they are shares of different things."""
-    words = [target(one.sparsity, budget) for budget in one.budgets]
-    return " − ".join(words) or _NONE
-
-
 def name_of(row: Row, differences: Sequence[Difference]) -> str:
-    """Return the method's name, marked where its runs differ from the others of its setting."""
-    return row.method + "".join(f" [{number}]" for number in marks(row, differences))
+    """Return the name of the method, with the numbers of the differences that concern the row."""
+    numbered = enumerate(differences, start=1)
+    return row.method + "".join(f" [{n}]" for n, one in numbered if row.key in one.rows)
 
 
-def marks(row: Row, differences: Sequence[Difference]) -> list[int]:
-    """Return the numbers of the differences that concern a row."""
-    key = (row.setting, row.method, row.sparsity)
-    return [number for number, one in enumerate(differences, start=1) if key in one.rows]
-
-
-def terms(difference: Difference) -> str:
-    """Return a difference in words."""
+def difference_words(difference: Difference) -> str:
+    """Return a difference as a sentence."""
     values = ", ".join(
         f"{value} ({count} run{'s' if count > 1 else ''})" for value, count in difference.values
     )
@@ -102,57 +101,40 @@ def terms(difference: Difference) -> str:
 
 
 def p_word(p: float | None) -> str:
-    """Return a p-value as it can be trusted: three digits, and no smaller than 0.001."""
+    """Return a p-value with three digits, and none below 0.001."""
     if p is None:
-        return _NONE
+        return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-CONTRAST_TITLES = (
-    *("contrast, a − b", "target", "n", "mean difference, points", "95 % interval"),
-    *("p", "p, Holm", "SynOps, a / b", "kind", "what it allows to say"),
-)
-"""Headings of the table of contrasts; that of the setting comes first where there are several."""
+@dataclass(frozen=True)
+class ContrastColumn:
+    """A column of the table of contrasts: its title, and the text and sort value of a contrast."""
+
+    title: str
+    text: Callable[[Contrast], str]
+    value: Callable[[Contrast], float | None] = lambda one: None
 
 
-def contrast_words(one: Contrast) -> tuple[str, ...]:
-    """Return the cells of a contrast's line.
-
-    They stand under `CONTRAST_TITLES`.
-    """
-    found = one.found
-    mean = _NONE if found.mean is None else _signed(found.mean)
-    interval = _NONE
-    if found.low is not None and found.high is not None:
-        interval = f"{_signed(found.low)}{_GAP}…{_GAP}{_signed(found.high)}"
-    return (
-        f"{one.a} − {one.b}",
-        _targets(one),
-        str(found.n),
-        mean,
-        interval,
-        p_word(found.p),
-        p_word(one.corrected),
-        _NONE if one.synops is None else f"{one.synops:.2f}",
-        "named beforehand" if one.named else "exploratory",
-        _judgement(one),
-    )
+def _targets(one: Contrast) -> str:
+    """Return the target; both, if the methods have different budgets."""
+    return " − ".join(target(one.sparsity, budget) for budget in one.budgets) or NONE
 
 
-def contrast_values(one: Contrast) -> tuple[float | None, ...]:
-    """Return the numbers that the cells of a contrast's line sort by."""
-    found = one.found
-    numbers = (found.n, found.mean, found.low, found.p, one.corrected, one.synops)
-    return (None, one.sparsity, *numbers, None, None)
+def mean_difference(one: Contrast) -> str:
+    """Return the mean difference of a contrast in points, with its sign."""
+    return NONE if one.paired.mean is None else _signed(one.paired.mean)
 
 
-CLAIM = 10
-"""Paired seeds that a claim takes (method, section 5)."""
+def interval(one: Contrast) -> str:
+    """Return the interval of a contrast in points."""
+    low, high = one.paired.low, one.paired.high
+    return NONE if low is None or high is None else f"{_signed(low)}{_GAP}…{_GAP}{_signed(high)}"
 
 
 def _judgement(one: Contrast) -> str:
-    """Say what the interval allows to say, and no more."""
-    found = one.found
+    """Return the conclusion that the interval allows."""
+    found = one.paired
     if found.n == 0:
         return "no seed in common"
     if found.n == 1:
@@ -165,5 +147,20 @@ def _judgement(one: Contrast) -> str:
     return side
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if round(100 * value, 2) > 0 else ''}{_hundredth(value)}"
+CONTRAST_COLUMNS = (
+    ContrastColumn("contrast, a − b", lambda one: f"{one.a} − {one.b}"),
+    ContrastColumn("target", _targets, lambda one: one.sparsity),
+    ContrastColumn("n", lambda one: str(one.paired.n), lambda one: one.paired.n),
+    ContrastColumn("mean difference, points", mean_difference, lambda one: one.paired.mean),
+    ContrastColumn("95 % interval", interval, lambda one: one.paired.low),
+    ContrastColumn("p", lambda one: p_word(one.paired.p), lambda one: one.paired.p),
+    ContrastColumn("p, Holm", lambda one: p_word(one.corrected), lambda one: one.corrected),
+    ContrastColumn(
+        "SynOps, a / b",
+        lambda one: NONE if one.synops is None else f"{one.synops:.2f}",
+        lambda one: one.synops,
+    ),
+    ContrastColumn("kind", lambda one: "named beforehand" if one.named else "exploratory"),
+    ContrastColumn("what it allows to say", _judgement),
+)
+"""The columns of the table of contrasts."""

@@ -1,4 +1,4 @@
-"""What the figures of a comparison draw: a curve per method, and the level of the dense nets."""
+"""Accuracy over sparsity and over SynOps: a curve per method, and the level of the dense nets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,14 @@ from spikeprune.lab.compare.numbers.statistics import summarise
 
 @dataclass(frozen=True)
 class Axis:
-    """What accuracy is drawn over: a value, its scale and its words."""
+    """A horizontal axis.
+
+    Attributes:
+        key: part of file names.
+        value: name of the measurement (see `cells.VALUES`).
+        scale: factor of the measurement.
+        title: words under the axis.
+    """
 
     key: str
     value: str
@@ -25,7 +32,7 @@ AXES = (
 
 @dataclass(frozen=True)
 class Point:
-    """One sparsity of a method: means over n seeds, standard deviations (0 for one seed)."""
+    """Means over the n seeds of a row, and standard deviations (0 for one seed)."""
 
     x: float
     y: float
@@ -35,39 +42,40 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A method's points, by rising x; y is accuracy in per cent."""
+class AccuracyCurve:
+    """Accuracy (y, in per cent) of one method over an axis (x, rising): a point per row."""
 
     method: str
     points: tuple[Point, ...]
 
 
-def curves(rows: Sequence[Row], axis: Axis, select: str) -> list[Curve]:
-    """Return a curve per method of one setting; rows without the numbers are left out."""
+def curves(rows: Sequence[Row], axis: Axis, select: str) -> list[AccuracyCurve]:
+    """Return a curve per method of one setting, from the rows that prune and have both values."""
     by_method: dict[str, list[Point]] = {}
     for row in rows:
-        x, y = row.of(axis.value), row.of(f"{select}_accuracy")
+        x, y = row.summary(axis.value), row.summary(f"{select}_accuracy").in_percent
         if row.sparsity is None or x.mean is None or y.mean is None:
             continue
         point = Point(
-            *(axis.scale * x.mean, 100 * y.mean),
-            *(axis.scale * (x.std or 0.0), 100 * (y.std or 0.0)),
-            y.n,
+            x=axis.scale * x.mean,
+            y=y.mean,
+            x_std=axis.scale * (x.std or 0.0),
+            y_std=y.std or 0.0,
+            n=y.n,
         )
         by_method.setdefault(row.method, []).append(point)
     return [
-        Curve(method, tuple(sorted(points, key=lambda point: point.x)))
+        AccuracyCurve(method, tuple(sorted(points, key=lambda point: point.x)))
         for method, points in by_method.items()
     ]
 
 
 def dense_level(rows: Sequence[Row], select: str) -> float | None:
-    """Return the mean accuracy of the dense nets in per cent, each seed once, if it is known."""
+    """Return the mean accuracy of the dense nets over the seeds, in per cent; None if unknown."""
     by_seed = {
         cell.seed: value
         for row in rows
         for cell in row.cells
         if (value := cell.values[f"dense_{select}_accuracy"]) is not None
     }
-    mean = summarise(list(by_seed.values())).mean
-    return None if mean is None else 100 * mean
+    return summarise(list(by_seed.values())).in_percent.mean

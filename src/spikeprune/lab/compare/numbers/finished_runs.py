@@ -1,4 +1,4 @@
-"""Finished runs from anywhere as cells of a comparison."""
+"""Finished runs from any folders as cells of a comparison."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.cells import Cell, cell_of, config_of
 from spikeprune.lab.compare.numbers.run_facts import word
 from spikeprune.lab.report.run_record import read_record
 from spikeprune.lab.run_folder import RunFolder
 
-_PLACE = ("method", "granularity", "data", "model", "time_steps")
-_NOT_NAMED = (*_PLACE, "sparsity", "seed", "out", "threads", "device", "data_root")
+_COMPARED = ("method", "granularity", "data", "model", "time_steps")
+_NOT_NAMED = (*_COMPARED, "sparsity", "seed", "out", "threads", "device", "data_root")
 
 
 def cells_of_runs(folders: Sequence[Path | str]) -> list[Cell]:
-    """Return finished runs, wherever they lie, as cells of a comparison.
+    """Return finished runs from any folders as cells of a comparison.
 
-    The setting is what they were run on; a method gets the options in which its runs differ into
-    its name.
+    A method's name gets the options in which its runs differ.
 
     Raises:
-        RunError: A folder holds no finished run.
-        ConfigError: A run is given twice, or two runs are the same cell.
+        RunError: a folder holds no finished run.
+        ConfigError: a run is given twice, or two runs are the same cell.
     """
     places = [RunFolder.existing(folder).path for folder in folders]
     for path, count in Counter(path.resolve() for path in places).items():
@@ -34,9 +34,9 @@ def cells_of_runs(folders: Sequence[Path | str]) -> list[Cell]:
     configs = [config_of(record) for record in records]
     named = zip(places, records, configs, _labels(configs), strict=True)
     cells = [replace(cell_of(p, record, c), method=label) for p, record, c, label in named]
-    seen: dict[tuple[Any, ...], Cell] = {}
+    seen: dict[tuple[Key, int], Cell] = {}
     for cell in cells:
-        other = seen.setdefault((cell.setting, cell.method, cell.sparsity, cell.seed), cell)
+        other = seen.setdefault((cell.key, cell.seed), cell)
         if other is not cell:
             raise ConfigError(
                 f"{other.folder} and {cell.folder} are the same cell ({cell.method}, seed "
@@ -46,11 +46,11 @@ def cells_of_runs(folders: Sequence[Path | str]) -> list[Cell]:
 
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a name for each run: its method, and the options in which the method's runs differ."""
+    """Return a name per run: its method, and the options in which that method's runs differ."""
     flat = [_flat(config) for config in configs]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for options in flat:
-        groups[tuple(options.get(name) for name in _PLACE)].append(options)
+        groups[tuple(map(options.get, _COMPARED))].append(options)
     granularities = defaultdict(set)
     for method, granularity, *_ in groups:
         granularities[method].add(granularity)
@@ -58,7 +58,7 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     for options in flat:
         method, granularity = options.get("method"), options.get("granularity")
         words = [f"{granularity}s"] if len(granularities[method]) > 1 else []
-        group = groups[tuple(options.get(name) for name in _PLACE)]
+        group = groups[tuple(map(options.get, _COMPARED))]
         words += [
             f"{name} {'default' if value is None else word(value)}"
             for name, value in options.items()

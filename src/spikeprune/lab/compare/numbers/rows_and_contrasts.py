@@ -1,9 +1,10 @@
-"""The numbers of a comparison: rows of means, paired contrasts, and in what the runs differ."""
+"""The numbers of a comparison: rows of means, paired contrasts, differing conditions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.compare.numbers.run_facts import FACTS
 from spikeprune.lab.compare.numbers.statistics import (
@@ -14,18 +15,16 @@ from spikeprune.lab.compare.numbers.statistics import (
     summarise,
 )
 
-Key = tuple[str, str, float | None]
-
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one setting, method and sparsity: a line of the table.
+    """A row of the table: the finished runs of one setting, method and target sparsity.
 
     Attributes:
-        setting: data and net.
-        method: name in the table.
-        sparsity: the target; None for a run that prunes nothing.
-        cells: the finished runs, one a seed, by rising seed.
+        setting: data and net, or the name of a setting.
+        method: name of the method or the variant.
+        sparsity: target, a fraction; None if the method prunes nothing.
+        cells: one per seed, by rising seed.
     """
 
     setting: str
@@ -34,17 +33,22 @@ class Row:
     cells: tuple[Cell, ...]
 
     @property
+    def key(self) -> Key:
+        """Setting, method and target sparsity."""
+        return self.setting, self.method, self.sparsity
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the finished runs."""
         return tuple(cell.seed for cell in self.cells)
 
     @property
     def budget(self) -> str | None:
-        """What the target is a share of."""
+        """What the target is a fraction of (see `Cell`)."""
         return self.cells[0].budget
 
-    def of(self, name: str) -> Summary:
-        """Return mean and spread over the seeds of a value (see `cells.VALUES`)."""
+    def summary(self, name: str) -> Summary:
+        """Return mean and spread over the seeds of a measurement (see `Cell.values`)."""
         return summarise([v for cell in self.cells if (v := cell.values[name]) is not None])
 
 
@@ -53,19 +57,19 @@ class Contrast:
     """The paired difference of two methods, a minus b, at one setting and sparsity.
 
     Attributes:
-        setting: data and net.
-        sparsity: the target; None where neither prunes.
-        budgets: what the targets are shares of, of those that prune: one, or two that differ.
-        a: a method.
-        b: another.
-        value: name of what is compared.
-        seeds: those that both have, by rising seed.
-        differences: of each of these seeds.
-        found: their mean, interval and p-value.
-        synops: SynOps of a over those of b, summed over these seeds; None where not known.
+        setting: data and net, or the name of a setting.
+        sparsity: target, a fraction; None if neither method prunes.
+        budgets: the budgets of the methods that prune: one, or two that differ.
+        a: name of a method.
+        b: name of another.
+        value: name of the measurement that is compared.
+        seeds: the common seeds, rising.
+        differences: one per seed.
+        paired: their mean, interval and p-value.
+        synops: SynOps of a over SynOps of b, both summed over the seeds; None if unknown.
         named: whether the contrast was named beforehand.
-        corrected: p-value corrected (Holm) within the contrasts named beforehand, or within those
-            to explore; None where there is no p-value.
+        corrected: p-value corrected (Holm) within the contrasts named beforehand, or within the
+            exploratory ones; None without a p-value.
     """
 
     setting: str
@@ -76,7 +80,7 @@ class Contrast:
     value: str
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
-    found: Paired
+    paired: Paired
     synops: float | None = None
     named: bool = False
     corrected: float | None = None
@@ -84,13 +88,13 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in which the runs of a comparison differ.
+    """A condition in which the runs of a comparison differ.
 
     Attributes:
-        fact: what, a name of `facts.FACTS`.
-        values: each value with the number of its runs, the most frequent first.
-        rows: the lines of the table that hold a run with another value than the most frequent one
-            of their setting; empty where only settings differ.
+        fact: name of the condition (see `run_facts.FACTS`).
+        values: each value with its number of runs, the most frequent first.
+        rows: keys of the rows with a run whose value is not the most frequent one of its setting;
+            empty if only settings differ.
     """
 
     fact: str
@@ -99,38 +103,32 @@ class Difference:
 
 
 def rows(cells: Iterable[Cell]) -> list[Row]:
-    """Return a row per setting, method and sparsity, in the order in which they come."""
+    """Return a row per setting, method and sparsity, in the order of the cells."""
     groups: dict[Key, list[Cell]] = defaultdict(list)
     for cell in cells:
-        groups[cell.setting, cell.method, cell.sparsity].append(cell)
+        groups[cell.key].append(cell)
     return [
-        Row(*key, tuple(sorted(group, key=lambda cell: cell.seed))) for key, group in groups.items()
+        Row(setting, method, sparsity, tuple(sorted(group, key=lambda cell: cell.seed)))
+        for (setting, method, sparsity), group in groups.items()
     ]
 
 
 def paired(
     cells: Iterable[Cell], a: str, b: str, *, value: str = "test_accuracy"
 ) -> list[Contrast]:
-    """Return the paired differences, a minus b, at every setting and sparsity that both have.
+    """Return the contrasts of methods a and b, a minus b, at every common setting and sparsity.
 
-    Only seeds that both have count. A method that prunes nothing is paired with every sparsity of
-    the other.
-
-    Args:
-        cells: finished cells.
-        a: name of a method.
-        b: name of another.
-        value: what is compared (see `cells.VALUES`).
+    Only common seeds count. A method that prunes nothing is paired with every sparsity of the
+    other. `value` names the measurement that is compared (see `Cell.values`).
     """
-    found = []
     table = rows(cells)
-    for one in table:
-        for other in table:
-            if (one.method, other.method, other.setting) != (a, b, one.setting):
-                continue
-            if one.sparsity == other.sparsity or None in (one.sparsity, other.sparsity):
-                found.append(_contrast(one, other, value))
-    return found
+    return [
+        _contrast(one, other, value)
+        for one in table
+        for other in table
+        if (one.method, other.method) == (a, b) and one.setting == other.setting
+        if one.sparsity == other.sparsity or None in (one.sparsity, other.sparsity)
+    ]
 
 
 def _contrast(one: Row, other: Row, value: str) -> Contrast:
@@ -141,25 +139,23 @@ def _contrast(one: Row, other: Row, value: str) -> Contrast:
         for seed, x in left.items()
         if x is not None and (y := right.get(seed)) is not None
     }
-    sparsity = one.sparsity if one.sparsity is not None else other.sparsity
-    prune = [row for row in (one, other) if row.sparsity is not None]
-    budgets = tuple(dict.fromkeys(row.budget for row in prune))
+    synops_a, synops_b = (
+        sum(cell.values["synops"] or 0.0 for cell in row.cells if cell.seed in differences)
+        for row in (one, other)
+    )
+    pruned = [row for row in (one, other) if row.sparsity is not None]
     return Contrast(
-        *(one.setting, sparsity, budgets, one.method, other.method, value),
+        setting=one.setting,
+        sparsity=pruned[0].sparsity if pruned else None,
+        budgets=tuple(dict.fromkeys(row.budget for row in pruned)),
+        a=one.method,
+        b=other.method,
+        value=value,
         seeds=tuple(differences),
         differences=tuple(differences.values()),
-        found=paired_interval(list(differences.values())),
-        synops=_ratio(one, other, differences.keys()),
+        paired=paired_interval(list(differences.values())),
+        synops=synops_a / synops_b if synops_a and synops_b else None,
     )
-
-
-def _ratio(one: Row, other: Row, seeds: Collection[int]) -> float | None:
-    """Return the synaptic operations of one over those of the other, at these seeds."""
-    sums = [
-        sum(cell.values["synops"] or 0.0 for cell in row.cells if cell.seed in seeds)
-        for row in (one, other)
-    ]
-    return sums[0] / sums[1] if all(sums) else None
 
 
 def contrasts(
@@ -169,46 +165,35 @@ def contrasts(
     *,
     value: str = "test_accuracy",
 ) -> list[Contrast]:
-    """Return all contrasts: those named beforehand, then those to explore, each family corrected.
+    """Return the contrasts of pairs (a, b) named beforehand, then the exploratory ones.
 
-    Args:
-        cells: finished cells.
-        named: pairs (a, b) that were named before there were results.
-        explore: pairs that were not.
-        value: what is compared.
+    P-values are corrected (Holm) within each of the two families.
     """
     families = []
     for is_named, pairs in ((True, named), (False, explore)):
         family = [one for a, b in pairs for one in paired(cells, a, b, value=value)]
-        known = [one.found.p for one in family if one.found.p is not None]
-        corrected = iter(holm(known))
-        families += [
-            replace(one, named=is_named, corrected=None if one.found.p is None else next(corrected))
-            for one in family
-        ]
+        corrected = iter(holm([one.paired.p for one in family if one.paired.p is not None]))
+        for one in family:
+            p = None if one.paired.p is None else next(corrected)
+            families.append(replace(one, named=is_named, corrected=p))
     return families
 
 
 def differences_of(cells: Sequence[Cell]) -> list[Difference]:
-    """Return in what the runs differ that should agree or be told: data, net, T, code and so on."""
+    """Return the conditions in which the runs differ: data, net, T, code and so on."""
+    by_setting: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_setting[cell.setting].append(cell)
     found = []
     for fact in FACTS:
         counts = Counter(cell.facts[fact] for cell in cells)
         if len(counts) > 1:
-            marked = frozenset(key for setting in _settings(cells) for key in _odd(setting, fact))
-            found.append(Difference(fact, tuple(counts.most_common()), marked))
+            marked = (key for group in by_setting.values() for key in _unusual(group, fact))
+            found.append(Difference(fact, tuple(counts.most_common()), frozenset(marked)))
     return found
 
 
-def _settings(cells: Sequence[Cell]) -> list[list[Cell]]:
-    groups: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.setting].append(cell)
-    return list(groups.values())
-
-
-def _odd(cells: Sequence[Cell], fact: str) -> set[Key]:
+def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:
+    """Return the keys of the cells whose value is not the most frequent one."""
     usual = Counter(cell.facts[fact] for cell in cells).most_common(1)[0][0]
-    return {
-        (cell.setting, cell.method, cell.sparsity) for cell in cells if cell.facts[fact] != usual
-    }
+    return {cell.key for cell in cells if cell.facts[fact] != usual}

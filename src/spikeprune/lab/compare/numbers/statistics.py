@@ -1,8 +1,7 @@
 """Statistics of few seeds: mean and spread, paired differences with t-intervals, Holm's correction.
 
-Pure functions of numbers. Everything rests on paired seeds (method, section 5): two methods share
-data, initial weights and the order of batches of a seed, so their difference varies less than each
-of them.
+Pure functions of numbers. Seeds are paired (method, section 5): at one seed two methods share data,
+initial weights and the order of batches, so their difference varies less than each accuracy.
 """
 
 import math
@@ -19,14 +18,20 @@ class Summary:
     """Mean and spread of n values.
 
     Attributes:
-        n: How many values.
-        mean: Their arithmetic mean; None without values.
-        std: Sample standard deviation (denominator n - 1); None for n < 2.
+        n: number of values.
+        mean: arithmetic mean; None without values.
+        std: sample standard deviation (denominator n - 1); None for n < 2.
     """
 
     n: int
     mean: float | None
     std: float | None
+
+    @property
+    def in_percent(self) -> "Summary":
+        """The summary of fractions in per cent."""
+        mean = None if self.mean is None else 100 * self.mean
+        return Summary(self.n, mean, None if self.std is None else 100 * self.std)
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,12 @@ class Paired:
     """A mean difference of n pairs, in the unit of the values.
 
     Attributes:
-        n: How many pairs.
-        mean: Mean of the differences; None without pairs.
-        std: Sample standard deviation of the differences; None for n < 2.
-        low: Lower end of the interval; None where there is none.
-        high: Upper end of the interval.
-        p: Two-sided p-value of the paired t-test of a mean of 0.
+        n: number of pairs.
+        mean: mean of the differences; None without pairs.
+        std: sample standard deviation of the differences; None for n < 2.
+        low: lower end of the interval; None without an interval.
+        high: upper end of the interval.
+        p: two-sided p-value of the paired t-test of a mean of 0.
     """
 
     n: int
@@ -65,9 +70,9 @@ def summarise(values: Sequence[float]) -> Summary:
 def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Paired:
     """Return the mean of paired differences with its t-interval and p-value.
 
-    The interval is `mean ± t(n - 1, (1 + level) / 2) · std / sqrt(n)` (Student 1908). It supposes
-    that the differences are about normal. For n < 2, or where all differences are equal, nothing is
-    known of their spread, and there is neither interval nor p-value.
+    The interval is `mean ± t(n - 1, (1 + level) / 2) · std / sqrt(n)` (Student 1908). It assumes
+    about normal differences. For n < 2, or if all differences are equal, their spread is unknown:
+    the result has neither interval nor p-value.
 
     Args:
         differences: one per pair, such as accuracy of method a minus that of b at one seed.
@@ -88,10 +93,10 @@ def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Paire
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for looking at several of them (Holm 1979), in their order.
+    """Return p-values corrected for multiple comparisons (Holm 1979), in their order.
 
-    The i-th smallest of m is multiplied by m - i + 1, made monotone and capped at 1. The chance of
-    one or more false findings in the family then stays below the level that one compares with.
+    The i-th smallest of m is multiplied by m - i + 1, made monotone and capped at 1. Comparing the
+    results with a level keeps the chance of one or more false findings in the family below it.
     """
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     scaled = [min(1.0, (len(order) - rank) * p_values[i]) for rank, i in enumerate(order)]

@@ -1,144 +1,128 @@
-"""The comparison as files of text: Markdown, CSV, LaTeX, and the raw rows as JSON."""
+"""A comparison as Markdown, CSV, LaTeX and JSON files."""
 
 import csv
 import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from spikeprune.files import write_json, write_text
-from spikeprune.lab.compare.numbers.columns import CONTRAST_TITLES, contrast_words, name_of, target
 from spikeprune.lab.compare.numbers.comparison import Comparison
+from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row
+from spikeprune.lab.compare.output.tables import Table, comparison_table, contrast_table
+from spikeprune.lab.report import markdown
 from spikeprune.lab.run_folder import ComparisonFolder
 
 SCHEMA = 1
 """Layout of `cells.json`; the policy is that of `metrics.json`."""
 
-Lines = list[tuple[str, ...]]
+Line = TypeVar("Line")
 
 
 def write_documents(comparison: Comparison, folder: ComparisonFolder) -> None:
-    """Write `cells.json`, the table in three formats, and the paired differences."""
-    write_json(
-        folder.rows,
-        {"schema": SCHEMA, "cells": [cell.row(folder.path) for cell in comparison.cells]},
-    )
-    write_text(folder.table("md"), _markdown(comparison))
-    write_text(folder.table("tex"), _latex(comparison))
-    write_text(folder.table("csv"), _csv_rows(comparison))
-    write_text(folder.pairs, _csv_pairs(comparison))
-
-
-def grid_of_words(comparison: Comparison) -> tuple[Lines, Lines]:
-    """Return the table and the table of contrasts in words, headings first.
-
-    The second is empty where no pair was asked for. Columns of the setting are there if there are
-    several.
-    """
-    several = len(comparison.settings) > 1
-    head = ("setting",) * several
-    table = [(*head, "method", "target", "n", *(c.title for c in comparison.columns))]
-    for row in comparison.rows:
-        name = name_of(row, comparison.differences)
-        words = (name, target(row.sparsity, row.budget), str(len(row.cells)))
-        shown = (column.text(row) for column in comparison.columns)
-        table.append((*(row.setting,) * several, *words, *shown))
-    pairs: Lines = []
+    """Write `cells.json`, the table in three formats, and the contrasts as CSV."""
+    cells = [cell.as_json(folder.path) for cell in comparison.cells]
+    write_json(folder.rows, {"schema": SCHEMA, "cells": cells})
+    tables = [comparison_table(comparison)]
     if comparison.contrasts:
-        pairs.append((*head, *CONTRAST_TITLES))
-        pairs += [(*(one.setting,) * several, *contrast_words(one)) for one in comparison.contrasts]
-    return table, pairs
+        tables.append(contrast_table(comparison))
+    write_text(folder.table("md"), _markdown(tables, comparison.notes))
+    write_text(folder.table("tex"), _latex(tables, comparison.notes))
+    write_text(folder.table("csv"), _csv(_row_fields(comparison), comparison.rows))
+    write_text(folder.pairs, _csv(_CONTRAST_FIELDS, comparison.contrasts))
 
 
-def _markdown(comparison: Comparison) -> str:
-    table, pairs = grid_of_words(comparison)
-    notes = numbered(comparison)
-    parts = [_pipes(table), _pipes(pairs), "\n".join(f"- {note}" for note in notes)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def markdown_table(table: Table) -> str:
+    """Return a table in Markdown, without its caption."""
+    return markdown.table(table.columns, table.texts)
 
 
-def numbered(comparison: Comparison) -> list[str]:
-    """Return the notes; those that rows are marked with carry their number."""
-    marked = len(comparison.differences)
-    return [
-        f"[{number}] {note}" if number <= marked else note
-        for number, note in enumerate(comparison.notes, start=1)
-    ]
+def _markdown(tables: Iterable[Table], notes: Iterable[str]) -> str:
+    parts = [markdown_table(table) for table in tables]
+    parts.append("\n".join(f"- {note}" for note in notes))
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _pipes(lines: Lines) -> str:
-    if not lines:
-        return ""
-    cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    rule = ["---"] * len(lines[0])
-    return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))
-
-
-def _csv(lines: Iterable[Sequence[object]]) -> str:
+def _csv(fields: Mapping[str, Callable[[Line], object]], lines: Iterable[Line]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(fields)
+    writer.writerows([field(line) for field in fields.values()] for line in lines)
     return text.getvalue()
 
 
-def _csv_rows(comparison: Comparison) -> str:
-    names = [column.value for column in comparison.columns]
-    titles = [f"{name}_{part}" for name in names for part in ("mean", "std")]
-    lines: list[Sequence[object]] = [
-        ("setting", "method", "target_sparsity", "budget", "n", "seeds", *titles, "differs_in")
-    ]
-    for row in comparison.rows:
-        key = (row.setting, row.method, row.sparsity)
-        numbers = [part for name in names for part in (row.of(name).mean, row.of(name).std)]
-        seeds = " ".join(map(str, row.seeds))
-        differs = "; ".join(one.fact for one in comparison.differences if key in one.rows)
-        lines.append((*key, row.budget, len(row.cells), seeds, *numbers, differs))
-    return _csv(lines)
+def _summary_fields(name: str) -> dict[str, Callable[[Row], object]]:
+    return {
+        f"{name}_mean": lambda row: row.summary(name).mean,
+        f"{name}_std": lambda row: row.summary(name).std,
+    }
 
 
-def _csv_pairs(comparison: Comparison) -> str:
-    lines: list[Sequence[object]] = [
-        (
-            *("setting", "target_sparsity", "budgets", "a", "b"),
-            *("value", "named_beforehand", "n", "seeds"),
-            *("mean", "std", "low", "high", "p", "p_holm", "synops_ratio", "differences"),
-        )
-    ]
-    for one in comparison.contrasts:
-        found = one.found
-        lines.append(
-            (
-                *(one.setting, one.sparsity, " ".join(filter(None, one.budgets)), one.a, one.b),
-                *(one.value, one.named, found.n),
-                *(" ".join(map(str, one.seeds)), found.mean, found.std, found.low, found.high),
-                *(found.p, one.corrected, one.synops),
-                " ".join(map(repr, one.differences)),
-            )
-        )
-    return _csv(lines)
+def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
+    """Return what `table.csv` holds of a row, by title."""
+    fields: dict[str, Callable[[Row], object]] = {
+        "setting": lambda row: row.setting,
+        "method": lambda row: row.method,
+        "target_sparsity": lambda row: row.sparsity,
+        "budget": lambda row: row.budget,
+        "n": lambda row: len(row.cells),
+        "seeds": lambda row: " ".join(map(str, row.seeds)),
+    }
+    for column in comparison.columns:
+        fields |= _summary_fields(column.value)
+    fields["differs_in"] = lambda row: "; ".join(
+        one.fact for one in comparison.differences if row.key in one.rows
+    )
+    return fields
 
 
-_ESCAPES = {
-    **{mark: rf"\{mark}" for mark in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "−": "$-$", "×": r"$\times$", "–": "--", "…": r"\dots{}", "µ": r"\textmu{}"},
-    **{"<": "$<$", ">": "$>$", "\u00a0": "~"},
+_CONTRAST_FIELDS: dict[str, Callable[[Contrast], object]] = {
+    "setting": lambda one: one.setting,
+    "target_sparsity": lambda one: one.sparsity,
+    "budgets": lambda one: " ".join(filter(None, one.budgets)),
+    "a": lambda one: one.a,
+    "b": lambda one: one.b,
+    "value": lambda one: one.value,
+    "named_beforehand": lambda one: one.named,
+    "n": lambda one: one.paired.n,
+    "seeds": lambda one: " ".join(map(str, one.seeds)),
+    "mean": lambda one: one.paired.mean,
+    "std": lambda one: one.paired.std,
+    "low": lambda one: one.paired.low,
+    "high": lambda one: one.paired.high,
+    "p": lambda one: one.paired.p,
+    "p_holm": lambda one: one.corrected,
+    "synops_ratio": lambda one: one.synops,
+    "differences": lambda one: " ".join(map(repr, one.differences)),
 }
+_ESCAPES = {mark: rf"\{mark}" for mark in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "–": "--",
+    "…": r"\dots{}",
+    "µ": r"\textmu{}",
+    "<": "$<$",
+    ">": "$>$",
+    "\u00a0": "~",
+}
+_LEFT = {"setting", "method", "contrast, a − b", "kind", "what it allows to say"}
 
 
-def _tex(text: str) -> str:
-    return re.sub(r"[&%$#_{}\\~^±−×–…µ<>\u00a0]", lambda match: _ESCAPES[match[0]], text)
-
-
-def _latex(comparison: Comparison) -> str:
+def _latex(tables: Iterable[Table], notes: Iterable[str]) -> str:
     """Return LaTeX that needs the package booktabs; the notes are comments."""
-    table, pairs = grid_of_words(comparison)
-    parts = ["\n".join(f"% {note}" for note in numbered(comparison))]
-    parts += [_tabular(lines) for lines in (table, pairs) if lines]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts = ["\n".join(f"% {note}" for note in notes), *map(_tabular, tables)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _tabular(lines: Lines) -> str:
-    rows = [" & ".join(map(_tex, line)) + r" \\" for line in lines]
-    words = {"setting", "method", "contrast, a − b", "kind", "what it allows to say"}
-    spec = "".join("l" if title in words else "r" for title in lines[0])
-    head = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", rows[0], r"\midrule"]
-    return "\n".join([*head, *rows[1:], r"\bottomrule", r"\end{tabular}"])
+def _tabular(table: Table) -> str:
+    escapes = str.maketrans(_ESCAPES)
+    title, *rows = (
+        " & ".join(text.translate(escapes) for text in line) + r" \\"
+        for line in (table.columns, *table.texts)
+    )
+    alignment = "".join("l" if title in _LEFT else "r" for title in table.columns)
+    head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", title, r"\midrule"]
+    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}"])

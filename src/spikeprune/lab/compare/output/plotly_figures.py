@@ -1,13 +1,15 @@
-"""Figures of the page, as Plotly specifications: accuracy over sparsity and over operations."""
+"""The figures of the page as Plotly specifications: accuracy over sparsity and over SynOps."""
 
 from collections.abc import Sequence
 
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, dense_level
+from spikeprune.lab.compare.numbers.curves import AXES, AccuracyCurve, Axis, curves, dense_level
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe
 
 _HEIGHT = 420
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
+_COLOURS = 8
 
 
 def figures(comparison: Comparison) -> list[Figure]:
@@ -44,33 +46,40 @@ def _figure(key: str, title: str, rows: Sequence[Row], axis: Axis, select: str) 
     return Figure(key, title, caption, summary, spec)
 
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
-_COLOURS = 8
+def colour(number: int) -> str:
+    """Return the colour of the series with this number."""
+    return f"@series-{number % _COLOURS}"
 
 
-def _trace(curve: Curve, number: int) -> Spec:
-    color = f"@series-{number % _COLOURS}"
+def series(name: str, number: int) -> Spec:
+    """Return name, colour and symbol of a trace of points."""
+    symbol = _SYMBOLS[number % len(_SYMBOLS)]
     return {
         "type": "scatter",
+        "name": safe(name),
+        "marker": {"color": colour(number), "size": 8, "symbol": symbol},
+    }
+
+
+def _trace(curve: AccuracyCurve, number: int) -> Spec:
+    return series(curve.method, number) | {
         "mode": "lines+markers",
-        "name": safe(curve.method),
         "x": [point.x for point in curve.points],
         "y": [point.y for point in curve.points],
-        "error_x": _bars([point.x_std for point in curve.points], color),
-        "error_y": _bars([point.y_std for point in curve.points], color),
-        "line": {"color": color, "width": 1.5},
-        "marker": {"color": color, "size": 8, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+        "error_x": _error_bars([point.x_std for point in curve.points], number),
+        "error_y": _error_bars([point.y_std for point in curve.points], number),
+        "line": {"color": colour(number), "width": 1.5},
         "customdata": [point.n for point in curve.points],
         "hovertemplate": "%{y:.2f} % at %{x:.4~s}, n = %{customdata}",
     }
 
 
-def _bars(lengths: list[float], color: str) -> Spec:
+def _error_bars(lengths: list[float], number: int) -> Spec:
     return {
         "type": "data",
         "array": lengths,
         "visible": any(lengths),
-        "color": color,
+        "color": colour(number),
         "thickness": 1,
         "width": 3,
     }
@@ -80,7 +89,13 @@ def _dense_line(level: float) -> Spec:
     line = {"color": "@dense", "width": 1.5, "dash": "dash"}
     shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level}
     note = {
-        **{"xref": "paper", "x": 1, "xanchor": "right", "y": level, "yanchor": "bottom"},
-        **{"text": "dense", "showarrow": False, "font": {"color": "@muted", "size": 11}},
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": level,
+        "yanchor": "bottom",
+        "text": "dense",
+        "showarrow": False,
+        "font": {"color": "@muted", "size": 11},
     }
     return {"shapes": [{**shape, "line": line}], "annotations": [note]}

@@ -1,22 +1,22 @@
-"""Figures for print, drawn by matplotlib: SVG and PDF."""
+"""The figures for print, drawn by matplotlib as SVG and PDF."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
+from spikeprune.lab.compare.jobs.grid import slug
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.curves import AXES, Axis, Curve, curves, dense_level
+from spikeprune.lab.compare.numbers.curves import AXES, AccuracyCurve, Axis, curves, dense_level
 from spikeprune.lab.run_folder import ComparisonFolder
 
-_INCHES = (4.6, 3.2)
-COLOURS = ("#0a66ad", "#c4560a", "#1d7f4e", "#9b3c8f", "#6b5b00", "#b3283c", "#3f8fa8", "#555555")
-MARKERS = "osD^XPv*"
+GREY = "#6a7683"
+_COLOURS = ("#0a66ad", "#c4560a", "#1d7f4e", "#9b3c8f", "#6b5b00", "#b3283c", "#3f8fa8", "#555555")
+_MARKERS = "osD^XPv*"
 _KINDS = ("svg", "pdf")
 
 
 def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]:
-    """Write accuracy over sparsity and over SynOps for every setting; return the files.
+    """Draw accuracy over sparsity and over SynOps for every setting, and return the files.
 
     Points are means over the seeds, bars sample standard deviations, the dashed line is the mean of
     the dense nets. A setting without a finished pruning run has no figure.
@@ -24,7 +24,7 @@ def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]
     files = []
     for setting in comparison.settings:
         rows = [row for row in comparison.rows if row.setting == setting]
-        tail = f"-{_slug(setting)}" if len(comparison.settings) > 1 else ""
+        tail = f"-{slug(setting)}" if len(comparison.settings) > 1 else ""
         dense = dense_level(rows, comparison.select)
         for axis in AXES:
             found = curves(rows, axis, comparison.select)
@@ -35,45 +35,55 @@ def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]
     return files
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
-
-
-def _drawn(found: list[Curve], dense: float | None, axis: Axis, select: str) -> Any:
-    from matplotlib.figure import Figure  # without pyplot: no state, no window
-
-    figure = Figure(figsize=_INCHES, layout="constrained")
-    axes = figure.subplots()
-    style: dict[str, Any] = {"markersize": 4.5, "linewidth": 1.2, "elinewidth": 0.9, "capsize": 2}
+def _drawn(found: list[AccuracyCurve], dense: float | None, axis: Axis, select: str) -> Any:
+    figure, axes = new_figure((4.6, 3.2))
     if dense is not None:
-        axes.axhline(dense, color="#6a7683", linestyle="--", linewidth=1, label="dense")
+        axes.axhline(dense, color=GREY, linestyle="--", linewidth=1, label="dense")
     for number, curve in enumerate(found):
-        points = curve.points
         axes.errorbar(
-            [point.x for point in points],
-            [point.y for point in points],
-            xerr=[point.x_std for point in points],
-            yerr=[point.y_std for point in points],
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
-            label=curve.method.replace("$", r"\$"),
-            **style,
+            [point.x for point in curve.points],
+            [point.y for point in curve.points],
+            xerr=[point.x_std for point in curve.points],
+            yerr=[point.y_std for point in curve.points],
+            **series(curve.method, number),
         )
     axes.set_xlabel(axis.title)
     axes.set_ylabel(f"{select} accuracy, %")
-    axes.grid(color="#e3e5e8", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     return figure
 
 
-def save_figure(figure: Any, path: Path) -> Path:
-    """Write a figure as SVG, PDF or PNG, whole or not at all, the same bytes for the same numbers.
+def new_figure(inches: tuple[float, float], dpi: float | None = None) -> tuple[Any, Any]:
+    """Return a figure of matplotlib and its empty axes."""
+    from matplotlib.figure import Figure  # without pyplot: no global state, no window
 
-    Args:
-        figure: of matplotlib.
-        path: its ending says which.
-    """
+    figure = Figure(figsize=inches, layout="constrained", dpi=dpi)
+    axes = figure.subplots()
+    axes.grid(color="#e3e5e8", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def series(name: str, number: int) -> dict[str, Any]:
+    """Return name, colour, marker and line widths of a series as arguments of `errorbar`."""
+    return {
+        "label": plain(name),
+        "color": _COLOURS[number % len(_COLOURS)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": 4.5,
+        "linewidth": 1.2,
+        "elinewidth": 0.9,
+        "capsize": 2,
+    }
+
+
+def plain(text: str) -> str:
+    """Return text that matplotlib does not read as a formula."""
+    return text.replace("$", r"\$")
+
+
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write a figure of matplotlib atomically as svg, pdf or png; equal figures, equal bytes."""
     from matplotlib import rc_context
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,28 +1,28 @@
-"""Charts of two forms, points by name and lines over numbers, for the page and for print."""
+"""Charts for the page and for print: points by name, or lines over numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from spikeprune.lab.compare.numbers.statistics import Summary
+from spikeprune.lab.compare.output import plotly_figures
 from spikeprune.lab.report.plotly_parts import Figure, Spec, layer_axis, layout, safe
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross")
-_COLOURS = 8
-_LINES_HEIGHT, _HEAD, _EACH = 380, 130, 40
-_SPREAD = 0.5  # share of a row that its series take
+_LINES_HEIGHT, _HEAD_HEIGHT, _ROW_HEIGHT = 380, 130, 40
+_SPREAD = 0.5  # share of a row's height over which its series are spread
 Numbers = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
 class Series:
-    """Means with standard deviations (None where there is one seed or none).
+    """Means with standard deviations.
 
     Attributes:
         name: in the legend.
-        y: means.
-        std: sample standard deviations, as many, or none at all.
-        x: numbers of a chart of lines, as many; a chart by names has none.
-        dashed: whether the line is dashed; for the second kind of two.
+        y: means, None if unknown.
+        std: sample standard deviation of each mean, None if unknown; empty without any.
+        x: number of each mean in a chart of lines; empty in a chart with names.
+        dashed: whether the line is dashed.
     """
 
     name: str
@@ -31,9 +31,22 @@ class Series:
     x: tuple[float, ...] = ()
     dashed: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        found: Sequence[Summary],
+        x: tuple[float, ...] = (),
+        *,
+        dashed: bool = False,
+    ) -> Self:
+        """Return the series of these means and standard deviations."""
+        y, std = tuple(one.mean for one in found), tuple(one.std for one in found)
+        return cls(name, y, std, x, dashed)
+
     @property
     def bars(self) -> list[float]:
-        """Lengths of the error bars, 0 where nothing is known."""
+        """Lengths of the error bars, 0 if unknown."""
         return [value or 0.0 for value in self.std or (None,) * len(self.y)]
 
 
@@ -47,16 +60,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure. With `names` its points stand in rows, one a name; else lines run over x.
+    """A figure: with `names`, points in one row per name; without, lines over numbers.
 
     Attributes:
-        key: of the figure; fit for a file name.
+        key: of the figure; part of file names.
         title: heading.
         caption: what is drawn, and how to read it.
         value: title of the axis of means, with its unit.
-        series: what is drawn.
-        names: rows.
-        x: title of the axis of x, of a chart of lines.
+        series: means that are drawn.
+        names: of the rows.
+        x: title of the x axis of a chart of lines.
         levels: lines to compare with.
     """
 
@@ -71,33 +84,30 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no number to draw."""
+        """Whether no mean is known."""
         return not any(value is not None for one in self.series for value in one.y)
 
     @property
     def summary(self) -> str:
-        """The means in words, for those who do not see the chart."""
+        """The means in words, for readers who cannot see the chart."""
         parts = [f"{level.name} {level.y:.4g}" for level in self.levels]
         for one in self.series:
-            if self.names:
-                known = [
-                    f"{n} {y:.4g}" for n, y in zip(self.names, one.y, strict=True) if y is not None
-                ]
-            else:
-                last = [y for y in one.y if y is not None][-1:]
-                known = [f"ends at {y:.4g}" for y in last]
+            names = self.names or ["ends at"] * len(one.y)
+            known = [f"{n} {y:.4g}" for n, y in zip(names, one.y, strict=True) if y is not None]
+            known = known if self.names else known[-1:]
             prefix = f"{one.name}: " if len(self.series) > 1 or not self.names else ""
             parts.append(prefix + ", ".join(known))
         return f"{'; '.join(parts)}."
 
-
-def offset(number: int, count: int) -> float:
-    """Return how far from the middle of its row the points of a series stand."""
-    return 0.0 if count < 2 else _SPREAD * (number / (count - 1) - 0.5)
+    def positions(self, number: int) -> list[float]:
+        """Return where the points of a series stand in their rows; several stand side by side."""
+        count = len(self.series)
+        offset = 0.0 if count < 2 else _SPREAD * (number / (count - 1) - 0.5)
+        return [row + offset for row in range(len(self.names))]
 
 
 def on_page(chart: Chart) -> Figure:
-    """Return a chart as a figure of the page."""
+    """Return the chart as a figure of the page."""
     if chart.empty:
         return Figure(chart.key, chart.title, chart.caption, reason="Nothing was measured.")
     traces = [_level(chart, level, number) for number, level in enumerate(chart.levels)]
@@ -105,7 +115,7 @@ def on_page(chart: Chart) -> Figure:
     value: dict[str, Any] = {"title": {"text": chart.value}}
     if chart.names:
         axes = {"xaxis": value, "yaxis": layer_axis(chart.names)}
-        height = _HEAD + max(len(chart.names), 2) * max(_EACH, 13 * len(chart.series))
+        height = _HEAD_HEIGHT + max(len(chart.names), 2) * max(_ROW_HEIGHT, 13 * len(chart.series))
     else:
         axes = {"xaxis": {"title": {"text": chart.x}}, "yaxis": value}
         height = _LINES_HEIGHT
@@ -114,38 +124,41 @@ def on_page(chart: Chart) -> Figure:
 
 
 def _trace(chart: Chart, one: Series, number: int) -> Spec:
-    colour = f"@series-{number % _COLOURS}"
+    colour = plotly_figures.colour(number)
     bars = {"type": "data", "array": one.bars, "visible": any(one.bars), "color": colour}
-    trace: Spec = {
-        "type": "scatter",
-        "name": safe(one.name),
-        "marker": {"color": colour, "size": 8, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
-    }
+    trace = plotly_figures.series(one.name, number)
     if chart.names:
-        rows = [row + offset(number, len(chart.series)) for row in range(len(chart.names))]
         return trace | {
-            **{"mode": "markers", "x": list(one.y), "y": rows, "error_x": bars},
-            **{"customdata": [safe(name) for name in chart.names]},
+            "mode": "markers",
+            "x": list(one.y),
+            "y": chart.positions(number),
+            "error_x": bars,
+            "customdata": [safe(name) for name in chart.names],
             "hovertemplate": "%{customdata}: %{x:.4~g}",
         }
-    line = {"color": colour, "width": 1.5, "dash": "dash" if one.dashed else "solid"}
     return trace | {
-        **{"mode": "lines+markers", "x": list(one.x), "y": list(one.y), "error_y": bars},
-        **{"line": line, "hovertemplate": "%{y:.4~g} at %{x:.4~g}"},
+        "mode": "lines+markers",
+        "x": list(one.x),
+        "y": list(one.y),
+        "error_y": bars,
+        "line": {"color": colour, "width": 1.5, "dash": "dash" if one.dashed else "solid"},
+        "hovertemplate": "%{y:.4~g} at %{x:.4~g}",
     }
 
 
 def _level(chart: Chart, level: Level, number: int) -> Spec:
-    ends = [-0.5, len(chart.names) - 0.5] if chart.names else _ends(chart.series)
-    across = {"x": [level.y] * 2, "y": ends} if chart.names else {"x": ends, "y": [level.y] * 2}
+    if chart.names:
+        x, y = [level.y] * 2, [-0.5, len(chart.names) - 0.5]
+    else:
+        numbers = [x for one in chart.series for x in one.x]
+        x, y = [min(numbers), max(numbers)], [level.y] * 2
     dash = "dash" if number % 2 == 0 else "dot"
     return {
-        **{"type": "scatter", "mode": "lines", "name": safe(level.name), **across},
-        **{"line": {"color": "@muted", "width": 1.5, "dash": dash}},
+        "type": "scatter",
+        "mode": "lines",
+        "name": safe(level.name),
+        "x": x,
+        "y": y,
+        "line": {"color": "@muted", "width": 1.5, "dash": dash},
         "hovertemplate": f"{safe(level.name)}: {level.y:.4g}<extra></extra>",
     }
-
-
-def _ends(series: Sequence[Series]) -> list[float]:
-    places = [x for one in series for x in one.x]
-    return [min(places), max(places)]

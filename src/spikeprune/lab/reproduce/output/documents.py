@@ -1,15 +1,15 @@
-"""Experiments as files: raw numbers (JSON), tables (Markdown), figures (SVG and PNG)."""
+"""The results of experiments as JSON and Markdown files and as figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from spikeprune._version import __version__
 from spikeprune.files import write_json, write_text
 from spikeprune.lab.compare.numbers.cells import Cell
+from spikeprune.lab.compare.output.documents import markdown_table
 from spikeprune.lab.report.plotly_parts import finite
-from spikeprune.lab.reproduce.experiment import Experiment, Section, Table
+from spikeprune.lab.reproduce.experiment import Experiment, ExperimentResult
 from spikeprune.lab.reproduce.output.print_figures import write_chart
 
 SCHEMA = 1
@@ -18,7 +18,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Folder:
-    """Files of one scale."""
+    """Files of a reproduction at one scale."""
 
     path: Path
 
@@ -29,17 +29,17 @@ class Folder:
 
     @property
     def measured(self) -> Path:
-        """What was measured on the nets of finished runs, JSON."""
+        """Folder of the measurements on nets, JSON."""
         return self.path / "measured"
 
     @property
     def figures(self) -> Path:
-        """Figures for print."""
+        """Folder of the figures for print."""
         return self.path / "figures"
 
     @property
     def page(self) -> Path:
-        """All that was asked for, one HTML file."""
+        """The page, HTML."""
         return self.path / "reproduce.html"
 
     def of(self, name: str, kind: str) -> Path:
@@ -48,71 +48,73 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Done:
-    """An experiment with what it gave.
+class Circumstances:
+    """How the results came about: name, summary and evidence of the scale, and the call."""
+
+    scale: str
+    summary: str
+    evidence: str
+    command: str
+    seeds: Sequence[int]
+    cores: int | None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One experiment as reproduced.
 
     Attributes:
-        experiment: which.
-        section: None where runs are missing.
+        experiment: the figure or table of the paper.
+        result: None if runs are missing.
         cells: its finished runs.
-        missing: names of its runs without a result.
-        files: that were written, of figures.
+        missing: names of its unfinished runs.
+        files: of its figures.
     """
 
     experiment: Experiment
-    section: Section | None
+    result: ExperimentResult | None
     cells: Sequence[Cell]
     missing: Sequence[str] = ()
     files: Sequence[Path] = ()
 
 
-def write_experiment(done: Done, folder: Folder, facts: Mapping[str, Any]) -> list[Path]:
-    """Write what an experiment gave and return the files of its figures.
-
-    Args:
-        done: with a section.
-        folder: of the scale.
-        facts: what was asked for: command, scale and so on.
-    """
-    experiment, section = done.experiment, done.section
-    assert section is not None
+def write_experiment(one: Reproduction, folder: Folder, facts: Circumstances) -> list[Path]:
+    """Write the result of an experiment, and return the files of its figures."""
+    experiment, result = one.experiment, one.result
+    assert result is not None
     values = {
         "schema": SCHEMA,
         "spikeprune": __version__,
         "experiment": experiment.name,
         "title": experiment.title,
-        **facts,
+        **asdict(facts),
         "paper": list(experiment.shows),
-        "tables": [table.plain for table in section.tables],
-        "charts": [asdict(chart) for chart in section.charts],
-        "notes": list(section.notes),
-        "measured": dict(section.numbers),
-        "cells": [cell.row(folder.path) for cell in done.cells],
+        "tables": [table.as_json() for table in result.tables],
+        "charts": [asdict(chart) for chart in result.charts],
+        "notes": list(result.notes),
+        "measured": dict(result.numbers),
+        "cells": [cell.as_json(folder.path) for cell in one.cells],
     }
     write_json(folder.of(experiment.name, "json"), finite(values))
-    write_text(folder.of(experiment.name, "md"), _markdown(experiment, section, facts))
+    write_text(folder.of(experiment.name, "md"), _markdown(experiment, result, facts))
     return [
         path
-        for chart in section.charts
-        for path in write_chart(chart, folder.figures, facts["evidence"])
+        for chart in result.charts
+        for path in write_chart(chart, folder.figures, facts.evidence)
     ]
 
 
-def _markdown(experiment: Experiment, section: Section, facts: Mapping[str, Any]) -> str:
-    parts = [f"# {experiment.title}", f"{facts['evidence']} `{facts['command']}`"]
-    parts.append("What the paper shows:\n\n" + _list(experiment.shows))
-    parts += [f"## {table.caption}\n\n{_pipes(table)}" for table in section.tables]
-    if section.notes:
-        parts.append(f"## To be told with it\n\n{_list(section.notes)}")
+def _markdown(experiment: Experiment, result: ExperimentResult, facts: Circumstances) -> str:
+    parts = [
+        f"# {experiment.title}",
+        f"{facts.evidence} `{facts.command}`",
+        f"What the paper shows:\n\n{_list(experiment.shows)}",
+    ]
+    parts += [f"## {table.caption}\n\n{markdown_table(table)}" for table in result.tables]
+    if result.notes:
+        parts.append(f"## Notes\n\n{_list(result.notes)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _list(sentences: Sequence[str]) -> str:
+def _list(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
-
-
-def _pipes(table: Table) -> str:
-    words = [table.columns, *((cell.text for cell in row) for row in table.rows)]
-    lines = [[word.replace("|", r"\|") for word in line] for line in words]
-    rule = ["---"] * len(table.columns)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

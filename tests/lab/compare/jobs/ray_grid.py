@@ -15,10 +15,16 @@ from ray.cluster_utils import Cluster
 from spikeprune.lab.compare import CompareConfig, compare, jobs, load_cells
 
 BASE = {
-    **{"data": "digits", "limit": 200, "batch_size": 40, "threads": 1, "time_steps": 2},
-    **{"model": "vgg-small", "model_args": {"widths": [4, 8], "strides": [2, 1]}},
-    **{"every": 20, "epochs": {"prune": 16, "finetune": 1, "dense": 2}},
-    **{"optimizer": {"name": "adamw", "lr": 0.02}},
+    "data": "digits",
+    "limit": 200,
+    "batch_size": 40,
+    "threads": 1,
+    "time_steps": 2,
+    "model": "vgg-small",
+    "model_args": {"widths": [4, 8], "strides": [2, 1]},
+    "every": 20,
+    "epochs": {"prune": 16, "finetune": 1, "dense": 2},
+    "optimizer": {"name": "adamw", "lr": 0.02},
 }
 
 
