@@ -36,13 +36,13 @@ def test_bars_and_dots_hold_a_value_per_row():
     assert trace["hovertemplate"] == "%{x}<extra></extra>"
     assert "pattern" not in trace["marker"]
     assert "pattern" in bars([1.0], "", "@dense", hover="", data=["a"], hatched=True)["marker"]
-    marks = dots([1.0], "dense", "@dense", "circle", hover="%{x}", data=["a"])
-    assert (marks["type"], marks["mode"], marks["marker"]["symbol"]) == (
-        "scatter",
-        "markers",
-        "circle",
+    marks = dots([1.0], "dense", "@dense", "circle", hover="%{x}", names=["<a>"])
+    assert (marks["type"], marks["mode"]) == ("scatter", "markers")
+    assert (marks["x"], marks["y"], marks["marker"]["symbol"]) == ([1.0], [0], "circle")
+    assert (marks["customdata"], marks["hovertemplate"]) == (
+        ["&lt;a&gt;"],
+        "%{customdata}<br>%{x}<extra></extra>",
     )
-    assert "orientation" not in marks
 
 
 def test_strips_grow_with_their_rows():

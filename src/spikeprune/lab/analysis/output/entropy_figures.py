@@ -5,7 +5,7 @@ from typing import Any
 
 from spikeprune.lab.analysis.findings import Correlation, Entropy, Kind
 from spikeprune.lab.report.number_words import amount
-from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, scatter, strips
 
 _MANY_POINTS = 4000
 _SYMBOLS = 8
@@ -33,9 +33,8 @@ def _correlations(found: Entropy, net: str, prefix: str) -> Figure:
         words = f"with {partner}"
         means.append(f"{words} {_mean(found['mean'][kind][key])}")
         values = [row[kind][key] for row in found["layers"]]
-        hover = f"%{{customdata}}<br>{words}: %{{x:.3f}}"
-        data = [safe(name) for name in names]
-        traces.append(dots(values, words, color, symbol, hover=hover, data=data))
+        hover = f"{words}: %{{x:.3f}}"
+        traces.append(dots(values, words, color, symbol, hover=hover, names=names))
     spec = strips(names, traces, title="rank correlation", each=26)
     spec["layout"]["xaxis"] |= {"range": [-1.08, 1.08], "zerolinecolor": "@muted"}
     spec["layout"]["height"] = max(spec["layout"]["height"], 330)
@@ -92,20 +91,13 @@ def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
 
 
 def _channels(layer: str, values: Mapping[str, list[float]], symbol: int) -> Spec:
-    marker: Spec = {
-        "size": 7,
-        "symbol": symbol,
-        "color": values["rate"],
-        "coloraxis": "coloraxis",
-        "line": {"width": 0.5, "color": "@muted"},
-    }
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": values["criticality"],
-        "y": values["entropy_position"],
-        "name": safe(layer),
-        "marker": marker,
-        "hovertemplate": f"{safe(layer)}<br>criticality %{{x:.3f}}<br>"
+    look = {"size": 7, "symbol": symbol, "line": {"width": 0.5, "color": "@muted"}}
+    return scatter(
+        "markers",
+        values["criticality"],
+        values["entropy_position"],
+        name=safe(layer),
+        marker={**look, "color": values["rate"], "coloraxis": "coloraxis"},
+        hovertemplate=f"{safe(layer)}<br>criticality %{{x:.3f}}<br>"
         "%{y:.3f} bits, firing rate %{marker.color:.3f}<extra></extra>",
-    }
+    )

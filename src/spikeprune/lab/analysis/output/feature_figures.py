@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from spikeprune.lab.analysis.findings import FeatureMeasure, Features, Findings
 from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
-from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, strips
 
 _LOOKS = {
     "untrained": ("@faint", "square"),
@@ -80,6 +80,6 @@ def _marks(
         name,
         color,
         f"{symbol}-open" if measure == "variance_test" else symbol,
-        hover=f"%{{customdata}}<br>{name}: %{{x:.4g}}",
-        data=[safe(label) for label in names],
+        hover=f"{name}: %{{x:.4g}}",
+        names=names,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
-from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, scatter, strips
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
@@ -35,23 +35,20 @@ def firing_figure(record: RunRecord) -> Figure:
         "Firing rate of the neurons that a layer feeds: share that fires in a time step, mean "
         "over the test set, in %. The classifier feeds none.",
     )
-    nets = {"dense": _firing_rates(record.layers("dense"))}
-    nets["pruned"] = _firing_rates(record.layers("pruned"))
-    layers = dict.fromkeys([*record.layers("dense"), *record.layers("pruned")])
-    names = [name for name in layers if any(name in rates for rates in nets.values())]
+    dense, pruned = record.layers("dense"), record.layers("pruned")
+    before, after = _firing_rates(dense), _firing_rates(pruned)
+    names = [name for name in {**dense, **pruned} if name in before or name in after]
     if not names:
         return replace(figure, reason="metrics.json holds no firing rate per layer.")
-    traces = [_links(names, nets["dense"], nets["pruned"])]
-    for (net, rates), symbol in zip(nets.items(), ("circle-open", "diamond"), strict=True):
-        hover = f"%{{customdata}}<br>{net}: %{{x:.2f}} %"
+    traces = [_links(names, before, after)]
+    for net, rates, symbol in (("dense", before, "circle-open"), ("pruned", after, "diamond")):
         values = [rates.get(name) for name in names]
-        data = [safe(name) for name in names]
-        traces.append(dots(values, net, f"@{net}", symbol, hover=hover, data=data))
+        hover = f"{net}: %{{x:.2f}} %"
+        traces.append(dots(values, net, f"@{net}", symbol, hover=hover, names=names))
     spec = strips(names, traces, title="firing rate, %")
     spec["layout"]["xaxis"]["rangemode"] = "tozero"
-    before = percent(record.dense.get("firing_rate"))
-    after = percent(record.pruned.get("firing_rate"))
-    summary = f"Firing rate of the whole net: dense {before}, pruned {after}."
+    whole = [percent(net.get("firing_rate")) for net in (record.dense, record.pruned)]
+    summary = f"Firing rate of the whole net: dense {whole[0]}, pruned {whole[1]}."
     return replace(figure, summary=summary, spec=spec)
 
 
@@ -68,15 +65,8 @@ def _links(names: Sequence[str], before: Mapping[str, float], after: Mapping[str
         if name in before and name in after:
             x += [before[name], after[name], None]
             y += [index, index, None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": {"color": "@muted", "width": 1.5},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    line = {"color": "@muted", "width": 1.5}
+    return scatter("lines", x, y, line=line, hoverinfo="skip", showlegend=False)
 
 
 def synops_figure(record: RunRecord) -> Figure:
@@ -88,7 +78,7 @@ def synops_figure(record: RunRecord) -> Figure:
         "is spikes, multiply-accumulations if not (see the hover text).",
     )
     dense, pruned = record.layers("dense"), record.layers("pruned")
-    names = list(dict.fromkeys([*dense, *pruned]))
+    names = list({**dense, **pruned})
     if not any(is_number(row.get("synops")) for row in (*dense.values(), *pruned.values())):
         return replace(figure, reason="metrics.json holds no SynOps per layer.")
     traces = []
@@ -105,11 +95,12 @@ def synops_figure(record: RunRecord) -> Figure:
 
 
 def _risen_synops(names: Sequence[str], dense: Layers, pruned: Layers) -> str:
-    before, after = (
-        [layers.get(name, LayerMetrics()).get("synops") or 0 for name in names]
-        for layers in (dense, pruned)
-    )
-    rise = {name: b - a for name, a, b in zip(names, before, after, strict=True)}
+    none = LayerMetrics()
+    rise = {
+        name: (pruned.get(name, none).get("synops") or 0)
+        - (dense.get(name, none).get("synops") or 0)
+        for name in names
+    }
     count = sum(value > 0 for value in rise.values())
     if not count:
         return "No layer has more than in the dense net."

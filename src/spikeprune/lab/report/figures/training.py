@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from spikeprune.lab.report.number_words import in_percent, is_number
-from spikeprune.lab.report.plotly_parts import Figure, Spec, layout
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, scatter
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import EpochRow
 
@@ -53,17 +53,14 @@ def _over_epochs(record: RunRecord, figure: Figure, traces: list[Spec], **axes: 
     epochs = {"title": {"text": "epoch"}, "rangemode": "tozero"}
     marks = _event_marks(record)
     spec = layout(360, hovermode="x unified", xaxis=epochs, **axes, **marks)
-    caption = figure.caption + _missing_history(record)
+    missing = [name for name, rows in _histories(record).items() if not rows]
+    caption = figure.caption
+    caption += f" No history of the {missing[0]} net in this folder." if missing else ""
     return replace(figure, caption=caption, spec={"data": traces, "layout": spec})
 
 
 def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
     return {"dense": record.stage("dense"), "pruned": record.stage("prune", "finetune")}
-
-
-def _missing_history(record: RunRecord) -> str:
-    missing = [name for name, rows in _histories(record).items() if not rows]
-    return f" No history of the {missing[0]} net in this folder." if missing else ""
 
 
 def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> list[Spec]:
@@ -78,52 +75,37 @@ def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> l
         if key == "validation_accuracy":
             values = [in_percent(value) for value in values]
         if any(is_number(value) for value in values):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers" if len(values) < 2 else "lines",
-                    "x": list(range(1, len(values) + 1)),
-                    "y": values,
-                    "name": name,
-                    "hovertemplate": "%{y:.4f}" if key == "loss" else "%{y:.2f} %",
-                    "line": lines[name],
-                }
-            )
+            mode = "lines+markers" if len(values) < 2 else "lines"
+            epochs = list(range(1, len(values) + 1))
+            hover = "%{y:.4f}" if key == "loss" else "%{y:.2f} %"
+            line = lines[name]
+            traces.append(scatter(mode, epochs, values, name=name, hovertemplate=hover, line=line))
     return traces
 
 
 def _density_steps(record: RunRecord) -> list[Spec]:
     """Return the density at events and ends of epochs as one stepped line, if any is known."""
     epochs = _histories(record)["pruned"]
-    rows = [
-        (x, event.get("density"), f" (event {number})")
-        for number, (x, event) in enumerate(
-            zip(event_positions(record), record.events, strict=True), start=1
-        )
-    ]
+    events = zip(event_positions(record), record.events, strict=True)
+    rows = [(x, row.get("density"), f" (event {n})") for n, (x, row) in enumerate(events, start=1)]
     rows += [(float(end), row.get("density"), "") for end, row in enumerate(epochs, start=1)]
     known = [row for row in rows if is_number(row[1])]
     known.sort(key=lambda row: row[0])  # stable: an epoch's density follows that of its events
     if not known:
         return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "x": [x for x, _, _ in known],
-            "y": [in_percent(density) for _, density, _ in known],
-            "yaxis": "y2",
-            "name": "density",
-            "line": {"color": "@regrown", "shape": "hv", "width": 1.5},
-            "marker": {
-                "symbol": "triangle-down",
-                "size": [9 if event else 0 for _, _, event in known],
-                "line": {"width": 0},
-            },
-            "customdata": [event for _, _, event in known],
-            "hovertemplate": "%{y:.2f} %%{customdata}",
-        }
-    ]
+    sizes = [9 if event else 0 for _, _, event in known]
+    trace = scatter(
+        "lines+markers",
+        [x for x, _, _ in known],
+        [in_percent(density) for _, density, _ in known],
+        yaxis="y2",
+        name="density",
+        line={"color": "@regrown", "shape": "hv", "width": 1.5},
+        marker={"symbol": "triangle-down", "size": sizes, "line": {"width": 0}},
+        customdata=[event for _, _, event in known],
+        hovertemplate="%{y:.2f} %%{customdata}",
+    )
+    return [trace]
 
 
 def event_positions(record: RunRecord) -> list[float]:
