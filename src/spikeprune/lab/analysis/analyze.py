@@ -35,8 +35,7 @@ def analyze(
 
     Args:
         folders: One or two run folders.
-        out: Folder of the results; None: the run's own, or for two runs the folder
-            `analysis_<A>_<B>` beside the first.
+        out: Folder of the results; None: the run's own, or `analysis_<A>_<B>` beside the first.
         data_root: Present place of the data; None: their place during the runs.
         device: Device of the computation.
         samples: Largest number of samples of training and test set; None: all.
@@ -66,18 +65,13 @@ def analyze(
         "runs": rows,
         "pair": compare_pair(runs[0], runs[1]) if len(runs) == 2 else None,
     }
-    target = out or _default_folder(runs)
+    first, last = runs[0].files.path, runs[-1].files.path
+    beside = first.absolute().parent / f"analysis_{first.name}_{last.name}"
+    target = out or (first if len(runs) == 1 else beside)
     write_json(target / "analysis.json", found)
     page = target / "analysis.html"
     write_text(page, render_analysis(found))
     return found, page
-
-
-def _default_folder(runs: list[OpenedRun]) -> Path:
-    first = runs[0].files.path
-    if len(runs) == 1:
-        return first
-    return first.absolute().parent / f"analysis_{first.name}_{runs[1].files.path.name}"
 
 
 def _from_files(run: OpenedRun) -> Findings:
@@ -130,6 +124,6 @@ def _from_nets(
         try:
             found["nets"][name]["features"] = features(net, run, session, samples=samples)
         except ModelError as error:
-            refused = {"quantity": f"features of the {name} net", "reason": str(error)}
-            found["refused"].append(refused)
+            quantity = f"features of the {name} net"
+            found["refused"].append({"quantity": quantity, "reason": str(error)})
     return found

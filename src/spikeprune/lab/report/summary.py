@@ -56,7 +56,14 @@ def _target(record: RunRecord) -> str:
 
 def cards(record: RunRecord) -> tuple[Card, ...]:
     """Return the cards for accuracy, weights, SynOps, energy and latency."""
-    return (_accuracy(record), _weights(record), _synops(record), _energy(record), _latency(record))
+    energies = _pair(record, "energy_nj_per_sample")
+    return (
+        _accuracy(record),
+        _weights(record),
+        _synops(record),
+        _card("Energy", energies, energy, "per sample; a model, not a measurement"),
+        _latency(record),
+    )
 
 
 def headline(record: RunRecord) -> str:
@@ -110,12 +117,12 @@ def layer_table(record: RunRecord) -> tuple[list[str], list[list[TableCell]]]:
     """Return headings and rows of the table of layers, without columns that hold no number."""
     dense, pruned = record.layers("dense"), record.layers("pruned")
     cut = record.metrics.get("cut") or {}
-    channels = cut.get("channels_before") or {}, cut.get("channels_after") or {}
     rows = []
-    for name in dict.fromkeys([*dense, *pruned]):
+    for name in {**dense, **pruned}:
         row = _layer_row(dense.get(name), pruned.get(name))
-        row["channels before"] = _number(channels[0].get(name), amount)
-        row["channels after"] = _number(channels[1].get(name), amount)
+        for when in ("before", "after"):
+            count = (cut.get(f"channels_{when}") or {}).get(name)
+            row[f"channels {when}"] = _number(count, amount)
         rows.append(row)
     used = [
         heading
@@ -204,17 +211,12 @@ def _synops(record: RunRecord) -> Card:
     return _card("SynOps", _pair(record, "synops_per_sample"), amount, note)
 
 
-def _energy(record: RunRecord) -> Card:
-    note = "per sample; a model, not a measurement"
-    return _card("Energy", _pair(record, "energy_nj_per_sample"), energy, note)
-
-
 def _latency(record: RunRecord) -> Card:
     dense, pruned = (net.get("latency_ms") or {} for net in (record.dense, record.pruned))
     before, after = dense.get("b1"), pruned.get("b1")
     threads = record.pruned.get("latency_threads")
-    note = "batch of 1; batch of 32: "
-    note += f"{_milliseconds(dense.get('b32'))} → {_milliseconds(pruned.get('b32'))}"
+    large = [_milliseconds(net.get("b32")) for net in (dense, pruned)]
+    note = f"batch of 1; batch of 32: {large[0]} → {large[1]}"
     note += f"; {record.metrics.get('device', '')}, threads: {threads}" if threads else ""
     event = ((record.metrics.get("event_driven") or {}).get("latency_ms") or {}).get("b1")
     note += f"; event-driven, batch of 1: {_milliseconds(event)}" if is_number(event) else ""

@@ -71,17 +71,12 @@ def citations(record: RunRecord) -> list[tuple[str, str]]:
 
 def _method_sources(record: RunRecord) -> tuple[str, ...]:
     """Return the sources of the method and of the parts that the run's options replace."""
-    values = {
-        "method": str(record.metrics["method"]).lower(),
-        "data": "",
-        "model": "",
-        "granularity": "channel" if record.unit == "channels" else "weight",
-    }
+    values = {"method": str(record.metrics["method"]).lower(), "data": "", "model": ""}
+    values["granularity"] = record.unit.removesuffix("s")
+    parts = ("regrow", "saliency", "allocation", "schedule", "fraction_schedule")
     try:
         written = parse_yaml(record.config, "")
-        for name in ("regrow", "saliency", "allocation", "schedule", "fraction_schedule"):
-            if written.get(name) is not None:
-                values[name] = written[name]
+        values |= {name: written[name] for name in parts if written.get(name) is not None}
         return sources_of(resolve(RunConfig.from_dict(values)))
     except ConfigError:  # this version does not know the method, or a part of it
         return ()

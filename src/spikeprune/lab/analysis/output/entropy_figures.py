@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikeprune.lab.analysis.findings import Correlation, Entropy, Kind
+from spikeprune.lab.analysis.findings import Entropy
 from spikeprune.lab.report.number_words import amount
 from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, scatter, strips
 
 _MANY_POINTS = 4000
 _SYMBOLS = 8
-_MARKS: tuple[tuple[Kind, Correlation, str, str, str], ...] = (
+_MARKS = (
     ("position", "criticality", "criticality", "@pruned", "circle"),
     ("channel", "criticality", "criticality, entropy by channel", "@pruned", "circle-open"),
     ("position", "rate", "the firing rate", "@dense", "square-open"),
@@ -19,10 +19,7 @@ _MARKS: tuple[tuple[Kind, Correlation, str, str, str], ...] = (
 
 
 def entropy_figures(found: Entropy, net: str, prefix: str) -> tuple[Figure, Figure]:
-    """Return the correlations by layer, and entropy over criticality channel by channel.
-
-    The keys of the figures begin with `prefix` and the name of the net.
-    """
+    """Return the correlations by layer, and entropy over criticality channel by channel."""
     return _correlations(found, net, prefix), _scatter(found, net, prefix)
 
 
@@ -71,22 +68,19 @@ def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
     ]
     bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "rate", "side": "right"}}
     scale = [[part / 4, f"@heat-{part}"] for part in range(5)]
-    spec = {
-        "data": traces,
-        "layout": layout(
-            380,
-            xaxis={"title": {"text": "criticality"}},
-            yaxis={"title": {"text": "bits"}},
-            showlegend=legend,
-            coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar},
-        ),
-    }
+    spec = layout(
+        380,
+        xaxis={"title": {"text": "criticality"}},
+        yaxis={"title": {"text": "bits"}},
+        showlegend=legend,
+        coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar},
+    )
     return Figure(
         f"{prefix}-{net}-scatter",
         f"Channels of the {net} net",
         caption,
         f"{amount(total)} channels in {len(traces)} layers.",
-        spec,
+        {"data": traces, "layout": spec},
     )
 
 

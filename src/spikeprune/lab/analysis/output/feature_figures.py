@@ -1,8 +1,8 @@
 """Figures of features by class: their spread, and the cosine of training and test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from spikeprune.lab.analysis.findings import FeatureMeasure, Features, Findings
+from spikeprune.lab.analysis.findings import Features, Findings
 from spikeprune.lab.analysis.output.shapes import MANY_CLASSES
 from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, strips
 
@@ -23,8 +23,8 @@ def _spread(nets: Mapping[str, Features], prefix: str) -> Figure:
     names, traces, means = _names(nets), [], []
     for net, found in nets.items():
         scale = found["features"]
-        traces.append(_marks(found, net, "variance_train", names, scale=scale))
-        traces.append(_marks(found, net, "variance_test", names, scale=scale))
+        traces.append(_marks(found, net, "variance_train", scale=scale))
+        traces.append(_marks(found, net, "variance_test", scale=scale))
         both = (found["mean"]["variance_train"], found["mean"]["variance_test"])
         numbers = [f"{mean / scale:.3g}" for mean in both if mean is not None]
         means.append(f"{net} {' / '.join(numbers) or 'undefined'}")
@@ -44,7 +44,7 @@ def _spread(nets: Mapping[str, Features], prefix: str) -> Figure:
 def _cosine(nets: Mapping[str, Features], prefix: str) -> Figure:
     names, traces, means = _names(nets), [], []
     for net, found in nets.items():
-        traces.append(_marks(found, net, "cosine", names))
+        traces.append(_marks(found, net, "cosine"))
         mean = found["mean"]["cosine"]
         means.append(f"{net} {'undefined' if mean is None else f'{mean:.3g}'}")
     return Figure(
@@ -68,18 +68,17 @@ def _omitted(nets: Mapping[str, Features]) -> str:
     return f" The first {MANY_CLASSES} of {total} classes; all are in analysis.json."
 
 
-def _marks(
-    found: Features, net: str, measure: FeatureMeasure, names: Sequence[str], *, scale: int = 1
-) -> Spec:
+def _marks(found: Features, net: str, measure: str, *, scale: int = 1) -> Spec:
     color, symbol = _LOOKS[net]
     words = {"variance_train": ", training set", "variance_test": ", test set", "cosine": ""}
     name = f"{net}{words[measure]}"
-    values = [row[measure] for row in found["classes"][:MANY_CLASSES]]
+    rows = found["classes"][:MANY_CLASSES]
+    values = [row[measure] for row in rows]
     return dots(
         [None if value is None else value / scale for value in values],
         name,
         color,
         f"{symbol}-open" if measure == "variance_test" else symbol,
         hover=f"{name}: %{{x:.4g}}",
-        names=names,
+        names=[row["class"] for row in rows],
     )
