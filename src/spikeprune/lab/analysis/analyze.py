@@ -33,14 +33,10 @@ def analyze(
 ) -> tuple[Findings, Path]:
     """Analyse one finished run, or two and their differences; write `analysis.json` and a page.
 
-    Args:
-        folders: One or two run folders.
-        out: Folder of the results; None: the run's own, or `analysis_<A>_<B>` beside the first.
-        data_root: Present place of the data; None: their place during the runs.
-        device: Device of the computation.
-        samples: Largest number of samples of training and test set; None: all.
-        files_only: Read the files alone: no data, no entropy, no features.
-        say: Receives messages of progress.
+    The results go to `out`, else to the run's own folder, or for two runs to `analysis_<A>_<B>`
+    beside the first. The nets are run on at most `samples` samples of each part of the data (None:
+    all), which lie at `data_root` (None: where they were during the runs). With `files_only` there
+    are no data, no entropy and no features. `say` receives messages of progress.
 
     Returns:
         The content of `analysis.json`, and the path of `analysis.html`.
@@ -76,7 +72,7 @@ def analyze(
 
 def _from_files(run: OpenedRun) -> Findings:
     metrics, dense, pruned = run.record.metrics, run.record.dense, run.record.pruned
-    criticality = run.config.criticality
+    parts = ("curve", "value", "space", "time")
     return {
         "folder": str(run.files.path),
         "data": metrics["data"].get("label"),
@@ -86,12 +82,7 @@ def _from_files(run: OpenedRun) -> Findings:
         "sparsity": run.config.sparsity if run.prunes else None,
         "time_steps": metrics["time_steps"],
         "seed": metrics["seed"],
-        "criticality": {
-            "curve": criticality.curve,
-            "value": criticality.value,
-            "space": criticality.space,
-            "time": criticality.time,
-        },
+        "criticality": {part: getattr(run.config.criticality, part) for part in parts},
         "test_accuracy": {
             "dense": dense.get("test_accuracy"),
             "pruned": pruned.get("test_accuracy"),

@@ -24,13 +24,10 @@ _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
 
 def differing(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     """Return the differences of two runs in options, data, net and versions: `what`, `a`, `b`."""
-    found = {
-        name: pair
-        for name, pair in differences(a.config, b.config).items()
-        if name not in _ELSEWHERE
-    }
+    options = differences(a.config, b.config).items()
+    found = {name: pair for name, pair in options if name not in _ELSEWHERE}
     one, two = _data_and_versions(a), _data_and_versions(b)
-    for key in dict.fromkeys([*one, *two]):
+    for key in {**one, **two}:
         if one.get(key) != two.get(key):
             found[key] = (one.get(key), two.get(key))
     return [{"what": name, "a": in_a, "b": in_b} for name, (in_a, in_b) in found.items()]
@@ -38,22 +35,16 @@ def differing(a: OpenedRun, b: OpenedRun) -> list[Findings]:
 
 def _data_and_versions(run: OpenedRun) -> dict[str, Any]:
     """Return the facts that the configuration does not hold: data as found, and versions."""
-    data = run.record.metrics.get("data") or {}
-    facts: dict[str, Any] = {f"data.{k}": value for k, value in data.items() if k != "samples"}
-    for part, count in (data.get("samples") or {}).items():
-        facts[f"data.samples.{part}"] = count
-    for package, version in (run.record.metrics.get("versions") or {}).items():
-        facts[f"versions.{package}"] = version
-    return facts
+    data, versions = run.record.metrics.get("data") or {}, run.record.metrics.get("versions") or {}
+    return {
+        **{f"data.{name}": value for name, value in data.items() if name != "samples"},
+        **{f"data.samples.{part}": n for part, n in (data.get("samples") or {}).items()},
+        **{f"versions.{package}": version for package, version in versions.items()},
+    }
 
 
 def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
-    """Compare two runs.
-
-    Returns:
-        `differences`, `refused` (quantity and reason), and those of `overlap`, `importance`,
-        `classes` and `synops` that can be compared.
-    """
+    """Compare two runs in all quantities that can be compared; the others are `refused`."""
     found: Findings = {"differences": differing(a, b), "refused": []}
     for quantity, key, obstacle, measure in (
         ("overlap of masks", "overlap", _other_masks, _overlap),
@@ -72,10 +63,8 @@ def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
     return found
 
 
-# -- obstacles to a comparison; an empty text is none ------------------------------------------
-
-
 def _other_net(a: OpenedRun, b: OpenedRun) -> str:
+    """Return why the nets cannot be compared; an empty text is no obstacle, here and below."""
     one, two = a.plan["model"], b.plan["model"]
     if one == two:
         return ""
@@ -93,9 +82,8 @@ def _other_masks(a: OpenedRun, b: OpenedRun) -> str:
 
 
 def _no_channels(a: OpenedRun, b: OpenedRun) -> str:
-    if any(run.config.granularity != "channel" for run in (a, b)):
-        return "it takes two runs that prune channels"
-    return _other_net(a, b)
+    both = a.config.granularity == b.config.granularity == "channel"
+    return _other_net(a, b) if both else "it takes two runs that prune channels"
 
 
 def _other_data(a: OpenedRun, b: OpenedRun) -> str:
@@ -112,9 +100,6 @@ def _other_net_or_data(a: OpenedRun, b: OpenedRun) -> str:
     return "; ".join(filter(None, [_other_net(a, b), _other_data(a, b)]))
 
 
-# -- the comparison --------------------------------------------------------------------------
-
-
 def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
     if a.config.granularity == "channel":
         one, two = a.live_channels, b.live_channels
@@ -123,13 +108,10 @@ def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
         if not names:
             raise ModelError("the runs pruned no layer in common")
         one, two = (Mask({n: run.masks[n] for n in names}) for run in (a, b))
-    rows = [
-        {
-            "layer": name.removesuffix(".weight"),
-            **_overlap_and_chance(Mask({name: one[name]}), Mask({name: two[name]})),
-        }
-        for name in one
-    ]
+    rows = []
+    for name in one:
+        compared = _overlap_and_chance(Mask({name: one[name]}), Mask({name: two[name]}))
+        rows.append({"layer": name.removesuffix(".weight"), **compared})
     return {"unit": a.record.unit, "all": _overlap_and_chance(one, two), "layers": rows}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Spec = dict[str, Any]
+Values = Iterable[float | None]
 
 HATCH: Spec = {"shape": "/", "size": 6, "solidity": 0.25, "fillmode": "overlay"}
 HATCH["fgcolor"] = "@surface"
@@ -52,19 +53,8 @@ def layer_axis(names: Sequence[str]) -> Spec:
     }
 
 
-def strip_height(rows: int, each: int = 22) -> int:
-    """Return the height in pixels of a figure with one strip per row."""
-    return 110 + each * max(rows, 3)
-
-
 def bars(
-    values: Iterable[float | None],
-    name: str,
-    color: str,
-    *,
-    hover: str,
-    data: Sequence[Any],
-    hatched: bool = False,
+    values: Values, name: str, color: str, *, hover: str, data: Sequence[Any], hatched: bool = False
 ) -> Spec:
     """Return horizontal bars, one per value; the hover text reads its numbers from `data`."""
     return {
@@ -80,18 +70,12 @@ def bars(
 
 
 def dots(
-    values: Sequence[float | None],
-    name: str,
-    color: str,
-    symbol: str,
-    *,
-    hover: str,
-    names: Sequence[str],
+    values: Values, name: str, color: str, symbol: str, *, hover: str, names: Sequence[str]
 ) -> Spec:
     """Return a marker per value, on the row of its name."""
     return scatter(
         "markers",
-        values,
+        list(values),
         list(range(len(names))),
         name=name,
         marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}},
@@ -115,12 +99,23 @@ def strips(
 ) -> Spec:
     """Return a figure of horizontal strips, one per name and `each` pixels high."""
     spec = layout(
-        strip_height(len(names), each),
+        110 + each * max(len(names), 3),
         barmode="stack" if stacked else "group",
         xaxis={"title": {"text": title}},
         yaxis=layer_axis(names),
     )
     return {"data": traces, "layout": spec}
+
+
+def change_strips(
+    names: Sequence[str], changes: Sequence[float | None], *, hover: str, data: Sequence[Any]
+) -> Spec:
+    """Return a figure of changes in points, with losses and gains in two colours."""
+    trace = bars(changes, "change", "", hover=hover, data=data)
+    trace["marker"]["color"] = ["@regrown" if (value or 0) < 0 else "@pruned" for value in changes]
+    spec = strips(names, [trace], title="points")
+    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    return spec
 
 
 def layout(height: int, **more: Any) -> Spec:

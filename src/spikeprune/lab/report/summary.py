@@ -195,8 +195,7 @@ def _accuracy(record: RunRecord) -> Card:
 
 
 def _weights(record: RunRecord) -> Card:
-    stored = record.pruned.get("parameters")
-    note = ""
+    note, stored = "", record.pruned.get("parameters")
     if is_number(stored):
         note = f"stored: {amount(stored)} parameters, {size(_BYTES_PER_WEIGHT * stored)} as fp32"
     return _card("Non-zero parameters", _pair(record, "nonzero_parameters"), amount, note)

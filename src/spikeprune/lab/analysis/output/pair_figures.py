@@ -1,5 +1,7 @@
 """Figures of two runs: overlap of masks, importance, accuracy per class, SynOps."""
 
+from functools import partial
+
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.number_words import percent
@@ -18,16 +20,13 @@ def pair_figures(pair: Findings) -> list[Figure]:
         "SynOps per layer, B to A",
         "Synaptic operations of B's pruned net in % of A's; 100: equal.",
     )
-    drawn = []
-    if "overlap" in pair:
-        drawn.append(_overlap(pair["overlap"]))
-    if "importance" in pair:
-        drawn.append(_importance(pair["importance"]))
-    if "classes" in pair:
-        drawn.append(change_bars(classes, pair["classes"]))
-    if "synops" in pair:
-        drawn.append(ratio_bars(synops, pair["synops"]))
-    return drawn
+    draws = {
+        "overlap": _overlap,
+        "importance": _importance,
+        "classes": partial(change_bars, classes),
+        "synops": partial(ratio_bars, synops),
+    }
+    return [draw(pair[key]) for key, draw in draws.items() if key in pair]
 
 
 def _overlap(found: Findings) -> Figure:

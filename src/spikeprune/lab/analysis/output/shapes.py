@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spikeprune.lab.analysis.findings import ClassChange, SynopsChange
-from spikeprune.lab.report.plotly_parts import Figure, bars, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, bars, change_strips, safe, strips
 
 MANY_CLASSES = 30
 """Largest number of classes in a figure."""
@@ -39,8 +39,5 @@ def change_bars(figure: Figure, rows: list[ClassChange]) -> Figure:
         known = [*known[:half], *known[-half:]]
     changes, names = [change for change, _ in known], [name for _, name in known]
     hover = "%{customdata}: %{x:+.2f} points"
-    trace = bars(changes, "change", "", hover=hover, data=[safe(name) for name in names])
-    trace["marker"]["color"] = ["@regrown" if change < 0 else "@pruned" for change in changes]
-    spec = strips(names, [trace], title="points")
-    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    spec = change_strips(names, changes, hover=hover, data=[safe(name) for name in names])
     return replace(figure, caption=caption, summary=summary, spec=spec)

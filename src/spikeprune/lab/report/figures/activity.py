@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
-from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, scatter, strips
+from spikeprune.lab.report.plotly_parts import (
+    Figure,
+    Spec,
+    bars,
+    change_strips,
+    dots,
+    safe,
+    scatter,
+    strips,
+)
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
@@ -130,8 +139,14 @@ def classes_figure(record: RunRecord) -> Figure:
             f" The {_EXTREMES} classes that lost most and the {_EXTREMES} that gained most of "
             f"{len(rows)}; all are in the table of classes."
         )
-    spec = strips([row[0] for row in shown], [_change_bars(shown)], title="points")
-    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    data = [[safe(name), 100 * (before or 0), 100 * (after or 0)] for name, before, after in shown]
+    changes = [
+        None if before is None or after is None else round(100 * (after - before), 4)
+        for _, before, after in shown
+    ]
+    hover = "%{customdata[0]}: %{x:+.2f} points<br>"
+    hover += "dense %{customdata[1]:.2f} %, pruned %{customdata[2]:.2f} %"
+    spec = change_strips([row[0] for row in shown], changes, hover=hover, data=data)
     worst, best = rows[0], rows[-1]
     summary = (
         f"{sum(after < before for _, before, after in rows)} of {len(rows)} classes lost. "
@@ -139,16 +154,3 @@ def classes_figure(record: RunRecord) -> Figure:
         f"and {best[0]} ({points(best[2] - best[1])})."
     )
     return replace(figure, caption=caption, summary=summary, spec=spec)
-
-
-def _change_bars(rows: Sequence[tuple[str, float | None, float | None]]) -> Spec:
-    data = [[safe(name), 100 * (before or 0), 100 * (after or 0)] for name, before, after in rows]
-    change = [
-        None if before is None or after is None else round(100 * (after - before), 4)
-        for _, before, after in rows
-    ]
-    hover = "%{customdata[0]}: %{x:+.2f} points<br>"
-    hover += "dense %{customdata[1]:.2f} %, pruned %{customdata[2]:.2f} %"
-    trace = bars(change, "change", "", hover=hover, data=data)
-    trace["marker"]["color"] = ["@regrown" if (value or 0) < 0 else "@pruned" for value in change]
-    return trace

@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, in_percent, is_number, percent
-from spikeprune.lab.report.plotly_parts import (
-    HATCH,
-    Figure,
-    Spec,
-    layer_axis,
-    layout,
-    safe,
-    scatter,
-    strip_height,
-)
+from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, layout, safe, scatter, strips
 from spikeprune.lab.report.run_record import RunRecord
 
 _MANY_EVENTS = 20
@@ -35,11 +26,8 @@ def regrowth_figure(record: RunRecord) -> Figure:
     totals = [sum(column) for column in zip(*counts, strict=True)]
     if not sum(totals):
         return replace(figure, reason="The run did not note regrowth per layer.")
-    events = {**_event_axis(len(totals)), "showgrid": False}
-    spec = {
-        "data": [_heatmap(names, counts, totals, record.unit)],
-        "layout": layout(strip_height(len(names)), xaxis=events, yaxis=layer_axis(names)),
-    }
+    spec = strips(names, [_heatmap(names, counts, totals, record.unit)])
+    spec["layout"]["xaxis"] |= {**_event_axis(len(totals)), "showgrid": False}
     return replace(figure, summary=_by_depth(names, counts), spec=spec, wide=True)
 
 
@@ -115,21 +103,15 @@ def survival_figure(record: RunRecord) -> Figure:
 def _return_bars(record: RunRecord, numbers: list[int]) -> list[Spec]:
     dropped = [event.get("dropped_and_returned") for event in record.events]
     dead = [event.get("dead_and_returned") for event in record.events]
-    return [
-        {
-            "type": "bar",
-            "x": numbers,
-            "y": counts,
-            "yaxis": "y2",
-            "name": name,
-            "marker": marker,
-            "hovertemplate": f"event %{{x}}: %{{y:,}} {record.unit} {name}<extra></extra>",
-        }
-        for counts, name, marker in (
-            (dropped, "dropped and returned", {"color": "@pruned"}),
-            (dead, "dead and returned", {"color": "@dense", "pattern": HATCH}),
-        )
-    ]
+    traces = []
+    for counts, name, marker in (
+        (dropped, "dropped and returned", {"color": "@pruned"}),
+        (dead, "dead and returned", {"color": "@dense", "pattern": HATCH}),
+    ):
+        hover = f"event %{{x}}: %{{y:,}} {record.unit} {name}<extra></extra>"
+        look = {"yaxis": "y2", "name": name, "marker": marker, "hovertemplate": hover}
+        traces.append({"type": "bar", "x": numbers, "y": counts, **look})
+    return traces
 
 
 def _survival_summary(record: RunRecord) -> str:
