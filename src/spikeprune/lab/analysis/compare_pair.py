@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
-from spikeprune.lab.analysis.findings import ClassChange, Findings, SynopsChange
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.settings.config import differences
 from spikeprune.pruning.criteria.inputs import Observations
@@ -46,13 +46,17 @@ def _data_and_versions(run: OpenedRun) -> dict[str, Any]:
 def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
     """Compare two runs in all quantities that can be compared; the others are `refused`."""
     found: Findings = {"differences": differing(a, b), "refused": []}
+    nets, data = _other_net(a, b), _other_data(a, b)
+    one, two = a.config.granularity, b.config.granularity
+    masks = nets if one == two else f"one run pruned {one}s, the other {two}s"
+    channels = nets if one == two == "channel" else "it takes two runs that prune channels"
     for quantity, key, obstacle, measure in (
-        ("overlap of masks", "overlap", _other_masks, _overlap),
-        ("importance of channels that one run kept", "importance", _no_channels, _importance),
-        ("change of accuracy per class", "classes", _other_data, _classes),
-        ("change of SynOps per layer", "synops", _other_net_or_data, _synops_per_layer),
+        ("overlap of masks", "overlap", masks, _overlap),
+        ("importance of channels that one run kept", "importance", channels, _importance),
+        ("change of accuracy per class", "classes", data, _classes),
+        ("change of SynOps per layer", "synops", "; ".join(filter(None, [nets, data])), _synops),
     ):
-        reason = obstacle(a, b)
+        reason = obstacle
         if not reason:
             try:
                 found[key] = measure(a, b)
@@ -64,7 +68,7 @@ def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
 
 
 def _other_net(a: OpenedRun, b: OpenedRun) -> str:
-    """Return why the nets cannot be compared; an empty text is no obstacle, here and below."""
+    """Return how the nets differ; empty if they are the same."""
     one, two = a.plan["model"], b.plan["model"]
     if one == two:
         return ""
@@ -76,16 +80,6 @@ def _other_net(a: OpenedRun, b: OpenedRun) -> str:
     return f"the nets differ: {', '.join(words)}"
 
 
-def _other_masks(a: OpenedRun, b: OpenedRun) -> str:
-    one, two = a.config.granularity, b.config.granularity
-    return f"one run pruned {one}s, the other {two}s" if one != two else _other_net(a, b)
-
-
-def _no_channels(a: OpenedRun, b: OpenedRun) -> str:
-    both = a.config.granularity == b.config.granularity == "channel"
-    return _other_net(a, b) if both else "it takes two runs that prune channels"
-
-
 def _other_data(a: OpenedRun, b: OpenedRun) -> str:
     one, two = a.record.metrics["data"], b.record.metrics["data"]
     if one.get("label") != two.get("label"):
@@ -94,10 +88,6 @@ def _other_data(a: OpenedRun, b: OpenedRun) -> str:
     if tests[0] == tests[1] and one.get("classes") == two.get("classes"):
         return ""
     return f"the test sets differ: {tests[0]} and {tests[1]} samples, or other classes"
-
-
-def _other_net_or_data(a: OpenedRun, b: OpenedRun) -> str:
-    return "; ".join(filter(None, [_other_net(a, b), _other_data(a, b)]))
 
 
 def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
@@ -179,11 +169,10 @@ def _scaled_gamma(run: OpenedRun) -> dict[str, Tensor]:
     }
 
 
-def _classes(a: OpenedRun, b: OpenedRun) -> list[ClassChange]:
-    classes = a.record.metrics["data"]["classes"]
+def _classes(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     one, two = (run.record.pruned["per_class_accuracy"] for run in (a, b))
-    return class_rows(classes, one, two)
+    return class_rows(a.record.metrics["data"]["classes"], one, two)
 
 
-def _synops_per_layer(a: OpenedRun, b: OpenedRun) -> list[SynopsChange]:
+def _synops(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     return synops_rows(a.record.layers("pruned"), b.record.layers("pruned"))

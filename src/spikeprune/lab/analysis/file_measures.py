@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from spikeprune.lab.analysis.findings import ClassChange, Findings, RegrowthFindings, SynopsChange
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
 
-def regrowth(record: RunRecord) -> RegrowthFindings | None:
+def regrowth(record: RunRecord) -> Findings | None:
     """Return how all regrowth is spread over the layers, and how much survived; None without any.
 
     Depth runs over the layers that regrowth can reach, from 0 (nearest the image) to 1. Survival
@@ -25,17 +25,16 @@ def regrowth(record: RunRecord) -> RegrowthFindings | None:
     rows: list[Findings] = []
     for number, name in enumerate(reached):
         share, of_regrown = total[name] / all_reached, regrown[name] / all_regrown
-        rows.append(
-            {
-                "layer": name,
-                "depth": number / max(len(reached) - 1, 1),
-                "share_of_all": share,
-                "share_of_regrown": of_regrown,
-                "times_its_share": of_regrown / share,
-                "regrown": regrown[name],
-                "survival": survived[name] / tested[name] if tested[name] else None,
-            }
-        )
+        row = {
+            "layer": name,
+            "depth": number / max(len(reached) - 1, 1),
+            "share_of_all": share,
+            "share_of_regrown": of_regrown,
+            "times_its_share": of_regrown / share,
+            "regrown": regrown[name],
+            "survival": survived[name] / tested[name] if tested[name] else None,
+        }
+        rows.append(row)
     first = rows[: len(rows) // 2]
     return {
         "unit": record.unit,
@@ -67,7 +66,7 @@ def _sums_by_layer(record: RunRecord) -> tuple[dict[str, int], ...]:
 
 def class_rows(
     classes: list[str], before: list[float | None], after: list[float | None]
-) -> list[ClassChange]:
+) -> list[Findings]:
     """Return the accuracy of every class in two nets, in [0, 1], and its change in points."""
     return [
         {
@@ -82,9 +81,9 @@ def class_rows(
 
 def synops_rows(
     before: Mapping[str, LayerMetrics], after: Mapping[str, LayerMetrics]
-) -> list[SynopsChange]:
+) -> list[Findings]:
     """Return the synaptic operations per sample of every layer in two nets, and their ratio."""
-    rows: list[SynopsChange] = []
+    rows = []
     for name in {**before, **after}:
         one, two = (net.get(name, LayerMetrics()).get("synops") for net in (before, after))
         ratio = two / one if one and two is not None else None

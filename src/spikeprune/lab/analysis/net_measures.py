@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from spikeprune.data import Batches
 from spikeprune.execution.batchnorm import calibrate_norms
 from spikeprune.execution.forward import is_static
-from spikeprune.lab.analysis.findings import Entropy, Features, Findings
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.session import Session
@@ -82,7 +82,7 @@ def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tupl
         yield "pruned", session.placed(run.net)
 
 
-def entropy(net: nn.Module, session: Session, batches: Sampled) -> Entropy:
+def entropy(net: nn.Module, session: Session, batches: Sampled) -> Findings:
     """Return, by layer, the correlation of spike entropy with criticality and the firing rate.
 
     Criticality is measured by the run's options, in eval mode on clean training samples.
@@ -153,7 +153,7 @@ def summary(layers: list[Findings]) -> dict[str, dict[str, Findings]]:
     return means
 
 
-def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Features:
+def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Findings:
     """Return spread and direction of each class's spike counts in the last layer, train and test.
 
     Test data only describe the net: nothing is chosen by them.

@@ -32,11 +32,7 @@ class OpenedRun:
 
     @classmethod
     def at(cls, folder: Path | str) -> Self:
-        """Open the run in a folder.
-
-        Raises:
-            RunError: The folder holds no run, an unfinished one, or broken files.
-        """
+        """Open the run in a folder; a RunError if it holds no finished run, or broken files."""
         files = RunFolder.existing(folder)
         record = read_record(files.path)
         return cls(files, RunConfig.load(files.config), record, read_json(files.plan))

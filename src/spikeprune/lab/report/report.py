@@ -27,10 +27,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Callable[[RunRecord], Figure], ...]], ...
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` of a finished run and return its path.
-
-    The file holds its scripts, styles and figures (about 5 MB, nearly all of it Plotly) and needs
-    no network. An older report is replaced only when the new one is complete.
+    """Write `report.html` of a finished run, which needs no network, and return its path.
 
     Raises:
         RunError: The folder holds no finished run, broken files or a newer schema.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikeprune.lab.analysis.findings import Entropy
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.report.number_words import amount
 from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, scatter, strips
 
@@ -18,12 +18,12 @@ _MARKS = (
 """Kind of entropy, its correlation, the partner in words, colour, symbol."""
 
 
-def entropy_figures(found: Entropy, net: str, prefix: str) -> tuple[Figure, Figure]:
+def entropy_figures(found: Findings, net: str, prefix: str) -> tuple[Figure, Figure]:
     """Return the correlations by layer, and entropy over criticality channel by channel."""
     return _correlations(found, net, prefix), _scatter(found, net, prefix)
 
 
-def _correlations(found: Entropy, net: str, prefix: str) -> Figure:
+def _correlations(found: Findings, net: str, prefix: str) -> Figure:
     names = [row["layer"] for row in found["layers"]]
     traces, means = [], []
     for kind, key, partner, color, symbol in _MARKS:
@@ -52,7 +52,7 @@ def _mean(mean: Mapping[str, Any]) -> str:
     return f"{mean['mean']:+.2f} ({mean['layers']})".replace("-", "−")
 
 
-def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
+def _scatter(found: Findings, net: str, prefix: str) -> Figure:
     caption = (
         "A dot is a channel: entropy by position, in bits, over criticality. Colour: firing rate."
     )

@@ -88,8 +88,7 @@ def _pair_values(pair: Findings) -> Findings:
     return {
         "refused": pair["refused"],
         "differences": [
-            [TableCell(row["what"]), TableCell(str(row["a"])), TableCell(str(row["b"]))]
-            for row in pair["differences"]
+            [TableCell(str(row[key])) for key in ("what", "a", "b")] for row in pair["differences"]
         ],
         "figures": pair_figures(pair),
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spikeprune.lab.analysis.findings import Entropy, Findings, RegrowthFindings
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.number_words import is_number, percent
 
@@ -35,7 +35,7 @@ def headline(found: Findings) -> list[str]:
     return sentences
 
 
-def regrowth_sentence(found: RegrowthFindings) -> str:
+def regrowth_sentence(found: Findings) -> str:
     """Return the share of regrowth that went to the first half of the layers, in a sentence."""
     half, layers = found["first_half"], found["layers"]
     return (
@@ -45,7 +45,7 @@ def regrowth_sentence(found: RegrowthFindings) -> str:
     )
 
 
-def _entropy_sentence(found: Entropy) -> str:
+def _entropy_sentence(found: Findings) -> str:
     means, total = found["mean"]["position"], len(found["layers"])
 
     def mean(key: str) -> str:
@@ -65,7 +65,7 @@ def rho(value: Any) -> str:
     return f"{value:+.2f}".replace("-", "−") if is_number(value) else "undefined"
 
 
-def entropy_rows(found: Entropy) -> list[Findings]:
+def entropy_rows(found: Findings) -> list[Findings]:
     """Return the correlations of a net as flat rows, one per layer."""
     rows = []
     for row in found["layers"]:

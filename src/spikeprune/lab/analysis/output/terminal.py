@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.lab.analysis.findings import Entropy, Findings
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.sentences import (
     entropy_rows,
     feature_rows,
@@ -37,7 +37,7 @@ def print_analysis(console: Console, found: Findings) -> None:
         console.print(Text(sentence))
 
 
-def _narrow_rows(found: Entropy) -> list[Findings]:
+def _narrow_rows(found: Findings) -> list[Findings]:
     """Return the correlations by position alone: a terminal has no room for more."""
     return [
         {

@@ -86,22 +86,11 @@ def criticality_figure(record: RunRecord) -> Figure:
 
 
 def _box(index: int, name: str, values: list[float], points: str) -> Spec:
-    return {
-        "type": "box",
-        "orientation": "h",
-        "x": values,
-        "y0": index,
-        "name": safe(name),
-        "width": 0.6,
-        "boxpoints": points,
-        "jitter": 0.6,
-        "pointpos": 0,
-        "marker": {"color": "@pruned", "size": 3, "opacity": 0.45},
-        "line": {"color": "@ink", "width": 1},
-        "fillcolor": "rgba(0,0,0,0)",
-        "hoverinfo": "x+name",
-        "showlegend": False,
-    }
+    marker = {"color": "@pruned", "size": 3, "opacity": 0.45}
+    dots = {"boxpoints": points, "jitter": 0.6, "pointpos": 0, "marker": marker}
+    box = {"width": 0.6, "line": {"color": "@ink", "width": 1}, "fillcolor": "rgba(0,0,0,0)"}
+    words = {"name": safe(name), "hoverinfo": "x+name", "showlegend": False}
+    return {"type": "box", "orientation": "h", "x": values, "y0": index, **box, **dots, **words}
 
 
 def cut_figure(record: RunRecord) -> Figure:

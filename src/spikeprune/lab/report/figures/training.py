@@ -65,10 +65,7 @@ def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
 
 def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> list[Spec]:
     """Return a line over the epochs for each net that has values."""
-    lines = {
-        "dense": {"color": "@dense", "dash": "dash"},
-        "pruned": {"color": "@pruned", "width": 2.5},
-    }
+    looks = {"dense": {"dash": "dash"}, "pruned": {"width": 2.5}}
     traces = []
     for name, rows in _histories(record).items():
         values = [row.get(key) for row in rows]
@@ -78,7 +75,7 @@ def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> l
             mode = "lines+markers" if len(values) < 2 else "lines"
             epochs = list(range(1, len(values) + 1))
             hover = "%{y:.4f}" if key == "loss" else "%{y:.2f} %"
-            line = lines[name]
+            line = {"color": f"@{name}", **looks[name]}
             traces.append(scatter(mode, epochs, values, name=name, hovertemplate=hover, line=line))
     return traces
 
@@ -130,31 +127,16 @@ def _event_marks(record: RunRecord) -> Spec:
     border = len(record.stage("prune"))
     if not border or not record.stage("finetune"):
         return {"shapes": shapes}
-    note = {
-        "x": border,
-        "y": 0.02,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "xanchor": "left",
-        "text": " fine-tuning →",
-        "showarrow": False,
-        "font": {"color": "@muted", "size": 11},
-    }
+    place = {"x": border, "xanchor": "left", "y": 0.02, "yref": "paper", "yanchor": "bottom"}
+    font = {"color": "@muted", "size": 11}
+    note = {"text": " fine-tuning →", "showarrow": False, "font": font, **place}
     return {"shapes": [*shapes, _line(border, "solid")], "annotations": [note]}
 
 
 def _line(x: float, dash: str) -> Spec:
-    return {
-        "type": "line",
-        "x0": x,
-        "x1": x,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "layer": "below",
-        "line": {"color": "@muted", "width": 1, "dash": dash},
-        "opacity": 0.5,
-    }
+    place = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
+    line = {"color": "@muted", "width": 1, "dash": dash}
+    return {"type": "line", "line": line, "opacity": 0.5, **place}
 
 
 def _first_and_last(traces: Sequence[Spec], unit: str) -> str:
