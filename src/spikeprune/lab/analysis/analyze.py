@@ -73,6 +73,7 @@ def analyze(
 def _from_files(run: OpenedRun) -> Findings:
     metrics, dense, pruned = run.record.metrics, run.record.dense, run.record.pruned
     parts = ("curve", "value", "space", "time")
+    accuracy = {"dense": dense.get("test_accuracy"), "pruned": pruned.get("test_accuracy")}
     return {
         "folder": str(run.files.path),
         "data": metrics["data"].get("label"),
@@ -83,10 +84,7 @@ def _from_files(run: OpenedRun) -> Findings:
         "time_steps": metrics["time_steps"],
         "seed": metrics["seed"],
         "criticality": {part: getattr(run.config.criticality, part) for part in parts},
-        "test_accuracy": {
-            "dense": dense.get("test_accuracy"),
-            "pruned": pruned.get("test_accuracy"),
-        },
+        "test_accuracy": accuracy,
         "regrowth": regrowth(run.record),
         "classes": class_rows(
             metrics["data"]["classes"], dense["per_class_accuracy"], pruned["per_class_accuracy"]

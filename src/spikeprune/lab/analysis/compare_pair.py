@@ -10,12 +10,8 @@ from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.settings.config import differences
+from spikeprune.pruning.criteria import of_channels
 from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.criteria.of_channels import (
-    CHANNEL_SALIENCY,
-    ChannelScoreInputs,
-    channel_scores,
-)
 from spikeprune.science.masks import Mask, expected_overlap, overlap
 
 _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
@@ -126,12 +122,8 @@ def _importance(a: OpenedRun, b: OpenedRun) -> Findings:
         "neither": {n: ~in_a[n] & ~in_b[n] for n in names},
     }
     found: Findings = {}
-    for name, who, run in (
-        ("only_a", "only_a", "a"),
-        ("only_b", "only_b", "b"),
-        ("both_in_a", "both", "a"),
-        ("both_in_b", "both", "b"),
-    ):
+    for who, run in (("only_a", "a"), ("only_b", "b"), ("both", "a"), ("both", "b")):
+        name = f"both_in_{run}" if who == "both" else who
         values = torch.cat([gammas[run][n][kept_by[who][n]] for n in names])
         mean = float(values.mean()) if len(values) else None
         found[name] = {"channels": len(values), "importance": mean}
@@ -157,9 +149,9 @@ def _scaled_gamma(run: OpenedRun) -> dict[str, Tensor]:
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
     seen = Observations(torch.Generator())
-    inputs = ChannelScoreInputs(seen, run.full, run.config.channels.reducer)
-    by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
-    scores = channel_scores(groups, "batchnorm-scale", by_scale, inputs)
+    inputs = of_channels.ChannelScoreInputs(seen, run.full, run.config.channels.reducer)
+    by_scale = of_channels.CHANNEL_SALIENCY["batchnorm-scale"]
+    scores = of_channels.channel_scores(groups, "batchnorm-scale", by_scale, inputs)
     live_scores = torch.cat([scores[name][run.live_channels[name]] for name in scores])
     low, high = float(live_scores.min()), float(live_scores.max())
     spread = high - low or 1.0  # if all are equal, all become 0

@@ -27,11 +27,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Sampled:
-    """At most `samples` samples of a loader (None: all), in batches of its size.
-
-    They are spread evenly over the loader, since a folder of images or recordings is sorted by
-    class.
-    """
+    """At most `samples` samples of a loader (None: all), in batches of its size."""
 
     batches: Batches
     device_batches: Iterable[tuple[Tensor, Tensor]]
@@ -42,7 +38,7 @@ class Sampled:
         if self.samples is None or self.samples >= total:
             yield from self.device_batches
             return
-        start, size = 0, 0
+        start, size = 0, 0  # spread evenly: a folder of images or recordings is sorted by class
         held: list[tuple[Tensor, Tensor]] = []
         for x, y in self.device_batches:
             size = size or len(y)
@@ -64,17 +60,14 @@ def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 def session_of(run: OpenedRun, *, data_root: str | None, device: str) -> Session:
     """Return the session of a run, with the present place of the data."""
-    config = run.config
-    return Session(replace(config, data_root=data_root or config.data_root, device=device))
+    root = data_root or run.config.data_root
+    return Session(replace(run.config, data_root=root, device=device))
 
 
 def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` if it prunes.
-
-    The untrained net's BatchNorms first get the statistics of the data: with the initial ones,
-    eval mode computes something that training never does.
-    """
+    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` if it prunes."""
     fresh = session.fresh()
+    # With the initial statistics, eval mode would compute something that training never does.
     calibrate_norms(fresh, batches, forward=session.forward(fresh))
     yield "untrained", fresh
     yield "dense", saved_dense(session, run.files)
@@ -87,12 +80,9 @@ def entropy(net: nn.Module, session: Session, batches: Sampled) -> Findings:
 
     Criticality is measured by the run's options, in eval mode on clean training samples.
     """
+    config, forward = session.config, session.forward(net)
     found = neuron_activity(
-        net,
-        batches,
-        session.config.criticality,
-        time_steps=session.config.time_steps,
-        forward=session.forward(net),
+        net, batches, config.criticality, time_steps=config.time_steps, forward=forward
     )
     values = {name: _channel_values(activity) for name, activity in found.items()}
     layers = [_layer_entropy(name, one) for name, one in values.items()]
@@ -155,8 +145,6 @@ def summary(layers: list[Findings]) -> dict[str, dict[str, Findings]]:
 
 def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Findings:
     """Return spread and direction of each class's spike counts in the last layer, train and test.
-
-    Test data only describe the net: nothing is chosen by them.
 
     Raises:
         ModelError: The classifier reads no spikes.

@@ -21,10 +21,7 @@ class TableCell:
 def render_page(
     name: str, figures: Iterable[Figure], /, styles: Sequence[str] = ("report.css",), **values: Any
 ) -> str:
-    """Return a page that holds its scripts, style sheets and the data of its figures.
-
-    The values of the template `name` are escaped unless they are `Markup`.
-    """
+    """Return a page with all it needs; `values` of the template are escaped unless `Markup`."""
     import jinja2
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs

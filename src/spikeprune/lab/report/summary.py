@@ -124,11 +124,9 @@ def layer_table(record: RunRecord) -> tuple[list[str], list[list[TableCell]]]:
             count = (cut.get(f"channels_{when}") or {}).get(name)
             row[f"channels {when}"] = _number(count, amount)
         rows.append(row)
-    used = [
-        heading
-        for heading in (rows[0] if rows else ())
-        if heading in ("layer", "operand") or any(row[heading].value is not None for row in rows)
-    ]
+    numeric = {heading for row in rows for heading, cell in row.items() if cell.value is not None}
+    headings = rows[0] if rows else {}
+    used = [name for name in headings if name in numeric or name in ("layer", "operand")]
     return used, [[row[heading] for heading in used] for row in rows]
 
 
@@ -248,9 +246,6 @@ def _first_layer(record: RunRecord) -> str:
     if static is None:
         return ""
     text = "computed once a sample" if static else "computed at every time step"
-    known = [
-        f"{amount(macs[key], 'MACs')} {when}"
-        for key, when in (("static", "once"), ("every_step", "at every step"))
-        if is_number(macs.get(key))
-    ]
+    counts = ((macs.get("static"), "once"), (macs.get("every_step"), "at every step"))
+    known = [f"{amount(count, 'MACs')} {when}" for count, when in counts if is_number(count)]
     return f"{text} (pruned net: {', '.join(known)})" if known else text

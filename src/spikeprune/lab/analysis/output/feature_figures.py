@@ -20,14 +20,12 @@ def feature_figures(nets: Findings, prefix: str) -> list[Figure]:
     if not found:
         return []
     names = [row["class"] for row in next(iter(found.values()))["classes"]]
-    omitted = ""
-    if len(names) > MANY_CLASSES:
-        omitted = f" The first {MANY_CLASSES} of {len(names)} classes; all are in analysis.json."
-    figures = [_spread(found, names[:MANY_CLASSES]), _cosine(found, names[:MANY_CLASSES])]
-    return [
-        replace(figure, key=f"{prefix}-{figure.key}", caption=figure.caption + omitted)
-        for figure in figures
-    ]
+    omitted = f" The first {MANY_CLASSES} of {len(names)} classes; all are in analysis.json."
+    figures = []
+    for figure in (_spread(found, names[:MANY_CLASSES]), _cosine(found, names[:MANY_CLASSES])):
+        caption = figure.caption + (omitted if len(names) > MANY_CLASSES else "")
+        figures.append(replace(figure, key=f"{prefix}-{figure.key}", caption=caption))
+    return figures
 
 
 def _spread(nets: Mapping[str, Findings], names: list[str]) -> Figure:

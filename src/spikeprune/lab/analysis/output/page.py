@@ -97,11 +97,9 @@ def _pair_values(pair: Findings) -> Findings:
 def _facts(run: Findings) -> list[tuple[str, str]]:
     sparsity, accuracy = run["sparsity"], run["test_accuracy"]
     dense, pruned = percent(accuracy["dense"]), percent(accuracy["pruned"])
-    samples = [
-        ", ".join(f"{count:,} {part}" for part, count in net["features"]["samples"].items())
-        for net in (run.get("nets") or {}).values()
-        if "features" in net
-    ]
+    measured = [net for net in (run.get("nets") or {}).values() if "features" in net]
+    samples = measured[0]["features"]["samples"] if measured else {}
+    counts = ", ".join(f"{count:,} {part}" for part, count in samples.items())
     rows = [
         ("Folder", run["folder"]),
         ("Data", str(run["data"])),
@@ -111,7 +109,7 @@ def _facts(run: Findings) -> list[tuple[str, str]]:
         ("Seed", str(run["seed"])),
         ("Accuracy", f"test: dense {dense}, pruned {pruned}"),
         ("Criticality", ", ".join(f"{key} {value}" for key, value in run["criticality"].items())),
-        ("Run on", f"{samples[0]} samples" if samples else ""),
+        ("Run on", f"{counts} samples" if samples else ""),
     ]
     return [(term, text) for term, text in rows if text]
 

@@ -1,6 +1,8 @@
 """Figures of two runs: overlap of masks, importance, accuracy per class, SynOps."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
@@ -20,7 +22,7 @@ def pair_figures(pair: Findings) -> list[Figure]:
         "SynOps per layer, B to A",
         "Synaptic operations of B's pruned net in % of A's; 100: equal.",
     )
-    draws = {
+    draws: dict[str, Callable[[Any], Figure]] = {
         "overlap": _overlap,
         "importance": _importance,
         "classes": partial(change_bars, classes),
@@ -32,9 +34,8 @@ def pair_figures(pair: Findings) -> list[Figure]:
 def _overlap(found: Findings) -> Figure:
     rows, whole = found["layers"], found["all"]
     data = [[safe(row["layer"]), 100 * row["a_density"], 100 * row["b_density"]] for row in rows]
-    hover = (
-        "%{customdata[0]}: %{x:.1f} %<br>density A %{customdata[1]:.1f} %, B %{customdata[2]:.1f} %"
-    )
+    hover = "%{customdata[0]}: %{x:.1f} %<br>"
+    hover += "density A %{customdata[1]:.1f} %, B %{customdata[2]:.1f} %"
     shared = [100 * row["overlap"] for row in rows]
     chance = [100 * row["by_chance"] for row in rows]
     traces = [

@@ -7,6 +7,7 @@ from spikeprune.lab.report.number_words import amount, is_number, percent, point
 from spikeprune.lab.report.plotly_parts import (
     Figure,
     Spec,
+    Values,
     bars,
     change_strips,
     dots,
@@ -19,8 +20,6 @@ from spikeprune.lab.report.run_rows import LayerMetrics
 
 _MANY_CLASSES = 30
 _EXTREMES = 12
-
-Layers = Mapping[str, LayerMetrics]
 
 
 def class_changes(record: RunRecord) -> list[tuple[str, float, float]]:
@@ -61,7 +60,7 @@ def firing_figure(record: RunRecord) -> Figure:
     return replace(figure, summary=summary, spec=spec)
 
 
-def _firing_rates(layers: Layers) -> dict[str, float]:
+def _firing_rates(layers: Mapping[str, LayerMetrics]) -> dict[str, float]:
     """Return the known firing rates by layer, in per cent."""
     rates = {name: row.get("firing_rate") for name, row in layers.items()}
     return {name: 100 * rate for name, rate in rates.items() if is_number(rate)}
@@ -90,26 +89,23 @@ def synops_figure(record: RunRecord) -> Figure:
     names = list({**dense, **pruned})
     if not any(is_number(row.get("synops")) for row in (*dense.values(), *pruned.values())):
         return replace(figure, reason="metrics.json holds no SynOps per layer.")
-    traces = []
+    traces, counts = [], {}
     for net, layers in (("dense", dense), ("pruned", pruned)):
         rows = [layers.get(name, LayerMetrics()) for name in names]
         kinds = ["MACs" if row.get("operand") == "analog" else "ACs" for row in rows]
         data = [[safe(name), kind] for name, kind in zip(names, kinds, strict=True)]
         hover = f"%{{customdata[0]}}<br>{net}: %{{x:,.0f}} %{{customdata[1]}}"
-        values = [row.get("synops") for row in rows]
+        counts[net] = [row.get("synops") for row in rows]
         hatched = net == "dense"
-        traces.append(bars(values, net, f"@{net}", hover=hover, data=data, hatched=hatched))
+        traces.append(bars(counts[net], net, f"@{net}", hover=hover, data=data, hatched=hatched))
     spec = strips(names, traces, title="SynOps per sample", each=30)
-    return replace(figure, summary=_risen_synops(names, dense, pruned), spec=spec)
+    return replace(
+        figure, summary=_risen_synops(names, counts["dense"], counts["pruned"]), spec=spec
+    )
 
 
-def _risen_synops(names: Sequence[str], dense: Layers, pruned: Layers) -> str:
-    none = LayerMetrics()
-    rise = {
-        name: (pruned.get(name, none).get("synops") or 0)
-        - (dense.get(name, none).get("synops") or 0)
-        for name in names
-    }
+def _risen_synops(names: Sequence[str], before: Values, after: Values) -> str:
+    rise = {name: (b or 0) - (a or 0) for name, a, b in zip(names, before, after, strict=True)}
     count = sum(value > 0 for value in rise.values())
     if not count:
         return "No layer has more than in the dense net."

@@ -23,18 +23,16 @@ def regrowth_figure(record: RunRecord) -> Figure:
     layers = [event.get("layers") or {} for event in record.events]
     names = list(dict.fromkeys(name for event in layers for name in event))
     counts = [[event.get(name, {}).get("regrown") or 0 for event in layers] for name in names]
-    totals = [sum(column) for column in zip(*counts, strict=True)]
-    if not sum(totals):
+    if not any(sum(row) for row in counts):
         return replace(figure, reason="The run did not note regrowth per layer.")
-    spec = strips(names, [_heatmap(names, counts, totals, record.unit)])
-    spec["layout"]["xaxis"] |= {**_event_axis(len(totals)), "showgrid": False}
+    spec = strips(names, [_heatmap(names, counts, record.unit)])
+    spec["layout"]["xaxis"] |= {**_event_axis(len(layers)), "showgrid": False}
     return replace(figure, summary=_by_depth(names, counts), spec=spec, wide=True)
 
 
-def _heatmap(
-    names: Sequence[str], counts: Sequence[Sequence[int]], totals: Sequence[int], unit: str
-) -> Spec:
+def _heatmap(names: Sequence[str], counts: Sequence[Sequence[int]], unit: str) -> Spec:
     """Return the shares of `counts`, `[layer, event]`, in each event's total."""
+    totals = [sum(column) for column in zip(*counts, strict=True)]
     shares = [
         [round(100 * n / total, 2) if total else None for n, total in zip(row, totals, strict=True)]
         for row in counts
@@ -88,16 +86,13 @@ def survival_figure(record: RunRecord) -> Figure:
         place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.79}
         text = {"text": "no survival: it takes two events", "font": {"color": "@muted"}}
         notes = [{**place, **text, "showarrow": False}]
-    spec = layout(
-        400,
-        barmode="stack",
-        annotations=notes,
-        xaxis={**_event_axis(len(numbers)), "anchor": "y2"},
-        yaxis={"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
-        yaxis2={"domain": [0, 0.46], "title": {"text": record.unit}},
-    )
-    summary = _survival_summary(record)
-    return replace(figure, summary=summary, spec={"data": drawn, "layout": spec})
+    axes = {
+        "xaxis": {**_event_axis(len(numbers)), "anchor": "y2"},
+        "yaxis": {"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
+        "yaxis2": {"domain": [0, 0.46], "title": {"text": record.unit}},
+    }
+    spec = {"data": drawn, "layout": layout(400, barmode="stack", annotations=notes, **axes)}
+    return replace(figure, summary=_survival_summary(record), spec=spec)
 
 
 def _return_bars(record: RunRecord, numbers: list[int]) -> list[Spec]:

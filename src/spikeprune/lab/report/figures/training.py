@@ -21,8 +21,7 @@ def accuracy_figure(record: RunRecord) -> Figure:
     )
     curves = _curves(record, "validation_accuracy")
     if not curves:
-        reason = "history.jsonl holds no epoch with a validation accuracy."
-        return replace(figure, reason=reason)
+        return replace(figure, reason="history.jsonl holds no epoch with a validation accuracy.")
     right_axis = {
         "title": {"text": "density, %"},
         "overlaying": "y",
@@ -65,7 +64,7 @@ def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
 
 def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> list[Spec]:
     """Return a line over the epochs for each net that has values."""
-    looks = {"dense": {"dash": "dash"}, "pruned": {"width": 2.5}}
+    looks: dict[str, Spec] = {"dense": {"dash": "dash"}, "pruned": {"width": 2.5}}
     traces = []
     for name, rows in _histories(record).items():
         values = [row.get(key) for row in rows]
