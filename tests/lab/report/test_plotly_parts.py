@@ -2,12 +2,14 @@ import math
 
 from spikeprune.lab.report.plotly_parts import (
     bars,
+    change_strips,
     dots,
     finite,
     label,
     layer_axis,
     layout,
     safe,
+    scatter,
     strips,
 )
 
@@ -43,6 +45,20 @@ def test_bars_and_dots_hold_a_value_per_row():
         ["&lt;a&gt;"],
         "%{customdata}<br>%{x}<extra></extra>",
     )
+
+
+def test_a_scatter_trace_takes_more_entries():
+    line = scatter("lines", [1, 2], [3, None], name="loss")
+    assert line == {"type": "scatter", "mode": "lines", "x": [1, 2], "y": [3, None], "name": "loss"}
+
+
+def test_losses_and_gains_have_two_colours():
+    spec = change_strips(["a", "b", "c"], [-1.0, 2.0, None], hover="%{x}", data=["a", "b", "c"])
+    (trace,) = spec["data"]
+    assert (trace["x"], trace["y"]) == ([-1.0, 2.0, None], [0, 1, 2])
+    assert trace["marker"]["color"] == ["@regrown", "@pruned", "@pruned"]
+    assert spec["layout"]["xaxis"]["title"]["text"] == "points"
+    assert spec["layout"]["xaxis"]["zerolinecolor"] == "@muted"
 
 
 def test_strips_grow_with_their_rows():

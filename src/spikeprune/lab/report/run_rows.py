@@ -11,6 +11,7 @@ class EpochRow(TypedDict, total=False):
     """An epoch of `history.jsonl`."""
 
     stage: str
+    epoch: int
     loss: float | None
     validation_accuracy: float | None
     density: float | None
