@@ -21,7 +21,7 @@ class TableCell:
 def render_page(
     name: str, figures: Iterable[Figure], /, styles: Sequence[str] = ("report.css",), **values: Any
 ) -> str:
-    """Return a page with all it needs; `values` of the template are escaped unless `Markup`."""
+    """Return a page that needs no other file; `values` are escaped unless they are `Markup`."""
     import jinja2
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
