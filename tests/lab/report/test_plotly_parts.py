@@ -2,12 +2,14 @@ import math
 
 from spikeprune.lab.report.plotly_parts import (
     bars,
+    change_strips,
     dots,
     finite,
     label,
     layer_axis,
     layout,
     safe,
+    scatter,
     strips,
 )
 
@@ -36,13 +38,27 @@ def test_bars_and_dots_hold_a_value_per_row():
     assert trace["hovertemplate"] == "%{x}<extra></extra>"
     assert "pattern" not in trace["marker"]
     assert "pattern" in bars([1.0], "", "@dense", hover="", data=["a"], hatched=True)["marker"]
-    marks = dots([1.0], "dense", "@dense", "circle", hover="%{x}", data=["a"])
-    assert (marks["type"], marks["mode"], marks["marker"]["symbol"]) == (
-        "scatter",
-        "markers",
-        "circle",
+    marks = dots([1.0], "dense", "@dense", "circle", hover="%{x}", names=["<a>"])
+    assert (marks["type"], marks["mode"]) == ("scatter", "markers")
+    assert (marks["x"], marks["y"], marks["marker"]["symbol"]) == ([1.0], [0], "circle")
+    assert (marks["customdata"], marks["hovertemplate"]) == (
+        ["&lt;a&gt;"],
+        "%{customdata}<br>%{x}<extra></extra>",
     )
-    assert "orientation" not in marks
+
+
+def test_a_scatter_trace_takes_more_entries():
+    line = scatter("lines", [1, 2], [3, None], name="loss")
+    assert line == {"type": "scatter", "mode": "lines", "x": [1, 2], "y": [3, None], "name": "loss"}
+
+
+def test_losses_and_gains_have_two_colours():
+    spec = change_strips(["a", "b", "c"], [-1.0, 2.0, None], hover="%{x}", data=["a", "b", "c"])
+    (trace,) = spec["data"]
+    assert (trace["x"], trace["y"]) == ([-1.0, 2.0, None], [0, 1, 2])
+    assert trace["marker"]["color"] == ["@regrown", "@pruned", "@pruned"]
+    assert spec["layout"]["xaxis"]["title"]["text"] == "points"
+    assert spec["layout"]["xaxis"]["zerolinecolor"] == "@muted"
 
 
 def test_strips_grow_with_their_rows():

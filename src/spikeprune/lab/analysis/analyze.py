@@ -33,15 +33,10 @@ def analyze(
 ) -> tuple[Findings, Path]:
     """Analyse one finished run, or two and their differences; write `analysis.json` and a page.
 
-    Args:
-        folders: One or two run folders.
-        out: Folder of the results; None: the run's own, or for two runs the folder
-            `analysis_<A>_<B>` beside the first.
-        data_root: Present place of the data; None: their place during the runs.
-        device: Device of the computation.
-        samples: Largest number of samples of training and test set; None: all.
-        files_only: Read the files alone: no data, no entropy, no features.
-        say: Receives messages of progress.
+    The results go to `out`, else to the run's own folder, or for two runs to `analysis_<A>_<B>`
+    beside the first. The nets are run on at most `samples` samples of each part of the data (None:
+    all), which lie at `data_root` (None: where they were during the runs). With `files_only` there
+    are no data, no entropy and no features. `say` receives messages of progress.
 
     Returns:
         The content of `analysis.json`, and the path of `analysis.html`.
@@ -66,23 +61,19 @@ def analyze(
         "runs": rows,
         "pair": compare_pair(runs[0], runs[1]) if len(runs) == 2 else None,
     }
-    target = out or _default_folder(runs)
+    first, last = runs[0].files.path, runs[-1].files.path
+    beside = first.absolute().parent / f"analysis_{first.name}_{last.name}"
+    target = out or (first if len(runs) == 1 else beside)
     write_json(target / "analysis.json", found)
     page = target / "analysis.html"
     write_text(page, render_analysis(found))
     return found, page
 
 
-def _default_folder(runs: list[OpenedRun]) -> Path:
-    first = runs[0].files.path
-    if len(runs) == 1:
-        return first
-    return first.absolute().parent / f"analysis_{first.name}_{runs[1].files.path.name}"
-
-
 def _from_files(run: OpenedRun) -> Findings:
     metrics, dense, pruned = run.record.metrics, run.record.dense, run.record.pruned
-    criticality = run.config.criticality
+    parts = ("curve", "value", "space", "time")
+    accuracy = {"dense": dense.get("test_accuracy"), "pruned": pruned.get("test_accuracy")}
     return {
         "folder": str(run.files.path),
         "data": metrics["data"].get("label"),
@@ -92,16 +83,8 @@ def _from_files(run: OpenedRun) -> Findings:
         "sparsity": run.config.sparsity if run.prunes else None,
         "time_steps": metrics["time_steps"],
         "seed": metrics["seed"],
-        "criticality": {
-            "curve": criticality.curve,
-            "value": criticality.value,
-            "space": criticality.space,
-            "time": criticality.time,
-        },
-        "test_accuracy": {
-            "dense": dense.get("test_accuracy"),
-            "pruned": pruned.get("test_accuracy"),
-        },
+        "criticality": {part: getattr(run.config.criticality, part) for part in parts},
+        "test_accuracy": accuracy,
         "regrowth": regrowth(run.record),
         "classes": class_rows(
             metrics["data"]["classes"], dense["per_class_accuracy"], pruned["per_class_accuracy"]
@@ -130,6 +113,6 @@ def _from_nets(
         try:
             found["nets"][name]["features"] = features(net, run, session, samples=samples)
         except ModelError as error:
-            refused = {"quantity": f"features of the {name} net", "reason": str(error)}
-            found["refused"].append(refused)
+            quantity = f"features of the {name} net"
+            found["refused"].append({"quantity": quantity, "reason": str(error)})
     return found

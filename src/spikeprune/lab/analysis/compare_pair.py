@@ -7,15 +7,11 @@ from torch import Tensor
 
 from spikeprune.errors import ModelError
 from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
-from spikeprune.lab.analysis.findings import ClassChange, Findings, SynopsChange
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.settings.config import differences
+from spikeprune.pruning.criteria import of_channels
 from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.criteria.of_channels import (
-    CHANNEL_SALIENCY,
-    ChannelScoreInputs,
-    channel_scores,
-)
 from spikeprune.science.masks import Mask, expected_overlap, overlap
 
 _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
@@ -24,13 +20,10 @@ _ELSEWHERE = ("data_root", "device", "threads", "channels_last", "fuse")
 
 def differing(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     """Return the differences of two runs in options, data, net and versions: `what`, `a`, `b`."""
-    found = {
-        name: pair
-        for name, pair in differences(a.config, b.config).items()
-        if name not in _ELSEWHERE
-    }
+    options = differences(a.config, b.config).items()
+    found = {name: pair for name, pair in options if name not in _ELSEWHERE}
     one, two = _data_and_versions(a), _data_and_versions(b)
-    for key in dict.fromkeys([*one, *two]):
+    for key in {**one, **two}:
         if one.get(key) != two.get(key):
             found[key] = (one.get(key), two.get(key))
     return [{"what": name, "a": in_a, "b": in_b} for name, (in_a, in_b) in found.items()]
@@ -38,30 +31,28 @@ def differing(a: OpenedRun, b: OpenedRun) -> list[Findings]:
 
 def _data_and_versions(run: OpenedRun) -> dict[str, Any]:
     """Return the facts that the configuration does not hold: data as found, and versions."""
-    data = run.record.metrics.get("data") or {}
-    facts: dict[str, Any] = {f"data.{k}": value for k, value in data.items() if k != "samples"}
-    for part, count in (data.get("samples") or {}).items():
-        facts[f"data.samples.{part}"] = count
-    for package, version in (run.record.metrics.get("versions") or {}).items():
-        facts[f"versions.{package}"] = version
-    return facts
+    data, versions = run.record.metrics.get("data") or {}, run.record.metrics.get("versions") or {}
+    return {
+        **{f"data.{name}": value for name, value in data.items() if name != "samples"},
+        **{f"data.samples.{part}": n for part, n in (data.get("samples") or {}).items()},
+        **{f"versions.{package}": version for package, version in versions.items()},
+    }
 
 
 def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
-    """Compare two runs.
-
-    Returns:
-        `differences`, `refused` (quantity and reason), and those of `overlap`, `importance`,
-        `classes` and `synops` that can be compared.
-    """
+    """Compare two runs in all quantities that can be compared; the others are `refused`."""
     found: Findings = {"differences": differing(a, b), "refused": []}
+    nets, data = _other_net(a, b), _other_data(a, b)
+    one, two = a.config.granularity, b.config.granularity
+    masks = nets if one == two else f"one run pruned {one}s, the other {two}s"
+    channels = nets if one == two == "channel" else "it takes two runs that prune channels"
     for quantity, key, obstacle, measure in (
-        ("overlap of masks", "overlap", _other_masks, _overlap),
-        ("importance of channels that one run kept", "importance", _no_channels, _importance),
-        ("change of accuracy per class", "classes", _other_data, _classes),
-        ("change of SynOps per layer", "synops", _other_net_or_data, _synops_per_layer),
+        ("overlap of masks", "overlap", masks, _overlap),
+        ("importance of channels that one run kept", "importance", channels, _importance),
+        ("change of accuracy per class", "classes", data, _classes),
+        ("change of SynOps per layer", "synops", "; ".join(filter(None, [nets, data])), _synops),
     ):
-        reason = obstacle(a, b)
+        reason = obstacle
         if not reason:
             try:
                 found[key] = measure(a, b)
@@ -72,10 +63,8 @@ def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
     return found
 
 
-# -- obstacles to a comparison; an empty text is none ------------------------------------------
-
-
 def _other_net(a: OpenedRun, b: OpenedRun) -> str:
+    """Return how the nets differ; empty if they are the same."""
     one, two = a.plan["model"], b.plan["model"]
     if one == two:
         return ""
@@ -85,17 +74,6 @@ def _other_net(a: OpenedRun, b: OpenedRun) -> str:
         if in_a != in_b:
             words.append(f"{key} {in_a} and {in_b}")
     return f"the nets differ: {', '.join(words)}"
-
-
-def _other_masks(a: OpenedRun, b: OpenedRun) -> str:
-    one, two = a.config.granularity, b.config.granularity
-    return f"one run pruned {one}s, the other {two}s" if one != two else _other_net(a, b)
-
-
-def _no_channels(a: OpenedRun, b: OpenedRun) -> str:
-    if any(run.config.granularity != "channel" for run in (a, b)):
-        return "it takes two runs that prune channels"
-    return _other_net(a, b)
 
 
 def _other_data(a: OpenedRun, b: OpenedRun) -> str:
@@ -108,13 +86,6 @@ def _other_data(a: OpenedRun, b: OpenedRun) -> str:
     return f"the test sets differ: {tests[0]} and {tests[1]} samples, or other classes"
 
 
-def _other_net_or_data(a: OpenedRun, b: OpenedRun) -> str:
-    return "; ".join(filter(None, [_other_net(a, b), _other_data(a, b)]))
-
-
-# -- the comparison --------------------------------------------------------------------------
-
-
 def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
     if a.config.prunes_channels:
         one, two = a.live_channels, b.live_channels
@@ -123,13 +94,10 @@ def _overlap(a: OpenedRun, b: OpenedRun) -> Findings:
         if not names:
             raise ModelError("the runs pruned no layer in common")
         one, two = (Mask({n: run.masks[n] for n in names}) for run in (a, b))
-    rows = [
-        {
-            "layer": name.removesuffix(".weight"),
-            **_overlap_and_chance(Mask({name: one[name]}), Mask({name: two[name]})),
-        }
-        for name in one
-    ]
+    rows = []
+    for name in one:
+        compared = _overlap_and_chance(Mask({name: one[name]}), Mask({name: two[name]}))
+        rows.append({"layer": name.removesuffix(".weight"), **compared})
     return {"unit": a.record.unit, "all": _overlap_and_chance(one, two), "layers": rows}
 
 
@@ -154,12 +122,8 @@ def _importance(a: OpenedRun, b: OpenedRun) -> Findings:
         "neither": {n: ~in_a[n] & ~in_b[n] for n in names},
     }
     found: Findings = {}
-    for name, who, run in (
-        ("only_a", "only_a", "a"),
-        ("only_b", "only_b", "b"),
-        ("both_in_a", "both", "a"),
-        ("both_in_b", "both", "b"),
-    ):
+    for who, run in (("only_a", "a"), ("only_b", "b"), ("both", "a"), ("both", "b")):
+        name = f"both_in_{run}" if who == "both" else who
         values = torch.cat([gammas[run][n][kept_by[who][n]] for n in names])
         mean = float(values.mean()) if len(values) else None
         found[name] = {"channels": len(values), "importance": mean}
@@ -185,9 +149,9 @@ def _scaled_gamma(run: OpenedRun) -> dict[str, Tensor]:
         weight.data.zero_()
         weight.data[live] = cut[norm].weight.detach().to(weight.device)
     seen = Observations(torch.Generator())
-    inputs = ChannelScoreInputs(seen, run.full, run.config.channels.reducer)
-    by_scale = CHANNEL_SALIENCY["batchnorm-scale"]
-    scores = channel_scores(groups, "batchnorm-scale", by_scale, inputs)
+    inputs = of_channels.ChannelScoreInputs(seen, run.full, run.config.channels.reducer)
+    by_scale = of_channels.CHANNEL_SALIENCY["batchnorm-scale"]
+    scores = of_channels.channel_scores(groups, "batchnorm-scale", by_scale, inputs)
     live_scores = torch.cat([scores[name][run.live_channels[name]] for name in scores])
     low, high = float(live_scores.min()), float(live_scores.max())
     spread = high - low or 1.0  # if all are equal, all become 0
@@ -197,11 +161,10 @@ def _scaled_gamma(run: OpenedRun) -> dict[str, Tensor]:
     }
 
 
-def _classes(a: OpenedRun, b: OpenedRun) -> list[ClassChange]:
-    classes = a.record.metrics["data"]["classes"]
+def _classes(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     one, two = (run.record.pruned["per_class_accuracy"] for run in (a, b))
-    return class_rows(classes, one, two)
+    return class_rows(a.record.metrics["data"]["classes"], one, two)
 
 
-def _synops_per_layer(a: OpenedRun, b: OpenedRun) -> list[SynopsChange]:
+def _synops(a: OpenedRun, b: OpenedRun) -> list[Findings]:
     return synops_rows(a.record.layers("pruned"), b.record.layers("pruned"))

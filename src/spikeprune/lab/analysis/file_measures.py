@@ -1,47 +1,40 @@
 """Measures from the files of a run alone: regrowth by layer, classes, synaptic operations."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 
-from spikeprune.lab.analysis.findings import (
-    ClassChange,
-    RegrownLayer,
-    RegrowthFindings,
-    SynopsChange,
-)
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
 
-def regrowth(record: RunRecord) -> RegrowthFindings | None:
-    """Return how the regrowth of all events is spread over the layers, and how much survived.
+def regrowth(record: RunRecord) -> Findings | None:
+    """Return how all regrowth is spread over the layers, and how much survived; None without any.
 
     Depth runs over the layers that regrowth can reach, from 0 (nearest the image) to 1. Survival
     is taken over the events that another event followed.
-
-    Returns:
-        None if nothing was regrown.
     """
     total, regrown, survived, tested = _sums_by_layer(record)
     all_regrown = sum(regrown.values())
     if not all_regrown:
         return None
-    reached = _reached_layers(record, regrown)
+    # Regrowth reaches the layers that feed neurons, so not the classifier.
+    feeding = {n for n, row in record.layers("dense").items() if row.get("firing_rate") is not None}
+    reached = [name for name, count in regrown.items() if name in feeding or count] or list(regrown)
     all_reached = sum(total[name] for name in reached)
-    rows: list[RegrownLayer] = []
+    rows: list[Findings] = []
     for number, name in enumerate(reached):
         share, of_regrown = total[name] / all_reached, regrown[name] / all_regrown
-        rows.append(
-            {
-                "layer": name,
-                "depth": number / max(len(reached) - 1, 1),
-                "share_of_all": share,
-                "share_of_regrown": of_regrown,
-                "times_its_share": of_regrown / share,
-                "regrown": regrown[name],
-                "survival": survived[name] / tested[name] if tested[name] else None,
-            }
-        )
+        row = {
+            "layer": name,
+            "depth": number / max(len(reached) - 1, 1),
+            "share_of_all": share,
+            "share_of_regrown": of_regrown,
+            "times_its_share": of_regrown / share,
+            "regrown": regrown[name],
+            "survival": survived[name] / tested[name] if tested[name] else None,
+        }
+        rows.append(row)
     first = rows[: len(rows) // 2]
     return {
         "unit": record.unit,
@@ -60,29 +53,20 @@ def regrowth(record: RunRecord) -> RegrowthFindings | None:
 def _sums_by_layer(record: RunRecord) -> tuple[dict[str, int], ...]:
     """Return by layer its size, and how many were regrown, survived, and had a next event."""
     total: dict[str, int] = {}
-    regrown: dict[str, int] = defaultdict(int)
-    survived: dict[str, int] = defaultdict(int)
-    tested: dict[str, int] = defaultdict(int)
+    regrown, survived, tested = Counter[str](), Counter[str](), Counter[str]()
     for event in record.events:
         for name, row in (event.get("layers") or {}).items():
             total[name] = row["total"]
             regrown[name] += row["regrown"]
-            if (count := row.get("survived")) is not None:
-                survived[name] += count
+            if row.get("survived") is not None:
+                survived[name] += row["survived"]
                 tested[name] += row["regrown"]
     return total, regrown, survived, tested
 
 
-def _reached_layers(record: RunRecord, regrown: Mapping[str, int]) -> list[str]:
-    """Return the layers that regrowth can reach: those that feed neurons, not the classifier."""
-    feeding = {n for n, row in record.layers("dense").items() if row.get("firing_rate") is not None}
-    reached = [name for name, count in regrown.items() if name in feeding or count]
-    return reached or list(regrown)
-
-
 def class_rows(
     classes: list[str], before: list[float | None], after: list[float | None]
-) -> list[ClassChange]:
+) -> list[Findings]:
     """Return the accuracy of every class in two nets, in [0, 1], and its change in points."""
     return [
         {
@@ -97,10 +81,10 @@ def class_rows(
 
 def synops_rows(
     before: Mapping[str, LayerMetrics], after: Mapping[str, LayerMetrics]
-) -> list[SynopsChange]:
+) -> list[Findings]:
     """Return the synaptic operations per sample of every layer in two nets, and their ratio."""
-    rows: list[SynopsChange] = []
-    for name in dict.fromkeys([*before, *after]):
+    rows = []
+    for name in {**before, **after}:
         one, two = (net.get(name, LayerMetrics()).get("synops") for net in (before, after))
         ratio = two / one if one and two is not None else None
         rows.append({"layer": name, "before": one, "after": two, "ratio": ratio})

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,43 +10,24 @@ from torch import Tensor, nn
 from spikeprune.data import Batches
 from spikeprune.execution.batchnorm import calibrate_norms
 from spikeprune.execution.forward import is_static
-from spikeprune.lab.analysis.findings import (
-    ClassFeatures,
-    Correlation,
-    Correlations,
-    Entropy,
-    FeatureMeasure,
-    Features,
-    Kind,
-    LayerEntropy,
-)
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
 from spikeprune.lab.run.results.measure import saved_dense
 from spikeprune.lab.run.session import Session
 from spikeprune.observing.activity import Activity, last_neurons, neuron_activity, spike_features
 from spikeprune.science.correlation import partial_spearman, spearman
-from spikeprune.science.features import (
-    ClassSums,
-    class_mean_cosine,
-    intra_cluster_variance,
-    spike_entropy,
-)
+from spikeprune.science.features import class_mean_cosine, intra_cluster_variance, spike_entropy
 
-KINDS: tuple[Kind, ...] = ("channel", "position")
+KINDS = ("channel", "position")
 """Entropy of a channel's firing rate over all positions; mean over positions of the entropy."""
 
-_CORRELATIONS: tuple[Correlation, ...] = ("criticality", "rate", "criticality_given_rate")
-_FEATURE_MEASURES: tuple[FeatureMeasure, ...] = ("variance_train", "variance_test", "cosine")
+_CORRELATIONS = ("criticality", "rate", "criticality_given_rate")
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """At most `samples` samples of a loader (None: all), in batches of its size.
-
-    They are spread evenly over the loader, since a folder of images or recordings is sorted by
-    class.
-    """
+    """At most `samples` samples of a loader (None: all), in batches of its size."""
 
     batches: Batches
     device_batches: Iterable[tuple[Tensor, Tensor]]
@@ -58,7 +38,7 @@ class Sampled:
         if self.samples is None or self.samples >= total:
             yield from self.device_batches
             return
-        start, size = 0, 0
+        start, size = 0, 0  # spread evenly: a folder of images or recordings is sorted by class
         held: list[tuple[Tensor, Tensor]] = []
         for x, y in self.device_batches:
             size = size or len(y)
@@ -80,17 +60,14 @@ def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 def session_of(run: OpenedRun, *, data_root: str | None, device: str) -> Session:
     """Return the session of a run, with the present place of the data."""
-    config = run.config
-    return Session(replace(config, data_root=data_root or config.data_root, device=device))
+    root = data_root or run.config.data_root
+    return Session(replace(run.config, data_root=root, device=device))
 
 
 def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` if it prunes.
-
-    The untrained net's BatchNorms first get the statistics of the data: with the initial ones,
-    eval mode computes something that training never does.
-    """
+    """Yield the nets of a run: `untrained` (from its seed), `dense`, and `pruned` if it prunes."""
     fresh = session.built()
+    # With the initial statistics, eval mode would compute something that training never does.
     calibrate_norms(fresh, batches, forward=session.forward(fresh))
     yield "untrained", fresh
     yield "dense", saved_dense(session, run.files)
@@ -98,17 +75,14 @@ def nets_of(run: OpenedRun, session: Session, batches: Sampled) -> Iterator[tupl
         yield "pruned", session.placed(run.net)
 
 
-def entropy(net: nn.Module, session: Session, batches: Sampled) -> Entropy:
+def entropy(net: nn.Module, session: Session, batches: Sampled) -> Findings:
     """Return, by layer, the correlation of spike entropy with criticality and the firing rate.
 
     Criticality is measured by the run's options, in eval mode on clean training samples.
     """
+    config, forward = session.config, session.forward(net)
     found = neuron_activity(
-        net,
-        batches,
-        session.config.criticality,
-        time_steps=session.config.time_steps,
-        forward=session.forward(net),
+        net, batches, config.criticality, time_steps=config.time_steps, forward=forward
     )
     values = {name: _channel_values(activity) for name, activity in found.items()}
     layers = [_layer_entropy(name, one) for name, one in values.items()]
@@ -137,7 +111,7 @@ def _channel_values(activity: Activity) -> dict[str, Tensor]:
     }
 
 
-def _layer_entropy(name: str, values: Mapping[str, Tensor]) -> LayerEntropy:
+def _layer_entropy(name: str, values: Mapping[str, Tensor]) -> Findings:
     score, rate = values["criticality"], values["rate"]
     return {
         "layer": name,
@@ -146,12 +120,11 @@ def _layer_entropy(name: str, values: Mapping[str, Tensor]) -> LayerEntropy:
         "rates_above_half": int((rate > 0.5).sum()),
         "criticality": float(score.mean()),
         "criticality_to_rate": _known(spearman(score, rate)),
-        "channel": _correlations(values["entropy_channel"], score, rate),
-        "position": _correlations(values["entropy_position"], score, rate),
+        **{kind: _correlations(values[f"entropy_{kind}"], score, rate) for kind in KINDS},
     }
 
 
-def _correlations(bits: Tensor, score: Tensor, rate: Tensor) -> Correlations:
+def _correlations(bits: Tensor, score: Tensor, rate: Tensor) -> Findings:
     return {
         "entropy": float(bits.mean()),
         "criticality": _known(spearman(bits, score)),
@@ -160,44 +133,47 @@ def _correlations(bits: Tensor, score: Tensor, rate: Tensor) -> Correlations:
     }
 
 
-def summary(layers: list[LayerEntropy]) -> dict[Kind, dict[Correlation, dict[str, Any]]]:
+def summary(layers: list[Findings]) -> dict[str, dict[str, Findings]]:
     """Return each correlation's mean over the layers where it is defined, and their number."""
-
-    def summarise(values: list[float | None]) -> dict[str, Any]:
-        return {"mean": _mean(values), "layers": sum(value is not None for value in values)}
-
-    return {
-        kind: {key: summarise([row[kind][key] for row in layers]) for key in _CORRELATIONS}
-        for kind in KINDS
-    }
+    means: dict[str, dict[str, Findings]] = {kind: {} for kind in KINDS}
+    for kind, by_correlation in means.items():
+        for key in _CORRELATIONS:
+            known = [row[kind][key] for row in layers if row[kind][key] is not None]
+            by_correlation[key] = {"mean": _mean(known), "layers": len(known)}
+    return means
 
 
-def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Features:
+def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int | None) -> Findings:
     """Return spread and direction of each class's spike counts in the last layer, train and test.
-
-    Test data only describe the net: nothing is chosen by them.
 
     Raises:
         ModelError: The classifier reads no spikes.
     """
-    neurons = last_neurons(run.wiring)
-    classes = session.data.info.classes
-    sums = {
-        part: spike_features(
+    neurons, classes = last_neurons(run.wiring), session.data.info.classes
+    train, test = (
+        spike_features(
             net,
             sampled(session, batches, samples),
             neurons,
             forward=session.forward(net),
             classes=len(classes),
         )
-        for part, batches in (("train", session.data.score), ("test", session.data.test))
+        for batches in (session.data.score, session.data.test)
+    )
+    measures = {
+        "variance_train": intra_cluster_variance(train).tolist(),
+        "variance_test": intra_cluster_variance(test).tolist(),
+        "cosine": class_mean_cosine(train, test).tolist(),
     }
-    rows = _class_features(classes, sums["train"], sums["test"])
+    rows: list[Findings] = [
+        {"class": name, **{key: _known(values[i]) for key, values in measures.items()}}
+        for i, name in enumerate(classes)
+    ]
     return {
         "neurons": list(neurons),
-        "features": sums["train"].means.shape[1],
-        "samples": {part: int(one.counts.sum()) for part, one in sums.items()},
-        "mean": {key: _mean([row[key] for row in rows]) for key in _FEATURE_MEASURES},
+        "features": train.means.shape[1],
+        "samples": {"train": int(train.counts.sum()), "test": int(test.counts.sum())},
+        "mean": {key: _mean([row[key] for row in rows]) for key in measures},
         "classes": rows,
     }
 
@@ -205,22 +181,6 @@ def features(net: nn.Module, run: OpenedRun, session: Session, *, samples: int |
 def sampled(session: Session, batches: Batches, samples: int | None) -> Sampled:
     """Return at most `samples` samples of a part of the data, on the run's device."""
     return Sampled(batches, session.moved(batches), samples)
-
-
-def _class_features(
-    classes: tuple[str, ...], train: ClassSums, test: ClassSums
-) -> list[ClassFeatures]:
-    columns = (intra_cluster_variance(one).tolist() for one in (train, test))
-    rows = zip(classes, *columns, class_mean_cosine(train, test).tolist(), strict=True)
-    return [
-        {
-            "class": name,
-            "variance_train": _known(in_train),
-            "variance_test": _known(in_test),
-            "cosine": _known(cosine),
-        }
-        for name, in_train, in_test, cosine in rows
-    ]
 
 
 def _known(value: float) -> float | None:

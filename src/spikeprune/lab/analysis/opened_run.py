@@ -23,27 +23,16 @@ from spikeprune.zoo.custom import build_model
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """A finished run; each net is built at its first use, and the data are not read.
-
-    Attributes:
-        files: Folder of the run.
-        config: Options of the run.
-        record: Measurements of the run.
-        plan: Content of `plan.json`: arguments of the net, and what was cut.
-    """
+    """A finished run; each net is built at its first use, and the data are not read."""
 
     files: RunFolder
     config: RunConfig
     record: RunRecord
-    plan: dict[str, Any]
+    plan: dict[str, Any]  # plan.json: arguments of the net, and what was cut
 
     @classmethod
     def at(cls, folder: Path | str) -> Self:
-        """Open the run in a folder.
-
-        Raises:
-            RunError: The folder holds no run, an unfinished one, or broken files.
-        """
+        """Open the run in a folder; a RunError if it holds no finished run, or broken files."""
         files = RunFolder.existing(folder)
         record = read_record(files.path)
         return cls(files, RunConfig.load(files.config), record, read_json(files.plan))
@@ -70,11 +59,7 @@ class OpenedRun:
 
     @cached_property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """Groups of tied channels of the uncut net.
-
-        Raises:
-            ModelError: The channels of the net cannot be traced.
-        """
+        """Groups of tied channels of the uncut net; a ModelError if they cannot be traced."""
         return channel_groups(self.full, self._example, self.wiring)
 
     @cached_property
@@ -96,11 +81,7 @@ class OpenedRun:
 
     @cached_property
     def live_channels(self) -> Mask:
-        """Channels that were not cut, by group of tied channels.
-
-        Raises:
-            ModelError: The channels of the net cannot be traced.
-        """
+        """Channels that were not cut, by group; a ModelError if they cannot be traced."""
         live = {}
         for group in self.groups:
             first = group.of("out")[0]

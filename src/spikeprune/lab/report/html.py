@@ -21,14 +21,7 @@ class TableCell:
 def render_page(
     name: str, figures: Iterable[Figure], /, styles: Sequence[str] = ("report.css",), **values: Any
 ) -> str:
-    """Return a page that holds all it needs: scripts, style sheets and the data of its figures.
-
-    Args:
-        name: Template of the page.
-        figures: Figures of the page.
-        styles: Style sheets, in order.
-        values: Values of the template; each is escaped unless it is `Markup`.
-    """
+    """Return a page that needs no other file; `values` are escaped unless they are `Markup`."""
     import jinja2
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs

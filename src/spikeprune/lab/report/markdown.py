@@ -8,10 +8,7 @@ _RULES = {"l": ":---", "c": ":---:", "r": "---:"}
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
     """Return a pipe table; `|` inside a cell is escaped.
 
-    Args:
-        header: Titles of the columns.
-        rows: Cells of each row, as many as there are titles.
-        align: A letter per column, `l`, `c` or `r`; empty leaves the alignment to the reader.
+    `align` has a letter per column, `l`, `c` or `r`; empty leaves the alignment to the reader.
     """
     rule = [_RULES[letter] for letter in align] or ["---"] * len(header)
     lines = [[cell.replace("|", r"\|") for cell in line] for line in (header, *rows)]

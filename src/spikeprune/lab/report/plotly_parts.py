@@ -11,39 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 Spec = dict[str, Any]
+Values = Iterable[float | None]
 
-HATCH: Spec = {
-    "shape": "/",
-    "size": 6,
-    "solidity": 0.25,
-    "fillmode": "overlay",
-    "fgcolor": "@surface",
-}
-
-_LABEL = 22
+HATCH: Spec = {"shape": "/", "size": 6, "solidity": 0.25, "fillmode": "overlay"}
+HATCH["fgcolor"] = "@surface"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a page.
+    """A figure of a page."""
 
-    Attributes:
-        key: HTML id, unique in the page.
-        title: Heading.
-        caption: What the figure draws, with units.
-        summary: The result in words, also for readers who cannot see the figure.
-        spec: Plotly specification; None if there is nothing to draw.
-        reason: Why there is nothing to draw.
-        wide: Whether the figure takes the whole width of a wide screen.
-    """
-
-    key: str
+    key: str  # HTML id, unique in the page
     title: str
-    caption: str
-    summary: str = ""
+    caption: str  # what the figure draws, with units
+    summary: str = ""  # the result in words, also for readers who cannot see the figure
     spec: Spec | None = None
-    reason: str = ""
-    wide: bool = False
+    reason: str = ""  # why there is nothing to draw
+    wide: bool = False  # over the whole width of a wide screen
 
 
 def safe(text: Any) -> str:
@@ -53,7 +37,7 @@ def safe(text: Any) -> str:
 
 def label(name: str) -> str:
     """Return a layer or class name short enough for an axis: its end distinguishes it best."""
-    return safe(name if len(name) <= _LABEL else f"…{name[1 - _LABEL :].lstrip('.')}")
+    return safe(name if len(name) <= 22 else f"…{name[-21:].lstrip('.')}")
 
 
 def layer_axis(names: Sequence[str]) -> Spec:
@@ -69,24 +53,10 @@ def layer_axis(names: Sequence[str]) -> Spec:
     }
 
 
-def strip_height(rows: int, each: int = 22) -> int:
-    """Return the height in pixels of a figure with one strip per row."""
-    return 110 + each * max(rows, 3)
-
-
 def bars(
-    values: Iterable[float | None],
-    name: str,
-    color: str,
-    *,
-    hover: str,
-    data: Sequence[Any],
-    hatched: bool = False,
+    values: Values, name: str, color: str, *, hover: str, data: Sequence[Any], hatched: bool = False
 ) -> Spec:
-    """Return horizontal bars, one per value; the hover text reads its numbers from `data`.
-
-    Hatching keeps colour from being the only distinction.
-    """
+    """Return horizontal bars, one per value; the hover text reads its numbers from `data`."""
     return {
         "type": "bar",
         "orientation": "h",
@@ -100,19 +70,23 @@ def bars(
 
 
 def dots(
-    values: Iterable[float | None],
-    name: str,
-    color: str,
-    symbol: str,
-    *,
-    hover: str,
-    data: Sequence[Any],
+    values: Values, name: str, color: str, symbol: str, *, hover: str, names: Sequence[str]
 ) -> Spec:
-    """Return markers of one symbol, one per value; the hover text reads its numbers from `data`."""
-    trace = bars(values, name, color, hover=hover, data=data)
-    del trace["orientation"]
-    marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}}
-    return {**trace, "type": "scatter", "mode": "markers", "marker": marker}
+    """Return a marker per value, on the row of its name."""
+    return scatter(
+        "markers",
+        list(values),
+        list(range(len(names))),
+        name=name,
+        marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}},
+        customdata=[safe(name) for name in names],
+        hovertemplate=f"%{{customdata}}<br>{hover}<extra></extra>",
+    )
+
+
+def scatter(mode: str, x: Sequence[Any], y: Sequence[Any], **more: Any) -> Spec:
+    """Return points or lines through points."""
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, **more}
 
 
 def strips(
@@ -125,7 +99,7 @@ def strips(
 ) -> Spec:
     """Return a figure of horizontal strips, one per name and `each` pixels high."""
     spec = layout(
-        strip_height(len(names), each),
+        110 + each * max(len(names), 3),
         barmode="stack" if stacked else "group",
         xaxis={"title": {"text": title}},
         yaxis=layer_axis(names),
@@ -133,8 +107,27 @@ def strips(
     return {"data": traces, "layout": spec}
 
 
+def change_strips(
+    names: Sequence[str], changes: Sequence[float | None], *, hover: str, data: Sequence[Any]
+) -> Spec:
+    """Return a figure of changes in points, with losses and gains in two colours."""
+    trace = bars(changes, "change", "", hover=hover, data=data)
+    trace["marker"]["color"] = ["@regrown" if (value or 0) < 0 else "@pruned" for value in changes]
+    spec = strips(names, [trace], title="points")
+    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    return spec
+
+
 def layout(height: int, **more: Any) -> Spec:
     """Return the common layout, with `more` merged into it one level deep."""
+    axis = {
+        "gridcolor": "@grid",
+        "zerolinecolor": "@grid",
+        "linecolor": "@grid",
+        "tickfont": {"color": "@muted"},
+        "automargin": True,
+        "ticks": "",
+    }
     base: Spec = {
         "height": height,
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
@@ -147,10 +140,8 @@ def layout(height: int, **more: Any) -> Spec:
         "hovermode": "closest",
         "bargap": 0.25,
     }
-    for key in [key for key in more if key.startswith(("xaxis", "yaxis"))]:
-        more[key] = {**_AXIS, **more[key]}
     for key, value in more.items():
-        known = base.get(key)
+        known = axis if key.startswith(("xaxis", "yaxis")) else base.get(key)
         base[key] = {**known, **value} if isinstance(known, dict) else value
     return base
 
@@ -164,13 +155,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return value
-
-
-_AXIS: Spec = {
-    "gridcolor": "@grid",
-    "zerolinecolor": "@grid",
-    "linecolor": "@grid",
-    "tickfont": {"color": "@muted"},
-    "automargin": True,
-    "ticks": "",
-}

@@ -27,14 +27,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Callable[[RunRecord], Figure], ...]], ...
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` of a finished run and return its path.
-
-    Reads `metrics.json`, `history.jsonl` and `config.yaml` of the folder, nothing else. The file
-    holds its scripts, styles and figures (about 5 MB, nearly all of it Plotly) and needs no
-    network. An older report is replaced only when the new one is complete.
-
-    Args:
-        folder: A run folder.
+    """Write `report.html` of a finished run, which needs no network, and return its path.
 
     Raises:
         RunError: The folder holds no finished run, broken files or a newer schema.
@@ -60,7 +53,15 @@ def render(record: RunRecord) -> str:
         config=record.config,
         sections=sections,
         layers=summary.layer_table(record),
-        classes=_class_rows(record),
+        classes=[
+            [
+                TableCell(name),
+                TableCell(percent(before), before),
+                TableCell(percent(after), after),
+                TableCell(points(after - before), after - before),
+            ]
+            for name, before, after in activity.class_changes(record)
+        ],
         cost=summary.cost_rows(record),
         definitions=DEFINITIONS,
         citations=citations(record),
@@ -70,15 +71,3 @@ def render(record: RunRecord) -> str:
 def figures(record: RunRecord) -> dict[str, list[Figure]]:
     """Return the figures of the report by section, in reading order; some may be empty."""
     return {key: [draw(record) for draw in draws] for key, _, draws in _SECTIONS}
-
-
-def _class_rows(record: RunRecord) -> list[list[TableCell]]:
-    return [
-        [
-            TableCell(name),
-            TableCell(percent(before), before),
-            TableCell(percent(after), after),
-            TableCell(points(after - before), after - before),
-        ]
-        for name, before, after in activity.class_changes(record)
-    ]

@@ -19,20 +19,12 @@ _REQUIRED = ("method", "granularity", "data", "model", "dense", "pruned")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as its folder records it; what the run did not write is empty.
-
-    Attributes:
-        metrics: Content of `metrics.json`.
-        epochs: Epochs of `history.jsonl` in order. The dense net's come from its own folder if
-            the run's history has none.
-        events: Pruning events in order, from the metrics, else from the history.
-        config: Text of `config.yaml`.
-    """
+    """A run as its folder records it; what the run did not write is empty."""
 
     metrics: RunMetrics
-    epochs: tuple[EpochRow, ...] = ()
-    events: tuple[EventRow, ...] = ()
-    config: str = ""
+    epochs: tuple[EpochRow, ...] = ()  # the dense net's too, if need be from its own folder
+    events: tuple[EventRow, ...] = ()  # from the metrics, else from the history
+    config: str = ""  # text of config.yaml
 
     @property
     def dense(self) -> NetMetrics:
@@ -60,16 +52,13 @@ class RunRecord:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read `metrics.json`, `history.jsonl` and `config.yaml` of a run folder.
-
-    Args:
-        folder: A run folder; only its metrics are required.
+    """Read `metrics.json` of a run folder, and `history.jsonl` and `config.yaml` if they exist.
 
     Raises:
         RunError: No metrics, broken files, or metrics of a newer schema than `SCHEMA`.
     """
     files = RunFolder(folder)
-    metrics = _read_metrics(files)
+    metrics = _read_metrics(files.metrics)
     rows = read_rows(files.history)
     if not any(row.get("stage") == "dense" for row in rows):
         rows = [{**row, "stage": "dense"} for row in read_rows(files.dense.history)] + rows
@@ -82,12 +71,11 @@ def read_record(folder: Path) -> RunRecord:
     )
 
 
-def _read_metrics(files: RunFolder) -> RunMetrics:
-    path = files.metrics
+def _read_metrics(path: Path) -> RunMetrics:
     if not path.is_file():
         raise RunError(
             f"expected a finished run, but {path} does not exist; "
-            f"finish the run first: `spikeprune run --out {files.path}` with its options goes on"
+            f"finish the run first: `spikeprune run --out {path.parent}` with its options goes on"
         )
     metrics = read_json(path)
     schema = metrics.get("schema") if isinstance(metrics, dict) else None

@@ -13,19 +13,8 @@ class EpochRow(TypedDict, total=False):
     stage: str
     epoch: int
     loss: float | None
-    train_accuracy: float | None
     validation_accuracy: float | None
-    test_accuracy: float | None
     density: float | None
-
-
-class LayerCounts(TypedDict, total=False):
-    """Weights or channels of one layer at an event."""
-
-    live: int
-    total: int
-    regrown: int
-    survived: int | None
 
 
 class EventRow(TypedDict, total=False):
@@ -37,7 +26,7 @@ class EventRow(TypedDict, total=False):
     dropped_and_returned: int
     dead_and_returned: int
     survival: float | None
-    layers: dict[str, LayerCounts]
+    layers: dict[str, dict[str, Any]]  # live, total, regrown and survived, by layer
 
 
 class LayerMetrics(TypedDict, total=False):
@@ -72,33 +61,6 @@ class NetMetrics(TypedDict, total=False):
     layers: list[LayerMetrics]
 
 
-class DataFacts(TypedDict, total=False):
-    """The data of a run; `samples` by part."""
-
-    name: str
-    label: str
-    classes: list[str]
-    shape: list[int]
-    kind: str
-    samples: dict[str, int]
-
-
-class Regrowth(TypedDict, total=False):
-    """The events of a run, and the mean of their survivals."""
-
-    events: list[EventRow]
-    survival_mean: float | None
-
-
-class CutFacts(TypedDict, total=False):
-    """Channels by layer before and after the dead ones were cut out."""
-
-    channels_before: dict[str, int]
-    channels_after: dict[str, int]
-    kept_though_inputs_dead: list[str]
-    masked_vs_cut_max_abs_diff: float | None
-
-
 class RunMetrics(TypedDict, total=False):
     """Content of `metrics.json`."""
 
@@ -108,14 +70,12 @@ class RunMetrics(TypedDict, total=False):
     granularity: str
     start: str
     command: str
-    data: DataFacts
+    data: dict[str, Any]
     model: dict[str, Any]
     time_steps: int
     seed: int
     device: str
     threads: int
-    processes: int
-    compiled: bool
     precision: str
     versions: dict[str, str]
     target: dict[str, Any]
@@ -124,7 +84,7 @@ class RunMetrics(TypedDict, total=False):
     pruned: NetMetrics
     event_driven: dict[str, Any] | None
     cost: dict[str, Any]
-    regrowth: Regrowth
+    regrowth: dict[str, Any]
     criticality: dict[str, list[float]]
-    cut: CutFacts
+    cut: dict[str, Any]
     notes: list[str]

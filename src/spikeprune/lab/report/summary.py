@@ -56,7 +56,14 @@ def _target(record: RunRecord) -> str:
 
 def cards(record: RunRecord) -> tuple[Card, ...]:
     """Return the cards for accuracy, weights, SynOps, energy and latency."""
-    return (_accuracy(record), _weights(record), _synops(record), _energy(record), _latency(record))
+    energies = _pair(record, "energy_nj_per_sample")
+    return (
+        _accuracy(record),
+        _weights(record),
+        _synops(record),
+        _card("Energy", energies, energy, "per sample; a model, not a measurement"),
+        _latency(record),
+    )
 
 
 def headline(record: RunRecord) -> str:
@@ -110,18 +117,16 @@ def layer_table(record: RunRecord) -> tuple[list[str], list[list[TableCell]]]:
     """Return headings and rows of the table of layers, without columns that hold no number."""
     dense, pruned = record.layers("dense"), record.layers("pruned")
     cut = record.metrics.get("cut") or {}
-    channels = cut.get("channels_before") or {}, cut.get("channels_after") or {}
     rows = []
-    for name in dict.fromkeys([*dense, *pruned]):
+    for name in {**dense, **pruned}:
         row = _layer_row(dense.get(name), pruned.get(name))
-        row["channels before"] = _number(channels[0].get(name), amount)
-        row["channels after"] = _number(channels[1].get(name), amount)
+        for when in ("before", "after"):
+            count = (cut.get(f"channels_{when}") or {}).get(name)
+            row[f"channels {when}"] = _number(count, amount)
         rows.append(row)
-    used = [
-        heading
-        for heading in (rows[0] if rows else ())
-        if heading in ("layer", "operand") or any(row[heading].value is not None for row in rows)
-    ]
+    numeric = {heading for row in rows for heading, cell in row.items() if cell.value is not None}
+    headings = rows[0] if rows else {}
+    used = [name for name in headings if name in numeric or name in ("layer", "operand")]
     return used, [[row[heading] for heading in used] for row in rows]
 
 
@@ -188,8 +193,7 @@ def _accuracy(record: RunRecord) -> Card:
 
 
 def _weights(record: RunRecord) -> Card:
-    stored = record.pruned.get("parameters")
-    note = ""
+    note, stored = "", record.pruned.get("parameters")
     if is_number(stored):
         note = f"stored: {amount(stored)} parameters, {size(_BYTES_PER_WEIGHT * stored)} as fp32"
     return _card("Non-zero parameters", _pair(record, "nonzero_parameters"), amount, note)
@@ -204,17 +208,12 @@ def _synops(record: RunRecord) -> Card:
     return _card("SynOps", _pair(record, "synops_per_sample"), amount, note)
 
 
-def _energy(record: RunRecord) -> Card:
-    note = "per sample; a model, not a measurement"
-    return _card("Energy", _pair(record, "energy_nj_per_sample"), energy, note)
-
-
 def _latency(record: RunRecord) -> Card:
     dense, pruned = (net.get("latency_ms") or {} for net in (record.dense, record.pruned))
     before, after = dense.get("b1"), pruned.get("b1")
     threads = record.pruned.get("latency_threads")
-    note = "batch of 1; batch of 32: "
-    note += f"{_milliseconds(dense.get('b32'))} → {_milliseconds(pruned.get('b32'))}"
+    large = [_milliseconds(net.get("b32")) for net in (dense, pruned)]
+    note = f"batch of 1; batch of 32: {large[0]} → {large[1]}"
     note += f"; {record.metrics.get('device', '')}, threads: {threads}" if threads else ""
     event = ((record.metrics.get("event_driven") or {}).get("latency_ms") or {}).get("b1")
     note += f"; event-driven, batch of 1: {_milliseconds(event)}" if is_number(event) else ""
@@ -247,9 +246,6 @@ def _first_layer(record: RunRecord) -> str:
     if static is None:
         return ""
     text = "computed once a sample" if static else "computed at every time step"
-    known = [
-        f"{amount(macs[key], 'MACs')} {when}"
-        for key, when in (("static", "once"), ("every_step", "at every step"))
-        if is_number(macs.get(key))
-    ]
+    counts = ((macs.get("static"), "once"), (macs.get("every_step"), "at every step"))
+    known = [f"{amount(count, 'MACs')} {when}" for count, when in counts if is_number(count)]
     return f"{text} (pruned net: {', '.join(known)})" if known else text

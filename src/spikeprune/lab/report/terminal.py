@@ -17,8 +17,7 @@ from spikeprune.pruning.sources import SOURCES
 _SHARES = ("accuracy", "density", "sparsity", "rate", "fraction")
 
 
-def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    titles = list(columns)
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.show_header = any(titles)
     for number, title in enumerate(titles):
@@ -112,7 +111,7 @@ def print_values(console: Console, values: Mapping[str, Any], title: str = "") -
             rows = [[_word(c, row.get(c)) for c in columns] for row in value]
             console.print()
             console.print(Text(heading, style="bold"))
-            console.print(_table((c.replace("_", " ") for c in columns), rows))
+            console.print(_table([c.replace("_", " ") for c in columns], rows))
 
 
 def _is_rows(value: Any) -> bool:

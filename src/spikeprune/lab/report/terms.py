@@ -8,52 +8,45 @@ from spikeprune.lab.settings.yaml_values import parse_yaml
 from spikeprune.pruning.methods import sources_of
 from spikeprune.pruning.sources import SOURCES
 
-DEFINITIONS: tuple[tuple[str, str], ...] = (
-    (
-        "Density, sparsity",
+_TERMS = {
+    "Density, sparsity": (
         "Density is the number of live weights over the number of prunable weights (convolution "
-        "and linear) of the original net, also after channels were cut. Sparsity is 1 − density.",
+        "and linear) of the original net, also after channels were cut. Sparsity is 1 − density."
     ),
-    (
-        "Criticality",
+    "Criticality": (
         "The surrogate derivative of a channel's neurons at the charged membrane potential minus "
         "the threshold, scaled to 1 at the threshold; mean over time, maximum over the map, mean "
-        "over samples, unless the configuration says otherwise.",
+        "over samples, unless the configuration says otherwise."
     ),
-    (
-        "Kept, regrown",
+    "Kept, regrown": (
         "An event keeps the weights (or channels) with the highest saliency and brings back those "
-        "with the highest regrowth score of all others.",
+        "with the highest regrowth score of all others."
     ),
-    (
-        "Survival",
+    "Survival": (
         "Share of an event's regrown weights that are in the kept set of the next event. Being "
-        "regrown again does not count. Undefined for the last event.",
+        "regrown again does not count. Undefined for the last event."
     ),
-    (
-        "SynOps",
+    "SynOps": (
         "Synaptic operations, counted exactly: every non-zero input times every non-zero weight "
         "that reads it, borders included, bias left out. They are accumulations (ACs) in layers "
         "whose operand is spikes by the net's graph, multiply-accumulations (MACs) in all others. "
-        "Mean per sample of the test set, sum over all T time steps.",
+        "Mean per sample of the test set, sum over all T time steps."
     ),
-    (
-        "Energy",
+    "Energy": (
         "A model, not a measurement: 4.6 pJ per MAC and 0.9 pJ per AC (45 nm, fp32), memory "
-        "traffic left out.",
+        "traffic left out."
     ),
-    (
-        "Training FLOPs",
+    "Training FLOPs": (
         "2 × MACs × T × batch × 3 (forward, gradient of the input, gradient of the weights) over "
         "all steps, plus scoring passes. The sparse-aware figure scales the first two by the "
-        "density; dense kernels do not save them.",
+        "density; dense kernels do not save them."
     ),
-    (
-        "Latency",
+    "Latency": (
         "Wall time of one forward pass of the net as it is stored, warmed up, median. Zeros in a "
-        "dense tensor save no time; cut channels do.",
+        "dense tensor save no time; cut channels do."
     ),
-)
+}
+DEFINITIONS = tuple(_TERMS.items())
 
 
 def citations(record: RunRecord) -> list[tuple[str, str]]:
@@ -71,17 +64,12 @@ def citations(record: RunRecord) -> list[tuple[str, str]]:
 
 def _method_sources(record: RunRecord) -> tuple[str, ...]:
     """Return the sources of the method and of the parts that the run's options replace."""
-    values = {
-        "method": str(record.metrics["method"]).lower(),
-        "data": "",
-        "model": "",
-        "granularity": "channel" if record.unit == "channels" else "weight",
-    }
+    values = {"method": str(record.metrics["method"]).lower(), "data": "", "model": ""}
+    values["granularity"] = record.unit.removesuffix("s")
+    parts = ("regrow", "saliency", "allocation", "schedule", "fraction_schedule")
     try:
         written = parse_yaml(record.config, "")
-        for name in ("regrow", "saliency", "allocation", "schedule", "fraction_schedule"):
-            if written.get(name) is not None:
-                values[name] = written[name]
+        values |= {name: written[name] for name in parts if written.get(name) is not None}
         return sources_of(resolve(RunConfig.from_dict(values)))
     except ConfigError:  # this version does not know the method, or a part of it
         return ()

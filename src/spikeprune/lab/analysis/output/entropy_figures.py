@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikeprune.lab.analysis.findings import Correlation, Entropy, Kind
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.report.number_words import amount
-from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, strips
+from spikeprune.lab.report.plotly_parts import Figure, Spec, dots, layout, safe, scatter, strips
 
 _MANY_POINTS = 4000
 _SYMBOLS = 8
-_MARKS: tuple[tuple[Kind, Correlation, str, str, str], ...] = (
+_MARKS = (
     ("position", "criticality", "criticality", "@pruned", "circle"),
     ("channel", "criticality", "criticality, entropy by channel", "@pruned", "circle-open"),
     ("position", "rate", "the firing rate", "@dense", "square-open"),
@@ -18,24 +18,20 @@ _MARKS: tuple[tuple[Kind, Correlation, str, str, str], ...] = (
 """Kind of entropy, its correlation, the partner in words, colour, symbol."""
 
 
-def entropy_figures(found: Entropy, net: str, prefix: str) -> tuple[Figure, Figure]:
-    """Return the correlations by layer, and entropy over criticality channel by channel.
-
-    The keys of the figures begin with `prefix` and the name of the net.
-    """
+def entropy_figures(found: Findings, net: str, prefix: str) -> tuple[Figure, Figure]:
+    """Return the correlations by layer, and entropy over criticality channel by channel."""
     return _correlations(found, net, prefix), _scatter(found, net, prefix)
 
 
-def _correlations(found: Entropy, net: str, prefix: str) -> Figure:
+def _correlations(found: Findings, net: str, prefix: str) -> Figure:
     names = [row["layer"] for row in found["layers"]]
     traces, means = [], []
     for kind, key, partner, color, symbol in _MARKS:
         words = f"with {partner}"
         means.append(f"{words} {_mean(found['mean'][kind][key])}")
         values = [row[kind][key] for row in found["layers"]]
-        hover = f"%{{customdata}}<br>{words}: %{{x:.3f}}"
-        data = [safe(name) for name in names]
-        traces.append(dots(values, words, color, symbol, hover=hover, data=data))
+        hover = f"{words}: %{{x:.3f}}"
+        traces.append(dots(values, words, color, symbol, hover=hover, names=names))
     spec = strips(names, traces, title="rank correlation", each=26)
     spec["layout"]["xaxis"] |= {"range": [-1.08, 1.08], "zerolinecolor": "@muted"}
     spec["layout"]["height"] = max(spec["layout"]["height"], 330)
@@ -56,7 +52,7 @@ def _mean(mean: Mapping[str, Any]) -> str:
     return f"{mean['mean']:+.2f} ({mean['layers']})".replace("-", "−")
 
 
-def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
+def _scatter(found: Findings, net: str, prefix: str) -> Figure:
     caption = (
         "A dot is a channel: entropy by position, in bits, over criticality. Colour: firing rate."
     )
@@ -72,40 +68,30 @@ def _scatter(found: Entropy, net: str, prefix: str) -> Figure:
     ]
     bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "rate", "side": "right"}}
     scale = [[part / 4, f"@heat-{part}"] for part in range(5)]
-    spec = {
-        "data": traces,
-        "layout": layout(
-            380,
-            xaxis={"title": {"text": "criticality"}},
-            yaxis={"title": {"text": "bits"}},
-            showlegend=legend,
-            coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar},
-        ),
-    }
+    spec = layout(
+        380,
+        xaxis={"title": {"text": "criticality"}},
+        yaxis={"title": {"text": "bits"}},
+        showlegend=legend,
+        coloraxis={"colorscale": scale, "cmin": 0, "colorbar": bar},
+    )
     return Figure(
         f"{prefix}-{net}-scatter",
         f"Channels of the {net} net",
         caption,
         f"{amount(total)} channels in {len(traces)} layers.",
-        spec,
+        {"data": traces, "layout": spec},
     )
 
 
 def _channels(layer: str, values: Mapping[str, list[float]], symbol: int) -> Spec:
-    marker: Spec = {
-        "size": 7,
-        "symbol": symbol,
-        "color": values["rate"],
-        "coloraxis": "coloraxis",
-        "line": {"width": 0.5, "color": "@muted"},
-    }
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": values["criticality"],
-        "y": values["entropy_position"],
-        "name": safe(layer),
-        "marker": marker,
-        "hovertemplate": f"{safe(layer)}<br>criticality %{{x:.3f}}<br>"
+    look = {"size": 7, "symbol": symbol, "line": {"width": 0.5, "color": "@muted"}}
+    return scatter(
+        "markers",
+        values["criticality"],
+        values["entropy_position"],
+        name=safe(layer),
+        marker={**look, "color": values["rate"], "coloraxis": "coloraxis"},
+        hovertemplate=f"{safe(layer)}<br>criticality %{{x:.3f}}<br>"
         "%{y:.3f} bits, firing rate %{marker.color:.3f}<extra></extra>",
-    }
+    )

@@ -1,5 +1,9 @@
 """Figures of two runs: overlap of masks, importance, accuracy per class, SynOps."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.shapes import change_bars, ratio_bars
 from spikeprune.lab.report.number_words import percent
@@ -18,24 +22,20 @@ def pair_figures(pair: Findings) -> list[Figure]:
         "SynOps per layer, B to A",
         "Synaptic operations of B's pruned net in % of A's; 100: equal.",
     )
-    drawn = []
-    if "overlap" in pair:
-        drawn.append(_overlap(pair["overlap"]))
-    if "importance" in pair:
-        drawn.append(_importance(pair["importance"]))
-    if "classes" in pair:
-        drawn.append(change_bars(classes, pair["classes"]))
-    if "synops" in pair:
-        drawn.append(ratio_bars(synops, pair["synops"]))
-    return drawn
+    draws: dict[str, Callable[[Any], Figure]] = {
+        "overlap": _overlap,
+        "importance": _importance,
+        "classes": partial(change_bars, classes),
+        "synops": partial(ratio_bars, synops),
+    }
+    return [draw(pair[key]) for key, draw in draws.items() if key in pair]
 
 
 def _overlap(found: Findings) -> Figure:
     rows, whole = found["layers"], found["all"]
     data = [[safe(row["layer"]), 100 * row["a_density"], 100 * row["b_density"]] for row in rows]
-    hover = (
-        "%{customdata[0]}: %{x:.1f} %<br>density A %{customdata[1]:.1f} %, B %{customdata[2]:.1f} %"
-    )
+    hover = "%{customdata[0]}: %{x:.1f} %<br>"
+    hover += "density A %{customdata[1]:.1f} %, B %{customdata[2]:.1f} %"
     shared = [100 * row["overlap"] for row in rows]
     chance = [100 * row["by_chance"] for row in rows]
     traces = [

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from spikeprune.lab.analysis.findings import Findings, RegrowthFindings
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.entropy_figures import entropy_figures
 from spikeprune.lab.analysis.output.feature_figures import feature_figures
 from spikeprune.lab.analysis.output.sentences import regrowth_sentence
@@ -35,7 +35,7 @@ def run_figures(run: Findings, prefix: str) -> dict[str, list[Figure]]:
     }
 
 
-def _regrowth(found: RegrowthFindings | None, prefix: str) -> Figure:
+def _regrowth(found: Findings | None, prefix: str) -> Figure:
     figure = Figure(
         f"{prefix}-regrowth",
         "Where regrowth went, all events together",

@@ -2,13 +2,7 @@
 
 from typing import Any
 
-from spikeprune.lab.analysis.findings import (
-    Correlation,
-    Entropy,
-    Features,
-    Findings,
-    RegrowthFindings,
-)
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.net_measures import KINDS
 from spikeprune.lab.report.number_words import is_number, percent
 
@@ -41,7 +35,7 @@ def headline(found: Findings) -> list[str]:
     return sentences
 
 
-def regrowth_sentence(found: RegrowthFindings) -> str:
+def regrowth_sentence(found: Findings) -> str:
     """Return the share of regrowth that went to the first half of the layers, in a sentence."""
     half, layers = found["first_half"], found["layers"]
     return (
@@ -51,10 +45,10 @@ def regrowth_sentence(found: RegrowthFindings) -> str:
     )
 
 
-def _entropy_sentence(found: Entropy) -> str:
+def _entropy_sentence(found: Findings) -> str:
     means, total = found["mean"]["position"], len(found["layers"])
 
-    def mean(key: Correlation) -> str:
+    def mean(key: str) -> str:
         layers = means[key]["layers"]
         some = f" ({layers} of {total} layers)" if layers < total else ""
         return rho(means[key]["mean"]) + some
@@ -71,15 +65,11 @@ def rho(value: Any) -> str:
     return f"{value:+.2f}".replace("-", "−") if is_number(value) else "undefined"
 
 
-def entropy_rows(found: Entropy) -> list[Findings]:
+def entropy_rows(found: Findings) -> list[Findings]:
     """Return the correlations of a net as flat rows, one per layer."""
     rows = []
     for row in found["layers"]:
-        flat: Findings = {
-            "layer": row["layer"],
-            "channels": row["channels"],
-            "firing_rate": row["firing_rate"],
-        }
+        flat: Findings = {key: row[key] for key in ("layer", "channels", "firing_rate")}
         for kind in KINDS:
             flat[f"bits, {kind}"] = row[kind]["entropy"]
             flat[f"to criticality, {kind}"] = row[kind]["criticality"]
@@ -93,8 +83,7 @@ def feature_rows(nets: Findings) -> list[Findings]:
     """Return spread and cosine of all nets as flat rows, one per class."""
     rows: dict[str, Findings] = {}
     for name, net in nets.items():
-        found: Features | None = net.get("features")
-        for row in found["classes"] if found else ():
+        for row in net.get("features", {}).get("classes", []):
             flat = rows.setdefault(row["class"], {"class": row["class"]})
             flat[f"{name}: spread, train"] = row["variance_train"]
             flat[f"{name}: spread, test"] = row["variance_test"]

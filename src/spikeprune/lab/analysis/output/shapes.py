@@ -2,45 +2,41 @@
 
 from dataclasses import replace
 
-from spikeprune.lab.analysis.findings import ClassChange, SynopsChange
-from spikeprune.lab.report.plotly_parts import Figure, bars, safe, strips
+from spikeprune.lab.analysis.findings import Findings
+from spikeprune.lab.report.plotly_parts import Figure, bars, change_strips, safe, strips
 
 MANY_CLASSES = 30
 """Largest number of classes in a figure."""
 
 
-def ratio_bars(figure: Figure, rows: list[SynopsChange]) -> Figure:
+def ratio_bars(figure: Figure, rows: list[Findings]) -> Figure:
     """Draw the synaptic operations after in per cent of those before, by layer."""
-    known = [(row, row["ratio"]) for row in rows if row["ratio"] is not None]
+    known = [row for row in rows if row["ratio"] is not None]
     if not known:
         return replace(figure, reason="No layer has operations in both nets.")
-    data = [[safe(row["layer"]), row["before"], row["after"]] for row, _ in known]
+    data = [[safe(row["layer"]), row["before"], row["after"]] for row in known]
     hover = "%{customdata[0]}: %{x:.1f} %<br>%{customdata[1]:,.0f} to %{customdata[2]:,.0f}"
-    trace = bars([100 * ratio for _, ratio in known], "", "@pruned", hover=hover, data=data)
-    risen = sum(ratio > 1 for _, ratio in known)
-    summary = f"Above 100 % in {risen} of {len(known)} layers."
-    spec = strips([row["layer"] for row, _ in known], [trace])
+    ratios = [100 * row["ratio"] for row in known]
+    trace = bars(ratios, "", "@pruned", hover=hover, data=data)
+    summary = f"Above 100 % in {sum(row['ratio'] > 1 for row in known)} of {len(known)} layers."
+    spec = strips([row["layer"] for row in known], [trace])
     return replace(figure, summary=summary, spec=spec)
 
 
-def change_bars(figure: Figure, rows: list[ClassChange]) -> Figure:
+def change_bars(figure: Figure, rows: list[Findings]) -> Figure:
     """Draw the change of accuracy per class in points, the largest loss first."""
-    known = [
-        (change, row["class"]) for row in rows if (change := row["change_in_points"]) is not None
-    ]
-    known.sort(key=lambda one: one[0])
+    known = [row for row in rows if row["change_in_points"] is not None]
+    known.sort(key=lambda row: row["change_in_points"])
     if not known:
         return replace(figure, reason="No accuracy per class of both nets is known.")
     caption = figure.caption
-    summary = f"{sum(change < 0 for change, _ in known)} of {len(known)} classes lost."
+    lost = sum(row["change_in_points"] < 0 for row in known)
+    summary = f"{lost} of {len(known)} classes lost."
     if len(known) > MANY_CLASSES:
         half = MANY_CLASSES // 2
         caption += f" The {half} that lost most and the {half} that gained most of {len(known)}."
         known = [*known[:half], *known[-half:]]
-    changes, names = [change for change, _ in known], [name for _, name in known]
+    changes, names = [row["change_in_points"] for row in known], [row["class"] for row in known]
     hover = "%{customdata}: %{x:+.2f} points"
-    trace = bars(changes, "change", "", hover=hover, data=[safe(name) for name in names])
-    trace["marker"]["color"] = ["@regrown" if change < 0 else "@pruned" for change in changes]
-    spec = strips(names, [trace], title="points")
-    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    spec = change_strips(names, changes, hover=hover, data=[safe(name) for name in names])
     return replace(figure, caption=caption, summary=summary, spec=spec)

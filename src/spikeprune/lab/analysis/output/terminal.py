@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.lab.analysis.findings import Entropy, Findings
+from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.output.sentences import (
     entropy_rows,
     feature_rows,
@@ -29,17 +29,15 @@ def print_analysis(console: Console, found: Findings) -> None:
         values["accuracy, dense to pruned"] = run["classes"]
         values["SynOps, dense to pruned"] = run["synops"]
         values["not available"] = run["refused"]
-        print_values(console, _filled(values))
-        console.print()
+        _print_filled(console, values)
     if found["pair"]:
         console.print(Text("A and B", style="bold"))
-        print_values(console, _filled(_pair_values(found["pair"])))
-        console.print()
+        _print_filled(console, _pair_values(found["pair"]))
     for sentence in headline(found):
         console.print(Text(sentence))
 
 
-def _narrow_rows(found: Entropy) -> list[Findings]:
+def _narrow_rows(found: Findings) -> list[Findings]:
     """Return the correlations by position alone: a terminal has no room for more."""
     return [
         {
@@ -70,5 +68,6 @@ def _pair_values(pair: Findings) -> Findings:
     }
 
 
-def _filled(values: Findings) -> Findings:
-    return {name: value for name, value in values.items() if value}
+def _print_filled(console: Console, values: Findings) -> None:
+    print_values(console, {name: value for name, value in values.items() if value})
+    console.print()

@@ -4,14 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, is_number, percent, points
-from spikeprune.lab.report.plotly_parts import Figure, Spec, bars, dots, safe, strips
+from spikeprune.lab.report.plotly_parts import (
+    Figure,
+    Spec,
+    Values,
+    bars,
+    change_strips,
+    dots,
+    safe,
+    scatter,
+    strips,
+)
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
 
 _MANY_CLASSES = 30
 _EXTREMES = 12
-
-Layers = Mapping[str, LayerMetrics]
 
 
 def class_changes(record: RunRecord) -> list[tuple[str, float, float]]:
@@ -35,27 +43,24 @@ def firing_figure(record: RunRecord) -> Figure:
         "Firing rate of the neurons that a layer feeds: share that fires in a time step, mean "
         "over the test set, in %. The classifier feeds none.",
     )
-    nets = {"dense": _firing_rates(record.layers("dense"))}
-    nets["pruned"] = _firing_rates(record.layers("pruned"))
-    layers = dict.fromkeys([*record.layers("dense"), *record.layers("pruned")])
-    names = [name for name in layers if any(name in rates for rates in nets.values())]
+    dense, pruned = record.layers("dense"), record.layers("pruned")
+    before, after = _firing_rates(dense), _firing_rates(pruned)
+    names = [name for name in {**dense, **pruned} if name in before or name in after]
     if not names:
         return replace(figure, reason="metrics.json holds no firing rate per layer.")
-    traces = [_links(names, nets["dense"], nets["pruned"])]
-    for (net, rates), symbol in zip(nets.items(), ("circle-open", "diamond"), strict=True):
-        hover = f"%{{customdata}}<br>{net}: %{{x:.2f}} %"
+    traces = [_links(names, before, after)]
+    for net, rates, symbol in (("dense", before, "circle-open"), ("pruned", after, "diamond")):
         values = [rates.get(name) for name in names]
-        data = [safe(name) for name in names]
-        traces.append(dots(values, net, f"@{net}", symbol, hover=hover, data=data))
+        hover = f"{net}: %{{x:.2f}} %"
+        traces.append(dots(values, net, f"@{net}", symbol, hover=hover, names=names))
     spec = strips(names, traces, title="firing rate, %")
     spec["layout"]["xaxis"]["rangemode"] = "tozero"
-    before = percent(record.dense.get("firing_rate"))
-    after = percent(record.pruned.get("firing_rate"))
-    summary = f"Firing rate of the whole net: dense {before}, pruned {after}."
+    whole = [percent(net.get("firing_rate")) for net in (record.dense, record.pruned)]
+    summary = f"Firing rate of the whole net: dense {whole[0]}, pruned {whole[1]}."
     return replace(figure, summary=summary, spec=spec)
 
 
-def _firing_rates(layers: Layers) -> dict[str, float]:
+def _firing_rates(layers: Mapping[str, LayerMetrics]) -> dict[str, float]:
     """Return the known firing rates by layer, in per cent."""
     rates = {name: row.get("firing_rate") for name, row in layers.items()}
     return {name: 100 * rate for name, rate in rates.items() if is_number(rate)}
@@ -68,15 +73,8 @@ def _links(names: Sequence[str], before: Mapping[str, float], after: Mapping[str
         if name in before and name in after:
             x += [before[name], after[name], None]
             y += [index, index, None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": {"color": "@muted", "width": 1.5},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    line = {"color": "@muted", "width": 1.5}
+    return scatter("lines", x, y, line=line, hoverinfo="skip", showlegend=False)
 
 
 def synops_figure(record: RunRecord) -> Figure:
@@ -88,28 +86,26 @@ def synops_figure(record: RunRecord) -> Figure:
         "is spikes, multiply-accumulations if not (see the hover text).",
     )
     dense, pruned = record.layers("dense"), record.layers("pruned")
-    names = list(dict.fromkeys([*dense, *pruned]))
+    names = list({**dense, **pruned})
     if not any(is_number(row.get("synops")) for row in (*dense.values(), *pruned.values())):
         return replace(figure, reason="metrics.json holds no SynOps per layer.")
-    traces = []
+    traces, counts = [], {}
     for net, layers in (("dense", dense), ("pruned", pruned)):
         rows = [layers.get(name, LayerMetrics()) for name in names]
         kinds = ["MACs" if row.get("operand") == "analog" else "ACs" for row in rows]
         data = [[safe(name), kind] for name, kind in zip(names, kinds, strict=True)]
         hover = f"%{{customdata[0]}}<br>{net}: %{{x:,.0f}} %{{customdata[1]}}"
-        values = [row.get("synops") for row in rows]
+        counts[net] = [row.get("synops") for row in rows]
         hatched = net == "dense"
-        traces.append(bars(values, net, f"@{net}", hover=hover, data=data, hatched=hatched))
+        traces.append(bars(counts[net], net, f"@{net}", hover=hover, data=data, hatched=hatched))
     spec = strips(names, traces, title="SynOps per sample", each=30)
-    return replace(figure, summary=_risen_synops(names, dense, pruned), spec=spec)
-
-
-def _risen_synops(names: Sequence[str], dense: Layers, pruned: Layers) -> str:
-    before, after = (
-        [layers.get(name, LayerMetrics()).get("synops") or 0 for name in names]
-        for layers in (dense, pruned)
+    return replace(
+        figure, summary=_risen_synops(names, counts["dense"], counts["pruned"]), spec=spec
     )
-    rise = {name: b - a for name, a, b in zip(names, before, after, strict=True)}
+
+
+def _risen_synops(names: Sequence[str], before: Values, after: Values) -> str:
+    rise = {name: (b or 0) - (a or 0) for name, a, b in zip(names, before, after, strict=True)}
     count = sum(value > 0 for value in rise.values())
     if not count:
         return "No layer has more than in the dense net."
@@ -139,8 +135,14 @@ def classes_figure(record: RunRecord) -> Figure:
             f" The {_EXTREMES} classes that lost most and the {_EXTREMES} that gained most of "
             f"{len(rows)}; all are in the table of classes."
         )
-    spec = strips([row[0] for row in shown], [_change_bars(shown)], title="points")
-    spec["layout"]["xaxis"]["zerolinecolor"] = "@muted"
+    data = [[safe(name), 100 * (before or 0), 100 * (after or 0)] for name, before, after in shown]
+    changes = [
+        None if before is None or after is None else round(100 * (after - before), 4)
+        for _, before, after in shown
+    ]
+    hover = "%{customdata[0]}: %{x:+.2f} points<br>"
+    hover += "dense %{customdata[1]:.2f} %, pruned %{customdata[2]:.2f} %"
+    spec = change_strips([row[0] for row in shown], changes, hover=hover, data=data)
     worst, best = rows[0], rows[-1]
     summary = (
         f"{sum(after < before for _, before, after in rows)} of {len(rows)} classes lost. "
@@ -148,16 +150,3 @@ def classes_figure(record: RunRecord) -> Figure:
         f"and {best[0]} ({points(best[2] - best[1])})."
     )
     return replace(figure, caption=caption, summary=summary, spec=spec)
-
-
-def _change_bars(rows: Sequence[tuple[str, float | None, float | None]]) -> Spec:
-    data = [[safe(name), 100 * (before or 0), 100 * (after or 0)] for name, before, after in rows]
-    change = [
-        None if before is None or after is None else round(100 * (after - before), 4)
-        for _, before, after in rows
-    ]
-    hover = "%{customdata[0]}: %{x:+.2f} points<br>"
-    hover += "dense %{customdata[1]:.2f} %, pruned %{customdata[2]:.2f} %"
-    trace = bars(change, "change", "", hover=hover, data=data)
-    trace["marker"]["color"] = ["@regrown" if (value or 0) < 0 else "@pruned" for value in change]
-    return trace

@@ -4,15 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spikeprune.lab.report.number_words import amount, in_percent, is_number, percent
-from spikeprune.lab.report.plotly_parts import (
-    HATCH,
-    Figure,
-    Spec,
-    layer_axis,
-    layout,
-    safe,
-    strip_height,
-)
+from spikeprune.lab.report.plotly_parts import HATCH, Figure, Spec, layout, safe, scatter, strips
 from spikeprune.lab.report.run_record import RunRecord
 
 _MANY_EVENTS = 20
@@ -30,47 +22,33 @@ def regrowth_figure(record: RunRecord) -> Figure:
         return replace(figure, reason=reason)
     layers = [event.get("layers") or {} for event in record.events]
     names = list(dict.fromkeys(name for event in layers for name in event))
-    counts = [
-        [(event[name].get("regrown") or 0) if name in event else 0 for event in layers]
-        for name in names
-    ]
-    totals = [sum(column) for column in zip(*counts, strict=True)]
-    if not sum(totals):
+    counts = [[event.get(name, {}).get("regrown") or 0 for event in layers] for name in names]
+    if not any(sum(row) for row in counts):
         return replace(figure, reason="The run did not note regrowth per layer.")
-    spec = {
-        "data": [_heatmap(names, counts, totals, record.unit)],
-        "layout": layout(
-            strip_height(len(names)),
-            xaxis={**_event_axis(len(totals)), "showgrid": False},
-            yaxis=layer_axis(names),
-        ),
-    }
+    spec = strips(names, [_heatmap(names, counts, record.unit)])
+    spec["layout"]["xaxis"] |= {**_event_axis(len(layers)), "showgrid": False}
     return replace(figure, summary=_by_depth(names, counts), spec=spec, wide=True)
 
 
-def _heatmap(
-    names: Sequence[str], counts: Sequence[Sequence[int]], totals: Sequence[int], unit: str
-) -> Spec:
+def _heatmap(names: Sequence[str], counts: Sequence[Sequence[int]], unit: str) -> Spec:
     """Return the shares of `counts`, `[layer, event]`, in each event's total."""
+    totals = [sum(column) for column in zip(*counts, strict=True)]
+    shares = [
+        [round(100 * n / total, 2) if total else None for n, total in zip(row, totals, strict=True)]
+        for row in counts
+    ]
+    data = [[[safe(name), n] for n in row] for name, row in zip(names, counts, strict=True)]
     return {
         "type": "heatmap",
         "x": list(range(1, len(totals) + 1)),
         "y": list(range(len(names))),
-        "z": [
-            [
-                round(100 * n / total, 2) if total else None
-                for n, total in zip(row, totals, strict=True)
-            ]
-            for row in counts
-        ],
+        "z": shares,
         "zmin": 0,
         "xgap": 1 if len(totals) < _MANY_EVENTS else 0,
         "ygap": 1,
         "colorscale": [[step / 4, f"@heat-{step}"] for step in range(5)],
         "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": " %", "len": 1},
-        "customdata": [
-            [[safe(name), n] for n in row] for name, row in zip(names, counts, strict=True)
-        ],
+        "customdata": data,
         "hovertemplate": "%{customdata[0]}<br>event %{x}: %{z:.1f} %"
         f" (%{{customdata[1]:,}} {unit})<extra></extra>",
     }
@@ -98,65 +76,37 @@ def survival_figure(record: RunRecord) -> Figure:
     if reason := _no_regrowth(record):
         return replace(figure, reason=reason)
     numbers = list(range(1, len(record.events) + 1))
-    line = _survival_line(record, numbers)
-    note = {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.79,
-        "text": "no survival: it takes two events",
-        "showarrow": False,
-        "font": {"color": "@muted"},
-    }
-    spec = {
-        "data": [*line, *_return_bars(record, numbers)],
-        "layout": layout(
-            400,
-            barmode="stack",
-            annotations=[] if line else [note],
-            xaxis={**_event_axis(len(numbers)), "anchor": "y2"},
-            yaxis={"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
-            yaxis2={"domain": [0, 0.46], "title": {"text": record.unit}},
-        ),
-    }
-    return replace(figure, summary=_survival_summary(record), spec=spec)
-
-
-def _survival_line(record: RunRecord, numbers: list[int]) -> list[Spec]:
     survival = [in_percent(event.get("survival")) for event in record.events]
-    if not any(is_number(value) for value in survival):
-        return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "x": numbers,
-            "y": survival,
-            "name": "survival",
-            "line": {"color": "@regrown"},
-            "hovertemplate": "event %{x}: %{y:.1f} % survived<extra></extra>",
-        }
-    ]
+    drawn, notes = _return_bars(record, numbers), []
+    if any(is_number(value) for value in survival):
+        hover = "event %{x}: %{y:.1f} % survived<extra></extra>"
+        look = {"name": "survival", "line": {"color": "@regrown"}, "hovertemplate": hover}
+        drawn.insert(0, scatter("lines+markers", numbers, survival, **look))
+    else:
+        place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.79}
+        text = {"text": "no survival: it takes two events", "font": {"color": "@muted"}}
+        notes = [{**place, **text, "showarrow": False}]
+    axes = {
+        "xaxis": {**_event_axis(len(numbers)), "anchor": "y2"},
+        "yaxis": {"domain": [0.58, 1], "range": [0, 105], "title": {"text": "survival, %"}},
+        "yaxis2": {"domain": [0, 0.46], "title": {"text": record.unit}},
+    }
+    spec = {"data": drawn, "layout": layout(400, barmode="stack", annotations=notes, **axes)}
+    return replace(figure, summary=_survival_summary(record), spec=spec)
 
 
 def _return_bars(record: RunRecord, numbers: list[int]) -> list[Spec]:
     dropped = [event.get("dropped_and_returned") for event in record.events]
     dead = [event.get("dead_and_returned") for event in record.events]
-    return [
-        {
-            "type": "bar",
-            "x": numbers,
-            "y": counts,
-            "yaxis": "y2",
-            "name": name,
-            "marker": marker,
-            "hovertemplate": f"event %{{x}}: %{{y:,}} {record.unit} {name}<extra></extra>",
-        }
-        for counts, name, marker in (
-            (dropped, "dropped and returned", {"color": "@pruned"}),
-            (dead, "dead and returned", {"color": "@dense", "pattern": HATCH}),
-        )
-    ]
+    traces = []
+    for counts, name, marker in (
+        (dropped, "dropped and returned", {"color": "@pruned"}),
+        (dead, "dead and returned", {"color": "@dense", "pattern": HATCH}),
+    ):
+        hover = f"event %{{x}}: %{{y:,}} {record.unit} {name}<extra></extra>"
+        look = {"yaxis": "y2", "name": name, "marker": marker, "hovertemplate": hover}
+        traces.append({"type": "bar", "x": numbers, "y": counts, **look})
+    return traces
 
 
 def _survival_summary(record: RunRecord) -> str:
@@ -182,7 +132,5 @@ def _no_regrowth(record: RunRecord) -> str:
 
 
 def _event_axis(count: int) -> Spec:
-    axis: Spec = {"title": {"text": "pruning event"}, "range": [0.4, count + 0.6]}
-    if count <= 10:
-        return {**axis, "tickvals": list(range(1, count + 1))}
-    return {**axis, "tickformat": "d"}
+    ticks = {"tickvals": list(range(1, count + 1))} if count <= 10 else {"tickformat": "d"}
+    return {"title": {"text": "pruning event"}, "range": [0.4, count + 0.6], **ticks}

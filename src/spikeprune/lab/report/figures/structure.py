@@ -30,10 +30,8 @@ def density_figure(record: RunRecord) -> Figure:
     ]
     density = {name: (kept + regrown) / total for name, (kept, regrown, total) in rows.items()}
     high, low = max(density, key=density.__getitem__), min(density, key=density.__getitem__)
-    summary = (
-        f"Densest layer: {high} ({percent(density[high], 1)}); "
-        f"sparsest: {low} ({percent(density[low], 1)})."
-    )
+    summary = f"Densest layer: {high} ({percent(density[high], 1)}); "
+    summary += f"sparsest: {low} ({percent(density[low], 1)})."
     return replace(figure, summary=summary, spec=strips(list(rows), traces, stacked=True))
 
 
@@ -42,9 +40,9 @@ def _last_counts(record: RunRecord) -> dict[str, tuple[int, int, int]]:
     for event in reversed(record.events):
         rows = {}
         for name, row in (event.get("layers") or {}).items():
-            live, regrown = int(row.get("live") or 0), int(row.get("regrown") or 0)
-            if total := int(row.get("total") or 0):
-                rows[str(name)] = (live - regrown, regrown, total)
+            live, regrown, total = (row.get(key) or 0 for key in ("live", "regrown", "total"))
+            if total:
+                rows[name] = (live - regrown, regrown, total)
         if rows:
             return rows
     return {}
@@ -57,13 +55,9 @@ def _density_without_events(record: RunRecord, figure: Figure) -> Figure:
     if not known:
         reason = "The run noted neither pruning events nor densities."
         return replace(figure, caption=caption, reason=reason)
-    trace = bars(
-        [100 * value for value in known.values()],
-        "live",
-        "@pruned",
-        hover="%{customdata[0]}: %{x:.2f} %",
-        data=[[safe(name), value] for name, value in known.items()],
-    )
+    shares, hover = [100 * value for value in known.values()], "%{customdata[0]}: %{x:.2f} %"
+    data = [[safe(name), value] for name, value in known.items()]
+    trace = bars(shares, "live", "@pruned", hover=hover, data=data)
     caption += " The run noted no event, so kept and regrown cannot be told apart."
     return replace(figure, caption=caption, spec=strips(list(known), [trace]))
 
@@ -76,18 +70,15 @@ def criticality_figure(record: RunRecord) -> Figure:
         "Score of each channel at the last event, per spiking layer; 1 = always at the threshold. "
         "Box: quartiles; dots: channels.",
     )
-    scores = {
-        str(name): [round(value, 4) for value in values if is_number(value)]
-        for name, values in (record.metrics.get("criticality") or {}).items()
-    }
-    scores = {name: values for name, values in scores.items() if values}
+    scores = {}
+    for name, values in (record.metrics.get("criticality") or {}).items():
+        if known := [round(value, 4) for value in values if is_number(value)]:
+            scores[name] = known
     if not scores:
         method = record.metrics["method"]
         return replace(figure, reason=f"Method “{method}” scored no channel in this run.")
     points = "all" if sum(map(len, scores.values())) <= _MANY_POINTS else "outliers"
-    traces = [
-        _box(index, name, values, points) for index, (name, values) in enumerate(scores.items())
-    ]
+    traces = [_box(row, name, scores[name], points) for row, name in enumerate(scores)]
     medians = {name: sorted(values)[len(values) // 2] for name, values in scores.items()}
     high, low = max(medians, key=medians.__getitem__), min(medians, key=medians.__getitem__)
     summary = f"Highest median: {high} ({medians[high]:.3f}); lowest: {low} ({medians[low]:.3f})."
@@ -95,22 +86,11 @@ def criticality_figure(record: RunRecord) -> Figure:
 
 
 def _box(index: int, name: str, values: list[float], points: str) -> Spec:
-    return {
-        "type": "box",
-        "orientation": "h",
-        "x": values,
-        "y0": index,
-        "name": safe(name),
-        "width": 0.6,
-        "boxpoints": points,
-        "jitter": 0.6,
-        "pointpos": 0,
-        "marker": {"color": "@pruned", "size": 3, "opacity": 0.45},
-        "line": {"color": "@ink", "width": 1},
-        "fillcolor": "rgba(0,0,0,0)",
-        "hoverinfo": "x+name",
-        "showlegend": False,
-    }
+    marker = {"color": "@pruned", "size": 3, "opacity": 0.45}
+    dots = {"boxpoints": points, "jitter": 0.6, "pointpos": 0, "marker": marker}
+    box = {"width": 0.6, "line": {"color": "@ink", "width": 1}, "fillcolor": "rgba(0,0,0,0)"}
+    words = {"name": safe(name), "hoverinfo": "x+name", "showlegend": False}
+    return {"type": "box", "orientation": "h", "x": values, "y0": index, **box, **dots, **words}
 
 
 def cut_figure(record: RunRecord) -> Figure:
@@ -129,13 +109,11 @@ def cut_figure(record: RunRecord) -> Figure:
         return replace(figure, reason="No channel was cut: the tensors keep their shapes.")
     data = [[safe(name), after[name], count, before[name]] for name, count in gone.items()]
     hover = "%{customdata[0]}<br>%{customdata[1]:,} of %{customdata[3]:,} channels kept"
-    kept = [after[name] for name in gone]
     traces = [
-        bars(kept, "kept", "@pruned", hover=hover, data=data),
+        bars([after[name] for name in gone], "kept", "@pruned", hover=hover, data=data),
         bars(gone.values(), "cut", "@faint", hover=hover, data=data, hatched=True),
     ]
-    total = sum(before[name] for name in gone)
-    caption = figure.caption
+    caption, total = figure.caption, sum(before[name] for name in gone)
     summary = f"{amount(sum(gone.values()))} of {amount(total)} channels were cut."
     if stay := cut.get("kept_though_inputs_dead"):
         summary += f" {len(stay)} stay though all their inputs are dead: they may still fire."

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from spikeprune.lab.report.number_words import in_percent, is_number
-from spikeprune.lab.report.plotly_parts import Figure, Spec, layout
+from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, scatter
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import EpochRow
 
@@ -21,8 +21,7 @@ def accuracy_figure(record: RunRecord) -> Figure:
     )
     curves = _curves(record, "validation_accuracy")
     if not curves:
-        reason = "history.jsonl holds no epoch with a validation accuracy."
-        return replace(figure, reason=reason)
+        return replace(figure, reason="history.jsonl holds no epoch with a validation accuracy.")
     right_axis = {
         "title": {"text": "density, %"},
         "overlaying": "y",
@@ -53,7 +52,9 @@ def _over_epochs(record: RunRecord, figure: Figure, traces: list[Spec], **axes: 
     epochs = {"title": {"text": "epoch"}, "rangemode": "tozero"}
     marks = _event_marks(record)
     spec = layout(360, hovermode="x unified", xaxis=epochs, **axes, **marks)
-    caption = figure.caption + _missing_history(record)
+    missing = [name for name, rows in _histories(record).items() if not rows]
+    caption = figure.caption
+    caption += f" No history of the {missing[0]} net in this folder." if missing else ""
     return replace(figure, caption=caption, spec={"data": traces, "layout": spec})
 
 
@@ -61,69 +62,46 @@ def _histories(record: RunRecord) -> dict[str, tuple[EpochRow, ...]]:
     return {"dense": record.stage("dense"), "pruned": record.stage("prune", "finetune")}
 
 
-def _missing_history(record: RunRecord) -> str:
-    missing = [name for name, rows in _histories(record).items() if not rows]
-    return f" No history of the {missing[0]} net in this folder." if missing else ""
-
-
 def _curves(record: RunRecord, key: Literal["validation_accuracy", "loss"]) -> list[Spec]:
     """Return a line over the epochs for each net that has values."""
-    lines = {
-        "dense": {"color": "@dense", "dash": "dash"},
-        "pruned": {"color": "@pruned", "width": 2.5},
-    }
+    looks: dict[str, Spec] = {"dense": {"dash": "dash"}, "pruned": {"width": 2.5}}
     traces = []
     for name, rows in _histories(record).items():
         values = [row.get(key) for row in rows]
         if key == "validation_accuracy":
             values = [in_percent(value) for value in values]
         if any(is_number(value) for value in values):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers" if len(values) < 2 else "lines",
-                    "x": list(range(1, len(values) + 1)),
-                    "y": values,
-                    "name": name,
-                    "hovertemplate": "%{y:.4f}" if key == "loss" else "%{y:.2f} %",
-                    "line": lines[name],
-                }
-            )
+            mode = "lines+markers" if len(values) < 2 else "lines"
+            epochs = list(range(1, len(values) + 1))
+            hover = "%{y:.4f}" if key == "loss" else "%{y:.2f} %"
+            line = {"color": f"@{name}", **looks[name]}
+            traces.append(scatter(mode, epochs, values, name=name, hovertemplate=hover, line=line))
     return traces
 
 
 def _density_steps(record: RunRecord) -> list[Spec]:
     """Return the density at events and ends of epochs as one stepped line, if any is known."""
     epochs = _histories(record)["pruned"]
-    rows = [
-        (x, event.get("density"), f" (event {number})")
-        for number, (x, event) in enumerate(
-            zip(event_positions(record), record.events, strict=True), start=1
-        )
-    ]
+    events = zip(event_positions(record), record.events, strict=True)
+    rows = [(x, row.get("density"), f" (event {n})") for n, (x, row) in enumerate(events, start=1)]
     rows += [(float(end), row.get("density"), "") for end, row in enumerate(epochs, start=1)]
     known = [row for row in rows if is_number(row[1])]
     known.sort(key=lambda row: row[0])  # stable: an epoch's density follows that of its events
     if not known:
         return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "x": [x for x, _, _ in known],
-            "y": [in_percent(density) for _, density, _ in known],
-            "yaxis": "y2",
-            "name": "density",
-            "line": {"color": "@regrown", "shape": "hv", "width": 1.5},
-            "marker": {
-                "symbol": "triangle-down",
-                "size": [9 if event else 0 for _, _, event in known],
-                "line": {"width": 0},
-            },
-            "customdata": [event for _, _, event in known],
-            "hovertemplate": "%{y:.2f} %%{customdata}",
-        }
-    ]
+    sizes = [9 if event else 0 for _, _, event in known]
+    trace = scatter(
+        "lines+markers",
+        [x for x, _, _ in known],
+        [in_percent(density) for _, density, _ in known],
+        yaxis="y2",
+        name="density",
+        line={"color": "@regrown", "shape": "hv", "width": 1.5},
+        marker={"symbol": "triangle-down", "size": sizes, "line": {"width": 0}},
+        customdata=[event for _, _, event in known],
+        hovertemplate="%{y:.2f} %%{customdata}",
+    )
+    return [trace]
 
 
 def event_positions(record: RunRecord) -> list[float]:
@@ -148,31 +126,16 @@ def _event_marks(record: RunRecord) -> Spec:
     border = len(record.stage("prune"))
     if not border or not record.stage("finetune"):
         return {"shapes": shapes}
-    note = {
-        "x": border,
-        "y": 0.02,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "xanchor": "left",
-        "text": " fine-tuning →",
-        "showarrow": False,
-        "font": {"color": "@muted", "size": 11},
-    }
+    place = {"x": border, "xanchor": "left", "y": 0.02, "yref": "paper", "yanchor": "bottom"}
+    font = {"color": "@muted", "size": 11}
+    note = {"text": " fine-tuning →", "showarrow": False, "font": font, **place}
     return {"shapes": [*shapes, _line(border, "solid")], "annotations": [note]}
 
 
 def _line(x: float, dash: str) -> Spec:
-    return {
-        "type": "line",
-        "x0": x,
-        "x1": x,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "layer": "below",
-        "line": {"color": "@muted", "width": 1, "dash": dash},
-        "opacity": 0.5,
-    }
+    place = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
+    line = {"color": "@muted", "width": 1, "dash": dash}
+    return {"type": "line", "line": line, "opacity": 0.5, **place}
 
 
 def _first_and_last(traces: Sequence[Spec], unit: str) -> str:
