@@ -285,7 +285,8 @@ import ctypes
 import gc
 import torch
 from pathlib import Path
-from spikeprune.science.select import Magnitude, keep_and_regrow
+from spikeprune.science.ranked_values import Magnitude
+from spikeprune.science.select import keep_and_regrow
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -63,17 +63,14 @@ def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Rank
     return found
 
 
-def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor | None]) -> Found:
-    """Find the k-th largest score among candidates; None is a tensor without any.
+def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor]) -> Found:
+    """Find the k-th largest score among candidates.
 
     Scores are `aligned`, and a score counts as often as candidates share it.
     """
-    pool = [
-        _strip(score, c)
-        for score, c in zip(scores, candidates, strict=True)
-        if c is not None and c.numel()
-    ]
-    return find(pool, k, _common_type(scores))
+    pool = [_strip(score, c) for score, c in zip(scores, candidates, strict=True) if c.numel()]
+    dtype = reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
+    return find(pool, k, dtype)
 
 
 def passing(
@@ -111,10 +108,6 @@ def passing(
 
 def _values(score: Ranked) -> Tensor:
     return score.weight if isinstance(score, Magnitude) else score
-
-
-def _common_type(scores: Sequence[Ranked]) -> torch.dtype:
-    return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
 
 
 def _strip(score: Ranked, candidates: Tensor) -> Strip:

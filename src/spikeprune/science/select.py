@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.kth_largest import Found, chunk_size
+from spikeprune.science.kth_largest import chunk_size
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, passing
 
@@ -53,7 +53,7 @@ def kth_largest(
         candidates = [torch.ones(v.shape, dtype=torch.bool) for v in values]
     _check_candidates(candidates)
     _check_count(k, candidates, least=1)
-    return find_threshold(aligned(values, candidates), k, list(candidates)).threshold
+    return find_threshold(aligned(values, candidates), k, candidates).threshold
 
 
 def top_k(
@@ -66,14 +66,14 @@ def top_k(
     """Choose exactly k candidates: largest primary, then largest tie, then lowest index.
 
     Args:
-        primary: Scores, floating, without NaN, each broadcastable to its candidates; what is
-            constant along an axis is cheapest with length 1 there.
+        primary: Scores, floating, without NaN, each broadcastable to its candidates; a score that
+            is constant along an axis is cheapest with length 1 there.
         k: How many, from 0 to the number of candidates.
         candidates: bool tensors, the elements to choose among.
         tie: Scores that decide between equal primary scores, as `primary`. None: index only.
 
     Returns:
-        New bool tensors, shaped and laid out as the candidates, with exactly k entries set in all.
+        New bool tensors, shaped and laid out as the candidates, with k entries set in all.
 
     Raises:
         BudgetError: Fewer than `k` candidates, or `k < 0`.
@@ -82,7 +82,10 @@ def top_k(
 
     Source: method, sections 2 (ties) and 3.
     """
-    return _top_k((primary, tie), k, candidates, owned=False)
+    _check_candidates(candidates)
+    chosen = [c.clone() for c in candidates]
+    _keep_best(chosen, k, primary, tie)
+    return chosen
 
 
 def top_counts(primary: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
@@ -95,7 +98,7 @@ def top_counts(primary: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor
     scores = aligned(primary, candidates)
     if k in (0, available):
         return [live_count(c) if k else 0 for c in candidates]
-    threshold, left, equal = find_threshold(scores, k, list(candidates))
+    threshold, left, equal = find_threshold(scores, k, candidates)
     split = left < equal  # among the equal ones, the first by index
     counts = []
     for s, c in zip(scores, candidates, strict=True):
@@ -152,32 +155,9 @@ def keep_and_regrow(
                 "and regrowth is off; choose a regrowth score or a lower density"
             )
         return Selection(kept, [torch.zeros_like(m) for m in kept])
-    return Selection(kept, _top_k((growth, tie), grown_count, [~m for m in kept], owned=True))
-
-
-def _top_k(
-    levels: Sequence[Sequence[Ranked] | None],
-    k: int,
-    candidates: Sequence[Tensor],
-    *,
-    owned: bool,
-) -> list[Tensor]:
-    """Choose by several scores in turn; `owned` candidates are overwritten by the result."""
-    _check_candidates(candidates)
-    available = _check_count(k, candidates, least=0)
-    checked = [aligned(scores, candidates) for scores in levels if scores is not None]
-    chosen: list[Tensor] | None = None
-    open_: list[Tensor | None] = list(candidates)
-    for scores in checked:
-        if k in (0, available):
-            break
-        found = find_threshold(scores, k, open_)
-        passed, open_ = _divided(scores, open_, found, owned=owned or chosen is not None)
-        chosen = _united(chosen, passed, candidates, owned=owned)
-        k, available = found.missing, found.equal
-        if k == available:
-            return chosen
-    return _united(chosen, _first(open_, k), candidates, owned=owned)
+    regrown = [~m for m in kept]
+    _keep_best(regrown, grown_count, growth, tie)
+    return Selection(kept, regrown)
 
 
 def _check_candidates(candidates: Sequence[Tensor]) -> None:
@@ -199,64 +179,62 @@ def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
     return available
 
 
-def _divided(
-    scores: Sequence[Ranked],
-    candidates: Sequence[Tensor | None],
-    found: Found,
-    *,
-    owned: bool,
-) -> tuple[list[Tensor | None], list[Tensor | None]]:
-    """Return which candidates are among the best for sure, and between which ties decide."""
-    exact = found.missing == found.equal
-    test = torch.ge if exact else torch.gt
-    passed: list[Tensor | None] = []
-    ties: list[Tensor | None] = []
-    for score, c in zip(scores, candidates, strict=True):
-        equal = None
-        if c is not None and not exact:
-            equal = passing(score, c, found.threshold, torch.eq)
-        ties.append(equal if equal is not None and live_count(equal) else None)
-        into = c if owned else None
-        passed.append(None if c is None else passing(score, c, found.threshold, test, into))
-    return passed, ties
+def _keep_best(
+    masks: Sequence[Tensor], k: int, primary: Sequence[Ranked], tie: Sequence[Ranked] | None
+) -> None:
+    """Clear all but the best k set entries of the masks, in place."""
+    available = _check_count(k, masks, least=0)
+    levels = [aligned(scores, masks) for scores in (primary, tie) if scores is not None]
+    if k == 0:
+        for mask in masks:
+            mask.zero_()
+    elif k < available:
+        _keep_best_by_levels(masks, k, levels)
 
 
-def _united(
-    chosen: list[Tensor] | None,
-    more: Sequence[Tensor | None],
-    like: Sequence[Tensor],
-    *,
-    owned: bool,
-) -> list[Tensor]:
-    if chosen is None:  # what is returned may be written to, candidates that are not ours may not
-        chosen = [torch.zeros_like(c) if m is None else m for m, c in zip(more, like, strict=True)]
-        pairs = zip(chosen, like, strict=True)
-        return [m.clone() if m is c and not owned else m for m, c in pairs]
-    for done, m in zip(chosen, more, strict=True):
-        if m is not None:
-            done.bitwise_or_(m)
-    return chosen
+def _keep_best_by_levels(
+    masks: Sequence[Tensor], k: int, levels: Sequence[Sequence[Ranked]]
+) -> None:
+    """Do `_keep_best` for `0 < k <` the number of set entries and scores that are aligned."""
+    if not levels:
+        _keep_first(masks, k)
+        return
+    scores, *lower = levels
+    threshold, missing, equal = find_threshold(scores, k, masks)
+    if missing == equal:
+        for score, mask in zip(scores, masks, strict=True):
+            passing(score, mask, threshold, torch.ge, into=mask)
+        return
+    ties = _ties(scores, masks, threshold)
+    for score, mask in zip(scores, masks, strict=True):
+        passing(score, mask, threshold, torch.gt, into=mask)
+    _keep_best_by_levels([*ties.values()], missing, [[s[i] for i in ties] for s in lower])
+    for i, tied in ties.items():
+        masks[i].bitwise_or_(tied)
 
 
-def _first(masks: Sequence[Tensor | None], k: int) -> list[Tensor | None]:
-    """Keep the first k set entries of the masks, in index order."""
-    taken: list[Tensor | None] = []
+def _ties(
+    scores: Sequence[Ranked], masks: Sequence[Tensor], threshold: Tensor
+) -> dict[int, Tensor]:
+    """Return the entries equal to the threshold, by the index of the masks that have any."""
+    ties = {}
+    for i, (score, mask) in enumerate(zip(scores, masks, strict=True)):
+        tied = passing(score, mask, threshold, torch.eq)
+        if live_count(tied):
+            ties[i] = tied
+        del tied  # one at a time: a full set would cost memory
+    return ties
+
+
+def _keep_first(masks: Sequence[Tensor], k: int) -> None:
+    """Clear all but the first k set entries, in place, in the index order of contiguous tensors."""
     for mask in masks:
-        if mask is None or k == 0:
-            taken.append(None)
-            continue
-        count = live_count(mask)
-        taken.append(mask if count <= k else _first_of(mask, k))
-        k -= min(count, k)
-    return taken
-
-
-def _first_of(mask: Tensor, k: int) -> Tensor:
-    """Keep the first k set entries; index order is that of a contiguous tensor."""
-    kept = mask.contiguous().clone()
-    for part in torch.split(kept.view(-1), chunk_size(mask)):
-        count = live_count(part)
-        if count > k:
-            part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
-        k -= min(count, k)
-    return torch.empty_like(mask).copy_(kept)
+        ordered = mask.contiguous()
+        for part in torch.split(ordered.view(-1), chunk_size(mask)):
+            count = live_count(part)
+            if k == 0:
+                part.zero_()
+            elif count > k:
+                part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
+            k -= min(count, k)
+        mask.copy_(ordered)
