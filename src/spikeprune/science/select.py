@@ -1,9 +1,9 @@
-"""Exactly k of a pool of tensors, and the keep-and-regrow step built on it.
+"""Exactly k elements of a pool of tensors, and the keep-and-regrow step of an event.
 
-The order is total, so the choice is the same everywhere: score, then a tie score (the weight's
-magnitude just before the event), then the lowest index (tensor order, then flat index).
-A pool of 100 million weights is neither copied nor sorted, see `science.kth_largest`; what an event
-needs beside it is a bool for each weight.
+The order is total, so every machine chooses the same elements: by score, then by a tie score (the
+weight's magnitude just before the event), then by the lowest index (tensor order, then flat index).
+A pool of 100 million weights is neither copied nor sorted (see `science.kth_largest`): an event
+needs one bool per weight.
 """
 
 from collections.abc import Sequence
@@ -19,41 +19,15 @@ from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, pa
 
 
 class Selection(NamedTuple):
-    """Result of an event, in the order of the tensors given; the two are disjoint.
+    """The live weights after an event, as two disjoint sets, in the order of the tensors given.
 
     Attributes:
-        kept: bool, shaped as the weights; live before and after.
-        regrown: bool, shaped as the weights; live after by regrowth.
+        kept: bool, shaped as the weights: live before and after the event.
+        regrown: bool, shaped as the weights: brought back.
     """
 
     kept: list[Tensor]
     regrown: list[Tensor]
-
-
-def kth_largest(
-    values: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor] | None = None
-) -> Tensor:
-    """Return the k-th largest element of a pool, exactly.
-
-    Args:
-        values: Floating tensors of any shape, without NaN.
-        k: From 1 to the number of candidates.
-        candidates: Which elements count, bool; a tensor of `values` may broadcast to its
-            entry here and then counts as often as it is repeated. Default: all.
-
-    Returns:
-        A 0-dimensional tensor, float64 if any input is, else float32.
-
-    Raises:
-        BudgetError: Fewer than `k` candidates, or `k < 1`.
-        RunError: A value is not a number.
-        ConfigError: Shapes or types that do not fit.
-    """
-    if candidates is None:
-        candidates = [torch.ones(v.shape, dtype=torch.bool) for v in values]
-    _check_candidates(candidates)
-    _check_count(k, candidates, least=1)
-    return find_threshold(aligned(values, candidates), k, candidates).threshold
 
 
 def top_k(
@@ -77,8 +51,8 @@ def top_k(
 
     Raises:
         BudgetError: Fewer than `k` candidates, or `k < 0`.
-        RunError: A score is not a number.
-        ConfigError: Shapes or types that do not fit.
+        RunError: A score is NaN.
+        ConfigError: Shapes or types do not fit.
 
     Source: method, sections 2 (ties) and 3.
     """
@@ -89,12 +63,9 @@ def top_k(
 
 
 def top_counts(primary: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
-    """Count how many of each tensor are among the k largest of all; ties go by index.
-
-    Arguments and errors are those of `top_k`, without its masks.
-    """
+    """Return how many elements of each tensor `top_k` would choose, without making its masks."""
     _check_candidates(candidates)
-    available = _check_count(k, candidates, least=0)
+    available = _check_count(k, candidates)
     scores = aligned(primary, candidates)
     if k in (0, available):
         return [live_count(c) if k else 0 for c in candidates]
@@ -120,11 +91,11 @@ def keep_and_regrow(
     grow: int,
     tie: Sequence[Ranked],
 ) -> Selection:
-    """Keep the most salient live weights, then bring back the most critical of all others.
+    """Keep the most salient live weights, then bring back the best of all others.
 
-    A dead weight can come back by regrowth only; a weight dropped in this very event may return
-    at once. Where fewer weights live than shall be kept, all are kept and regrowth makes up the
-    difference, so that exactly `keep + grow` live afterwards.
+    A dead weight can come back by regrowth only; a weight dropped in this event may return at once.
+    If fewer than `keep` weights are live, all are kept and regrowth makes up the difference, so
+    that exactly `keep + grow` are live afterwards.
 
     Args:
         saliency: What to keep, larger first; broadcastable to `live`.
@@ -134,13 +105,10 @@ def keep_and_regrow(
         grow: How many weights to bring back.
         tie: `|w|` just before the event, for ties of either score.
 
-    Returns:
-        The kept and the regrown set.
-
     Raises:
         BudgetError: There are not `keep + grow` weights, or regrowth is needed without a score.
-        RunError: A score is not a number.
-        ConfigError: Shapes or types that do not fit.
+        RunError: A score is NaN.
+        ConfigError: Shapes or types do not fit.
 
     Source: method, section 3, steps 3 and 4 (Algorithm 1), and section 4, step 2 (Algorithm 2).
     """
@@ -169,11 +137,11 @@ def _check_candidates(candidates: Sequence[Tensor]) -> None:
             )
 
 
-def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
+def _check_count(k: int, candidates: Sequence[Tensor]) -> int:
     available = sum(live_count(c) for c in candidates)
-    if not least <= k <= available:
+    if not 0 <= k <= available:
         raise BudgetError(
-            f"expected to choose {least} to {available} of {available} candidates, got {k}; "
+            f"expected to choose 0 to {available} of {available} candidates, got {k}; "
             "change the density or the floors"
         )
     return available
@@ -183,7 +151,7 @@ def _keep_best(
     masks: Sequence[Tensor], k: int, primary: Sequence[Ranked], tie: Sequence[Ranked] | None
 ) -> None:
     """Clear all but the best k set entries of the masks, in place."""
-    available = _check_count(k, masks, least=0)
+    available = _check_count(k, masks)
     levels = [aligned(scores, masks) for scores in (primary, tie) if scores is not None]
     if k == 0:
         for mask in masks:
