@@ -1,1 +1,1 @@
-"""measuring."""
+"""What a net costs and does: accuracy, synaptic operations, energy, firing rates, latency."""

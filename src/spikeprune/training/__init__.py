@@ -1,1 +1,1 @@
-"""training."""
+"""The training loop, its losses and checkpoints."""
