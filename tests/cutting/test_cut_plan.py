@@ -267,9 +267,9 @@ def test_concatenation_depthwise_and_state_per_channel():
 def test_without_norms_the_bias_is_silenced():
     torch.manual_seed(0)
     model = nn.Sequential(
-        *(layer.Conv2d(2, 6, 3, stride=2), neuron.IFNode(), layer.Flatten()),
-        *(layer.Linear(6 * 9, 7), neuron.IFNode(), layer.Linear(7, 3)),
-    ).eval()
+        layer.Conv2d(2, 6, 3, stride=2), neuron.IFNode(), layer.Flatten(),
+        layer.Linear(6 * 9, 7), neuron.IFNode(), layer.Linear(7, 3),
+    ).eval()  # fmt: skip
     for index in (0, 3):
         nn.init.uniform_(model[index].bias, 0.5, 2.0)
     x = torch.randn(2, 2, 8, 8)
