@@ -62,7 +62,7 @@ class _Choice:
     notes: tuple[str, ...] = ()
 
 
-def _choose(pruner: Pruner, run: Run, batch: Tensor) -> _Choice:
+def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> _Choice:
     if isinstance(pruner.granularity, ChannelMasks):
         return _Choice(pruner.granularity.groups, pruner.granularity.live)
     model = pruner.model

@@ -1,1 +1,1 @@
-"""What a net costs and does: accuracy, synaptic operations, energy, firing rates, latency."""
+"""measuring."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.errors import BudgetError, ConfigError, require_one_of
+from spikeprune.errors import BudgetError, ConfigError, require_one_of, unknown_name
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Ranked
 from spikeprune.science.select import top_counts, top_k
@@ -59,7 +59,8 @@ def kept_counts(
 
     Source: method, section 3; Evci et al., Rigging the Lottery, 2020 (ERK).
     """
-    require_one_of("allocation", allocation, ALLOCATIONS)
+    if allocation not in ALLOCATIONS:
+        raise unknown_name("allocation", allocation, ALLOCATIONS)
     if not 0.0 <= density <= 1.0:
         raise ConfigError(f"expected a density in [0, 1], got {density}")
     sizes = [math.prod(shape) for shape in shapes.values()]

@@ -1,1 +1,1 @@
-"""The training loop, its losses and checkpoints."""
+"""training."""
