@@ -40,7 +40,8 @@ def images(seed, size=4):
 def trained(model, *, steps=3, layout="sequence", shape=(1, 2, 8, 8), **options):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     options = {"total_steps": steps, "every": 1} | options
-    pruner = Pruner(*(model, optimizer, torch.zeros(shape)), time_steps=T, layout=layout, **options)
+    example = torch.zeros(shape)
+    pruner = Pruner(model, optimizer, example, time_steps=T, layout=layout, **options)
     for step in range(steps):
         optimizer.zero_grad()
         x = images(step) if len(shape) == 4 else torch.randn(8, *shape[1:])
@@ -130,9 +131,9 @@ def test_every_mode_and_the_rest_of_the_neurons_stay():
 def test_a_net_in_single_step_mode():
     torch.manual_seed(0)
     net = nn.Sequential(
-        *(layer.Conv2d(2, 6, 3, padding=1), layer.BatchNorm2d(6), neuron.IFNode()),
-        *(layer.Flatten(), layer.Linear(6 * 64, 3)),
-    )
+        layer.Conv2d(2, 6, 3, padding=1), layer.BatchNorm2d(6), neuron.IFNode(),
+        layer.Flatten(), layer.Linear(6 * 64, 3),
+    )  # fmt: skip
     pruner = trained(net, sparsity=0.5, granularity="channel", layout="step")
     result = cut(pruner)
     assert result.after == {"0": 3}

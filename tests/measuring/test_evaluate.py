@@ -136,6 +136,30 @@ def run(model, data=None, **options):
     return evaluate(model, batches() if data is None else data, wiring=wiring, **given)
 
 
+@pytest.mark.parametrize("events", [False, True])
+def test_wiring_and_classes_are_found_in_the_first_batch(events):
+    model, data = vgg().double(), batches(events)
+    empty = (data[0][0][..., :0, :, :, :], torch.zeros(0, dtype=torch.long))
+    found = evaluate(model, iter([empty, *data]), time_steps=T, latency=False)
+    assert found == run(model, data)
+    model.train()
+    assert evaluate(model, data, time_steps=T, latency=False) == found
+    assert model.training
+
+
+def test_classes_may_be_given_without_a_wiring():
+    found = evaluate(vgg(), batches(), time_steps=T, classes=K, latency=False)
+    assert found == run(vgg())
+    with pytest.raises(ModelError, match=f"logits of 7 classes, got {K}"):
+        evaluate(vgg(), batches(), time_steps=T, classes=7, latency=False)
+
+
+def test_labels_beyond_the_outputs_are_refused():
+    data = [(torch.randn(2, 1, 8, 8), torch.tensor([0, K]))]
+    with pytest.raises(DataError, match=f"from 0 to {K - 1} .* as the model has {K} outputs"):
+        evaluate(vgg(), data, time_steps=T, latency=False)
+
+
 def test_the_dictionary_is_what_metrics_json_holds():
     metrics = replace(run(vgg(), latency=True), validation_accuracy=0.5)
     found = metrics.to_dict()
@@ -209,6 +233,8 @@ def test_no_samples():
     for nothing in ([], [(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.long))]):
         with pytest.raises(DataError, match="got none"):
             run(vgg(), nothing)
+        with pytest.raises(DataError, match="got none"):
+            evaluate(vgg(), nothing, time_steps=T)
 
 
 def test_labels_that_are_no_classes():

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.science import kth_largest as threshold
+from spikeprune.science import kth_largest
 from spikeprune.science.ranked_values import Magnitude
-from spikeprune.science.select import keep_and_regrow, kth_largest, top_counts, top_k
+from spikeprune.science.select import keep_and_regrow, top_counts, top_k
 
 DTYPES = [torch.float32, torch.float64]
 quick = settings(deadline=None)
@@ -76,9 +76,9 @@ def test_top_k_equals_a_sort_by_score_tie_and_index(pool, share, with_tie, small
     k = round(share * count(candidates))
     with pytest.MonkeyPatch.context() as patch:
         if small_chunks:
-            patch.setattr(threshold, "_CHUNK", 3)
-            patch.setattr(threshold, "_SAMPLE", 2)
-            patch.setattr(threshold, "_FEW", 2)
+            patch.setattr(kth_largest, "_CHUNK", 3)
+            patch.setattr(kth_largest, "_SAMPLE", 2)
+            patch.setattr(kth_largest, "_FEW", 2)
         chosen = top_k(primary, k, candidates=candidates, tie=tie)
     assert count(chosen) == k
     assert same(chosen, reference(primary, k, candidates, tie))
@@ -100,34 +100,6 @@ def test_keep_and_regrow_holds_its_invariants(pool, share, split):
     assert same(kept, reference(saliency, count(kept), live, tie))
     outside = [~k for k in kept]
     assert same(regrown, reference(growth, count(regrown), outside, tie))
-
-
-@quick
-@given(
-    st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40),
-    st.data(),
-    st.sampled_from(DTYPES),
-)
-def test_kth_largest_of_any_floats(values, data, dtype):
-    k = data.draw(st.integers(1, len(values)))
-    found = kth_largest([torch.tensor(values, dtype=dtype)], k)
-    assert found.item() == sorted(values, reverse=True)[k - 1]
-    assert found.dtype == dtype
-
-
-@quick
-@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=40), st.data())
-def test_kth_largest_of_any_doubles(values, data):
-    k = data.draw(st.integers(1, len(values)))
-    found = kth_largest([torch.tensor(values, dtype=torch.float64)], k)
-    assert found.item() == sorted(values, reverse=True)[k - 1]
-
-
-def test_kth_largest_looks_at_candidates_only_and_counts_repeats():
-    values = [torch.tensor([[3.0], [1.0]]), torch.tensor([2.0, 9.0])]
-    candidates = [torch.ones(2, 2, dtype=torch.bool), torch.tensor([True, False])]
-    found = [kth_largest(values, k, candidates=candidates).item() for k in range(1, 6)]
-    assert found == [3.0, 3.0, 2.0, 1.0, 1.0]
 
 
 def test_signed_zeros_and_infinities_are_ordered_as_numbers():
@@ -212,12 +184,6 @@ def test_bad_input_is_refused(scores, options, error, expected):
         top_k([scores], **arguments)
 
 
-def test_kth_largest_needs_a_place_from_one():
-    for k in (0, 3):
-        with pytest.raises(BudgetError, match="1 to 2"):
-            kth_largest([torch.zeros(2)], k)
-
-
 def test_keep_and_regrow_refuses_masks_that_are_not_bool():
     with pytest.raises(ConfigError, match="bool tensors"):
         keep_and_regrow([torch.ones(1)], [torch.ones(1)], None, keep=1, grow=0, tie=[torch.ones(1)])
@@ -285,7 +251,8 @@ import ctypes
 import gc
 import torch
 from pathlib import Path
-from spikeprune.science.select import Magnitude, keep_and_regrow
+from spikeprune.science.ranked_values import Magnitude
+from spikeprune.science.select import keep_and_regrow
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -297,18 +264,17 @@ live = [w > -0.5 for w in weights]
 growth = [torch.rand(1000, 1) for _ in weights]
 tie = [Magnitude(w) for w in weights]
 
-def event(count, k):
-    parts = [each[:count] for each in (tie, live, growth)]
-    return keep_and_regrow(*parts, keep=k, grow=k // 4, tie=tie[:count])
+def event(k):
+    return keep_and_regrow(tie, live, growth, keep=k, grow=k // 4, tie=tie)
 
-event(5, 2_500_000)  # loads what is loaded once
+event(2_500_000)  # loads what is loaded once
 added = []
 for _ in range(3):  # a busy system takes pages away meanwhile: the least is the event's own
     gc.collect()
     getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    event(5, 2_500_000)
+    event(2_500_000)
     added.append(status("VmHWM") - before)
 print(min(added) / sum(w.nbytes for w in weights))
 """

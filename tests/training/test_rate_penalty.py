@@ -17,9 +17,10 @@ LOSS = loss_by_name("mean-logits")
 def net(mode="m"):
     torch.manual_seed(0)
     made = nn.Sequential(
-        *(layer.Linear(6, 9), layer.BatchNorm1d(9), neuron.LIFNode()),
-        *(layer.Linear(9, 5), layer.BatchNorm1d(5), neuron.LIFNode(), layer.Linear(5, 3)),
-    )
+        layer.Linear(6, 9), layer.BatchNorm1d(9), neuron.LIFNode(),
+        layer.Linear(9, 5), layer.BatchNorm1d(5), neuron.LIFNode(),
+        layer.Linear(5, 3),
+    )  # fmt: skip
     functional.set_step_mode(made, mode)
     return made
 

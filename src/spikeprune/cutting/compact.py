@@ -1,16 +1,16 @@
-"""From a masked net to a smaller one: cut what is dead, and prove that nothing else changed."""
+"""From a masked net to a smaller one: cut dead channels and prove that the outputs stay."""
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
-from spikeprune.cutting.dead_channels import dead_channels
+from spikeprune.cutting.dead_channels import KeptChannel, dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import evaluating, forward
 from spikeprune.execution.precision import exact
@@ -19,23 +19,26 @@ from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 
 TOLERANCE = 1e-5
-"""Largest difference of logits, relative to the largest logit, that cutting may make."""
+"""Largest difference of logits, relative to the largest logit, that cutting may cause."""
+
+Run = Callable[[nn.Module, Tensor], Tensor]
+"""A net and a batch to logits."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What cutting gave.
+    """A net after the cut, and what the cut changed.
 
     Attributes:
         model: the net, cut in place.
-        plan: JSON values from which `apply_plan` cuts a net built afresh alike.
+        plan: JSON values by which `apply_plan` cuts a net built anew in the same way.
         mask: masks of the cut net's parameters.
         before: output channels by layer before the cut, of the layers whose channels can be cut.
-        after: the same after it.
+        after: output channels of these layers after the cut.
         kept_though_inputs_dead: channels that stay though no live weight leads to them.
         difference: largest absolute difference of the logits, masked against cut (in double
             precision where a note says so).
-        notes: what could not be done or proved plainly, in words.
+        notes: sentences on what could not be cut, or not be proved in the model's own precision.
     """
 
     model: nn.Module
@@ -43,7 +46,7 @@ class Cut:
     mask: Mask
     before: dict[str, int]
     after: dict[str, int]
-    kept_though_inputs_dead: list[dict[str, Any]] = field(default_factory=list)
+    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
     difference: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -54,7 +57,7 @@ class _Choice:
 
     groups: tuple[ChannelGroup, ...]
     live: dict[str, Tensor]
-    kept_though_inputs_dead: list[dict[str, Any]] = field(default_factory=list)
+    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
 
@@ -65,31 +68,25 @@ def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: T
     try:
         groups = channel_groups(model, pruner.example, pruner.wiring)
     except ModelError as error:
-        # Weights may be pruned in nets whose channels cannot be followed: masks remain.
+        # Weights can be pruned in nets whose channels cannot be followed: such a net stays masked.
         return _Choice((), {}, notes=(f"no channel was cut: {error}",))
-    found = dead_channels(
-        model, groups, pruner.mask, example=batch, forward=lambda x: run(model, x)
-    )
+    found = dead_channels(model, groups, pruner.mask, example=batch, forward=partial(run, model))
     return _Choice(groups, found.live, found.kept_though_inputs_dead)
 
 
-def _difference(
-    model: nn.Module, plan: Plan, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor
-) -> tuple[float, bool]:
-    """Cut `model` in place; return the logits' difference and whether it may be as large."""
+def _difference(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, bool]:
+    """Cut `model` in place; return the difference of the logits and whether it is small enough."""
     masked = run(model, batch)
     difference = float((run(apply_plan(model, plan), batch) - masked).abs().max())
     return difference, difference <= TOLERANCE * max(1.0, float(masked.abs().max()))
 
 
-def _prove(
-    model: nn.Module, plan: Plan, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor
-) -> tuple[float, tuple[str, ...]]:
+def _prove(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, tuple[str, ...]]:
     """Cut copies of `model`; return the difference of the logits and notes on it.
 
-    Sums over fewer channels round differently, which in a large net moves some potential across
-    its threshold now and then: a whole spike. Where single precision finds a difference, double
-    precision tells rounding from a cut that is not exact.
+    Sums over fewer channels round differently, which in a large net now and then moves a potential
+    across its threshold and so changes a whole spike. Where single precision finds a difference,
+    double precision distinguishes rounding from a cut that is not exact.
 
     Raises:
         ModelError: masked and cut net disagree.
@@ -99,14 +96,15 @@ def _prove(
     if fine:
         return difference, ()
     doubled = copy.deepcopy(model).double()
-    exact, fine = _difference(doubled, plan, run, batch.double())
+    double, fine = _difference(doubled, plan, run, batch.double())
     if fine:
-        return exact, (
-            f"cutting is exact (difference of the logits in double precision {exact:.3g}); in the "
-            f"model's own precision rounding moves potentials across thresholds: {difference:.3g}",
+        return double, (
+            f"cutting is exact (difference of the logits in double precision {double:.3g}); in "
+            "the model's own precision rounding moves potentials across thresholds: "
+            f"{difference:.3g}",
         )
     raise ModelError(
-        f"the cut net's logits differ from the masked net's by {difference:.3g} ({exact:.3g} in "
+        f"the cut net's logits differ from the masked net's by {difference:.3g} ({double:.3g} in "
         f"double precision), expected at most {TOLERANCE:g} of the largest: cutting is not exact "
         "for this net. It was left uncut; use it masked"
     )
@@ -120,12 +118,12 @@ def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
 def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
     """Close the pruner and cut the dead channels out of its model, in place.
 
-    Channels that were pruned go; after weight pruning, those without function go (method,
-    section 4, "What dead means"). Copies of the model prove before that the cut net's logits are
-    the masked net's. Modes stay as they are; the state of the neurons is reset.
+    After channel pruning these are the pruned channels, after weight pruning the channels without
+    function (method, section 4, "What dead means"). A cut of a copy first proves that the logits
+    stay those of the masked net. Modes stay as they are; the state of the neurons is reset.
 
     Args:
-        pruner: its events are over; it is closed.
+        pruner: its events are over; it is closed here.
         batch: input to compare on; None draws one.
 
     Raises:
@@ -137,10 +135,7 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         noise = torch.Generator().manual_seed(0)
         shape = (4, *pruner.example.shape[1:])
         batch = torch.randn(shape, generator=noise).to(pruner.example)
-
-    def run(net: nn.Module, x: Tensor) -> Tensor:
-        return forward(net, x, time_steps=pruner.time_steps, layout=pruner.layout)
-
+    run = partial(forward, time_steps=pruner.time_steps, layout=pruner.layout)
     with exact(batch.device), evaluating(model):
         chosen = _choose(pruner, run, batch)
         plan = plan_for(chosen.groups, chosen.live)
@@ -161,7 +156,7 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
 
 
 def compact(pruner: Pruner) -> nn.Module:
-    """Cut what is dead out of the pruner's model, in place, and return it (see `cut`).
+    """Cut the dead channels out of the pruner's model, in place, and return it (see `cut`).
 
     The optimiser's parameters are replaced: make a new optimiser to fine-tune further.
 

@@ -1,7 +1,7 @@
-"""Cutting channels out of the tensors of a net: the masked net, the plan, and the cut.
+"""Cut plans: which positions of every tensor stay, and how a net is cut by them.
 
-A plan is JSON: a net that is built afresh at full size becomes the cut net by `apply_plan`, without
-Torch-Pruning and without a trace, and then takes the cut net's state_dict.
+A plan is JSON: `apply_plan` turns a net built anew at full size into the cut net, without
+Torch-Pruning and without a trace; it then takes the cut net's state_dict.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,18 +25,18 @@ from spikeprune.wiring.tied_channels import ChannelGroup
 
 Plan = dict[str, Any]
 """`{"version": 1, "modules": {name: {role: [kept positions], "of": {role: size before}}}}`, for the
-touched modules only; roles as in `Member`."""
+modules that change only; roles as in `Member`."""
 
 _VERSION = 1
 _ROLES = ("out", "in", "norm", "state")
 
 
 def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Plan:
-    """Return what `apply_plan` must keep of every module, as JSON values.
+    """Return the plan that keeps the live channels.
 
     Args:
         groups: Groups of tied channels.
-        live: Bool `[n]` by group name; a group that is not there lives whole.
+        live: Bool `[n]` by group name; all channels of a missing group are live.
 
     Raises:
         BudgetError: A group without a live channel.
@@ -65,18 +65,17 @@ def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Pl
 def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     """Cut a net of full size, in place, and return it.
 
-    Parameters are replaced by smaller ones (an optimiser must be made anew), keep their
-    `requires_grad` and names, and lose their gradients; neurons are reset.
+    Smaller parameters replace the old ones (make a new optimiser): they keep names and
+    `requires_grad`, and lose their gradients. Neurons are reset.
 
     Args:
-        model: The net that the plan was made for, or one built afresh with the same arguments.
+        model: The net that the plan was made for, or one built anew with the same arguments.
         plan: From `plan_for`, also after a round trip through JSON.
 
     Raises:
         ModelError: A plan of another version, or made for another net.
     """
-    cuts = list(_cuts(model, plan))
-    for path, role, keep in cuts:
+    for path, role, keep in list(_cuts(model, plan)):  # checked as a whole before the first cut
         module = model.get_submodule(path)
         for name, dim in channel_tensors(model, module, role):
             _slice(module, name, dim, keep)
@@ -86,11 +85,11 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
 
 
 def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
-    """Return the masks of the net after the cut, given those of the net before.
+    """Return the masks of the cut net, given those of the net before the cut.
 
     Args:
         model: The net BEFORE the cut.
-        mask: Bool masks by parameter name; parameters of untouched modules stay as they are.
+        mask: Bool masks by parameter name; those of unchanged modules stay.
         plan: From `plan_for`.
 
     Raises:

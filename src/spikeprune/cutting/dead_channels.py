@@ -1,9 +1,9 @@
-"""Channels that weight pruning has left without function, found so that cutting changes nothing."""
+"""Channels that weight pruning has left without function: cutting them changes no output."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +15,25 @@ from spikeprune.execution.forward import evaluating
 from spikeprune.wiring.tied_channels import ChannelGroup
 
 
+class KeptChannel(TypedDict):
+    """A channel that stays, as in metrics.json."""
+
+    layer: str
+    channel: int
+
+
 @dataclass(frozen=True)
 class DeadChannels:
-    """What may be cut from a weight-pruned net.
+    """The channels of a weight-pruned net that stay; the others can be cut.
 
     Attributes:
-        live: Bool `[n]` by group name: which channels stay; for `plan_for`.
+        live: Bool `[n]` by group name: the channels that stay; for `plan_for`.
         kept_though_inputs_dead: Channels that stay although no live weight leads to them, because
-            their shift alone makes them fire (or the layer would vanish):
-            `{"layer": ..., "channel": ...}`.
+            their shift alone makes them fire (or the layer would vanish).
     """
 
     live: dict[str, Tensor]
-    kept_though_inputs_dead: list[dict[str, Any]]
+    kept_though_inputs_dead: list[KeptChannel]
 
 
 def dead_channels(
@@ -40,20 +46,20 @@ def dead_channels(
 ) -> DeadChannels:
     """Return which channels of a weight-pruned net can be cut without changing its output.
 
-    A channel is cut if no live weight leads on from it, or if no live weight leads to it and it
-    provably never reaches its readers (method, section 4, "What dead means"). With dead inputs a
-    channel's drive is the norms' constants, whatever the input, and so are its spikes: one run of
-    the real net shows all there is. Every producer of tied channels must be dead, since a shortcut
-    could bring input. Both rules are repeated until nothing changes, as a cut channel takes its
-    weights along.
+    A channel is cut if no live weight reads it, or if no live weight leads to it and its readers
+    provably get nothing but 0 from it (method, section 4, "What dead means"). A channel with dead
+    inputs is driven by the norms' constants alone, so its spikes do not depend on the input: one
+    run of the net shows them. All producers of tied channels must be dead, since a shortcut could
+    bring input. Both rules are repeated until nothing changes, because a cut channel takes its
+    weights with it.
 
     The proof holds in eval mode and for the number of steps that `forward` runs.
 
     Args:
         model: The pruned net, its dead weights 0.
         groups: Groups of tied channels.
-        mask: Bool masks by parameter name; layers without one are alive.
-        example: An input that `forward` takes; its values do not matter.
+        mask: Bool masks by parameter name; all weights of a layer without one are live.
+        example: An input for `forward`; its values do not matter.
         forward: Resets the net and runs it over all time steps.
 
     Raises:
@@ -77,7 +83,7 @@ def dead_channels(
                 _bury(model, group, weights, cut)
                 changed = True
     kept = [
-        {"layer": group.name, "channel": channel}
+        KeptChannel(layer=group.name, channel=channel)
         for group in groups
         for channel in (live[group.name] & idle[group.name]).nonzero().flatten().tolist()
     ]
@@ -87,7 +93,7 @@ def dead_channels(
 def _live_weights(
     model: nn.Module, groups: tuple[ChannelGroup, ...], mask: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return, for every layer of the groups, its live weights as bool `[out, in]`."""
+    """Return the live weights of every layer of the groups, as bool `[out, in]`."""
     weights = {}
     for layer in {name for group in groups for name in (*group.producers, *group.consumers)}:
         module = model.get_submodule(layer)
@@ -106,7 +112,7 @@ def _live_weights(
 def _in_use(
     model: nn.Module, group: ChannelGroup, weights: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return (fed, read), bool `[n]`: a live weight leads to the channel, or on from it."""
+    """Return (fed, read), bool `[n]`: whether a live weight leads to the channel, or reads it."""
     fed = torch.zeros(group.channels, dtype=torch.bool)
     read = torch.zeros(group.channels, dtype=torch.bool)
     mixing = [member for member in group.of("out") if not _depthwise(model, member.module)]
@@ -122,7 +128,7 @@ def _in_use(
 def _bury(
     model: nn.Module, group: ChannelGroup, weights: Mapping[str, Tensor], cut: Tensor
 ) -> None:
-    """Mark the weights that go with the cut channels."""
+    """Mark the weights of the cut channels as dead."""
     for member in group.of("out"):
         weights[member.module][member.index[cut].reshape(-1)] = False
     for member in group.of("in"):
@@ -139,7 +145,7 @@ def _reached(
     example: Tensor,
     forward: Callable[[Tensor], Any],
 ) -> dict[str, Tensor]:
-    """Return, per group, whether a reader got anything but 0 from a channel during one run."""
+    """Return, per group, whether a reader got a value other than 0 from a channel in one run."""
     got: dict[str, Tensor] = {}
 
     def watch(name: str, module: nn.Module) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

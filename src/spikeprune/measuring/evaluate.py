@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +17,22 @@ from spikeprune.measuring.latency import measure_latency
 from spikeprune.measuring.metrics import LayerMetrics, Metrics
 from spikeprune.measuring.synops import Counts, counting
 from spikeprune.science.cost import dense_macs, energy_nj
+from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+_NO_SAMPLES = "expected samples to evaluate, got none; check the split and batch size"
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Batches,
     *,
     time_steps: int,
-    wiring: Wiring,
-    classes: int,
+    wiring: Wiring | None = None,
+    classes: int | None = None,
     layout: str = "sequence",
     prunable: int | Mapping[str, int] | None = None,
     mask: Mapping[str, Tensor] | None = None,
@@ -35,38 +41,45 @@ def evaluate(
     """Run `model` over all batches in eval mode, without gradients, and count what it does.
 
     Args:
-        model: the net: dense, masked or cut. Its modes and hooks are afterwards as before, its
+        model: the net: dense, masked or cut. Afterwards its modes and hooks are as before and its
             state is reset.
         batches: pairs of input and class index `[B]`; inputs as `execution.forward.forward` takes
             them, moved to the model's device.
         time_steps: T.
-        wiring: of this net, or of the one that it was cut from.
-        classes: number of classes K.
+        wiring: of this net, or of the one that it was cut from. None: traced on the first sample.
+        classes: number of classes K. None: as many as the model has outputs.
         layout: how the model is called, see `execution.forward.forward`.
         prunable: prunable weights of the original net, in all or by layer name; by name, layers
             without an entry take no part in the density. None: all weights of the layers as they
             are.
-        mask: masks by parameter name. Live is what the mask says; without one, what is not 0.
+        mask: masks by parameter name, which say what is live. A weight without a mask is live if
+            it is not 0.
         latency: whether to measure latency, on a copy with folded BatchNorms.
 
     Raises:
         DataError: no sample, labels that are no classes, or events of another T.
-        ModelError: an output of another shape, an operand that is not what the graph says,
-            weights that are not 0 where the mask is, or more live weights than prunable ones.
+        ModelError: a net that cannot be traced, an output of another shape, an operand that is not
+            what the graph says, weights that are not 0 where the mask is, or more live weights
+            than prunable ones.
         RunError: logits that are not finite.
     """
     adapter = adapter_for(model)
-    how: dict[str, Any] = {"time_steps": time_steps, "layout": layout}
+    if wiring is None:
+        wiring, batches = _traced(model, batches)
     live = {name: _live(model, name, mask or {}) for name in wiring.layers}
     density, densities = _densities(model, live, prunable)
+    run = partial(forward, model, time_steps=time_steps, layout=layout, adapter=adapter)
     try:
         with evaluating(model), counting(model, wiring) as counts:
-            seen = _run(model, batches, classes, how | {"adapter": adapter})
+            seen = _classify(run, batches, _device(model), classes)
     finally:
         adapter.reset(model)
     rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
     macs = sum(row.synops for row in rows if row.operand == "analog")
     acs = sum(row.synops for row in rows if row.operand == "spikes")
+    latency_ms = None
+    if latency:
+        latency_ms = latencies({"": model}, seen.example, time_steps=time_steps, layout=layout)[""]
     return Metrics(
         test_accuracy=float(seen.hits.sum()) / seen.samples,
         per_class_accuracy=seen.per_class(),
@@ -79,11 +92,29 @@ def evaluate(
         synops_per_sample=macs + acs,
         energy_nj_per_sample=energy_nj(macs, acs),
         firing_rate=counts.firing_rate() or 0.0,
-        latency_ms=latencies({"": model}, seen.example, **how)[""] if latency else None,
+        latency_ms=latency_ms,
         latency_threads=torch.get_num_threads(),
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
     )
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _one_slice(x: Tensor) -> Tensor:
+    """Return one time step of one sample of a batch, static or events."""
+    return x[:1] if is_static(x) else x[0, :1]
+
+
+def _traced(model: nn.Module, batches: Batches) -> tuple[Wiring, Batches]:
+    """Return the wiring, traced on the first sample, and all batches that have samples."""
+    rest = iter(batches)
+    first = next((batch for batch in rest if len(batch[1])), None)
+    if first is None:
+        raise DataError(_NO_SAMPLES)
+    return trace(model, _one_slice(first[0].to(_device(model)))), chain([first], rest)
 
 
 @dataclass
@@ -103,17 +134,14 @@ class _Seen:
         return tuple(hits / total if total else None for hits, total in pairs)
 
 
-def _run(
-    model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    classes: int,
-    options: dict[str, Any],
+def _classify(
+    run: Callable[[Tensor], Tensor], batches: Batches, device: torch.device, classes: int | None
 ) -> _Seen:
-    device = next(model.parameters()).device
     seen: _Seen | None = None
     for number, (inputs, labels) in enumerate(batches, start=1):
         x, y = inputs.to(device), labels.to(device)
-        logits = forward(model, x, **options)
+        logits = run(x)
+        classes = logits.shape[-1] if classes is None else classes
         _check(logits, y, classes, number)
         right = y[predict(logits) == y]
         hits, totals = (torch.bincount(t, minlength=classes) for t in (right, y))
@@ -122,7 +150,7 @@ def _run(
         else:
             seen.hits, seen.totals = seen.hits + hits, seen.totals + totals
     if seen is None or not seen.samples:
-        raise DataError("expected samples to evaluate, got none; check the split and batch size")
+        raise DataError(_NO_SAMPLES)
     return seen
 
 
@@ -139,15 +167,21 @@ def _check(logits: Tensor, y: Tensor, classes: int, number: int) -> None:
         )
     if y.shape != logits.shape[1:2] or bool(((y < 0) | (y >= classes)).any()):
         raise DataError(
-            f"expected one label from 0 to {classes - 1} for each of {logits.shape[1]} samples, "
-            f"got shape {tuple(y.shape)} with values {y.flatten()[:8].tolist()}"
+            f"expected one label from 0 to {classes - 1} for each of {logits.shape[1]} samples, as "
+            f"the model has {classes} outputs, got shape {tuple(y.shape)} with values "
+            f"{y.flatten()[:8].tolist()}"
         )
 
 
-def _live(model: nn.Module, layer: str, mask: Mapping[str, Tensor]) -> int:
-    """Return the live weights of a layer, by its mask or else by what is not 0."""
-    weight, name = model.get_submodule(layer).weight, f"{layer}.weight"
+def _weight(model: nn.Module, layer: str) -> Tensor:
+    weight = model.get_submodule(layer).weight
     assert isinstance(weight, Tensor)
+    return weight
+
+
+def _live(model: nn.Module, layer: str, mask: Mapping[str, Tensor]) -> int:
+    """Return how many weights of a layer are live, by its mask or else by what is not 0."""
+    weight, name = _weight(model, layer), f"{layer}.weight"
     if name not in mask:
         return int(weight.count_nonzero())
     if mask[name].shape != weight.shape:
@@ -168,7 +202,7 @@ def _densities(
     model: nn.Module, live: Mapping[str, int], prunable: int | Mapping[str, int] | None
 ) -> tuple[float, dict[str, float]]:
     """Return the density of the net and of each layer."""
-    sizes = {name: model.get_submodule(name).weight.numel() for name in live}  # type: ignore[operator]
+    sizes = {name: _weight(model, name).numel() for name in live}
     if isinstance(prunable, int):
         counted, total = live, prunable
     else:
@@ -240,18 +274,14 @@ def latencies(
         x: a batch of inputs.
         time_steps: T.
         layout: how they are called, see `execution.forward.forward`.
-        ready: further nets that are run as they are, such as those of `event_driven`.
+        ready: more nets, which are run as they are, such as those of `event_driven`.
 
     Returns:
         Median milliseconds for batches of 1 and 32 by net: `{name: {"b1", "b32"}}`.
     """
-    one_slice = x[:1] if is_static(x) else x[0, :1]
-    nets = {name: fold_batchnorm(model, one_slice) for name, model in models.items()} | dict(ready)
-
-    def run_of(net: nn.Module) -> Callable[[Tensor], Tensor]:
-        adapter = adapter_for(net)
-        return lambda batch: forward(
-            net, batch, time_steps=time_steps, layout=layout, adapter=adapter
-        )
-
-    return measure_latency({name: run_of(net) for name, net in nets.items()}, x)
+    nets = {name: fold_batchnorm(model, _one_slice(x)) for name, model in models.items()}
+    runs = {
+        name: partial(forward, net, time_steps=time_steps, layout=layout, adapter=adapter_for(net))
+        for name, net in (nets | dict(ready)).items()
+    }
+    return measure_latency(runs, x)

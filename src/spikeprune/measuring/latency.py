@@ -23,13 +23,14 @@ _SECONDS = 1.0
 def measure_latency(runs: Mapping[str, Run], x: Tensor) -> dict[str, dict[str, float]]:
     """Return the median milliseconds of each run on batches of 1 and 32, as `{"b1", "b32"}`.
 
-    The runs take turns, so that whatever else the machine does falls on all of them alike. Each
-    is the median of 3 to 30 rounds within about a second, after two rounds to warm up, with the
-    threads that torch is set to.
+    The runs take turns, so that other load on the machine slows all of them equally. A time is the
+    median of 3 to 30 rounds within about a second, after two rounds to warm up, with the threads
+    that torch is set to.
 
     Args:
         runs: forward passes by name.
-        x: a batch whose samples are used, static or events (see `execution.forward.is_static`).
+        x: a batch whose samples are used, static or with a time axis (see
+            `execution.forward.is_static`).
     """
     by_size = {f"b{size}": _medians_ms(runs, of_size(x, size)) for size in BATCH_SIZES}
     return {name: {size: ms[name] for size, ms in by_size.items()} for name in runs}
@@ -55,6 +56,6 @@ def _medians_ms(runs: Mapping[str, Run], x: Tensor) -> dict[str, float]:
 
 
 def _wait(x: Tensor) -> None:
-    """Wait for the device, which otherwise only queues the work."""
+    """Wait for a GPU, which only queues the work."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)

@@ -1,4 +1,4 @@
-"""What an evaluation says about a net: frozen, and the same keys as in metrics.json."""
+"""Results of an evaluation: frozen, with the keys of metrics.json."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,11 +10,11 @@ class LayerMetrics:
 
     Attributes:
         name: of the module.
-        shape: of its weight, as it is now.
+        shape: of its current weight.
         density: live / prunable weights of the original layer.
-        firing_rate: spikes per neuron and step of the neurons it feeds; None where it feeds none.
+        firing_rate: spikes per neuron and step of the neurons that it feeds; None without any.
         synops: synaptic operations: ACs where `operand` is 'spikes', MACs where it is 'analog'.
-        operand: fixed by the graph.
+        operand: 'spikes' or 'analog', as the graph says.
         value_weighted_acs: for analog operands made of spikes (average pool, additive join), the
             operations with each operand counted by its size; else None.
         dead_channels: output channels whose incoming weights are all 0.
@@ -32,29 +32,29 @@ class LayerMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `evaluate` found; the fields are the keys of `dense` and `pruned` in metrics.json.
+    """Results of `evaluate`; the fields are the keys of `dense` and `pruned` in metrics.json.
 
     Accuracies, densities and rates are fractions in [0, 1]; operations and energy are per sample
     over all T (method, section 6).
 
     Attributes:
-        test_accuracy: share of the samples that are classified right.
-        per_class_accuracy: the same for each class; None for a class without samples.
-        parameters: all of them, with biases and norms.
-        nonzero_parameters: those that are not 0.
+        test_accuracy: share of the samples that are classified correctly.
+        per_class_accuracy: accuracy of each class; None for a class without samples.
+        parameters: number of parameters, with biases and norms.
+        nonzero_parameters: number of parameters that are not 0.
         density: live / prunable weights of the original net.
         dense_macs_per_sample: zeros and padding included, layers as often as they were run.
         effective_macs_per_sample: synaptic operations on analog operands.
         effective_acs_per_sample: synaptic operations on spikes.
-        synops_per_sample: the two together.
+        synops_per_sample: effective MACs + ACs.
         energy_nj_per_sample: modelled, see `science.cost.energy_nj`.
         firing_rate: spikes per neuron and step, over all neurons.
         latency_ms: of batches of 1 and 32, `{"b1", "b32"}`; None when it was not measured.
-        latency_threads: threads that torch was set to.
+        latency_threads: number of threads that torch was set to.
         first_layer_macs_per_sample: effective MACs of the layers ahead of every neuron, if run
-            once (`static`; None for events) and if run at `every_step`. The totals hold what was
-            run.
-        layers: a row each, in the order of the net.
+            once (`static`; None for recordings) and if run at `every_step`. The totals count the
+            layers as they were run.
+        layers: one row per layer, in the order of the net.
         validation_accuracy: filled in by the caller (`dataclasses.replace`).
     """
 

@@ -1,4 +1,4 @@
-"""What every layer reads and every neuron fires in the forwards of one evaluation, by hooks."""
+"""Synaptic operations of every layer and firing rates of all neurons, counted by hooks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ _CACHED = 2**17  # elements
 
 @dataclass
 class LayerCount:
-    """What one layer read, summed over samples and steps.
+    """Operands of one layer, summed over samples and steps.
 
     Attributes:
         module: the convolution or linear layer.
         nonzero: `[C_in, *space]` int64, non-zero operands per input position.
         values: `[C_in, *space]` float64, sum of absolute operands; None where operands are
-            spikes, or no neuron's.
-        slices: inputs seen, samples x steps (x 1 where a hoisted layer computes one step).
+            spikes, or come from no neuron.
+        slices: number of inputs, samples x steps (x 1 where a hoisted layer computes one step).
         output_size: output positions per space axis.
     """
 
@@ -49,21 +49,16 @@ class LayerCount:
         if isinstance(self.module, nn.Linear):
             return linear_synops(self.nonzero, self.weight)
         counts, geometry = _geometry(self.module, self.nonzero)
-        return conv_synops(
-            counts,
-            self.weight,
-            groups=self.module.groups,
-            output_size=self.output_size,
-            **geometry,
-        )
+        groups, size = self.module.groups, self.output_size
+        return conv_synops(counts, self.weight, groups=groups, output_size=size, **geometry)
 
     def reads(self) -> Tensor:
-        """Return what each kernel position of each input channel read, `[C_in, *kernel]`."""
+        """Return the operands read by each kernel position of each channel, `[C_in, *kernel]`."""
         assert self.nonzero is not None
         return self._read(self.nonzero)
 
     def value_weighted(self) -> float | None:
-        """Return the operations with each operand counted by its size: 2 for two spikes at once."""
+        """Return the operations with each operand counted by its size: 2 for two added spikes."""
         if self.values is None:
             return None
         groups = getattr(self.module, "groups", 1)
@@ -77,18 +72,18 @@ class LayerCount:
         return conv_reads(padded, kernel, output_size=self.output_size, **geometry)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `reads` needs, as tensors and plain values."""
+        """Return the state of `reads`, as tensors and plain values."""
         return {"nonzero": self.nonzero, "output_size": list(self.output_size)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Continue from a `state_dict`."""
         counted = state["nonzero"]
         self.nonzero = None if counted is None else counted.to(self.weight.device)
         self.output_size = tuple(state["output_size"])
 
 
 def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """Return counts, padded where padding is not zeros, and the convolution's geometry."""
+    """Return counts, padded where padding is not zeros, and the geometry of the convolution."""
     if module.padding == "same":
         totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         pads = [(total // 2, total - total // 2) for total in totals]
@@ -97,7 +92,7 @@ def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
     else:
         pads = [(p, p) for p in module.padding]
     if module.padding_mode != "zeros":
-        # Padding repeats positions, so counts are repeated the same way; float64 keeps them exact.
+        # Padding repeats positions, and so it repeats counts; float64 keeps them exact.
         both = [side for pad in reversed(pads) for side in pad]
         padded = functional.pad(counts.double()[None], both, mode=module.padding_mode)[0]
         counts, pads = padded.to(counts.dtype), [(0, 0)] * len(pads)
@@ -107,13 +102,13 @@ def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
 
 @dataclass
 class Counts:
-    """What `counting` fills: layers by name, and (spikes, neurons x steps) by neuron."""
+    """Counts of `counting`: layers by name, and (spikes, neurons x steps) by neuron."""
 
     layers: dict[str, LayerCount] = field(default_factory=dict)
     neurons: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     def firing_rate(self, names: tuple[str, ...] | None = None) -> float | None:
-        """Return spikes per neuron and step over the named neurons, or all; None without any."""
+        """Return spikes per neuron and step of the named neurons (None: all), None without any."""
         rows = [self.neurons[name] for name in (self.neurons if names is None else names)]
         places = sum(count for _, count in rows)
         return sum(float(spikes) for spikes, _ in rows) / places if places else None
@@ -126,13 +121,12 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
     Args:
         model: the net, with the layers and neurons of `wiring` under their names; it may have
             fewer channels than the traced one.
-        wiring: says of each layer whether the graph gives it spikes.
-        train: whether forwards of the model in training mode count, or those in eval mode; None:
-            both.
+        wiring: tells for each layer whether it reads spikes.
+        train: True counts forwards in training mode, False those in eval mode, None both.
 
     Raises:
-        ModelError: (while active) a layer of another kind, or a layer that by the graph reads
-            spikes and was given other values than 0 and 1.
+        ModelError: (while active) a layer of another kind, or a layer that reads spikes by its
+            graph but got values other than 0 and 1.
     """
     counts, handles = Counts(), []
 
@@ -146,7 +140,12 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
     try:
         for name, layer in wiring.layers.items():
             module = model.get_submodule(name)
-            _check_kind(name, module)
+            conv = isinstance(module, _ConvNd) and not module.transposed
+            if not conv and not isinstance(module, nn.Linear):
+                raise ModelError(
+                    f"expected a convolution or linear layer at {name!r}, got "
+                    f"{type(module).__name__}, whose operations cannot be counted"
+                )
             counts.layers[name] = LayerCount(module)
             hang(name, _layer_hook(counts.layers[name], layer))
         for name in wiring.neurons:
@@ -155,15 +154,6 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _check_kind(name: str, module: nn.Module) -> None:
-    conv = isinstance(module, _ConvNd) and not module.transposed
-    if not conv and not isinstance(module, nn.Linear):
-        raise ModelError(
-            f"expected a convolution or linear layer at {name!r}, got {type(module).__name__}, "
-            "whose operations cannot be counted"
-        )
 
 
 def _layer_hook(count: LayerCount, layer: Layer) -> Callable[..., None]:
@@ -194,17 +184,13 @@ def _position_sums(x: Tensor, axes: int, term: Callable[[Tensor], Tensor]) -> Te
     shape = x.shape[-axes:]
     dtype = torch.promote_types(x.dtype, torch.float32)
     sums = torch.zeros(shape.numel(), dtype=dtype, device=x.device)
-    for part in _parts(x.reshape(-1, shape.numel())):
-        sums += term(part).sum(0, dtype=dtype)
+    rows = x.reshape(-1, shape.numel())
+    # On a CPU, a block of rows and what is computed from it stay in the cache.
+    size = len(rows) if rows.is_cuda else _CACHED // max(1, shape.numel())
+    for block in torch.split(rows, max(1, size)):
+        sums += term(block).sum(0, dtype=dtype)
     sums = sums.reshape(shape)
     return sums.movedim(-1, 0) if moved else sums
-
-
-def _parts(rows: Tensor) -> tuple[Tensor, ...]:
-    """Split rows so that a part and what is computed from it stay in a CPU's cache."""
-    size = len(rows) if rows.is_cuda else _CACHED // max(1, rows.shape[1])
-    parts: tuple[Tensor, ...] = rows.split(max(1, size))  # type: ignore[no-untyped-call]
-    return parts
 
 
 def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
@@ -216,7 +202,7 @@ def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
     wrong: list[Tensor] = []
 
     def term(part: Tensor) -> Tensor:
-        # 0 and 1 alone are their own squares; infinity minus itself is no number, and counts too.
+        # Only 0 and 1 equal their squares; infinity minus itself is NaN, which is not 0 either.
         wrong.append((part * part).sub_(part).abs_().sum())
         return part
 

@@ -1,4 +1,4 @@
-"""What the weights of every layer read before an event, for a budget of SynOps."""
+"""Operands that the weights of every layer read before an event, for a SynOps budget."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,14 +16,14 @@ from spikeprune.wiring.wiring import Wiring
 class WeightOperands:
     """Counts the non-zero operands of every weight between `arm` and `disarm`, or in a `with`.
 
-    A weight reads what its position in the kernel meets, at all outputs and time steps. The count
-    is the evaluation's (`measuring.synops`) on fewer samples, so borders, pooling, additive joins
-    and layers that run once for all time steps count as they do there.
+    A weight reads the operands that its kernel position meets, at all outputs and time steps. This
+    is the count of an evaluation (`measuring.synops`) on fewer samples: borders, pooling, additive
+    joins and layers that run once for all time steps count as they do there.
 
     Args:
         model: the net, with the layers of `wiring` under their names.
         wiring: of the net.
-        train: whether to count forwards in training mode, or those in eval mode.
+        train: whether to count forwards in training mode or in eval mode.
 
     Raises:
         ModelError: (while armed) as `measuring.synops.counting`.
@@ -35,25 +35,25 @@ class WeightOperands:
         self._armed = False
 
     def arm(self) -> None:
-        """Start counting, from nothing."""
+        """Start counting from zero."""
         self.disarm()
         found = counting(self._model, self._wiring, train=self._train)
         self._counts = self._stack.enter_context(found)
         self._armed = True
 
     def disarm(self) -> None:
-        """Stop counting and let go of every layer; what was counted stays for `compute`."""
+        """Stop counting and remove all hooks; the counts stay for `compute`."""
         self._stack.close()
         self._armed = False
 
     def compute(self, samples: int) -> dict[str, Tensor]:
-        """Return reads per sample over all T by layer, of all ranks together. Collective.
+        """Return operands per sample over all T by layer, summed over ranks. Collective.
 
         Args:
-            samples: that all ranks have run.
+            samples: number of samples of all ranks.
 
         Returns:
-            `[C_in, *kernel]` float64, of a linear layer `[F_in]`: times the live weights there
+            `[C_in, *kernel]` float64, for a linear layer `[F_in]`: times the live weights there
             (`science.cost.conv_fan_out`) it gives the layer's SynOps.
         """
         found = {name: count.reads().double() for name, count in self._counts.layers.items()}
@@ -62,13 +62,13 @@ class WeightOperands:
         return {n: part.view_as(found[n]) for n, part in zip(found, parts, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as tensors and plain values."""
+        """Return the state that a resumed run needs, as tensors and plain values."""
         layers = self._counts.layers if self._armed else {}
         counted = {n: count.state_dict() for n, count in layers.items()}
         return {"armed": self._armed, "layers": counted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken: armed or not, with the sums so far."""
+        """Continue from a `state_dict`: armed or not, with its sums."""
         self.disarm()
         if state["armed"]:
             self.arm()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.errors import BudgetError, ConfigError, unknown_name
+from spikeprune.errors import BudgetError, ConfigError, require_one_of, unknown_name
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Ranked
 from spikeprune.science.select import top_counts, top_k
@@ -39,11 +39,11 @@ def kept_counts(
     live: Mapping[str, Tensor] | None = None,
     limits: Limits | None = None,
 ) -> dict[str, int]:
-    """Return how many weights of each tensor live; the sum is exactly `round(density * N)`.
+    """Return the number of live weights of each tensor; the sum is exactly `round(density * N)`.
 
     `global`: each tensor's share of the most salient weights of all tensors (ties: mapping
-    order, then flat index). `uniform`: the same density everywhere. `erk`: density proportional
-    to `sum(shape) / prod(shape)`; what would exceed a tensor's size is set dense and the rest
+    order, then flat index). `uniform`: equal density everywhere. `erk`: density proportional to
+    `sum(shape) / prod(shape)`; a tensor that would exceed its size is set dense and the rest is
     rescaled. The last two are rounded by largest remainder. Under limits, the scale (or the
     global threshold) is the one that meets the total with every count within its limits.
 
@@ -52,8 +52,8 @@ def kept_counts(
         density: Live / prunable weights, in [0, 1].
         allocation: `global` or a name of `SHARES`.
         saliency: A score for every weight, by the names of `shapes`; for `global`.
-        live: bool, by the same names: what ranks above all the rest, whatever its score; the rest
-            goes by index. None: all live.
+        live: bool, by the same names. Live weights rank above all others, whatever their score;
+            the others rank by index. None: all live.
         limits: Lowest and highest density by tensor name. Counts are rounded inwards (up, then
             down), and up where no whole number lies between.
 
@@ -71,7 +71,12 @@ def kept_counts(
     sizes = [math.prod(shape) for shape in shapes.values()]
     total = round(density * sum(sizes))
     bounds = _bounds(shapes, sizes, limits or {})
-    _check_budget(total, bounds)
+    least, most = sum(bounds.low), sum(bounds.high)
+    if not least <= total <= most:
+        raise BudgetError(
+            f"{total} weights shall live, but the density limits allow {least} to {most}; "
+            "change the sparsity or widen the limits"
+        )
     if allocation == "global":
         scores = _ordered(shapes, saliency)
         masks = [
@@ -87,8 +92,7 @@ def kept_counts(
 
 def _bounds(shapes: Shapes, sizes: list[int], limits: Limits) -> _Bounds:
     for name, (low, high) in limits.items():
-        if name not in shapes:
-            raise unknown_name("tensor in the density limits", name, shapes)
+        require_one_of("tensor in the density limits", name, shapes)
         if not 0.0 <= low <= high <= 1.0:
             raise ConfigError(
                 f"expected density limits 0 <= low <= high <= 1 for {name!r}, got {(low, high)}"
@@ -99,15 +103,6 @@ def _bounds(shapes: Shapes, sizes: list[int], limits: Limits) -> _Bounds:
     low_counts = [math.ceil(low * n) for (low, _), n in zip(exact, sizes, strict=True)]
     high_counts = [math.floor(high * n) for (_, high), n in zip(exact, sizes, strict=True)]
     return _Bounds(low_counts, [max(*p) for p in zip(low_counts, high_counts, strict=True)])
-
-
-def _check_budget(total: int, bounds: _Bounds) -> None:
-    least, most = sum(bounds.low), sum(bounds.high)
-    if not least <= total <= most:
-        raise BudgetError(
-            f"{total} weights shall live, but the density limits allow {least} to {most}; "
-            "change the sparsity or widen the limits"
-        )
 
 
 def _ordered(shapes: Shapes, saliency: Mapping[str, Ranked] | None) -> list[Ranked]:
@@ -126,7 +121,7 @@ def _ordered(shapes: Shapes, saliency: Mapping[str, Ranked] | None) -> list[Rank
 
 
 def _global(saliency: list[Ranked], live: list[Tensor], bounds: _Bounds, total: int) -> list[int]:
-    """Each tensor's best up to its lower limit, then the best of what its upper limit allows."""
+    """Give each tensor its lower limit, then the best weights below the upper limits the rest."""
     eligible: list[Tensor | None] = []
     for score, mask, low, high in zip(saliency, live, *bounds, strict=True):
         if (low, high) == (0, mask.numel()):
@@ -148,7 +143,7 @@ def _global(saliency: list[Ranked], live: list[Tensor], bounds: _Bounds, total: 
 
 
 def _live_first(score: Ranked, live: Tensor, k: int) -> Tensor:
-    """Choose k of one tensor: the best of the live ones, then the rest by index."""
+    """Choose k weights of one tensor: the best live ones, then dead ones by index."""
     alive = live_count(live)
     (chosen,) = top_k([score], min(k, alive), candidates=[live])
     if k > alive:
@@ -161,8 +156,8 @@ def _live_first(score: Ranked, live: Tensor, k: int) -> Tensor:
 def _fill(shares: list[Fraction], bounds: _Bounds, total: int) -> list[Fraction]:
     """Scale the shares by the one factor at which, clipped to the bounds, they sum to `total`.
 
-    The sum is piecewise linear in the factor and bends where a share meets a bound; exact
-    fractions leave no doubt about the segment.
+    The sum is piecewise linear in the factor and bends where a share meets a bound; with exact
+    fractions, rounding cannot pick the wrong segment.
     """
 
     def filled(scale: Fraction) -> list[Fraction]:
@@ -184,7 +179,7 @@ def _fill(shares: list[Fraction], bounds: _Bounds, total: int) -> list[Fraction]
 
 
 def _round(targets: list[Fraction], total: int) -> list[int]:
-    """Round to whole numbers of the given sum: the largest remainders up, ties by order."""
+    """Round to whole numbers of the given sum: largest remainders up, ties by order."""
     counts = [math.floor(target) for target in targets]
     order = sorted(range(len(counts)), key=lambda i: counts[i] - targets[i])
     for i in order[: total - sum(counts)]:

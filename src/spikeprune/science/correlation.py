@@ -1,4 +1,4 @@
-"""Rank correlation, and what is left of it when a third quantity is held fixed."""
+"""Rank correlation, and partial rank correlation with a third quantity held fixed."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spikeprune.errors import DataError
 
-_ALIKE = 1e-12  # 1 - r^2 below it: two of the rankings are one, up to rounding
+_EQUAL = 1e-12  # 1 - r^2 below it: two rankings are equal up to rounding
 
 
 def average_ranks(values: Tensor) -> Tensor:
@@ -20,12 +20,12 @@ def average_ranks(values: Tensor) -> Tensor:
         `[n]`, at least float32.
 
     Raises:
-        DataError: not one dimension, or a value that is not a number.
+        DataError: not one dimension, or a value is NaN.
     """
     if values.ndim != 1 or bool(values.isnan().any()):
         raise DataError(
             f"expected values [n] to rank, all numbers, got shape {tuple(values.shape)} with "
-            f"{int(values.isnan().sum())} that are none"
+            f"{int(values.isnan().sum())} NaN"
         )
     unique: tuple[Tensor, Tensor, Tensor] = torch.unique(
         values, return_inverse=True, return_counts=True
@@ -44,15 +44,17 @@ def spearman(x: Tensor, y: Tensor) -> float:
         y: `[n]`.
 
     Returns:
-        In [-1, 1]; NaN where it is undefined or says nothing: fewer than three values, or all
+        In [-1, 1]; NaN where it is undefined or means nothing: fewer than three values, or all
         values of one side equal.
 
     Raises:
-        DataError: values of different number, or not numbers.
+        DataError: `x` and `y` differ in length, or hold NaN.
     """
     if x.shape != y.shape:
-        raise DataError(f"expected as many values, got {tuple(x.shape)} and {tuple(y.shape)}")
-    a, b = (_centred(average_ranks(values.double())) for values in (x, y))
+        raise DataError(
+            f"expected two tensors of equal length, got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    a, b = (ranks - ranks.mean() for ranks in map(average_ranks, (x.double(), y.double())))
     scale = math.sqrt(float(a @ a) * float(b @ b))
     if len(x) < 3 or scale == 0:
         return math.nan
@@ -62,8 +64,8 @@ def spearman(x: Tensor, y: Tensor) -> float:
 def partial_spearman(x: Tensor, y: Tensor, given: Tensor) -> float:
     """Return the rank correlation of x and y with the ranks of a third quantity held fixed.
 
-    `(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))`: the correlation of what a linear fit on
-    the ranks of z leaves of the ranks of x and of y.
+    `(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))`: the correlation of the residuals of
+    linear fits of the ranks of x and y on the ranks of z.
 
     Args:
         x: `[n]`.
@@ -72,18 +74,14 @@ def partial_spearman(x: Tensor, y: Tensor, given: Tensor) -> float:
 
     Returns:
         In [-1, 1]; NaN with fewer than four values, where one of the correlations is undefined,
-        and where z orders the values as x or y does (or exactly the other way round): then
-        nothing is left to correlate.
+        and where z orders the values as x or y does, or in exactly the opposite order: then no
+        residual is left to correlate.
 
     Raises:
-        DataError: values of different number, or not numbers.
+        DataError: the tensors differ in length, or hold NaN.
     """
     xy, xz, yz = spearman(x, y), spearman(x, given), spearman(y, given)
     left = (1 - xz * xz) * (1 - yz * yz)
-    if len(x) < 4 or math.isnan(left) or min(1 - xz * xz, 1 - yz * yz) < _ALIKE:
+    if len(x) < 4 or math.isnan(left) or min(1 - xz * xz, 1 - yz * yz) < _EQUAL:
         return math.nan
     return max(-1.0, min(1.0, (xy - xz * yz) / math.sqrt(left)))
-
-
-def _centred(values: Tensor) -> Tensor:
-    return values - values.mean() if len(values) else values

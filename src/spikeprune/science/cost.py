@@ -2,13 +2,14 @@
 
 A synaptic operation is one non-zero weight reading one non-zero operand at one time step; bias
 and padding read nothing (the Effective_ACs and Effective_MACs of NeuroBench). The sum over all
-samples, steps and output positions is split by the weight that reads, because the operands that
-one weight reads do not depend on the other weights: with `reads[c, i, j]` the number of non-zero
-operands of input channel `c` that kernel position (i, j) meets, and `fan_out[c, i, j]` the live
-weights there, `synops = sum(reads * fan_out)`. All in integers; equal to convolving each
+samples, steps and output positions is split by weight, because the operands that one weight reads
+do not depend on the other weights: with `reads[c, i, j]` the number of non-zero operands of input
+channel `c` that kernel position (i, j) meets, and `fan_out[c, i, j]` the number of live weights
+there, `synops = sum(reads * fan_out)`. All are integers; the result equals convolving each
 binarised input with the binarised weight and summing up.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,15 +33,15 @@ def conv_reads(
     dilation: int | Sequence[int] = 1,
     output_size: Sequence[int],
 ) -> Tensor:
-    """Return what each kernel position of each input channel reads, summed over all outputs.
+    """Return the sum of the inputs that each kernel position reads, over all output positions.
 
     Args:
-        counts: `[C_in, *space]`, a sum over samples and steps per input position: of non-zero
+        counts: `[C_in, *space]`, per input position the sum over samples and steps of non-zero
             operands (integers, for SynOps) or of values (floating point).
         kernel_size: one length per space axis.
-        stride: of the convolution, one number or one per space axis.
+        stride: one number, or one per space axis; so are padding and dilation.
         padding: zeros before the first position.
-        dilation: of the kernel.
+        dilation: distance of kernel positions.
         output_size: output positions per space axis.
 
     Returns:
@@ -59,15 +60,8 @@ def conv_reads(
     reads = counts
     for axis in range(axes):
         # Axis 1 is the next space axis; its kernel axis is appended, so the order is kept.
-        taps = [
-            _read(
-                reads,
-                tap * gaps[axis] - pads[axis],
-                stride=steps[axis],
-                outputs=output_size[axis],
-            )
-            for tap in range(kernel_size[axis])
-        ]
+        offsets = [tap * gaps[axis] - pads[axis] for tap in range(kernel_size[axis])]
+        taps = [_strided_sum(reads, o, steps[axis], output_size[axis]) for o in offsets]
         reads = torch.stack(taps, dim=-1)
     return reads
 
@@ -76,7 +70,7 @@ def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
-def _read(counts: Tensor, offset: int, *, stride: int, outputs: int) -> Tensor:
+def _strided_sum(counts: Tensor, offset: int, stride: int, outputs: int) -> Tensor:
     """Sum axis 1 over the positions `offset + stride * output` that lie inside it."""
     first = max(0, -(offset // stride))
     last = min(outputs - 1, (counts.shape[1] - 1 - offset) // stride)
@@ -86,10 +80,10 @@ def _read(counts: Tensor, offset: int, *, stride: int, outputs: int) -> Tensor:
 
 
 def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
-    """Return how many live weights stand at each kernel position of each input channel.
+    """Return the number of live weights at each kernel position of each input channel.
 
     Args:
-        weight: `[C_out, C_in / groups, *kernel]`; live is what is not 0.
+        weight: `[C_out, C_in / groups, *kernel]`; a weight is live if it is not 0.
         groups: of the convolution.
 
     Returns:
@@ -110,23 +104,23 @@ def conv_synops(
     groups: int = 1,
     output_size: Sequence[int],
 ) -> int:
-    """Return the synaptic operations of a convolution, exactly.
+    """Return the synaptic operations of a convolution, exactly; its geometry as in `conv_reads`.
 
     Args:
         counts: `[C_in, *space]` integers: non-zero operands per input position, summed over
             samples and steps.
         weight: `[C_out, C_in / groups, *kernel]`; zeros are skipped.
-        stride: see `conv_reads`, as for the other geometry.
-        padding: zeros before the first position.
-        dilation: of the kernel.
+        stride: of the convolution.
+        padding: of the convolution.
+        dilation: of the convolution.
         groups: of the convolution.
         output_size: output positions per space axis.
 
     Raises:
-        ModelError: counts that are no integers, or shapes that do not fit.
+        ModelError: counts are not integers, or shapes do not fit.
     """
     fan_out = conv_fan_out(weight, groups)
-    _check(counts, weight, inputs=len(fan_out))
+    _check_counts(counts, weight, inputs=len(fan_out))
     reads = conv_reads(
         counts,
         weight.shape[2:],
@@ -146,13 +140,13 @@ def linear_synops(counts: Tensor, weight: Tensor) -> int:
         weight: `[F_out, F_in]`; zeros are skipped.
 
     Raises:
-        ModelError: counts that are no integers, or shapes that do not fit.
+        ModelError: counts are not integers, or shapes do not fit.
     """
-    _check(counts, weight, inputs=weight.shape[1])
+    _check_counts(counts, weight, inputs=weight.shape[1])
     return int((counts.long() * (weight != 0).sum(0)).sum())
 
 
-def _check(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
+def _check_counts(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
     if counts.is_floating_point() or counts.ndim != weight.ndim - 1 or len(counts) != inputs:
         raise ModelError(
             f"expected integer counts with {inputs} channels and {weight.ndim - 1} axes for a "
@@ -163,20 +157,17 @@ def _check(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
     """Return the multiply-accumulates of one slice of one sample: weights x output positions.
 
-    The usual figure: every weight and every operand counts, zeros and padding included.
+    Every weight and every operand counts, zeros and padding included.
 
     Args:
         weight_shape: `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`.
         output_size: output positions per space axis; empty for a linear layer.
     """
-    total = 1
-    for length in (*weight_shape, *output_size):
-        total *= length
-    return total
+    return math.prod(weight_shape) * math.prod(output_size)
 
 
 def energy_nj(macs: float, acs: float) -> float:
-    """Return modelled energy in nJ: `MAC_PJ` a MAC and `AC_PJ` an AC, memory left out.
+    """Return modelled energy in nJ: `MAC_PJ` per MAC and `AC_PJ` per AC, without memory.
 
     A model (45 nm, fp32), not a measurement: operations are the result, energy illustrates them.
     """
@@ -188,19 +179,19 @@ def training_flops(macs: int, samples: int, *, density: float | None = None) -> 
 
     Dense: 2 x MACs x 3, for forward pass, input gradient and weight gradient. Sparse-aware:
     forward pass and input gradient scale with the density, the weight gradient stays dense.
-    A training run is the sum over its steps, plus `scoring_flops`.
+    A training run costs the sum over its steps, plus `scoring_flops`.
 
     Args:
         macs: dense MACs of one sample over all T steps.
         samples: batch size x steps.
-        density: None for the dense figure, else live / prunable weights, in [0, 1].
+        density: live / prunable weights, in [0, 1]. None: the dense figure.
 
     Raises:
         ConfigError: a density outside [0, 1].
 
     Source: method, section 6.
     """
-    return 2.0 * macs * samples * (2 * _share(density) + 1)
+    return 2.0 * macs * samples * (2 * _density_factor(density) + 1)
 
 
 def scoring_flops(macs: int, samples: int, *, density: float | None = None) -> float:
@@ -209,10 +200,10 @@ def scoring_flops(macs: int, samples: int, *, density: float | None = None) -> f
     Raises:
         ConfigError: a density outside [0, 1].
     """
-    return 2.0 * macs * samples * _share(density)
+    return 2.0 * macs * samples * _density_factor(density)
 
 
-def _share(density: float | None) -> float:
+def _density_factor(density: float | None) -> float:
     if density is None:
         return 1.0
     if not 0 <= density <= 1:

@@ -1,8 +1,8 @@
-"""From membrane potentials to one criticality score per channel, streamed.
+"""From membrane potentials to one criticality score per channel, in a stream.
 
 `S_i = mean_b [ max_p ( mean_t g(x[t, b, i, p]) ) ]` with `x = H - V_th` charged, before reset.
 Nothing of size `[T, B, C, *space]` is kept: `charge` folds time steps into `[B, C, *space]`,
-`pool` closes a forward into `[C]`, `add` and `merge` sum over batches and processes.
+`pool` reduces a finished forward to `[C]`, `add` and `merge` sum over batches and processes.
 
 Source: Chen et al., Brain-Inspired Efficient Pruning: Exploiting Criticality in Spiking Neural
 Networks; method, section 2.
@@ -13,17 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.errors import ObservationError, RunError, unknown_name
+from spikeprune.errors import ObservationError, RunError, require_one_of
 from spikeprune.science.correlation import average_ranks
 from spikeprune.science.memory_order import sample_blocks
 from spikeprune.science.surrogate import Curve
 
 REDUCTIONS = ("max", "mean")
-
-
-def _check(kind: str, name: str) -> None:
-    if name not in REDUCTIONS:
-        raise unknown_name(kind, name, REDUCTIONS)
 
 
 def _require_potentials(x: Tensor) -> None:
@@ -35,7 +30,7 @@ def _require_potentials(x: Tensor) -> None:
 
 
 def _widen(x: Tensor) -> Tensor:
-    """Half precision would lose small terms of a sum over time."""
+    """Return at least float32: half precision would lose small terms of a sum over time."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -49,9 +44,9 @@ def _over_space(x: Tensor, space: str) -> Tensor:
 
 
 def _max_by_halves(x: Tensor) -> Tensor:
-    """Take the maximum over space where channels are last in memory; `amax` is slow there."""
+    """Return the maximum over space of a channels-last tensor, for which `amax` is slow."""
     rows = x.movedim(1, -1).flatten(1, -2)
-    while rows.shape[1] > 1:  # of an odd number the one in the middle takes part twice
+    while rows.shape[1] > 1:  # the halves of an odd number share the middle row
         half = (rows.shape[1] + 1) // 2
         rows = torch.maximum(rows[:, :half], rows[:, -half:])
     return rows[:, 0]
@@ -60,24 +55,24 @@ def _max_by_halves(x: Tensor) -> Tensor:
 def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> tuple[Tensor, Tensor]:
     """Fold time steps into the running sum (`time='mean'`) or maximum (`time='max'`) of g(x).
 
-    Spikes, `x >= 0`, are counted in the same pass over memory.
+    The same pass over memory counts spikes, `x >= 0`.
 
     Args:
-        partial: What the earlier steps of this forward gave, `[B, C, *space]`, or None. It is
-            not written to.
+        partial: Running value of the earlier steps of this forward, `[B, C, *space]`, or None. It
+            is not written to.
         x: Potential minus threshold, `[T', B, C, *space]`, charged, before reset, T' >= 1.
         curve: `g`; its result is written to.
         time: `mean` or `max`.
 
     Returns:
-        The running value `[B, C, *space]`, at least float32; and how often each channel fired over
+        The running value `[B, C, *space]`, at least float32; and the spikes of each channel over
         these steps, samples and positions, `[C]`, int64.
 
     Raises:
         ObservationError: `x` is empty or has fewer than three dimensions.
         ConfigError: Unknown `time`.
     """
-    _check("time reduction", time)
+    require_one_of("time reduction", time, REDUCTIONS)
     _require_potentials(x)
     combine = torch.add if time == "mean" else torch.maximum
     total = torch.empty_like(x[0], dtype=torch.promote_types(x.dtype, torch.float32))
@@ -94,13 +89,13 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> tuple[
 
 
 def _spikes(x: Tensor) -> Tensor:
-    # As floats: sums of bool are ten times as slow. Exact up to 2^24 spikes a block.
+    # As floats: sums of bool are ten times as slow. Exact up to 2^24 spikes in a block.
     fired = torch.ge(x, 0, out=torch.empty_like(x, dtype=torch.float32))
     return fired.sum((0, 1, *range(3, x.ndim))).to(torch.int64)
 
 
 def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean") -> Tensor:
-    """Close a forward: reduce time and space, sum over the samples of the batch.
+    """Finish a forward: reduce time and space, sum over the samples of the batch.
 
     Args:
         partial: The result of `charge` over all steps, `[B, C, *space]` (no space: linear).
@@ -115,8 +110,8 @@ def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean")
         ObservationError: No time step was charged.
         ConfigError: Unknown `space` or `time`.
     """
-    _check("space reduction", space)
-    _check("time reduction", time)
+    require_one_of("space reduction", space, REDUCTIONS)
+    require_one_of("time reduction", time, REDUCTIONS)
     if steps < 1:
         raise ObservationError(
             f"expected at least one recorded time step, got {steps}; run the model while observing"
@@ -126,7 +121,7 @@ def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean")
 
 
 def per_channel(fired: Tensor) -> Tensor:
-    """Add up how often each neuron fired.
+    """Sum spike counts of neurons over samples and space.
 
     Args:
         fired: `[B, C, *space]`, float32.
@@ -134,24 +129,19 @@ def per_channel(fired: Tensor) -> Tensor:
     Returns:
         `[C]`, int64; exact for up to 2^24 spikes of one channel in one sample.
     """
-    of_samples = fired.sum(tuple(range(2, fired.ndim))) if fired.ndim > 2 else fired
-    return of_samples.sum(0, dtype=torch.float64).to(torch.int64)
+    per_sample = fired.sum(tuple(range(2, fired.ndim))) if fired.ndim > 2 else fired
+    return per_sample.sum(0, dtype=torch.float64).to(torch.int64)
 
 
 class ChannelSum(NamedTuple):
-    """Sum of the values of `samples` samples, per channel.
-
-    Attributes:
-        total: `[C]`, in the dtype of the observed values.
-        samples: Number of samples summed.
-    """
+    """Sum `total` `[C]` of the values of `samples` samples, per channel."""
 
     total: Tensor
     samples: int
 
 
 def merge(a: ChannelSum, b: ChannelSum) -> ChannelSum:
-    """Add two sums, of two batches or of two processes.
+    """Add the sums of two batches or two processes.
 
     Raises:
         ObservationError: Their channel counts differ.
@@ -165,7 +155,7 @@ def merge(a: ChannelSum, b: ChannelSum) -> ChannelSum:
 
 
 def add(state: ChannelSum | None, pooled: Tensor, batch: int) -> ChannelSum:
-    """Add one forward's `pool` result, of `batch` samples, to the state (None: the first)."""
+    """Add the `pool` result of a forward of `batch` samples to the state; None is an empty one."""
     new = ChannelSum(pooled, batch)
     return new if state is None else merge(state, new)
 
@@ -202,8 +192,8 @@ def channel_criticality(
         ObservationError: `x` is empty or has fewer than three dimensions.
         ConfigError: Unknown `space` or `time`.
     """
-    _check("space reduction", space)
-    _check("time reduction", time)
+    require_one_of("space reduction", space, REDUCTIONS)
+    require_one_of("time reduction", time, REDUCTIONS)
     _require_potentials(x)
     values = curve(_widen(x))
     timed = values.mean(0) if time == "mean" else values.amax(0)
@@ -217,7 +207,7 @@ def rank_in_layer(scores: Tensor) -> Tensor:
         scores: `[C]`, of one layer.
 
     Returns:
-        `[C]` in (0, 1], at least float32; the largest score, if alone, gets 1.
+        `[C]` in (0, 1], at least float32; the largest score gets 1 if it has no equal.
 
     Raises:
         RunError: A score is not a number.

@@ -1,4 +1,4 @@
-"""What channels and classes look like from outside: spike entropy, spread and angle of features."""
+"""Spike entropy of channels; spread and angle of the features of classes."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,7 @@ def spike_entropy(rate: Tensor) -> Tensor:
         The shape of `rate`, in [0, 1]; 0 at 0 and 1, and 1 at 1/2.
 
     Raises:
-        DataError: a rate outside [0, 1], or not a number.
+        DataError: a rate outside [0, 1], or NaN.
 
     Source: method, section 2.
     """
@@ -37,11 +37,11 @@ def min_max(features: Tensor) -> Tensor:
 
 
 class ClassSums(NamedTuple):
-    """The samples of every class so far: their number, mean and spread. Constant in memory.
+    """Number, mean and spread of the samples of each class so far.
 
     Attributes:
         counts: `[K]` int64.
-        means: `[K, F]` float64, mean feature of each class; 0 for a class without samples.
+        means: `[K, F]` float64, mean features of each class; 0 for a class without samples.
         squares: `[K]` float64, sum of the squared distances of a class's samples to its mean.
     """
 
@@ -54,13 +54,13 @@ def class_sums(features: Tensor, labels: Tensor, classes: int) -> ClassSums:
     """Return the sums of a batch.
 
     Args:
-        features: `[N, F]`, for example spike counts of the last layer, as they come: apply
-            `min_max` to spike counts first, as the figure does.
+        features: `[N, F]`, used as they are: apply `min_max` to spike counts first, as the paper's
+            figure does.
         labels: `[N]` class indices.
         classes: number of classes K.
 
     Raises:
-        DataError: shapes or labels that do not fit.
+        DataError: shapes or labels do not fit.
     """
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise DataError(
@@ -81,19 +81,15 @@ def class_sums(features: Tensor, labels: Tensor, classes: int) -> ClassSums:
 
 
 def merge_classes(a: ClassSums, b: ClassSums) -> ClassSums:
-    """Join the sums of two sets of samples, without the cancellation of sums of squares.
+    """Return the sums of two sets of samples together, without cancellation of squares.
 
     Raises:
-        DataError: other classes or features.
+        DataError: the sets differ in classes or features.
 
     Source: Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample
     variances, 1979.
     """
-    if a.means.shape != b.means.shape:
-        raise DataError(
-            "expected two sets of the same classes and features [K, F], got "
-            f"{tuple(a.means.shape)} and {tuple(b.means.shape)}"
-        )
+    _check_same_shape(a, b)
     counts = a.counts + b.counts
     share = (b.counts / counts.clamp_min(1)).double()
     gap = b.means - a.means
@@ -101,8 +97,16 @@ def merge_classes(a: ClassSums, b: ClassSums) -> ClassSums:
     return ClassSums(counts, a.means + gap * share[:, None], a.squares + b.squares + between)
 
 
+def _check_same_shape(a: ClassSums, b: ClassSums) -> None:
+    if a.means.shape != b.means.shape:
+        raise DataError(
+            "expected two sets of the same classes and features [K, F], got "
+            f"{tuple(a.means.shape)} and {tuple(b.means.shape)}"
+        )
+
+
 def intra_cluster_variance(sums: ClassSums) -> Tensor:
-    """Return each class's mean squared distance of its samples to their mean.
+    """Return the mean squared distance of each class's samples to their mean.
 
     `V_k = mean_{n in k} |f_n - mean_{m in k} f_m|^2`, a sum over the F features: divide by F to
     compare nets of different width.
@@ -116,22 +120,18 @@ def intra_cluster_variance(sums: ClassSums) -> Tensor:
 
 
 def class_mean_cosine(a: ClassSums, b: ClassSums) -> Tensor:
-    """Return each class's cosine between its mean feature in two sets (training against test).
+    """Return, per class, the cosine between the mean features of two sets (training and test).
 
     Returns:
-        `[K]` in [-1, 1]; NaN for a class that one of the sets lacks, or whose mean is 0 in one of
-        them and so has no direction.
+        `[K]` in [-1, 1]; NaN for a class that one set lacks, or whose mean is 0 in one set and so
+        has no direction.
 
     Raises:
-        DataError: other classes or features.
+        DataError: the sets differ in classes or features.
 
     Source: method, section 7, figures 4 and 5.
     """
-    if a.means.shape != b.means.shape:
-        raise DataError(
-            "expected two sets with as many classes and features [K, F], got "
-            f"{tuple(a.means.shape)} and {tuple(b.means.shape)}"
-        )
+    _check_same_shape(a, b)
     lengths = a.means.norm(dim=1) * b.means.norm(dim=1)
     cosine: Tensor = (a.means * b.means).sum(1) / lengths  # 0 / 0 is NaN
     return cosine.clamp(-1, 1)

@@ -1,9 +1,9 @@
 """The k-th largest of a pool of tensors, exactly, without a copy or a sort of the pool.
 
-A systematic sample gives two pivots that very likely enclose the k-th largest. One pass counts
-what lies above them and extracts what lies between; counts decide, so a bad sample costs another
-pass and never the result. What is left shrinks to a few values, which are sorted. Values are read
-in chunks that stay in cache.
+A systematic sample gives two pivots that very likely enclose the k-th largest. One pass counts the
+values above them and extracts those between; counts decide, so a bad sample costs another pass but
+never changes the result. The remaining values shrink to a few, which are sorted. Values are read in
+chunks that stay in cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from torch import Tensor
 from spikeprune.science.memory_order import live_count
 
 _CHUNK = 1 << 18  # elements a chunk on the CPU: with its scratch it fits a 2 MB cache
-_SAMPLE = 1 << 15  # values looked at to place the pivots
-_FEW = 1 << 14  # values that are sorted
+_SAMPLE = 1 << 15  # values that place the pivots
+_FEW = 1 << 14  # largest number of values to sort
 
 
 class Strip(NamedTuple):
@@ -24,8 +24,8 @@ class Strip(NamedTuple):
 
     Attributes:
         values: `[n]`, without NaN.
-        weights: `[n]`, how often each value counts: bool, or whole numbers in any type.
-        magnitude: whether `|values|` is meant.
+        weights: `[n]`, the multiplicity of each value: bool, or whole numbers in any type.
+        magnitude: whether the strip stands for `|values|`.
     """
 
     values: Tensor
@@ -33,18 +33,18 @@ class Strip(NamedTuple):
     magnitude: bool = False
 
     def where(self, chosen: Tensor) -> "Strip":
-        """Return the entries that are chosen, by a bool `[n]`."""
+        """Return the entries chosen by a bool `[n]`."""
         places = chosen.nonzero().view(-1)
         return Strip(self.values[places], self.weights[places], self.magnitude)
 
 
 class Found(NamedTuple):
-    """The k-th largest value and where k lies among its equals.
+    """The k-th largest value, and the place of k among its equals.
 
     Attributes:
         threshold: 0-dimensional.
-        missing: how many of those equal to the threshold belong to the k largest.
-        equal: how many are equal to it.
+        missing: number of entries equal to the threshold that belong to the k largest.
+        equal: number of entries equal to the threshold.
     """
 
     threshold: Tensor
@@ -73,7 +73,8 @@ def find(pool: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
             k, strips = k - over, [between]
         else:
             k -= above
-            at_high, at_low = (_total([between.where(between.values == at)]) for at in (high, low))
+            at_high = _total([between.where(between.values == high)])
+            at_low = _total([between.where(between.values == low)])
             if k <= at_high:
                 return Found(high, k, at_high)
             if k > inside - at_low:
@@ -84,21 +85,21 @@ def find(pool: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
 
 
 def chunk_size(tensor: Tensor) -> int:
-    """Return how many elements are worked on at once; all where there is no cache to fit."""
+    """Return how many elements are processed at once: all of them off the CPU."""
     return _CHUNK if tensor.device.type == "cpu" else max(tensor.numel(), 1)
 
 
 def chunks(strip: Strip, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the values that are meant, in `dtype`, and the weights, piece by piece.
+    """Yield the values, in `dtype` and as magnitudes if the strip says so, with their weights.
 
-    The values may lie in scratch memory that the next piece overwrites.
+    The values may lie in scratch memory that the next chunk overwrites.
     """
     values, weights, magnitude = strip
     size = chunk_size(values)
     scratch = values.new_empty(min(size, len(values)) if magnitude else 0, dtype=dtype)
     for part, share in zip(torch.split(values, size), torch.split(weights, size), strict=True):
-        meant = part.to(dtype)
-        yield torch.abs(meant, out=scratch[: len(part)]) if magnitude else meant, share
+        cast = part.to(dtype)
+        yield torch.abs(cast, out=scratch[: len(part)]) if magnitude else cast, share
 
 
 def _pivots(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -122,8 +123,9 @@ def _pivots(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> tuple[Tensor
 def _split(
     strips: Sequence[Strip], low: Tensor, high: Tensor, dtype: torch.dtype
 ) -> tuple[int, Strip]:
-    """Count what is above `high`, and extract what lies in `[low, high]`."""
-    above, between = 0, [_nothing(strips[0], dtype)]
+    """Count the values above `high`, and extract those in `[low, high]`."""
+    first = strips[0]
+    above, between = 0, [Strip(first.values[:0].to(dtype), first.weights[:0])]
     for strip in strips:
         size = min(chunk_size(strip.values), len(strip.values))
         more, within = strip.weights.new_empty(2, size, dtype=torch.bool)
@@ -134,13 +136,8 @@ def _split(
             torch.ge(x, low, out=inside).bitwise_and_(counted).bitwise_xor_(over)
             above += live_count(over) if counted is weights else int((over * weights).sum())
             between.append(Strip(x, weights).where(inside))
-    parts = zip(*((s.values, s.weights) for s in between), strict=True)
-    values, counted = (torch.cat(part) for part in parts)
-    return above, Strip(values, counted)
-
-
-def _nothing(strip: Strip, dtype: torch.dtype) -> Strip:
-    return Strip(strip.values[:0].to(dtype), strip.weights[:0])
+    values = torch.cat([strip.values for strip in between])
+    return above, Strip(values, torch.cat([strip.weights for strip in between]))
 
 
 def _total(strips: Sequence[Strip]) -> int:
@@ -151,7 +148,7 @@ def _total(strips: Sequence[Strip]) -> int:
 
 
 def _gathered(strips: Sequence[Strip], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return values and weights of few strips, as two tensors; what does not count is left out."""
+    """Return all values of positive weight, and their weights."""
     values = torch.cat([s.values.abs() if s.magnitude else s.values for s in strips])
     weights = torch.cat([s.weights.to(torch.int64) for s in strips])
     counted = weights > 0
@@ -159,9 +156,9 @@ def _gathered(strips: Sequence[Strip], dtype: torch.dtype) -> tuple[Tensor, Tens
 
 
 def _sorted(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
-    values, order = (gathered := _gathered(strips, dtype))[0].sort(descending=True)
-    weights = gathered[1][order]
-    reached = weights.cumsum(0)
-    threshold = values[torch.searchsorted(reached, k)]
+    values, weights = _gathered(strips, dtype)
+    values, order = values.sort(descending=True)
+    weights = weights[order]
+    threshold = values[torch.searchsorted(weights.cumsum(0), k)]
     equal = int(weights[values == threshold].sum())
     return Found(threshold, k - int(weights[values > threshold].sum()), equal)

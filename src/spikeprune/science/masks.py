@@ -1,4 +1,4 @@
-"""Masks: which weights live, as bool tensors by parameter name, outside the model."""
+"""Masks: bool tensors of live weights by parameter name, outside the model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, final
@@ -12,7 +12,7 @@ from spikeprune.science.memory_order import live_count, pieces
 
 @final
 class Mask(Mapping[str, Tensor]):
-    """Bool tensors by parameter name; True lives. Not to be written to once made.
+    """Bool tensors by parameter name, True where a weight is live. Do not write to them.
 
     Args:
         tensors: One bool tensor for each prunable parameter of the original net.
@@ -75,7 +75,7 @@ class Mask(Mapping[str, Tensor]):
 def silence_(tensor: Tensor, live: Tensor) -> None:
     """Multiply a tensor by its mask, in place, without a float copy of the mask.
 
-    What is not a number stays not a number: a training that diverged must show.
+    NaN stays NaN: a training that has diverged must show.
 
     Raises:
         ModelError: The shapes differ.
@@ -105,9 +105,8 @@ def apply_(tensors: Mapping[str, Tensor | None], mask: Mask) -> None:
 
     Args:
         tensors: Parameters, or their gradients, by parameter name. Every name of the mask must
-            be there; None (a gradient that does not exist) is skipped, other names are not
-            touched.
-        mask: What lives.
+            be there; None (a gradient that does not exist) is skipped, other names are ignored.
+        mask: The live entries.
 
     Raises:
         ModelError: A name is missing or a shape does not fit.
@@ -147,9 +146,9 @@ def overlap(a: Mask, b: Mask) -> float:
 
 
 def expected_overlap(a: Mask, b: Mask) -> float:
-    """Return the overlap that chance alone gives masks which live as densely in every tensor.
+    """Return the overlap expected of independent masks of these densities in every tensor.
 
-    Of two independent masks with a and b live of n entries, a b / n are expected to be common. The
+    Two independent masks with a and b live of n entries share a b / n of them on average. The
     result is the Jaccard index of the expected counts, summed over the tensors; 1 if both are
     empty.
 
@@ -165,10 +164,10 @@ def expected_overlap(a: Mask, b: Mask) -> float:
 
 
 def survival(regrown: Mask, kept_next: Mask | None) -> float | None:
-    """Return which share of the regrown weights is in the kept set of the next event.
+    """Return the share of the regrown weights that the next event keeps.
 
-    Being regrown again does not count. None where it is undefined: after the last event
-    (`kept_next` is None), or when nothing was regrown.
+    A weight that is dropped and regrown again does not count. None where the share is undefined:
+    after the last event (`kept_next` is None), or when nothing was regrown.
 
     Raises:
         ModelError: The masks are of different parameters.
@@ -181,10 +180,10 @@ def survival(regrown: Mask, kept_next: Mask | None) -> float | None:
 
 
 class Returned(NamedTuple):
-    """How many weights came back in an event, by where they came from.
+    """Numbers of weights that an event regrew.
 
     Attributes:
-        dropped_and_returned: Live before the event, not kept, brought back at once.
+        dropped_and_returned: Live before the event, dropped and regrown in it.
         dead_and_returned: Dead before the event.
     """
 

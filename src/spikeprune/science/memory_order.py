@@ -17,10 +17,9 @@ def memory_order(tensor: Tensor) -> list[int]:
 
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Give tensors of one shape as flat views, piece by piece; writing to them is allowed.
+    """Yield tensors of one shape as flat views, piece by piece; they may be written to.
 
-    All in one piece where there is no cache to fit (not on the CPU), or where the tensors are not
-    laid out alike, which is slower.
+    Off the CPU, or where the tensors differ in memory order (slower), there is a single piece.
     """
     order = memory_order(tensors[0])
     ordered = [tensor.permute(order) for tensor in tensors]
@@ -31,7 +30,7 @@ def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def sample_blocks(x: Tensor) -> Iterator[slice]:
-    """Give slices of the samples of `[T, B, *]`: as many at once as stay in cache, at least one.
+    """Yield slices of the samples of `[T, B, *]`, as long as fit the cache, at least one sample.
 
     Along this axis a tensor is cut into few runs of memory in every memory format.
     """
@@ -44,7 +43,7 @@ def sample_blocks(x: Tensor) -> Iterator[slice]:
 def live_count(mask: Tensor) -> int:
     """Return how many entries of a bool tensor are set.
 
-    On the CPU eight are added at once, as the bytes of a word: 128 of them cannot overflow.
+    On the CPU eight are added at once, as the bytes of a word: sums of 128 bytes cannot overflow.
     """
     flat = mask.permute(memory_order(mask))
     if not flat.is_contiguous() or mask.storage_offset() % 8 or mask.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""Scores of tensors of weights: checked, compared with a threshold, and their k-th largest."""
+"""Scores of weight tensors: checks, comparison with a threshold, k-th largest value."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -13,22 +13,18 @@ from spikeprune.science.memory_order import memory_order
 
 
 class Magnitude(NamedTuple):
-    """`|w|` as a score, computed piece by piece where it is read: a copy would cost memory.
-
-    Attributes:
-        weight: of any shape.
-    """
+    """`|weight|` as a score, computed in pieces where it is read: a copy would cost memory."""
 
     weight: Tensor
 
     @property
     def shape(self) -> torch.Size:
-        """That of the weight."""
+        """Shape of the weight."""
         return self.weight.shape
 
     @property
     def device(self) -> torch.device:
-        """That of the weight."""
+        """Device of the weight."""
         return self.weight.device
 
 
@@ -36,17 +32,17 @@ Ranked = Tensor | Magnitude
 
 
 def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Ranked]:
-    """Give all scores the rank of their candidates, and refuse what is unsound.
+    """Give all scores as many axes as their candidates, and check them.
 
     Raises:
         ConfigError: Numbers, shapes or types do not fit.
-        RunError: A score is not a number.
+        RunError: A score is NaN.
     """
     if len(scores) != len(candidates):
         raise ConfigError(f"expected {len(candidates)} tensors of scores, got {len(scores)}")
     found: list[Ranked] = []
     for score, c in zip(scores, candidates, strict=True):
-        s = _values(score).detach()
+        s = _stored(score).detach()
         shape = (1,) * (c.ndim - s.ndim) + tuple(s.shape)
         fits = len(shape) == c.ndim and all(
             a in (1, b) for a, b in zip(shape, c.shape, strict=True)
@@ -63,17 +59,14 @@ def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Rank
     return found
 
 
-def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor | None]) -> Found:
-    """Find the k-th largest score among candidates; None is a tensor without any.
+def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor]) -> Found:
+    """Find the k-th largest score among candidates.
 
     Scores are `aligned`, and a score counts as often as candidates share it.
     """
-    pool = [
-        _strip(score, c)
-        for score, c in zip(scores, candidates, strict=True)
-        if c is not None and c.numel()
-    ]
-    return find(pool, k, _common_type(scores))
+    pool = [_strip(score, c) for score, c in zip(scores, candidates, strict=True) if c.numel()]
+    dtype = reduce(torch.promote_types, [_stored(s).dtype for s in scores], torch.float32)
+    return find(pool, k, dtype)
 
 
 def passing(
@@ -83,7 +76,7 @@ def passing(
     test: Callable[..., Tensor],
     into: Tensor | None = None,
 ) -> Tensor:
-    """Return which candidates have a score that passes, laid out as they are.
+    """Return which candidates have a score that passes a test, in their memory order.
 
     Args:
         score: `aligned`.
@@ -92,47 +85,41 @@ def passing(
         test: `torch.gt`, `torch.ge` or `torch.eq`.
         into: where to write the result; it may be `candidates`. None: a new tensor.
     """
-    values = _values(score)
+    values = _stored(score)
     result = torch.empty_like(candidates) if into is None else into
     if values.shape != candidates.shape:
-        meant = values.abs() if isinstance(score, Magnitude) else values
-        hit = test(meant.to(threshold.dtype), threshold)
-        octets = [m.view(torch.uint8) for m in (candidates, hit, result)]  # quicker than bool
-        torch.mul(octets[0], octets[1], out=octets[2])
+        signless = values.abs() if isinstance(score, Magnitude) else values
+        hit = test(signless.to(threshold.dtype), threshold)
+        # The product of bytes is quicker than `and` of bool.
+        out = result.view(torch.uint8)
+        torch.mul(candidates.view(torch.uint8), hit.view(torch.uint8), out=out)
         return result
     order = memory_order(result)
-    flat = values.permute(order).reshape(-1), candidates.permute(order).reshape(-1)
-    strip = Strip(*flat, magnitude=isinstance(score, Magnitude))
+    strip = _flattened(score, candidates, order)
     parts = torch.split(result.permute(order).view(-1), chunk_size(values))
     for part, (x, counted) in zip(parts, chunks(strip, threshold.dtype), strict=True):
         torch.bitwise_and(test(x, threshold), counted, out=part)
     return result
 
 
-def _values(score: Ranked) -> Tensor:
+def _stored(score: Ranked) -> Tensor:
     return score.weight if isinstance(score, Magnitude) else score
 
 
-def _common_type(scores: Sequence[Ranked]) -> torch.dtype:
-    return reduce(torch.promote_types, [_values(s).dtype for s in scores], torch.float32)
+def _flattened(score: Ranked, counts: Tensor, order: list[int]) -> Strip:
+    values = _stored(score).permute(order).reshape(-1)
+    return Strip(values, counts.permute(order).reshape(-1), isinstance(score, Magnitude))
 
 
 def _strip(score: Ranked, candidates: Tensor) -> Strip:
-    """Flatten in the order of memory; what repeats along an axis is there once, with its count."""
-    values = _values(score)
-    weights = candidates
-    dims = [
-        i for i, (a, b) in enumerate(zip(values.shape, candidates.shape, strict=True)) if a != b
-    ]
-    if dims:
-        weights = _repeats(candidates, dims)
-    order = memory_order(weights)
-    flat = values.permute(order).reshape(-1), weights.permute(order).reshape(-1)
-    return Strip(*flat, magnitude=isinstance(score, Magnitude))
+    """Flatten in memory order; a value that repeats along axes is there once, with its count."""
+    shared = [i for i, length in enumerate(_stored(score).shape) if length != candidates.shape[i]]
+    counts = _count_along(candidates, shared) if shared else candidates
+    return _flattened(score, counts, memory_order(counts))
 
 
-def _repeats(mask: Tensor, dims: list[int]) -> Tensor:
-    """Count what is set along axes, in chunks: sums of bool are many times slower than of float."""
+def _count_along(mask: Tensor, dims: list[int]) -> Tensor:
+    """Count set entries along axes, in chunks: sums of bool are many times slower than of float."""
     rows = max(1, chunk_size(mask) * len(mask) // mask.numel())
     parts = torch.split(mask.view(torch.uint8), rows)
     counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]

@@ -1,8 +1,8 @@
-"""What to bring back: one function for each score of a weight.
+"""Regrowth scores: which weights to bring back, larger first.
 
-Each returns a detached, non-negative tensor that broadcasts to the weight
-`[C_out, C_in / groups, *kernel]`; what is constant over an axis has length 1 there, so that a
-selection need not look at every weight.
+Each function returns a detached, non-negative tensor that broadcasts to the weight
+`[C_out, C_in / groups, *kernel]`. A score that is constant over an axis has length 1 there, so that
+a selection need not look at every weight.
 """
 
 import torch
@@ -13,7 +13,7 @@ from spikeprune.science import saliency
 from spikeprune.science.broadcast import per_input, per_output
 
 
-def _same_shape(weight: Tensor, gradient: Tensor) -> Tensor:
+def _size_of(weight: Tensor, gradient: Tensor) -> Tensor:
     if gradient.shape != weight.shape:
         raise ModelError(
             f"expected a gradient of shape {tuple(weight.shape)}, got {tuple(gradient.shape)}"
@@ -22,7 +22,7 @@ def _same_shape(weight: Tensor, gradient: Tensor) -> Tensor:
 
 
 def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
-    """Give every weight the score of the channel that it feeds (the paper's rule, `post`).
+    """Return the score of the channel that each weight feeds (the paper's rule, `post`).
 
     Args:
         weight: `[C_out, C_in / groups, *kernel]`.
@@ -40,13 +40,13 @@ def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
 
 
 def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) -> Tensor:
-    """Score times the firing rate of the presynaptic channel (`post*pre`).
+    """Return the score times the firing rate of the presynaptic channel (`post*pre`).
 
     Args:
         weight: `[C_out, C_in / groups, *kernel]`.
         channel_score: `[C_out]`.
-        pre_rate: `[C_in]`, spikes per neuron and time step; behind a flatten, one entry for
-            every input feature.
+        pre_rate: `[C_in]`, spikes per neuron and time step; behind a flatten, one entry per
+            input feature.
 
     Returns:
         `[C_out, C_in / groups, 1, ...]`.
@@ -58,31 +58,31 @@ def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) ->
 
 
 def criticality_gradient(weight: Tensor, channel_score: Tensor, gradient: Tensor) -> Tensor:
-    """Score times the size of the weight's dense gradient (`post*grad`), shaped as the weight.
+    """Return the score times `|g|` of the dense gradient (`post*grad`), shaped as the weight.
 
     Raises:
         ModelError: Scores or gradient do not fit the weight.
     """
-    return per_output(weight, channel_score) * _same_shape(weight, gradient)
+    return per_output(weight, channel_score) * _size_of(weight, gradient)
 
 
 def criticality_magnitude(weight: Tensor, channel_score: Tensor, magnitude: Tensor) -> Tensor:
-    """Score times a magnitude of each weight, shaped as the weight.
+    """Return the score times a magnitude of each weight, shaped as the weight.
 
     Args:
         weight: `[C_out, C_in / groups, *kernel]`.
         channel_score: `[C_out]`.
-        magnitude: Shaped as the weight, non-negative: `|w|` of a live weight; a dead one is 0, so
-            of it the `|w|` with which it was last live.
+        magnitude: Shaped as the weight, non-negative: `|w|` of a live weight, the last live `|w|`
+            of a dead one.
 
     Raises:
         ModelError: Scores or magnitudes do not fit the weight.
     """
-    return per_output(weight, channel_score) * _same_shape(weight, magnitude)
+    return per_output(weight, channel_score) * _size_of(weight, magnitude)
 
 
 def random(weight: Tensor, generator: torch.Generator) -> Tensor:
-    """Return uniform numbers in [0, 1), shaped as the weight: the rival to beat."""
+    """Return uniform numbers in [0, 1), shaped as the weight: the baseline."""
     return saliency.random(weight, generator)
 
 
@@ -94,18 +94,18 @@ def gradient(weight: Tensor, gradient: Tensor) -> Tensor:
 
     Source: Evci et al., Rigging the Lottery, 2020.
     """
-    return _same_shape(weight, gradient)
+    return _size_of(weight, gradient)
 
 
 def shuffled(channel_score: Tensor, generator: torch.Generator) -> Tensor:
-    """Deal the scores of a layer's channels to its channels at random.
+    """Permute the scores of a layer's channels at random.
 
-    The control for a channel score: the same values, the same ties and so the same share of every
-    layer, but no knowledge of which channel is which.
+    The control for a channel score: values, ties and so the share of every layer are equal, but
+    the score no longer belongs to its channel.
 
     Args:
         channel_score: `[C_out]`, of one layer.
-        generator: The order is drawn on its device.
+        generator: The permutation is drawn on its device.
 
     Returns:
         `[C_out]`, a permutation of the scores.
@@ -117,15 +117,15 @@ def shuffled(channel_score: Tensor, generator: torch.Generator) -> Tensor:
 def synops_normalised(score: Tensor, added_synops: Tensor, samples: int) -> Tensor:
     """Divide a score by the synaptic operations that the weight is expected to add.
 
-    `score / max(added, 1 / samples)`: fewer operations than one in all the samples seen cannot
-    be told from none. A weight from a silent presynaptic channel (`added = 0`) gets 0 and every
-    other at least the smallest normal number, so that silent ones come last.
+    `score / max(added, 1 / samples)`, because `samples` samples cannot resolve fewer than one
+    operation. A weight from a silent presynaptic channel (`added = 0`) gets 0, every other weight
+    at least the smallest normal number, so that silent channels come last.
 
     Args:
         score: Non-negative, broadcastable to the weight.
         added_synops: Expected additional operations per sample over all T, non-negative,
             broadcastable to the weight (for example `[1, C_in, 1, 1]`).
-        samples: Samples behind that expectation, at least 1.
+        samples: Number of samples that the expectation was measured on, at least 1.
 
     Returns:
         The broadcast of the two, finite and non-negative.

@@ -1,4 +1,4 @@
-"""What to drop: the weights (or channels) of the smallest saliency.
+"""Saliencies: the weights (or channels) of the smallest saliency are dropped.
 
 Each function returns a detached tensor that broadcasts to the weight; all but `gradient_flow` are
 non-negative.
@@ -27,7 +27,7 @@ def batchnorm_scale(gamma: Tensor) -> Tensor:
 def random(like: Tensor, generator: torch.Generator) -> Tensor:
     """Return uniform numbers in [0, 1), drawn on the generator's device, at least float32.
 
-    Half precision has too few values: ties would make the choice less than random.
+    Half precision has too few values: ties would make the choice less random.
     """
     dtype = torch.promote_types(like.dtype, torch.float32)
     drawn = torch.rand(like.shape, generator=generator, dtype=dtype, device=generator.device)
@@ -37,13 +37,13 @@ def random(like: Tensor, generator: torch.Generator) -> Tensor:
 def signed_rank(weight: Tensor, live: Tensor) -> Tensor:
     """Rank the live weights of one tensor by `|w|` among those of their sign, in (0, 1].
 
-    The smallest positive and the largest negative weight come first, so dropping by it takes about
-    the same share of both signs. Ties share the highest rank; 0 counts as positive. Dead weights
-    get 0.
+    The smallest positive and the largest negative weight come first, so dropping by this rank takes
+    about equal shares of both signs. Ties share the highest rank; 0 counts as positive. Dead
+    weights get 0.
 
     Args:
         weight: Any shape.
-        live: bool, alike.
+        live: bool, of that shape.
 
     Source: Mocanu et al., 2018 (SET drops "the smallest positive and the largest negative").
     """
@@ -58,7 +58,7 @@ def signed_rank(weight: Tensor, live: Tensor) -> Tensor:
 
 
 def drive(weight: Tensor, pre_rate: Tensor) -> Tensor:
-    """Return `|w| r`: the expected size of what a synapse adds to a potential per time step.
+    """Return `|w| r`: the expected size of a synapse's input to a potential per time step.
 
     Args:
         weight: `[C_out, C_in / groups, *kernel]`.
@@ -77,7 +77,7 @@ def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:
 
     Args:
         mean: Of the potential minus the threshold, any shape.
-        variance: Alike, non-negative; at least 1e-8 is taken.
+        variance: Of that shape, non-negative; clamped to at least 1e-8.
     """
     spread = variance.detach().clamp_min(_LEAST_VARIANCE)
     centred = mean.detach()
@@ -87,18 +87,18 @@ def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:
 def crisis(magnitude: Tensor, pre_rate: Tensor, gain: Tensor, density: Tensor) -> Tensor:
     """Return the crisis probability `|w| r gain N(0 | mu - u_th, var)` of every weight.
 
-    The expected change of the potential if the weight goes, times how often a potential lies that
-    close to its threshold. `E_act |w|`, the weight's expectation over activations, is read as
-    `|w|` times the firing rate of the presynaptic channel.
+    The expected change of the potential without the weight, times the density of potentials at the
+    threshold. `E_act |w|`, the weight's expectation over activations, is taken as `|w|` times the
+    firing rate of the presynaptic channel.
 
     Args:
         magnitude: `|w|`, `[C_out, C_in / groups, *kernel]`.
         pre_rate: `[C_in]`.
         gain: `|gamma| / sqrt(sigma_B^2 + eps)` of the BatchNorm behind, `[C_out]`.
-        density: `threshold_density` of the channel that it feeds, `[C_out]`.
+        density: `threshold_density` of the channel that the weight feeds, `[C_out]`.
 
     Raises:
-        ModelError: Something does not fit the weight.
+        ModelError: Rates, gains or densities do not fit the weight.
 
     Source: Yao et al., 2023, arXiv:2305.12148; method, `docs/methods.md`.
     """
@@ -114,10 +114,9 @@ def connection_sensitivity(weight: Tensor, gradient: Tensor) -> Tensor:
 
 
 def gradient_flow(weight: Tensor, hessian_gradient: Tensor) -> Tensor:
-    """Return `w (H g)`: minus twice it is what removing the weight adds to `g^T g`.
+    """Return `w (H g)`, of any sign: removing the weight adds `-2 w (H g)` to `g^T g`.
 
-    Of any sign. The weights to keep have the largest value: the paper removes the largest
-    `-w (H g)`.
+    The weights to keep have the largest value: the paper removes the largest `-w (H g)`.
 
     Source: Wang et al., 2020 (GraSP).
     """

@@ -1,69 +1,53 @@
-"""When events happen, which density each of them leaves, and what share of it regrowth chooses."""
+"""Schedules: steps of the events, density after each event, fraction that regrowth chooses."""
 
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
 
 Schedule = Callable[[float], float]
 """Progress in [0, 1] to the fraction of the pruning that is done, in [0, 1]."""
 
-
-def _cubic(progress: float) -> float:
-    return 1.0 - (1.0 - progress) ** 3
-
-
-def _linear(progress: float) -> float:
-    return progress
-
-
-def _one_shot(progress: float) -> float:
-    return 1.0 if progress > 0.0 else 0.0
-
-
-def _all_along(progress: float) -> float:
-    return 1.0
-
-
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {
-        "cubic": _cubic,
-        "linear": _linear,
-        "geometric": _linear,  # of the logarithm of the density
-        "one-shot": _one_shot,
-        "constant": _all_along,
-        "at-start": _all_along,
+        "cubic": lambda progress: 1.0 - (1.0 - progress) ** 3,
+        "linear": lambda progress: progress,
+        "geometric": lambda progress: progress,  # in the logarithm of the density
+        "one-shot": lambda progress: 1.0 if progress > 0.0 else 0.0,
+        "constant": lambda progress: 1.0,
+        "at-start": lambda progress: 1.0,
     }
 )
-
-
-def _keep(progress: float) -> float:
-    return 1.0
 
 
 def _cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _cosine_to_tenth(progress: float) -> float:
-    return 0.1 + 0.9 * _cosine(progress)
-
-
 FRACTIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
-    {"constant": _keep, "cosine": _cosine, "cosine-to-tenth": _cosine_to_tenth}
+    {
+        "constant": lambda progress: 1.0,
+        "cosine": _cosine,
+        "cosine-to-tenth": lambda progress: 0.1 + 0.9 * _cosine(progress),
+    }
 )
 """Progress in [0, 1] to the factor of the regrowth fraction, in [0, 1]."""
 
 
 def _named(schedule: str) -> Schedule:
-    if schedule not in SCHEDULES:
-        raise unknown_name("schedule", schedule, SCHEDULES)
+    require_one_of("schedule", schedule, SCHEDULES)
     return SCHEDULES[schedule]
 
 
+def _progress(k: int, n: int) -> float:
+    if not 0 <= k <= n or n < 1:
+        raise ConfigError(f"expected event k of n with 0 <= k <= n and n >= 1, got {k} of {n}")
+    return k / n
+
+
 def starts_sparse(schedule: str, initial: float = 1.0) -> bool:
-    """Return whether the net is to be sparse before its first step: an event at step 0."""
+    """Return whether the net is sparse before its first step, by an event at step 0."""
     return _named(schedule)(0.0) > 0.0 or initial < 1.0
 
 
@@ -71,16 +55,13 @@ def fraction_at(k: int, n: int, share: float, *, schedule: str = "constant") -> 
     """Return the share of the survivors that regrowth chooses at event `k` of `n`.
 
     `constant`: `share`; `cosine`: `share (1 + cos(pi k/n)) / 2` (Evci et al., 2020; nothing at the
-    last event); `cosine-to-tenth`: the same, but falling to `share / 10`.
+    last event); `cosine-to-tenth`: `share (0.1 + 0.9 (1 + cos(pi k/n)) / 2)`.
 
     Raises:
         ConfigError: Unknown schedule, or an event outside 0..n.
     """
-    if schedule not in FRACTIONS:
-        raise unknown_name("fraction schedule", schedule, FRACTIONS)
-    if not 0 <= k <= n or n < 1:
-        raise ConfigError(f"expected event k of n with 0 <= k <= n and n >= 1, got {k} of {n}")
-    return share * FRACTIONS[schedule](k / n)
+    require_one_of("fraction schedule", schedule, FRACTIONS)
+    return share * FRACTIONS[schedule](_progress(k, n))
 
 
 def density_at(
@@ -89,8 +70,8 @@ def density_at(
     """Return the density after event `k` of `n`.
 
     `cubic`: `d_k = d_f + (d_0 - d_f)(1 - k/n)^3` (method, section 3, step 1; Zhu and Gupta,
-    2017); `linear` the same with exponent 1; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, the same share
-    of the living at every event; `one-shot`: `d_f` from the first event on; `constant` and
+    2017); `linear`: with exponent 1 instead; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, an equal share
+    of the live weights at every event; `one-shot`: `d_f` from the first event on; `constant` and
     `at-start`: `d_f` from step 0 on, whatever `initial` is.
 
     Args:
@@ -106,14 +87,12 @@ def density_at(
     Raises:
         ConfigError: Unknown schedule, or a number outside its range.
     """
-    done = _named(schedule)
-    if not 0 <= k <= n or n < 1:
-        raise ConfigError(f"expected event k of n with 0 <= k <= n and n >= 1, got {k} of {n}")
+    done = _named(schedule)(_progress(k, n))
     if not 0.0 < final <= initial <= 1.0:
         raise ConfigError(
             f"expected densities 0 < final <= initial <= 1, got final {final}, initial {initial}"
         )
-    left = 1.0 - done(k / n)
+    left = 1.0 - done
     if schedule == "geometric":
         return final * math.pow(initial / final, left)
     return final + (initial - final) * left
@@ -122,11 +101,11 @@ def density_at(
 def event_steps(
     total_steps: int, every: int, *, schedule: str = "cubic", initial: float = 1.0
 ) -> tuple[int, ...]:
-    """Return after which optimiser steps an event happens.
+    """Return the optimiser steps after which an event happens.
 
-    Every `every` steps of the pruning phase: `every, 2 every, ...` up to `total_steps`;
-    `one-shot` has a single event, at the end of the phase. A net that starts sparse has an event
-    at step 0 before these; for `at-start` it is the only one.
+    These are `every, 2 every, ...` up to `total_steps`; `one-shot` has a single event, at the end
+    of the pruning phase. A net that starts sparse has an event at step 0 before these; `at-start`
+    has only that.
 
     Args:
         total_steps: Optimiser steps of the pruning phase.

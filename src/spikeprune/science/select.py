@@ -1,9 +1,9 @@
-"""Exactly k of a pool of tensors, and the keep-and-regrow step built on it.
+"""Exactly k elements of a pool of tensors, and the keep-and-regrow step of an event.
 
-The order is total, so the choice is the same everywhere: score, then a tie score (the weight's
-magnitude just before the event), then the lowest index (tensor order, then flat index).
-A pool of 100 million weights is neither copied nor sorted, see `science.kth_largest`; what an event
-needs beside it is a bool for each weight.
+The order is total, so every machine chooses the same elements: by score, then by a tie score (the
+weight's magnitude just before the event), then by the lowest index (tensor order, then flat index).
+A pool of 100 million weights is neither copied nor sorted (see `science.kth_largest`): an event
+needs one bool per weight.
 """
 
 from collections.abc import Sequence
@@ -13,47 +13,21 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.kth_largest import Found, chunk_size
+from spikeprune.science.kth_largest import chunk_size
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, passing
 
 
 class Selection(NamedTuple):
-    """Result of an event, in the order of the tensors given; the two are disjoint.
+    """The live weights after an event, as two disjoint sets, in the order of the tensors given.
 
     Attributes:
-        kept: bool, shaped as the weights; live before and after.
-        regrown: bool, shaped as the weights; live after by regrowth.
+        kept: bool, shaped as the weights: live before and after the event.
+        regrown: bool, shaped as the weights: brought back.
     """
 
     kept: list[Tensor]
     regrown: list[Tensor]
-
-
-def kth_largest(
-    values: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor] | None = None
-) -> Tensor:
-    """Return the k-th largest element of a pool, exactly.
-
-    Args:
-        values: Floating tensors of any shape, without NaN.
-        k: From 1 to the number of candidates.
-        candidates: Which elements count, bool; a tensor of `values` may broadcast to its
-            entry here and then counts as often as it is repeated. Default: all.
-
-    Returns:
-        A 0-dimensional tensor, float64 if any input is, else float32.
-
-    Raises:
-        BudgetError: Fewer than `k` candidates, or `k < 1`.
-        RunError: A value is not a number.
-        ConfigError: Shapes or types that do not fit.
-    """
-    if candidates is None:
-        candidates = [torch.ones(v.shape, dtype=torch.bool) for v in values]
-    _check_candidates(candidates)
-    _check_count(k, candidates, least=1)
-    return find_threshold(aligned(values, candidates), k, list(candidates)).threshold
 
 
 def top_k(
@@ -66,36 +40,36 @@ def top_k(
     """Choose exactly k candidates: largest primary, then largest tie, then lowest index.
 
     Args:
-        primary: Scores, floating, without NaN, each broadcastable to its candidates; what is
-            constant along an axis is cheapest with length 1 there.
+        primary: Scores, floating, without NaN, each broadcastable to its candidates; a score that
+            is constant along an axis is cheapest with length 1 there.
         k: How many, from 0 to the number of candidates.
         candidates: bool tensors, the elements to choose among.
         tie: Scores that decide between equal primary scores, as `primary`. None: index only.
 
     Returns:
-        New bool tensors, shaped and laid out as the candidates, with exactly k entries set in all.
+        New bool tensors, shaped and laid out as the candidates, with k entries set in all.
 
     Raises:
         BudgetError: Fewer than `k` candidates, or `k < 0`.
-        RunError: A score is not a number.
-        ConfigError: Shapes or types that do not fit.
+        RunError: A score is NaN.
+        ConfigError: Shapes or types do not fit.
 
     Source: method, sections 2 (ties) and 3.
     """
-    return _top_k((primary, tie), k, candidates, owned=False)
+    _check_candidates(candidates)
+    chosen = [c.clone() for c in candidates]
+    _keep_best(chosen, k, primary, tie)
+    return chosen
 
 
 def top_counts(primary: Sequence[Ranked], k: int, *, candidates: Sequence[Tensor]) -> list[int]:
-    """Count how many of each tensor are among the k largest of all; ties go by index.
-
-    Arguments and errors are those of `top_k`, without its masks.
-    """
+    """Return how many elements of each tensor `top_k` would choose, without making its masks."""
     _check_candidates(candidates)
-    available = _check_count(k, candidates, least=0)
+    available = _check_count(k, candidates)
     scores = aligned(primary, candidates)
     if k in (0, available):
         return [live_count(c) if k else 0 for c in candidates]
-    threshold, left, equal = find_threshold(scores, k, list(candidates))
+    threshold, left, equal = find_threshold(scores, k, candidates)
     split = left < equal  # among the equal ones, the first by index
     counts = []
     for s, c in zip(scores, candidates, strict=True):
@@ -117,11 +91,11 @@ def keep_and_regrow(
     grow: int,
     tie: Sequence[Ranked],
 ) -> Selection:
-    """Keep the most salient live weights, then bring back the most critical of all others.
+    """Keep the most salient live weights, then bring back the best of all others.
 
-    A dead weight can come back by regrowth only; a weight dropped in this very event may return
-    at once. Where fewer weights live than shall be kept, all are kept and regrowth makes up the
-    difference, so that exactly `keep + grow` live afterwards.
+    A dead weight can come back by regrowth only; a weight dropped in this event may return at once.
+    If fewer than `keep` weights are live, all are kept and regrowth makes up the difference, so
+    that exactly `keep + grow` are live afterwards.
 
     Args:
         saliency: What to keep, larger first; broadcastable to `live`.
@@ -131,13 +105,10 @@ def keep_and_regrow(
         grow: How many weights to bring back.
         tie: `|w|` just before the event, for ties of either score.
 
-    Returns:
-        The kept and the regrown set.
-
     Raises:
         BudgetError: There are not `keep + grow` weights, or regrowth is needed without a score.
-        RunError: A score is not a number.
-        ConfigError: Shapes or types that do not fit.
+        RunError: A score is NaN.
+        ConfigError: Shapes or types do not fit.
 
     Source: method, section 3, steps 3 and 4 (Algorithm 1), and section 4, step 2 (Algorithm 2).
     """
@@ -152,32 +123,9 @@ def keep_and_regrow(
                 "and regrowth is off; choose a regrowth score or a lower density"
             )
         return Selection(kept, [torch.zeros_like(m) for m in kept])
-    return Selection(kept, _top_k((growth, tie), grown_count, [~m for m in kept], owned=True))
-
-
-def _top_k(
-    levels: Sequence[Sequence[Ranked] | None],
-    k: int,
-    candidates: Sequence[Tensor],
-    *,
-    owned: bool,
-) -> list[Tensor]:
-    """Choose by several scores in turn; `owned` candidates are overwritten by the result."""
-    _check_candidates(candidates)
-    available = _check_count(k, candidates, least=0)
-    checked = [aligned(scores, candidates) for scores in levels if scores is not None]
-    chosen: list[Tensor] | None = None
-    open_: list[Tensor | None] = list(candidates)
-    for scores in checked:
-        if k in (0, available):
-            break
-        found = find_threshold(scores, k, open_)
-        passed, open_ = _divided(scores, open_, found, owned=owned or chosen is not None)
-        chosen = _united(chosen, passed, candidates, owned=owned)
-        k, available = found.missing, found.equal
-        if k == available:
-            return chosen
-    return _united(chosen, _first(open_, k), candidates, owned=owned)
+    regrown = [~m for m in kept]
+    _keep_best(regrown, grown_count, growth, tie)
+    return Selection(kept, regrown)
 
 
 def _check_candidates(candidates: Sequence[Tensor]) -> None:
@@ -189,74 +137,72 @@ def _check_candidates(candidates: Sequence[Tensor]) -> None:
             )
 
 
-def _check_count(k: int, candidates: Sequence[Tensor], *, least: int) -> int:
+def _check_count(k: int, candidates: Sequence[Tensor]) -> int:
     available = sum(live_count(c) for c in candidates)
-    if not least <= k <= available:
+    if not 0 <= k <= available:
         raise BudgetError(
-            f"expected to choose {least} to {available} of {available} candidates, got {k}; "
+            f"expected to choose 0 to {available} of {available} candidates, got {k}; "
             "change the density or the floors"
         )
     return available
 
 
-def _divided(
-    scores: Sequence[Ranked],
-    candidates: Sequence[Tensor | None],
-    found: Found,
-    *,
-    owned: bool,
-) -> tuple[list[Tensor | None], list[Tensor | None]]:
-    """Return which candidates are among the best for sure, and between which ties decide."""
-    exact = found.missing == found.equal
-    test = torch.ge if exact else torch.gt
-    passed: list[Tensor | None] = []
-    ties: list[Tensor | None] = []
-    for score, c in zip(scores, candidates, strict=True):
-        equal = None
-        if c is not None and not exact:
-            equal = passing(score, c, found.threshold, torch.eq)
-        ties.append(equal if equal is not None and live_count(equal) else None)
-        into = c if owned else None
-        passed.append(None if c is None else passing(score, c, found.threshold, test, into))
-    return passed, ties
+def _keep_best(
+    masks: Sequence[Tensor], k: int, primary: Sequence[Ranked], tie: Sequence[Ranked] | None
+) -> None:
+    """Clear all but the best k set entries of the masks, in place."""
+    available = _check_count(k, masks)
+    levels = [aligned(scores, masks) for scores in (primary, tie) if scores is not None]
+    if k == 0:
+        for mask in masks:
+            mask.zero_()
+    elif k < available:
+        _keep_best_by_levels(masks, k, levels)
 
 
-def _united(
-    chosen: list[Tensor] | None,
-    more: Sequence[Tensor | None],
-    like: Sequence[Tensor],
-    *,
-    owned: bool,
-) -> list[Tensor]:
-    if chosen is None:  # what is returned may be written to, candidates that are not ours may not
-        chosen = [torch.zeros_like(c) if m is None else m for m, c in zip(more, like, strict=True)]
-        pairs = zip(chosen, like, strict=True)
-        return [m.clone() if m is c and not owned else m for m, c in pairs]
-    for done, m in zip(chosen, more, strict=True):
-        if m is not None:
-            done.bitwise_or_(m)
-    return chosen
+def _keep_best_by_levels(
+    masks: Sequence[Tensor], k: int, levels: Sequence[Sequence[Ranked]]
+) -> None:
+    """Do `_keep_best` for `0 < k <` the number of set entries and scores that are aligned."""
+    if not levels:
+        _keep_first(masks, k)
+        return
+    scores, *lower = levels
+    threshold, missing, equal = find_threshold(scores, k, masks)
+    if missing == equal:
+        for score, mask in zip(scores, masks, strict=True):
+            passing(score, mask, threshold, torch.ge, into=mask)
+        return
+    ties = _ties(scores, masks, threshold)
+    for score, mask in zip(scores, masks, strict=True):
+        passing(score, mask, threshold, torch.gt, into=mask)
+    _keep_best_by_levels([*ties.values()], missing, [[s[i] for i in ties] for s in lower])
+    for i, tied in ties.items():
+        masks[i].bitwise_or_(tied)
 
 
-def _first(masks: Sequence[Tensor | None], k: int) -> list[Tensor | None]:
-    """Keep the first k set entries of the masks, in index order."""
-    taken: list[Tensor | None] = []
+def _ties(
+    scores: Sequence[Ranked], masks: Sequence[Tensor], threshold: Tensor
+) -> dict[int, Tensor]:
+    """Return the entries equal to the threshold, by the index of the masks that have any."""
+    ties = {}
+    for i, (score, mask) in enumerate(zip(scores, masks, strict=True)):
+        tied = passing(score, mask, threshold, torch.eq)
+        if live_count(tied):
+            ties[i] = tied
+        del tied  # one at a time: a full set would cost memory
+    return ties
+
+
+def _keep_first(masks: Sequence[Tensor], k: int) -> None:
+    """Clear all but the first k set entries, in place, in the index order of contiguous tensors."""
     for mask in masks:
-        if mask is None or k == 0:
-            taken.append(None)
-            continue
-        count = live_count(mask)
-        taken.append(mask if count <= k else _first_of(mask, k))
-        k -= min(count, k)
-    return taken
-
-
-def _first_of(mask: Tensor, k: int) -> Tensor:
-    """Keep the first k set entries; index order is that of a contiguous tensor."""
-    kept = mask.contiguous().clone()
-    for part in torch.split(kept.view(-1), chunk_size(mask)):
-        count = live_count(part)
-        if count > k:
-            part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
-        k -= min(count, k)
-    return torch.empty_like(mask).copy_(kept)
+        ordered = mask.contiguous()
+        for part in torch.split(ordered.view(-1), chunk_size(mask)):
+            count = live_count(part)
+            if k == 0:
+                part.zero_()
+            elif count > k:
+                part.bitwise_and_(part.cumsum(0, dtype=torch.int32) <= k)
+            k -= min(count, k)
+        mask.copy_(ordered)

@@ -1,4 +1,4 @@
-"""Curves that say how close a membrane potential is to the threshold.
+"""Curves: how close a membrane potential is to the threshold.
 
 A curve is the derivative `g(x)` of a surrogate spike function at `x = H - V_th` (a neuron fires
 at `x >= 0`), scaled to `g(0) = 1` so that layers with different surrogates compare; or, as an
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, require_one_of
 
 Curve = Callable[[Tensor], Tensor]
 
@@ -28,33 +28,9 @@ class Family(NamedTuple):
     primitive: Curve
 
 
-def _atan_derivative(x: Tensor) -> Tensor:
-    return (math.pi * x).square_().add_(1).reciprocal_()
-
-
-def _atan_primitive(x: Tensor) -> Tensor:
-    return torch.atan(math.pi * x) / math.pi + 0.5
-
-
 def _sigmoid_derivative(x: Tensor) -> Tensor:
     s = (4 * x).sigmoid_()
     return s.addcmul_(s, s, value=-1).mul_(4)
-
-
-def _sigmoid_primitive(x: Tensor) -> Tensor:
-    return torch.sigmoid(4 * x)
-
-
-def _tanh_derivative(x: Tensor) -> Tensor:
-    return (3 * x).tanh_().square_().neg_().add_(1)
-
-
-def _tanh_primitive(x: Tensor) -> Tensor:
-    return (1 + torch.tanh(3 * x)) / 2
-
-
-def _triangle_derivative(x: Tensor) -> Tensor:
-    return x.abs().neg_().add_(1).clamp_min_(0)
 
 
 def _triangle_primitive(x: Tensor) -> Tensor:
@@ -64,29 +40,32 @@ def _triangle_primitive(x: Tensor) -> Tensor:
 
 CURVES: Mapping[str, Family] = MappingProxyType(
     {
-        "atan": Family(_atan_derivative, _atan_primitive),
-        "sigmoid": Family(_sigmoid_derivative, _sigmoid_primitive),
-        "tanh": Family(_tanh_derivative, _tanh_primitive),
-        "triangle": Family(_triangle_derivative, _triangle_primitive),
+        "atan": Family(
+            derivative=lambda x: (math.pi * x).square_().add_(1).reciprocal_(),
+            primitive=lambda x: torch.atan(math.pi * x) / math.pi + 0.5,
+        ),
+        "sigmoid": Family(_sigmoid_derivative, primitive=lambda x: torch.sigmoid(4 * x)),
+        "tanh": Family(
+            derivative=lambda x: (3 * x).tanh_().square_().neg_().add_(1),
+            primitive=lambda x: (1 + torch.tanh(3 * x)) / 2,
+        ),
+        "triangle": Family(
+            lambda x: x.abs().neg_().add_(1).clamp_min_(0), primitive=_triangle_primitive
+        ),
     }
 )
-
-
-def _check_value(value: str) -> None:
-    if value not in VALUES:
-        raise unknown_name("curve value", value, VALUES)
 
 
 def named_curve(name: str, value: str = "derivative") -> Curve:
     """Return a curve of a fixed family.
 
     Derivatives: `atan` 1 / (1 + (pi x)^2); `sigmoid` 4 s(4x)(1 - s(4x)); `tanh` 1 - tanh(3x)^2;
-    `triangle` max(0, 1 - |x|). Primitives are the integrals from minus infinity, divided by
-    their total, so they rise from 0 to 1 and are 1/2 at threshold. Valid for any real `x`.
+    `triangle` max(0, 1 - |x|). Primitives are the integrals from minus infinity, divided by the
+    integral over all `x`: they rise from 0 to 1 and are 1/2 at threshold. Valid for any real `x`.
 
     Args:
         name: A key of `CURVES`.
-        value: `derivative` (of the paper) or `primitive`.
+        value: `derivative` (as in the paper) or `primitive`.
 
     Returns:
         A function of a tensor to a new tensor of the same shape and dtype.
@@ -97,13 +76,12 @@ def named_curve(name: str, value: str = "derivative") -> Curve:
     Source: method, sections 1 and 2; `atan` is SpikingJelly's ATan (alpha 2), `sigmoid` its
     Sigmoid (alpha 4), `tanh` the family of the paper's released weight-pruning script.
     """
-    if name not in CURVES:
-        raise unknown_name("curve", name, CURVES)
-    _check_value(value)
+    require_one_of("curve", name, CURVES)
+    require_one_of("curve value", value, VALUES)
     return CURVES[name].derivative if value == "derivative" else CURVES[name].primitive
 
 
-def _slope(surrogate: Curve, x: Tensor) -> Tensor:
+def _derivative(surrogate: Curve, x: Tensor) -> Tensor:
     # Autograd cannot use tensors made in inference mode, hence the clone outside of it.
     with torch.inference_mode(False), torch.enable_grad():
         leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
@@ -113,8 +91,8 @@ def _slope(surrogate: Curve, x: Tensor) -> Tensor:
                 "the model's surrogate must have a gradient, but autograd found none; "
                 f"choose a fixed curve: {', '.join(CURVES)}"
             )
-        (slope,) = torch.autograd.grad(spikes.sum(), leaf)
-    return slope
+        (gradient,) = torch.autograd.grad(spikes.sum(), leaf)
+    return gradient
 
 
 def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
@@ -122,7 +100,7 @@ def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
 
     Args:
         surrogate: For `derivative`: the function from `x = H - V_th` to spikes that carries the
-            surrogate gradient; its slope is taken by autograd and divided by the slope at 0.
+            surrogate gradient; autograd takes its derivative, which is divided by that at 0.
             For `primitive`: the smooth forward value itself.
         value: `derivative` or `primitive`.
 
@@ -131,14 +109,14 @@ def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
         under `torch.no_grad()` and `torch.inference_mode()`.
 
     Raises:
-        ConfigError: The value is unknown; the primitive leaves [0, 1] (checked here, since its
-            values become scores); or, when called, the surrogate has no gradient.
+        ConfigError: The value is unknown; the primitive leaves [0, 1] (its values become scores);
+            or, when called, the surrogate has no gradient.
 
     Source: method, section 2, option `curve = model`.
     """
-    _check_value(value)
+    require_one_of("curve value", value, VALUES)
     if value == "derivative":
-        return lambda x: _slope(surrogate, x) / _slope(surrogate, x.new_zeros(1))
+        return lambda x: _derivative(surrogate, x) / _derivative(surrogate, x.new_zeros(1))
 
     @torch.no_grad()
     def primitive(x: Tensor) -> Tensor:
@@ -158,15 +136,14 @@ def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
 def closed_curve(derivative: Curve) -> Curve:
     """Return the curve of a surrogate whose derivative is known in closed form.
 
-    It is the same object for the same function.
-
-    Much quicker than `model_curve`, which asks autograd, and the same up to rounding.
+    Much quicker than `model_curve`, which runs autograd, and equal to it up to rounding. One
+    function gives one and the same object.
 
     Args:
         derivative: a function of `x` to a new tensor, of any scale.
 
     Returns:
-        It divided by its value at 0.
+        The derivative divided by its value at 0.
 
     Source: method, section 2, option `curve = model`.
     """
@@ -187,9 +164,9 @@ def _grid() -> Tensor:
 def check_peaked(curve: Curve) -> None:
     """Refuse a derivative curve that is not peaked at the threshold.
 
-    Peaked means on a grid of 1001 points in [-100, 100]: finite, `0 <= g(x) <= g(0)`, and not
-    constant on either side (a step, as of a leaky ReLU, would call every neuron far above
-    threshold critical). Not meant for primitives, which rise monotonically.
+    Peaked means, on a grid of 1001 points in [-100, 100]: finite, `0 <= g(x) <= g(0)`, and not
+    constant on either side (by a step, as of a leaky ReLU, every neuron far above threshold would
+    be critical). Not for primitives, which rise monotonically.
 
     Raises:
         ConfigError: The curve is not peaked.

@@ -1,4 +1,4 @@
-"""One training loop in plain sight: forward, backward, optimiser, pruner; the rest is callbacks."""
+"""The training loop: forward, backward, optimiser, pruner; the rest is callbacks."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,21 +16,21 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 class Steps(Protocol):
-    """What follows `optimizer.step()`: a `Pruner`, or anything alike."""
+    """A `Pruner`, or another object whose step follows that of the optimiser."""
 
     def step(self) -> Any:
         """Count one optimiser step."""
 
 
 def lr_factor(schedule: str, progress: float) -> float:
-    """Return the learning rate's factor at `progress` in [0, 1] of the training.
+    """Return the factor of the learning rate at `progress` in [0, 1] of the training.
 
     `cosine` (1 + cos(pi p)) / 2; `step` x0.1 at 50 % and again at 75 % (method, section 4);
     `onecycle` a linear warm-up over the first 30 % from 1/25, then cosine to 0 (Smith and Topin,
     2019); `constant` 1.
 
     Raises:
-        ConfigError: another name.
+        ConfigError: an unknown schedule.
     """
     match schedule:
         case "cosine":
@@ -50,10 +50,10 @@ def lr_factor(schedule: str, progress: float) -> float:
 def make_optimizer(
     model: nn.Module, name: str, *, lr: float, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return `sgd` (with momentum) or `adamw` over the parameters that train.
+    """Return `sgd` (with momentum) or `adamw` over the trainable parameters.
 
     Raises:
-        ConfigError: another name.
+        ConfigError: an unknown name.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if name == "sgd":
@@ -81,10 +81,10 @@ def train_epoch(
         model: the net, put into training mode.
         batches: pairs of input and class index [B].
         optimizer: stepped once a batch.
-        pruner: its `step()` follows the optimiser's; None trains densely.
+        pruner: its `step()` follows the optimiser's; None trains the net dense.
         forward: input to logits [T, B, K]; resets the net's state.
         loss: logits and targets to a scalar.
-        before_step: called ahead of each batch (the learning rate is set there).
+        before_step: called before each batch, for example to set the learning rate.
         after_step: called after each batch with its loss.
         clip_norm: largest norm of all gradients together; None does not clip.
 
@@ -118,10 +118,10 @@ def train_epoch(
 
 
 def check_finite(model: nn.Module, epoch: int) -> None:
-    """Refuse a net that the last step broke: spikes hide NaN, so the loss may not show it.
+    """Refuse a net whose last step broke it: spikes hide NaN, so the loss may not show it.
 
     Raises:
-        RunError: a parameter, or a running statistic, that is not finite.
+        RunError: a parameter or a running statistic is not finite.
     """
     statistics = ((n, b) for n, b in model.named_buffers() if n.endswith(_STATISTICS))
     for name, tensor in (*model.named_parameters(), *statistics):
@@ -139,7 +139,7 @@ def count_hits(
     *,
     forward: Callable[[Tensor], Tensor],
 ) -> tuple[int, int]:
-    """Return how many samples `accuracy` counts as right, and of how many.
+    """Return the number of correctly classified samples (see `accuracy`), and of all samples.
 
     Raises:
         DataError: there is no sample.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spikeprune.errors import unknown_name
+from spikeprune.errors import require_one_of
 
 
 def _mean_logits(logits: Tensor, target: Tensor) -> Tensor:
@@ -33,6 +33,5 @@ def loss_by_name(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     Raises:
         ConfigError: an unknown name.
     """
-    if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES)
+    require_one_of("loss", name, LOSSES)
     return LOSSES[name]

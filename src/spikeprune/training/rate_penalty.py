@@ -15,11 +15,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @contextmanager
 def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
-    """Give the loss `loss + weight x mean firing rate` while active; the neurons are let go after.
+    """Yield the loss `loss + weight x mean firing rate`; afterwards no hook is left.
 
-    The rate is the mean of all spikes of the forwards since the last loss, over neurons, time
-    steps, samples and positions, each counting once; its gradient runs through the surrogates.
-    Only forwards in training mode with gradients count.
+    The rate is the mean over neurons, time steps, samples and positions of the spikes since the
+    last loss; its gradient runs through the surrogates. Only forwards in training mode with
+    gradients count.
 
     Args:
         model: spiking neurons of one framework.
@@ -28,7 +28,7 @@ def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
 
     Raises:
         ModelError: no spiking neurons.
-        ObservationError: (by the loss) no forward since the last one.
+        ObservationError: (by the loss) no forward since the last call.
     """
     if weight == 0:
         yield loss
