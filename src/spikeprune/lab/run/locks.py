@@ -8,11 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file while active; the system releases it when the process ends in any way.
+    """Hold an existing file while active; the system releases it however the process ends.
 
-    Args:
-        path: an existing file that is not replaced meanwhile.
-        busy: called if another process holds it; it raises, or returns to wait for the file.
+    `busy` is called if another process holds the file: it raises, or returns to wait for the file.
     """
     with path.open() as file:
         try:

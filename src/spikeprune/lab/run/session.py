@@ -38,13 +38,7 @@ _DIGITS = 8  # pixels a side
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`: `auto` is cuda if there is a CUDA device, else cpu.
-
-    Each process on a machine has a CUDA device of its own.
-
-    Raises:
-        ConfigError: a name other than cpu, cuda or auto, or fewer CUDA devices than processes.
-    """
+    """Return the device called `name`; `auto` is this process's CUDA device if there is one."""
     if name not in ("cpu", "cuda", "auto"):
         raise unknown_name("device", name, ("cpu", "cuda", "auto"))
     there = torch.cuda.is_available()
@@ -54,8 +48,8 @@ def choose_device(name: str) -> torch.device:
 
 
 @dataclass(frozen=True)
-class _Outline:
-    """What is asked of the uncut net before training, from one net that is thrown away."""
+class _Facts:
+    """Facts about the uncut net, taken from one net that is thrown away."""
 
     wiring: Wiring
     weight_counts: dict[str, int]
@@ -67,9 +61,7 @@ class _Outline:
 class Session:
     """The objects that a run works with. Data are read when they are first needed.
 
-    Attributes:
-        config: of the run.
-        loaded: its data, if another session has read them already.
+    `loaded` are the data, if another session has read them already.
     """
 
     config: RunConfig
@@ -128,26 +120,21 @@ class Session:
         return x[:, :32] if x.dim() == 5 else x[:32]
 
     @cached_property
-    def _outline(self) -> _Outline:
+    def _facts(self) -> _Facts:
         model = self.built(place=False)
         wiring = trace(model, self.example)
-        weights = {n: model.get_submodule(n).get_parameter("weight") for n in wiring.layers}
-        return _Outline(
-            wiring=wiring,
-            weight_counts={n: w.numel() for n, w in weights.items()},
-            fused=fuse(model),
-            channels_last_is_safe=channels_last_is_safe(model),
-        )
+        counts = {name: model.get_parameter(f"{name}.weight").numel() for name in wiring.layers}
+        return _Facts(wiring, counts, fuse(model), channels_last_is_safe(model))
 
     @property
     def wiring(self) -> Wiring:
         """Which weights feed which neurons in the uncut net."""
-        return self._outline.wiring
+        return self._facts.wiring
 
     @property
     def weight_counts(self) -> dict[str, int]:
         """Weights of every convolution and linear layer of the uncut net, by layer."""
-        return self._outline.weight_counts
+        return self._facts.weight_counts
 
     @cached_property
     def macs_per_sample(self) -> int:
@@ -172,9 +159,7 @@ class Session:
     def built(self, *, place: bool = True, weights: bool = False) -> nn.Module:
         """Return the uncut net, initialised from the seed; torch's generators stay as they were.
 
-        Args:
-            place: whether it computes as the configuration says (see `placed`).
-            weights: whether it takes the weights of the checkpoint that the run starts from.
+        With `place` it is `placed`, with `weights` it has those of the checkpoint to start from.
         """
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)
@@ -187,9 +172,12 @@ class Session:
 
     def placed(self, model: nn.Module) -> nn.Module:
         """Return `model` on the run's device, made to compute as the configuration says."""
-        hoisted = self.config.static_first_layer and not self.static_obstacle
-        compiled = self.compiled
-        return compute.place(model.to(self.device), self.config, hoisted=hoisted, compiled=compiled)
+        return compute.place(
+            model.to(self.device),
+            self.config,
+            hoisted=self.config.static_first_layer and not self.static_obstacle,
+            compiled=self.compiled,
+        )
 
     @cached_property
     def static_obstacle(self) -> str:
@@ -207,8 +195,7 @@ class Session:
         if self.data.info.kind != "static":
             return False
         model = self.built()
-        run = self.forward(model)
-        return compute.first_layers_run_once(model, self.wiring, run, self.example)
+        return compute.first_layers_run_once(model, self.wiring, self.forward(model), self.example)
 
     @cached_property
     def compiled(self) -> bool:
@@ -222,15 +209,14 @@ class Session:
 
     def notices(self) -> list[str]:
         """Return what the user should know about the computation before the first step."""
-        wanted, compiled, net = self.wants_compiling, self.compiled, self._outline
-        texts = (
-            compute.fuse_notice(self.config, net.fused),
-            compute.memory_format_notice(self.config, safe=net.channels_last_is_safe),
-            compute.compile_notice(self.config, wanted=wanted, compiled=compiled),
-            compute.precision_notice(self.config, self.device),
-            self.static_obstacle,
+        found = compute.notices(
+            self.config,
+            self.device,
+            fused=self._facts.fused,
+            memory_format_is_safe=self._facts.channels_last_is_safe,
+            wants_compiling=self.wants_compiling,
         )
-        return [text for text in texts if text]
+        return [*found, self.static_obstacle] if self.static_obstacle else found
 
     def moved(
         self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None
@@ -247,13 +233,11 @@ class Session:
 
         Training forwards are in the run's precision, those in eval mode in float32.
         """
-        adapter, config = adapter_for(model), self.config
+        adapter, c = adapter_for(model), self.config
 
         def run(x: Tensor) -> Tensor:
-            with autocast(config.precision if model.training else "fp32", self.device):
-                return forward(
-                    model, x, adapter=adapter, time_steps=config.time_steps, layout=config.layout
-                )
+            with autocast(c.precision if model.training else "fp32", self.device):
+                return forward(model, x, adapter=adapter, time_steps=c.time_steps, layout=c.layout)
 
         return run
 
@@ -290,16 +274,16 @@ class Session:
 
         `dense_synops` are those of the dense net by layer, for a budget of SynOps.
         """
-        score: Iterable[Any] | None = self.moved(turns(self.data.score))
-        rewinds = self.method.rewinds
-        drops = rounds_of(self.config).event_steps(self.steps_per_epoch) if rewinds else None
+        steps, drops = self.steps_per_epoch, None
+        if self.method.rewinds:
+            drops = rounds_of(self.config).event_steps(steps)
         return Pruner(
             model,
             optimizer,
             self.example,
             time_steps=self.config.time_steps,
-            total_steps=self.config.epochs.prune * self.steps_per_epoch,
-            score_batches=score,
+            total_steps=self.config.epochs.prune * steps,
+            score_batches=self.moved(turns(self.data.score)),
             layout=self.config.layout,
             seed=self.config.seed,
             events_at=drops,

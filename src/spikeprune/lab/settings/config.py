@@ -215,11 +215,7 @@ class RunConfig:
     """Run layers ahead of the neurons once per static image, not T times: same results."""
 
     def __post_init__(self) -> None:
-        """Settle `method`, `start` and `precision`.
-
-        Weights given without a word are a checkpoint to prune. What `auto` came to is kept: the
-        run goes on in it, and is repeated in it, wherever that is.
-        """
+        """Settle `method`, `start` and `precision`: a run goes on, anywhere, with these values."""
         if self.method == "auto":
             object.__setattr__(self, "method", default_method(self.granularity, self.budget))
         if self.start is None:
@@ -228,13 +224,10 @@ class RunConfig:
 
     @property
     def dense_epochs(self) -> int:
-        """Epochs of the dense net: `epochs.dense`, else as many as the pruned net's.
-
-        A checkpoint to prune is itself the net before, unless `epochs.dense` trains it further.
-        """
+        """Epochs of the dense net: `epochs.dense`, else as many as the pruned net's."""
         if self.epochs.dense is not None:
             return self.epochs.dense
-        return 0 if self.start == "checkpoint" else self.epochs.total
+        return 0 if self.start == "checkpoint" else self.epochs.total  # it is the dense net itself
 
     @property
     def prunes_channels(self) -> bool:
@@ -264,12 +257,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make a configuration from nested plain values; fields left out keep their defaults.
-
-        Raises:
-            ConfigError: An unknown key (the valid ones are listed), a value of the wrong type, or
-                no `data` or `model`.
-        """
+        """Make a configuration from nested plain values; fields left out keep their defaults."""
         return build(cls, values)
 
     def save(self, path: Path, *, replace: bool = True) -> None:
@@ -278,12 +266,7 @@ class RunConfig:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a YAML file that `save` or a person wrote.
-
-        Raises:
-            ConfigError: The file is not a valid configuration.
-            RunError: There is no such file.
-        """
+        """Read a YAML file that `save` or a person wrote."""
         if not path.is_file():
             raise RunError(f"expected a configuration, but there is no file {path}")
         try:

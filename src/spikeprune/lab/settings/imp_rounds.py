@@ -18,12 +18,10 @@ _EARLY = 15
 
 @dataclass(frozen=True)
 class Rounds:
-    """What is trained.
+    """The epochs of each training, one more than there are drops.
 
-    Attributes:
-        epochs: of each training, one more than there are drops. The first begins at the start, the
-            others `rewind` epochs into their learning-rate schedule.
-        rewind: epochs after which the weights are kept.
+    The first begins at the start and keeps its weights after `rewind` epochs, the others begin
+    `rewind` epochs into their learning-rate schedule.
     """
 
     epochs: tuple[int, ...]
@@ -65,9 +63,6 @@ def rounds_of(config: RunConfig) -> Rounds:
 
     With `imp.budget = equal` all trainings together take `epochs.prune + epochs.finetune`, the last
     the remainder; with `own` each is as long as that, less the epochs rewound to.
-
-    Raises:
-        ConfigError: numbers out of range, or fewer epochs than trainings.
     """
     imp, budget = config.imp, config.epochs.total
     drops = _drops(config)

@@ -7,14 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 _NOT_COMPUTING = (
-    "cli.py",
-    "commands",
-    "lab/analysis",
-    "lab/compare",
-    "lab/report",
-    "lab/reproduce",
-    "lab/search",
-)
+    "cli.py", "commands",
+    "lab/analysis", "lab/compare", "lab/report", "lab/reproduce", "lab/search",
+)  # fmt: skip
 """The rooms of the package that only start runs, or show and compare their results."""
 
 
