@@ -18,13 +18,10 @@ from spikeprune.wiring.wiring import Wiring
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Return images `[B, C, H, W]` or frames `[T, B, C, H, W]` with their channels last in memory.
-
-    SpikingJelly folds time into the batch, so each frame has its own layout. Other inputs are
-    returned as they are.
-    """
+    """Return images `[B, C, H, W]` or frames `[T, B, C, H, W]` with channels last in memory."""
     if x.dim() < 4:
         return x
+    # SpikingJelly folds time into the batch, so each frame has its own layout.
     frames = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
     return frames.view(*x.shape[:-3], *frames.shape[1:])
 
@@ -55,10 +52,7 @@ def _weight_last(weight: Tensor) -> Tensor:
 def place(
     model: nn.Module, config: RunConfig, *, hoisted: bool, compiled: bool = False
 ) -> nn.Module:
-    """Return `model`, which is on the run's device, changed in place to compute as `config` says.
-
-    `hoisted` layers compute equal time steps once; `compiled` is about fused neurons.
-    """
+    """Return `model`, changed in place on the run's device to compute as `config` says."""
     left = set(fuse(model, compiled=compiled).left if config.fuse else spiking_neurons(model))
     if config.precision == "bf16":
         # Fused neurons keep their potentials in float32 themselves; they step aside off the CPU.
@@ -75,11 +69,7 @@ def place(
 
 @torch.no_grad()
 def static_obstacle(model: nn.Module, run: Callable[[Tensor], Tensor], example: Tensor) -> str:
-    """Return why a net that works fails with its layers hoisted; empty if it does not fail.
-
-    `run` takes a static batch, such as `example`, to the logits of `model`, which is hoisted if it
-    can be.
-    """
+    """Return why a net that works fails on a static batch once it is hoisted; else nothing."""
     with evaluating(model):
         hoist(model)
         try:
@@ -112,25 +102,12 @@ a few nanoseconds per update, and compiling takes seconds to tens of seconds."""
 
 
 def neuron_updates(config: RunConfig, wiring: Wiring, steps_per_epoch: int) -> int:
-    """Return how many potentials training updates: samples x T x epochs x neurons.
-
-    Neurons are counted as outputs of the layers that feed them. The epochs are those of the dense
-    net, so that all runs that share a dense net make the same decision.
-    """
+    """Return how many potentials training updates: samples x T x epochs x neurons."""
     neurons = sum(layer.output_shape.numel() for layer in wiring.layers.values() if layer.feeds)
     samples = steps_per_epoch * config.batch_size
+    # Of the dense net, so that all runs that share one make the same decision.
     epochs = config.dense_epochs or config.epochs.total
     return samples * config.time_steps * epochs * neurons
-
-
-def wants_compiling(
-    config: RunConfig, wiring: Wiring, steps_per_epoch: int, device: torch.device
-) -> bool:
-    """Return whether compiled neurons are required or save time; they serve the CPU only."""
-    if not config.fuse or config.compile == "off" or device.type != "cpu":
-        return False
-    updates = neuron_updates(config, wiring, steps_per_epoch)
-    return config.compile == "on" or updates >= COMPILE_FROM
 
 
 def notices(

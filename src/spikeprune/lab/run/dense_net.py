@@ -90,7 +90,6 @@ def _train(session: Session, shared: DenseFolder, display: Display) -> None:
         model=model,
         phases=[Phase("dense", epochs)],
         optimizer=session.optimizer(model),
-        pruner=None,
         tracker=tracker,
         checkpoint=checkpoint,
     ).run()

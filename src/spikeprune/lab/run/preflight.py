@@ -14,11 +14,7 @@ from spikeprune.observing.observer import Observer
 
 
 def preflight(session: Session) -> None:
-    """Refuse, before any training, all that would fail later when the net is built and pruned.
-
-    One batch is evaluated and one training step is made, on a net that is thrown away: layout,
-    shapes and classes must fit, and every layer must be countable.
-    """
+    """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
     try_pruning(session)
     try_training(session)

@@ -39,10 +39,7 @@ _SAME_COMMAND = (
 
 
 def run(config: RunConfig, *, display: Display | None = None) -> Path:
-    """Run, or continue, all stages of `config` and return the path of the report.
-
-    A run that cannot start is refused before anything is written.
-    """
+    """Run, or continue, all stages of `config` and return the path of the report."""
     display = display or Silent()
     agree(lambda: check(config))  # before any rank writes files that another one would refuse
     require_same("the options", json.dumps(config.to_dict(), sort_keys=True), _SAME_COMMAND)
@@ -59,7 +56,7 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
 
 
 def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
-    """Read the data, refuse what cannot work, and claim the folder for this run."""
+    """Read the data, refuse what cannot work, and only then claim the folder for this run."""
     main_first(lambda: session.data)
     config = session.config
     what = f"{session.data.info.label}, {config.model}, T {config.time_steps}"

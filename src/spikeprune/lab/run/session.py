@@ -25,7 +25,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.methods import Method
-from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
@@ -59,13 +58,10 @@ class _Facts:
 
 @dataclass(frozen=True)
 class Session:
-    """The objects that a run works with. Data are read when they are first needed.
-
-    `loaded` are the data, if another session has read them already.
-    """
+    """The objects that a run works with. Data are read when they are first needed."""
 
     config: RunConfig
-    loaded: Data | None = None
+    loaded: Data | None = None  # that another session has read already
 
     @cached_property
     def device(self) -> torch.device:
@@ -80,10 +76,8 @@ class Session:
         c = self.config
         try:
             return datasets.load(c.data, root=c.data_root, **self._data_options())
-        except SpikePruneError:
-            raise
         except Exception as error:
-            if ":" not in c.data:
+            if isinstance(error, SpikePruneError) or ":" not in c.data:
                 raise
             raise DataError(f"data {c.data!r} failed: {one_line(error)}") from error
 
@@ -157,10 +151,7 @@ class Session:
         return {"name": config.model, "arguments": {**task, **config.model_args}}
 
     def built(self, *, place: bool = True, weights: bool = False) -> nn.Module:
-        """Return the uncut net, initialised from the seed; torch's generators stay as they were.
-
-        With `place` it is `placed`, with `weights` it has those of the checkpoint to start from.
-        """
+        """Return the uncut net from the seed, if asked `placed` and with a checkpoint's weights."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)
             model = build_model(**self.description).to(self.device)
@@ -204,8 +195,12 @@ class Session:
 
     @cached_property
     def wants_compiling(self) -> bool:
-        """Whether compiled neurons are required by the configuration or save time."""
-        return compute.wants_compiling(self.config, self.wiring, self.steps_per_epoch, self.device)
+        """Whether compiled neurons are required or save time; they serve the CPU only."""
+        c = self.config
+        if not c.fuse or c.compile == "off" or self.device.type != "cpu":
+            return False
+        updates = compute.neuron_updates(c, self.wiring, self.steps_per_epoch)
+        return c.compile == "on" or updates >= compute.COMPILE_FROM
 
     def notices(self) -> list[str]:
         """Return what the user should know about the computation before the first step."""
@@ -221,18 +216,12 @@ class Session:
     def moved(
         self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None
     ) -> compute.DeviceBatches:
-        """Return batches on the run's device and in its memory layout.
-
-        `model` is the net that is trained on them; for inference any layout is safe.
-        """
-        safe = model is None or channels_last_is_safe(model)
+        """Return batches on the run's device, in a memory layout that `model` can train in."""
+        safe = model is None or channels_last_is_safe(model)  # any layout is safe for inference
         return compute.DeviceBatches(batches, self.device, self.config.channels_last and safe)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Return the function from input to logits [T, B, K] of `model`.
-
-        Training forwards are in the run's precision, those in eval mode in float32.
-        """
+        """Return the function from input to logits [T, B, K] of `model`, in float32 if in eval."""
         adapter, c = adapter_for(model), self.config
 
         def run(x: Tensor) -> Tensor:
@@ -251,11 +240,6 @@ class Session:
         """The pruning method, with the run's own options put in."""
         return resolve(self.config)
 
-    @cached_property
-    def prune_options(self) -> PruneOptions:
-        """The complete options of the pruner."""
-        return prune_options(self.config)
-
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return a fresh optimiser for `model`."""
         o = self.config.optimizer
@@ -270,10 +254,7 @@ class Session:
         *,
         dense_synops: Mapping[str, float] | None = None,
     ) -> Pruner:
-        """Return the run's pruner, attached to `model`.
-
-        `dense_synops` are those of the dense net by layer, for a budget of SynOps.
-        """
+        """Return the run's pruner; a budget of SynOps is a share of `dense_synops`, by layer."""
         steps, drops = self.steps_per_epoch, None
         if self.method.rewinds:
             drops = rounds_of(self.config).event_steps(steps)
@@ -288,5 +269,5 @@ class Session:
             seed=self.config.seed,
             events_at=drops,
             dense_synops=dense_synops,
-            options=self.prune_options,
+            options=prune_options(self.config),
         )

@@ -13,22 +13,8 @@ from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.files import write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning import options
 from spikeprune.pruning.methods import default_method
-from spikeprune.pruning.options import (
-    Allocation,
-    ChannelOptions,
-    FractionOf,
-    FractionSchedule,
-    Granularity,
-    InitialValue,
-    RegrowLayers,
-    Regrowth,
-    RegrowWithin,
-    Saliency,
-    Schedule,
-    StartSaliency,
-    WeightBudget,
-)
 from spikeprune.training.loop import LR_SCHEDULES
 from spikeprune.training.losses import LOSSES
 
@@ -128,25 +114,25 @@ class RunConfig:
     method: str = "auto"
     """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights,
     criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
-    granularity: Granularity = "weight"
+    granularity: options.Granularity = "weight"
     """What is pruned."""
     sparsity: float | None = None
     """Share to remove, between 0 and 1; yours to decide, so it has no default."""
-    budget: WeightBudget = "weights"
+    budget: options.WeightBudget = "weights"
     """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
     synops."""
-    regrow: Regrowth | None = None
+    regrow: options.Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
     regrow_fraction: float | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
-    allocation: Allocation | None = None
+    allocation: options.Allocation | None = None
     """How the budget is spread over the layers, instead of the method's own."""
-    schedule: Schedule | None = None
+    schedule: options.Schedule | None = None
     """How sparsity grows over the pruning epochs, instead of the method's own."""
     every: int | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
-    initial_value: InitialValue | None = None
+    initial_value: options.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
     rate_penalty: float = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
@@ -161,31 +147,28 @@ class RunConfig:
     extensions: tuple[str, ...] = ()
     """Modules of your own that register criteria, allocations or methods, such as '[mine]'."""
 
-    saliency: Saliency | None = None
+    saliency: options.Saliency | None = None
     """What is dropped first, instead of the method's own score."""
-    fraction_schedule: FractionSchedule | None = None
+    fraction_schedule: options.FractionSchedule | None = None
     """How the regrown share changes over the events, instead of the method's own."""
-    fraction_of: FractionOf | None = None
+    fraction_of: options.FractionOf | None = None
     """Whether it is a share of the weights live after or before an event, instead of the method's
     own."""
-    regrow_within: RegrowWithin | None = None
+    regrow_within: options.RegrowWithin | None = None
     """Whether regrowth competes over the network or within each layer."""
-    regrow_layers: RegrowLayers | None = None
+    regrow_layers: options.RegrowLayers | None = None
     """Layers that take part in regrowth: those that feed spiking neurons, or all."""
     initial_density: float | None = None
     """Live share before the first step; below 1 the net starts sparse."""
-    start_saliency: StartSaliency | None = None
+    start_saliency: options.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
 
     imp: Imp = field(default_factory=Imp)
     """Rounds of the method imp."""
-
     criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
     """How criticality is measured."""
-
-    channels: ChannelOptions = field(default_factory=ChannelOptions)
+    channels: options.ChannelOptions = field(default_factory=options.ChannelOptions)
     """Options of channel pruning."""
-
     epochs: Epochs = field(default_factory=Epochs)
     """How long each stage trains."""
     optimizer: Optimizer = field(default_factory=Optimizer)

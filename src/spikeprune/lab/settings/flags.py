@@ -101,10 +101,7 @@ def flag_names() -> dict[str, Any]:
 
 
 def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe with the given values laid over it, mappings key by key.
-
-    So `--epochs.prune 3` leaves the recipe's `epochs.finetune`. An empty mapping replaces.
-    """
+    """Return the recipe with given values laid over it key by key; an empty mapping replaces."""
     merged = dict(recipe)
     for name, value in given.items():
         old = merged.get(name)
@@ -114,10 +111,7 @@ def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def explain(message: str, own: Mapping[str, Any] | None = None) -> str:
-    """Return jsonargparse's message in the words of this command line.
-
-    `own` are type hints, by name, of the flags that a command has beside those of `RunConfig`.
-    """
+    """Return jsonargparse's message in our words; `own` are types of flags beside `RunConfig`'s."""
     message = message.strip()
     key = re.search(r'Parser key "([\w.]+)"', message)
     value = re.findall(r"(?:Got|Given) value: (.*)", message)

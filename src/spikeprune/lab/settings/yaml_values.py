@@ -39,11 +39,7 @@ def describe(hint: Any) -> str:
 
 
 def build(cls: type[T], values: Any, where: str = "") -> T:
-    """Make the dataclass `cls` from nested plain values; fields left out keep their defaults.
-
-    Its fields are scalars, optionals, tuples, dicts or dataclasses. `where` is the dotted name of
-    `values`, for messages.
-    """
+    """Make a dataclass from nested plain values, which messages call by the dotted name `where`."""
     if not isinstance(values, dict):
         raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
     prefix = f"{where}." if where else ""

@@ -21,10 +21,7 @@ _REFRESH = 0.25  # seconds
 
 
 class Display:
-    """Shows the progress of a run; a context manager. Rows are those of `history.jsonl`.
-
-    Classes that inherit from it show only what they define.
-    """
+    """Shows nothing of a run's progress; classes that inherit from it show what they define."""
 
     def __enter__(self) -> Self:
         return self
@@ -39,10 +36,10 @@ class Display:
         """Show a finished optimiser step, `step` of `steps` in `epoch` of `epochs`, from 1."""
 
     def epoch(self, row: Row) -> None:
-        """Show a finished epoch: a history row of kind `epoch`."""
+        """Show a finished epoch: a row of `history.jsonl` of kind `epoch`."""
 
     def event(self, row: Row) -> None:
-        """Show a pruning event: a history row of kind `event`."""
+        """Show a pruning event: a row of `history.jsonl` of kind `event`."""
 
     def message(self, text: str) -> None:
         """Show a message that stays."""
@@ -156,7 +153,7 @@ class LiveDisplay(Display):
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._pace = _Pace()
-        self._stage, self._detail = "", ""
+        self._stage = ""
         self._progress: tuple[int, int, str] | None = None
         self._numbers: dict[str, list[str]] = {}
         self._drawn = 0.0
@@ -170,7 +167,7 @@ class LiveDisplay(Display):
 
     def stage(self, name: str, detail: str = "") -> None:
         """Begin a stage with an empty progress bar."""
-        self._stage, self._detail = name, detail
+        self._stage = name
         self._pace, self._progress, self._numbers = _Pace(), None, {}
         self.message(f"{name:<9}  {detail}".rstrip(), style="bold")
 

@@ -41,13 +41,9 @@ def measure(
 ) -> Metrics:
     """Measure a net on the test set, and its accuracy on the validation set.
 
-    Args:
-        session: the run.
-        model: dense, or cut.
-        pruned: masks of the full net; None for the dense net. The density is that of the layers
-            whose weights they name; for channels of all layers, because the cut shrinks them all.
-        cut: the same masks after the cut, with the shapes of `model`.
-        latency: whether to measure latency, too.
+    `pruned` are masks of the full net, `cut` the same in the shapes of the cut `model`; None for
+    the dense net. The density is that of the layers whose weights they name; for channels that of
+    all layers, because the cut shrinks them all.
     """
     validation, held_out = None, session.data.validation
     if held_out.samples:
@@ -109,19 +105,12 @@ def _first_samples(
 
 @dataclass(frozen=True)
 class Latencies:
-    """Latencies of the nets of a run, measured in turns so that they can be compared.
-
-    Attributes:
-        dense: `{"b1", "b32"}` in ms.
-        pruned: in the form of `dense`.
-        event_driven: of the pruned net with event-driven layers; None if it was not measured.
-        notes: why it was not measured, if only a package is missing.
-    """
+    """Latencies `{"b1", "b32"}` of a run's nets in ms, measured in turns so that they compare."""
 
     dense: dict[str, float]
     pruned: dict[str, float]
-    event_driven: dict[str, Any] | None
-    notes: list[str]
+    event_driven: dict[str, Any] | None  # of the pruned net; None if it was not measured
+    notes: list[str]  # why it was not measured, if only a package is missing
 
 
 def latencies_of(session: Session, *, dense: nn.Module, pruned: nn.Module) -> Latencies:
@@ -139,27 +128,21 @@ def latencies_of(session: Session, *, dense: nn.Module, pruned: nn.Module) -> La
         time_steps=time_steps,
         layout=layout,
     )
-    return Latencies(
-        dense=times["dense"],
-        pruned=times["pruned"],
-        event_driven=_event_driven(ready["event-driven"], times["event-driven"]) if ready else None,
-        notes=[_WITHOUT_NUMBA] if worthwhile and not ready else [],
-    )
+    sparse, notes = None, [_WITHOUT_NUMBA] if worthwhile and not ready else []
+    if ready:
+        choices = Counter(row.choice for row in event_report(ready["event-driven"]).values())
+        sparse = {
+            "latency_ms": times["event-driven"],
+            "latency_threads": torch.get_num_threads(),
+            "layers": {choice: choices[choice] for choice in CHOICES},
+        }
+    return Latencies(times["dense"], times["pruned"], event_driven=sparse, notes=notes)
 
 
 def _share_of_zeros(net: nn.Module) -> float:
     """Return the share of the weights of convolutions and linear layers that are 0."""
     weights = [p for p in net.parameters() if p.ndim > 1]
     return 1 - sum(int(p.count_nonzero()) for p in weights) / sum(p.numel() for p in weights)
-
-
-def _event_driven(net: nn.Module, times: dict[str, float]) -> dict[str, Any]:
-    choices = Counter(row.choice for row in event_report(net).values())
-    return {
-        "latency_ms": times,
-        "latency_threads": torch.get_num_threads(),
-        "layers": {choice: choices[choice] for choice in CHOICES},
-    }
 
 
 def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
@@ -172,10 +155,7 @@ def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
 def evaluate_folder(
     folder: Path, *, data_root: str | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Measure the saved dense and pruned net of a finished run again.
-
-    `data_root` is the folder of the data now; None if it is where the run found them.
-    """
+    """Measure the saved nets of a finished run again; `data_root` if its data have moved."""
     files = RunFolder.existing(folder)
     config = RunConfig.load(files.config)
     session = Session(replace(config, data_root=data_root or config.data_root, device=device))

@@ -8,7 +8,6 @@ still reads older schemas or refuses them with a message.
 import resource
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.settings.imp_rounds import epochs_of
-from spikeprune.pruning.events.record import EventRecord
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 
@@ -50,11 +48,8 @@ def peak_rss_bytes() -> int:
 def assemble(
     session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
 ) -> dict[str, Any]:
-    """Return the content of `metrics.json`; latencies and the event-driven net are the caller's.
-
-    `result` is None if the run prunes nothing.
-    """
-    config, events = session.config, [] if result is None else result.pruner.events
+    """Return the content of `metrics.json`; latencies and the event-driven net are the caller's."""
+    config = session.config
     recipe = shlex.quote(str(config.folder / "config.yaml"))
     return {
         "schema": SCHEMA,
@@ -79,9 +74,7 @@ def assemble(
         "pruned": pruned,
         "event_driven": None,
         "cost": _cost(session, dense, None if result is None else result.cost),
-        "regrowth": _regrowth(events, session.steps_per_epoch),
-        "criticality": {} if result is None else _criticality(result.pruner),
-        "cut": {} if result is None else _cut(result.cut),
+        **_pruning(result, session.steps_per_epoch),
         "notes": _notes(session, dense, pruned, result),
     }
 
@@ -125,25 +118,26 @@ def _cost(session: Session, dense: DenseMetrics, cost: TrainingCost | None) -> d
     }
 
 
-def _regrowth(events: Sequence[EventRecord], steps_per_epoch: int) -> dict[str, Any]:
+def _pruning(result: Pruned | None, steps_per_epoch: int) -> dict[str, Any]:
+    """Return the events, the criticality of the last one, and the cut; empty without pruning."""
+    if result is None:
+        return {"regrowth": {"events": [], "survival_mean": None}, "criticality": {}, "cut": {}}
+    events, scores, cut = result.pruner.events, result.pruner.last_scores, result.cut
     survivals = [event.survival for event in events if event.survival is not None]
     return {
-        "events": [event.to_dict() | {"epoch": event.step / steps_per_epoch} for event in events],
-        "survival_mean": sum(survivals) / len(survivals) if survivals else None,
-    }
-
-
-def _criticality(pruner: Pruner) -> dict[str, list[float]]:
-    scores = pruner.last_scores
-    return {name: [round(value, 6) for value in one.tolist()] for name, one in scores.items()}
-
-
-def _cut(cut: Cut) -> dict[str, Any]:
-    return {
-        "channels_before": cut.before,
-        "channels_after": cut.after,
-        "kept_though_inputs_dead": cut.kept_though_inputs_dead,
-        "masked_vs_cut_max_abs_diff": cut.difference,
+        "regrowth": {
+            "events": [e.to_dict() | {"epoch": e.step / steps_per_epoch} for e in events],
+            "survival_mean": sum(survivals) / len(survivals) if survivals else None,
+        },
+        "criticality": {
+            name: [round(value, 6) for value in one.tolist()] for name, one in scores.items()
+        },
+        "cut": {
+            "channels_before": cut.before,
+            "channels_after": cut.after,
+            "kept_though_inputs_dead": cut.kept_though_inputs_dead,
+            "masked_vs_cut_max_abs_diff": cut.difference,
+        },
     }
 
 

@@ -56,11 +56,8 @@ class _Turns:
 
 
 def turns(batches: Batches) -> Iterable[tuple[Tensor, Tensor]]:
-    """Return, for scoring and accuracy, the whole batches that are this rank's turn.
-
-    If there are fewer batches than ranks, every rank gets all of them: means over all ranks do not
-    change.
-    """
+    """Return, for scoring and accuracy, the whole batches that are this rank's turn."""
+    # Of fewer batches than ranks, every rank gets all: means over all ranks do not change.
     shared = world_size() > 1 and len(batches) >= world_size()
     return _Turns(batches) if shared else batches
 

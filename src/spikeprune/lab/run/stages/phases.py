@@ -16,12 +16,9 @@ from spikeprune.training.checkpoint import load_tensors, save_tensors
 class Phase:
     """A named stretch of epochs.
 
-    Attributes:
-        skipped: None if all phases share one learning-rate schedule; else this phase has its own,
-            without that many first epochs.
-        begin: called once before the first epoch.
-        keep: an epoch (from 0) and a function that is called before it, again if a run goes on
-            from there.
+    Phases share one learning-rate schedule, unless `skipped` is set: then this phase has its own,
+    without that many first epochs. `begin` is called once before the first epoch; `keep` is an
+    epoch (from 0) and a function that is called before it, again if a run goes on from there.
     """
 
     name: str

@@ -42,7 +42,6 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
             model=smaller.model,
             phases=[Phase("finetune", config.epochs.finetune)],
             optimizer=session.optimizer(smaller.model),
-            pruner=None,
             tracker=tracker,
             checkpoint=folder.checkpoints / "finetune.safetensors",
             macs_share=pruner.macs_density,

@@ -41,31 +41,22 @@ class TrainStage:
     The whole state is saved to `checkpoint` at the start and after every epoch; a later `run` goes
     on from there and gives the same result as a run without interruption. Torch's generators are
     seeded with the run's seed.
-
-    Attributes:
-        macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
-        density: live share of the original net's weights, if there is no pruner.
-        first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
-        rate_penalty: weight of the mean firing rate in the loss.
-        curves: whether the history has training and test accuracy of every epoch.
-        cost: of the training so far.
-        epoch: epochs of this stage that are trained.
     """
 
     session: Session
     model: nn.Module
     phases: Sequence[Phase]
     optimizer: torch.optim.Optimizer
-    pruner: Pruner | None
     tracker: Tracker
     checkpoint: Path
-    macs_share: float = 1.0
-    density: float = 1.0
-    first_epoch: int = 0
-    rate_penalty: float = 0.0
-    curves: bool = False
+    pruner: Pruner | None = None
+    macs_share: float = 1.0  # MACs of this net / MACs of the uncut net, for the count of FLOPs
+    density: float = 1.0  # live share of the original net's weights, if there is no pruner
+    first_epoch: int = 0  # epochs that earlier stages have trained, for numbering and shuffling
+    rate_penalty: float = 0.0  # weight of the mean firing rate in the loss
+    curves: bool = False  # whether the history has training and test accuracy of every epoch
     cost: TrainingCost = field(default_factory=TrainingCost, init=False)
-    epoch: int = field(default=0, init=False)
+    epoch: int = field(default=0, init=False)  # epochs of this stage that are trained
 
     def run(self) -> TrainingCost:
         """Train the remaining epochs of all phases and return the cost of the stage."""
