@@ -28,8 +28,6 @@ def is_held(path: Path) -> bool:
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, or a file system without locks
-        return False
+    except OSError as error:  # the others: no such file, or a file system without locks
+        return isinstance(error, BlockingIOError)
     return False

@@ -75,7 +75,7 @@ class Session:
             return self.loaded
         c = self.config
         try:
-            return datasets.load(c.data, root=c.data_root, **self._data_options())
+            return datasets.load(c.data, **self._data_options())
         except Exception as error:
             if isinstance(error, SpikePruneError) or ":" not in c.data:
                 raise
@@ -85,6 +85,7 @@ class Session:
         c = self.config
         names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
         options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
+        options["root"] = c.data_root
         if c.data == "digits" and c.image_size is None and zoo.smallest_image(c.model) > _DIGITS:
             options["image_size"] = zoo.smallest_image(c.model)  # the stand-in fits every net
         return options
@@ -92,10 +93,8 @@ class Session:
     def beside(self, config: RunConfig) -> "Session":
         """Return the session of another run, which shares this one's data if they are equal."""
         other = Session(config)
-        same = (config.data, config.data_root) == (self.config.data, self.config.data_root)
-        if same and other._data_options() == self._data_options():
-            return Session(config, loaded=self.data)
-        return other
+        equal = config.data == self.config.data and other._data_options() == self._data_options()
+        return Session(config, loaded=self.data) if equal else other
 
     @cached_property
     def steps_per_epoch(self) -> int:

@@ -14,8 +14,7 @@ _PLACES = ("epoch", "epochs", "step", "event", "events")
 class Tracker:
     """Writes each epoch and event to the history and to TensorBoard, and shows it.
 
-    Only rank 0 reads and writes. Stages and steps go to `display` alone. Without a folder
-    `tensorboard` nothing is written for TensorBoard, whose horizontal axis are optimiser steps.
+    Only rank 0 reads and writes. `tensorboard` is a folder; None writes nothing there.
     """
 
     def __init__(

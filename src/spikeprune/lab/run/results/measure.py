@@ -67,11 +67,7 @@ def measure(
 
 
 def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
-    """Return the SynOps of a run's dense net by layer; its budget of SynOps is a share of them.
-
-    They are counted on training samples without augmentation, because the choice of live weights
-    depends on them. None if the budget is of another kind.
-    """
+    """Return the SynOps of a run's dense net by layer; None if its budget is no share of them."""
     config = session.config
     if config.budget_unit != "synops":
         return None
@@ -79,6 +75,7 @@ def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None
     def count() -> dict[str, float]:
         metrics = evaluate(
             saved_dense(session, folder),
+            # Of the training set, without augmentation: the choice of live weights depends on them.
             _first_samples(session.moved(session.data.score), _SYNOPS_SAMPLES),
             time_steps=config.time_steps,
             wiring=session.wiring,

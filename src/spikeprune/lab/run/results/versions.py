@@ -16,8 +16,8 @@ _NOT_COMPUTING = (
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on; `code` changes when the source is edited."""
     names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
-    found = {"python": platform.python_version(), **{name: version(name) for name in names}}
-    return found | {"code": code_hash()}
+    found = {name: version(name) for name in names}
+    return {"python": platform.python_version()} | found | {"code": code_hash()}
 
 
 @cache
