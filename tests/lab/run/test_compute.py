@@ -187,13 +187,20 @@ def test_a_session_runs_such_nets_at_every_step_and_says_so(monkeypatch):
     assert (plain.static_obstacle, plain.runs_first_layer_once) == ("", True)
 
 
+def notices(config, model=None, **changes):
+    """What is noticed about a net; by default about one without anything to notice."""
+    fused = fuse(Changing("plain") if model is None else model)
+    usual = {"fused": fused, "memory_format_is_safe": True, "wants_compiling": False}
+    return compute.notices(config, torch.device("cpu"), **(usual | changes))
+
+
 def test_a_notice_of_slow_half_precision(monkeypatch):
-    cpu = torch.device("cpu")
     monkeypatch.setattr(compute, "has_bf16", lambda device: False)
-    assert "slower" in compute.precision_notice(config(precision="bf16"), cpu)
-    assert compute.precision_notice(config(), cpu) == ""
+    (notice,) = notices(config(precision="bf16"))
+    assert "slower" in notice
+    assert notices(config()) == []
     monkeypatch.setattr(compute, "has_bf16", lambda device: True)
-    assert compute.precision_notice(config(precision="bf16"), cpu) == ""
+    assert notices(config(precision="bf16")) == []
 
 
 def strided(channels):
@@ -245,14 +252,12 @@ class Unknown(nn.Module):
 
 
 def test_a_notice_of_neurons_that_are_not_fused():
-    fused = fuse(Changing("plain"))
-    assert compute.fuse_notice(config(), fused) == ""
     model = Changing("plain")
     model.rest[0].surrogate_function = Unknown()
-    report = fuse(model)
-    assert compute.fuse_notice(config(), report) == str(report)
-    assert "'rest.0' is not" in str(report)
-    assert compute.fuse_notice(config(fuse=False), report) == ""
+    (notice,) = notices(config(), model)
+    assert "'rest.0' is not" in notice
+    assert notice == str(fuse(model))
+    assert notices(config(fuse=False), model) == []
 
 
 # -- compiled neurons -----------------------------------------------------------------------------
@@ -328,5 +333,5 @@ def test_a_notice_of_compiling(compiler):
     run = made(compile="on")
     assert run.notices() == ["fused neurons are not compiled: no g++"]
     assert not run.compiled
-    on_cuda = compute.compile_notice(run.config, wanted=False, compiled=False)
+    (on_cuda,) = notices(run.config)
     assert "for the CPU only" in on_cuda

@@ -12,10 +12,10 @@ from spikeprune.errors import RunError
 from spikeprune.files import read_json, read_rows
 from spikeprune.inference.saved_net import load_masks
 from spikeprune.lab.report.number_words import percent
+from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run import run as run_module
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.results.measure import saved_dense
-from spikeprune.lab.run.results.records import RunMetrics
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder

@@ -19,15 +19,8 @@ from spikeprune.zoo import NAMES
 def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool = True) -> None:
     """Refuse a configuration that cannot be run; writes nothing.
 
-    Args:
-        config: of the run.
-        steps_per_epoch: optimiser steps of one epoch, once the data are known; without them the
-            number of pruning events is not checked (see `check_events`).
-        folder: whether the run folder must be free for this run (see `check_folder`).
-
-    Raises:
-        ConfigError: unknown names, numbers out of range, or options that contradict each other.
-        RunError: the run folder has other files.
+    Without `steps_per_epoch`, while the data are unknown, the number of pruning events is not
+    checked. With `folder` the run folder must be free for this run.
     """
     for module in config.extensions:
         import_user_module(module)
@@ -46,8 +39,8 @@ def _names(config: RunConfig) -> None:
     check_choices(config)
     locate(config.data, config.data_root)
     if ":" not in config.model and config.model not in NAMES:
-        error = unknown_name("model", config.model, NAMES)
-        raise ConfigError(f"{error}; or module:callable for a net of your own")
+        unknown = unknown_name("model", config.model, NAMES)
+        raise ConfigError(f"{unknown}; or module:callable for a net of your own")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no CUDA device; use --device cpu")
     if config.compile == "on" and not config.fuse:
@@ -59,7 +52,6 @@ def _names(config: RunConfig) -> None:
 
 def _numbers(config: RunConfig) -> None:
     optimizer, epochs = config.optimizer, config.epochs
-    pruning = resolve(config).prunes
     at_least: list[tuple[str, float | None, float]] = [
         ("time_steps", config.time_steps, 1),
         ("batch_size", config.batch_size, 1),
@@ -71,7 +63,7 @@ def _numbers(config: RunConfig) -> None:
         ("imp.rounds", config.imp.rounds, 1),
         ("imp.rewind", config.imp.rewind, 0),
         ("seed", config.seed, 0),
-        ("epochs.prune", epochs.prune, 1 if pruning else 0),
+        ("epochs.prune", epochs.prune, 1 if resolve(config).prunes else 0),
         ("epochs.finetune", epochs.finetune, 0),
         ("epochs.dense", config.dense_epochs, 0 if config.weights else 1),
         ("optimizer.momentum", optimizer.momentum, 0),
@@ -139,11 +131,7 @@ def _method(config: RunConfig) -> None:
 
 
 def check_events(config: RunConfig, steps_per_epoch: int) -> None:
-    """Refuse a schedule without any pruning event: the run would silently prune nothing.
-
-    Raises:
-        ConfigError: fewer optimiser steps in the pruning epochs than between two events.
-    """
+    """Refuse a schedule without any pruning event: the run would silently prune nothing."""
     method = resolve(config)
     if config.prunes_channels or not method.prunes or method.rewinds:
         return
@@ -158,11 +146,7 @@ def check_events(config: RunConfig, steps_per_epoch: int) -> None:
 
 
 def check_folder(config: RunConfig) -> bool:
-    """Refuse a run folder with other files; return whether this run was started there before.
-
-    Raises:
-        RunError: the folder has another run, or files that are no run.
-    """
+    """Refuse a run folder with other files; return whether this run was started there before."""
     folder = RunFolder(config.folder)
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path} is a file; give another --out for the run folder")

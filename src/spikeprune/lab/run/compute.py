@@ -18,13 +18,10 @@ from spikeprune.wiring.wiring import Wiring
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Return images `[B, C, H, W]` or frames `[T, B, C, H, W]` with their channels last in memory.
-
-    SpikingJelly folds time into the batch, so each frame has its own layout. Other inputs are
-    returned as they are.
-    """
+    """Return images `[B, C, H, W]` or frames `[T, B, C, H, W]` with channels last in memory."""
     if x.dim() < 4:
         return x
+    # SpikingJelly folds time into the batch, so each frame has its own layout.
     frames = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
     return frames.view(*x.shape[:-3], *frames.shape[1:])
 
@@ -44,13 +41,9 @@ class DeviceBatches:
 
 
 def _weight_last(weight: Tensor) -> Tensor:
-    """Return the weight of a 2-d convolution with its channels last in memory.
-
-    An image with one channel has the same bytes in both layouts. The strides of the weight then
-    tell PyTorch the layout of the output.
-    """
+    """Return the weight of a 2-d convolution with its channels last in memory."""
     _, channels, height, width = weight.shape
-    if channels == 1:
+    if channels == 1:  # the same bytes in both layouts: strides tell PyTorch that of the output
         strides = (height * width, 1, width, 1)
         return weight.contiguous().as_strided(weight.shape, strides)
     return weight.contiguous(memory_format=torch.channels_last)
@@ -59,14 +52,7 @@ def _weight_last(weight: Tensor) -> Tensor:
 def place(
     model: nn.Module, config: RunConfig, *, hoisted: bool, compiled: bool = False
 ) -> nn.Module:
-    """Return `model`, changed in place to compute as `config` says.
-
-    Args:
-        model: on the run's device.
-        config: of the run.
-        hoisted: whether its layers compute equal time steps once.
-        compiled: whether its fused neurons are compiled.
-    """
+    """Return `model`, changed in place on the run's device to compute as `config` says."""
     left = set(fuse(model, compiled=compiled).left if config.fuse else spiking_neurons(model))
     if config.precision == "bf16":
         # Fused neurons keep their potentials in float32 themselves; they step aside off the CPU.
@@ -74,23 +60,16 @@ def place(
         widen(m for n, m in spiking_neurons(model).items() if n in left or not on_cpu)
     (hoist if hoisted else unhoist)(model)
     if config.channels_last:
-        safe = channels_last_is_safe(model)
-        for parameter in (p for p in model.parameters() if p.dim() == 4):
-            weight = parameter.data
-            default = torch.contiguous_format
-            parameter.data = _weight_last(weight) if safe else weight.clone(memory_format=default)
+        safe, default = channels_last_is_safe(model), torch.contiguous_format
+        for p in model.parameters():
+            if p.dim() == 4:
+                p.data = _weight_last(p.data) if safe else p.data.clone(memory_format=default)
     return model
 
 
 @torch.no_grad()
 def static_obstacle(model: nn.Module, run: Callable[[Tensor], Tensor], example: Tensor) -> str:
-    """Return why a net that works fails with its layers hoisted; empty if it does not fail.
-
-    Args:
-        model: a net to try this on; its layers are hoisted if they can be.
-        run: from a static batch to the model's logits.
-        example: such a batch.
-    """
+    """Return why a net that works fails on a static batch once it is hoisted; else nothing."""
     with evaluating(model):
         hoist(model)
         try:
@@ -123,61 +102,43 @@ a few nanoseconds per update, and compiling takes seconds to tens of seconds."""
 
 
 def neuron_updates(config: RunConfig, wiring: Wiring, steps_per_epoch: int) -> int:
-    """Return how many potentials training updates: samples x T x epochs x neurons.
-
-    Neurons are counted as outputs of the layers that feed them. The epochs are those of the dense
-    net, so that all runs that share a dense net make the same decision.
-    """
+    """Return how many potentials training updates: samples x T x epochs x neurons."""
     neurons = sum(layer.output_shape.numel() for layer in wiring.layers.values() if layer.feeds)
     samples = steps_per_epoch * config.batch_size
+    # Of the dense net, so that all runs that share one make the same decision.
     epochs = config.dense_epochs or config.epochs.total
     return samples * config.time_steps * epochs * neurons
 
 
-def wants_compiling(
-    config: RunConfig, wiring: Wiring, steps_per_epoch: int, device: torch.device
-) -> bool:
-    """Return whether compiled neurons are required or save time; they serve the CPU only."""
-    if not config.fuse or config.compile == "off" or device.type != "cpu":
-        return False
-    updates = neuron_updates(config, wiring, steps_per_epoch)
-    return config.compile == "on" or updates >= COMPILE_FROM
-
-
-def fuse_notice(config: RunConfig, report: FuseReport) -> str:
-    """Return which neurons the fused kernels do not serve and why; empty if they serve all."""
-    return str(report) if config.fuse and report.left else ""
-
-
-def compile_notice(config: RunConfig, *, wanted: bool, compiled: bool) -> str:
-    """Return a message about compiling the neurons; empty if nothing is compiled or refused."""
-    if compiled:
-        return (
+def notices(
+    config: RunConfig,
+    device: torch.device,
+    *,
+    fused: FuseReport,
+    memory_format_is_safe: bool,
+    wants_compiling: bool,
+) -> list[str]:
+    """Return what of the wanted computation is impossible or slow for this net and device."""
+    found = []
+    if config.fuse and fused.left:
+        found.append(str(fused))
+    if config.channels_last and not memory_format_is_safe:
+        found.append(
+            "channels_last is off for this net: PyTorch cannot train its strided 1x1 convolutions "
+            "with few input channels in that memory format"
+        )
+    if wants_compiling and cannot_compile() is None:
+        found.append(
             "neurons are compiled in the first steps: tens of seconds on a machine that has not "
             "done so before, else seconds"
         )
-    if wanted:
-        return f"fused neurons are not compiled: {cannot_compile()}"
-    if config.compile == "on":
-        return "compile is on, but kernels are compiled for the CPU only"
-    return ""
-
-
-def memory_format_notice(config: RunConfig, *, safe: bool) -> str:
-    """Return why the net is not trained with its channels last; empty if it is or need not be."""
-    if safe or not config.channels_last:
-        return ""
-    return (
-        "channels_last is off for this net: PyTorch cannot train its strided 1x1 convolutions "
-        "with few input channels in that memory format"
-    )
-
-
-def precision_notice(config: RunConfig, device: torch.device) -> str:
-    """Return why the precision is slow on this device; empty if it is not."""
-    if config.precision != "bf16" or has_bf16(device):
-        return ""
-    return (
-        f"precision bf16 without instructions for it on this device ({device.type}): the "
-        "same results, but slower than --precision fp32"
-    )
+    elif wants_compiling:
+        found.append(f"fused neurons are not compiled: {cannot_compile()}")
+    elif config.compile == "on":
+        found.append("compile is on, but kernels are compiled for the CPU only")
+    if config.precision == "bf16" and not has_bf16(device):
+        found.append(
+            f"precision bf16 without instructions for it on this device ({device.type}): the "
+            "same results, but slower than --precision fp32"
+        )
+    return found

@@ -35,11 +35,6 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
     Methods, granularities and targets with equal data, net, training and total epochs share a key
     (method, section 5). The hash has the content of a checkpoint, but neither the code behind
     `module:callable` nor the content of a data folder.
-
-    Args:
-        config: of a run.
-        compiled: whether its neurons are compiled, which rounds gradients differently.
-        processes: how many train together.
     """
     plain = config.to_dict()
     relevant = {name: plain[name] for name in _DENSE_FIELDS}
@@ -48,7 +43,7 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
         relevant["processes"] = processes
     if config.data_root is not None:  # two copies of one name may differ in size or quality
         relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
-    if compiled:
+    if compiled:  # rounds gradients differently
         relevant["compiled"] = True
     if config.start == "checkpoint" and config.weights:
         content = Path(config.weights).expanduser().read_bytes()
@@ -75,9 +70,8 @@ def dense_metrics(session: Session, folder: RunFolder, display: Display) -> Dens
     """Return the measurements of the dense net; train it if no run beside this one has."""
     if not by_main(folder.dense.metrics.is_file):
         shared = shared_folder(session, folder)
-        with held_by_main(
-            shared.config, busy=lambda: display.message("dense      waits for another run's")
-        ):
+        wait = "dense      waits for another run's"
+        with held_by_main(shared.config, busy=lambda: display.message(wait)):
             if by_main(shared.metrics.is_file):
                 display.message(f"dense      taken from {shared.path}")
             else:
@@ -88,16 +82,15 @@ def dense_metrics(session: Session, folder: RunFolder, display: Display) -> Dens
 
 
 def _train(session: Session, shared: DenseFolder, display: Display) -> None:
-    model = session.built(weights=True)
+    model, epochs = session.built(weights=True), session.config.dense_epochs
     checkpoint = shared.checkpoints / "dense.safetensors"
-    epochs, steps = session.config.dense_epochs, session.steps_per_epoch
+    tracker = Tracker(shared.history, None, display, steps_per_epoch=session.steps_per_epoch)
     cost = TrainStage(
         session=session,
         model=model,
         phases=[Phase("dense", epochs)],
         optimizer=session.optimizer(model),
-        pruner=None,
-        tracker=Tracker(shared.history, None, display, steps_per_epoch=steps),
+        tracker=tracker,
         checkpoint=checkpoint,
     ).run()
     display.stage("evaluate", "dense")
@@ -118,6 +111,6 @@ def _copy(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
     shutil.copyfile(shared.model, folder.dense.model)
     if shared.history.is_file():  # there is none for a checkpoint that is not trained further
         shutil.copyfile(shared.history, folder.dense.history)
-    board, steps = folder.tensorboard / "dense", session.steps_per_epoch
-    mirror(read_rows(shared.history), board, steps_per_epoch=steps)
+    rows, board = read_rows(shared.history), folder.tensorboard / "dense"
+    mirror(rows, board, steps_per_epoch=session.steps_per_epoch)
     write_json(folder.dense.metrics, read_json(shared.metrics))

@@ -8,11 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def held(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file while active; the system releases it when the process ends in any way.
+    """Hold an existing file while active; the system releases it however the process ends.
 
-    Args:
-        path: an existing file that is not replaced meanwhile.
-        busy: called if another process holds it; it raises, or returns to wait for the file.
+    `busy` is called if another process holds the file: it raises, or returns to wait for the file.
     """
     with path.open() as file:
         try:
@@ -30,8 +28,6 @@ def is_held(path: Path) -> bool:
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, or a file system without locks
-        return False
+    except OSError as error:  # the others: no such file, or a file system without locks
+        return isinstance(error, BlockingIOError)
     return False

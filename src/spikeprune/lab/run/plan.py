@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
@@ -17,33 +17,11 @@ from spikeprune.lab.settings.imp_rounds import epochs_of
 _TIMED_STEPS = 5
 
 
-class PlanReport(TypedDict):
-    """Output of `spikeprune plan`."""
-
-    data: str
-    training_samples: int
-    model: dict[str, Any]
-    parameters: int
-    prunable_weights: int
-    macs_per_sample: int
-    pruning: dict[str, Any] | None
-    layers: list[dict[str, Any]]
-    steps_per_epoch: int
-    seconds_per_step: float
-    seconds_per_epoch: float
-    epochs: dict[str, int]
-    estimated_training_seconds: float
-    peak_memory_bytes: int
-
-
-def plan(config: RunConfig) -> PlanReport:
+def plan(config: RunConfig) -> dict[str, Any]:
     """Return layers, parameters, MACs, events, memory and time of the run of `config`.
 
-    Time per epoch is extrapolated from a few timed training steps (their median, without the first)
-    and has no validation. Nothing is written and no model is kept.
-
-    Raises:
-        SpikePruneError: all that the run itself refuses before training.
+    It refuses what the run refuses before training. Time per epoch is extrapolated from the median
+    of a few timed training steps and has no validation. Nothing is written and no model is kept.
     """
     session = Session(config)
     if config.threads is not None:
@@ -51,9 +29,8 @@ def plan(config: RunConfig) -> PlanReport:
     check(config, steps_per_epoch=session.steps_per_epoch, folder=False)
     preflight(session)
     prunes = session.method.prunes
+    epochs = {"dense": config.dense_epochs, "pruned": epochs_of(config)[1] if prunes else 0}
     step = _seconds_per_step(session)
-    trained = epochs_of(config)[1] if prunes else 0
-    epochs = config.dense_epochs + trained
     per_epoch = step * session.steps_per_epoch
     pruning = _pruning(session) if prunes else None
     on_cuda = session.device.type == "cuda"
@@ -70,8 +47,8 @@ def plan(config: RunConfig) -> PlanReport:
         "steps_per_epoch": session.steps_per_epoch,
         "seconds_per_step": step,
         "seconds_per_epoch": per_epoch,
-        "epochs": {"dense": config.dense_epochs, "pruned": trained},
-        "estimated_training_seconds": per_epoch * epochs,
+        "epochs": epochs,
+        "estimated_training_seconds": per_epoch * sum(epochs.values()),
         "peak_memory_bytes": memory,
     }
 

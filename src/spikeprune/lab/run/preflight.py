@@ -14,25 +14,14 @@ from spikeprune.observing.observer import Observer
 
 
 def preflight(session: Session) -> None:
-    """Refuse, before any training, all that would fail later when the net is built and pruned.
-
-    One batch is evaluated and one training step is made, on a net that is thrown away: layout,
-    shapes and classes must fit, and every layer must be countable.
-
-    Raises:
-        SpikePruneError: what is wrong and what to do.
-    """
+    """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
     try_pruning(session)
     try_training(session)
 
 
 def try_pruning(session: Session) -> None:
-    """Refuse a net that the method cannot prune.
-
-    Raises:
-        SpikePruneError: what is wrong and what to do.
-    """
+    """Refuse a net that the method cannot prune."""
     model = session.built(weights=True)
     if session.method.prunes:
         with session.pruner(model, session.optimizer(model)) as pruner:
@@ -40,11 +29,7 @@ def try_pruning(session: Session) -> None:
 
 
 def try_training(session: Session) -> None:
-    """Refuse a net and data that do not fit, by one training step on a net that is thrown away.
-
-    Raises:
-        SpikePruneError: what is wrong and what to do.
-    """
+    """Refuse a net and data that do not fit, by one training step on a net that is thrown away."""
     model = session.built(weights=True)
     x, y = next(iter(session.moved(slices(session.data.train), model)))
     try:

@@ -6,6 +6,7 @@ Each stage first looks for its own output, so the same command continues a run t
 import json
 import shutil
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -38,15 +39,7 @@ _SAME_COMMAND = (
 
 
 def run(config: RunConfig, *, display: Display | None = None) -> Path:
-    """Run, or continue, all stages of `config` and return the path of the report.
-
-    Args:
-        config: what to run; `sparsity` must be set unless the method is `dense`.
-        display: shows the progress; None shows nothing.
-
-    Raises:
-        SpikePruneError: the run cannot start (nothing is written then) or go on.
-    """
+    """Run, or continue, all stages of `config` and return the path of the report."""
     display = display or Silent()
     agree(lambda: check(config))  # before any rank writes files that another one would refuse
     require_same("the options", json.dumps(config.to_dict(), sort_keys=True), _SAME_COMMAND)
@@ -57,23 +50,18 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
         _prepare(session, folder, display)
         with held_by_main(folder.config, busy=lambda: _refuse_second(folder)):
             if not by_main(folder.metrics.is_file):  # another process may just have finished it
-                dense = dense_metrics(session, folder, display)
-                if session.method.prunes:
-                    pruned = _prune(session, folder, display)
-                    display.stage("evaluate", "pruned")
-                    by_main(lambda: _finish(session, folder, dense, pruned))
-                else:
-                    by_main(lambda: _finish_dense(session, folder, dense))
+                _stages(session, folder, display)
     display.stage("report")
     return by_main(lambda: write_report(folder.path))
 
 
 def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
-    """Read the data, refuse what cannot work, and claim the folder for this run."""
+    """Read the data, refuse what cannot work, and only then claim the folder for this run."""
     main_first(lambda: session.data)
-    config, processes = session.config, world_size()
-    together = f", {processes} processes" if processes > 1 else ""
-    what = f"{session.data.info.label}, {config.model}, T {config.time_steps}{together}"
+    config = session.config
+    what = f"{session.data.info.label}, {config.model}, T {config.time_steps}"
+    if world_size() > 1:
+        what += f", {world_size()} processes"
     display.stage("prepare", what)
     check(config, steps_per_epoch=session.steps_per_epoch)
     for message in session.notices():
@@ -84,11 +72,7 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
 
 
 def _claim(session: Session, folder: RunFolder) -> None:
-    """Write the configuration: from now on the folder belongs to this run.
-
-    Raises:
-        RunError: it cannot be written there.
-    """
+    """Write the configuration: from now on the folder belongs to this run."""
     shared = shared_folder(session, folder)
     try:
         for path in (folder.config, shared.config):
@@ -116,14 +100,18 @@ def _refuse_second(folder: RunFolder) -> None:
     raise BusyError(f"another process is at work on the run in {folder.path}; let it finish")
 
 
-def _prune(session: Session, folder: RunFolder, display: Display) -> Pruned:
-    tracker = Tracker(
-        folder.history, folder.tensorboard, display, steps_per_epoch=session.steps_per_epoch
-    )
-    try:
-        return prune(session, folder, tracker, display)
-    finally:
-        tracker.close()
+def _stages(session: Session, folder: RunFolder, display: Display) -> None:
+    """Train the dense net and prune, measure and write the net of the run."""
+    dense = dense_metrics(session, folder, display)
+    if not session.method.prunes:
+        by_main(lambda: _finish_dense(session, folder, dense))
+        return
+    steps = session.steps_per_epoch
+    tracker = Tracker(folder.history, folder.tensorboard, display, steps_per_epoch=steps)
+    with closing(tracker):
+        pruned = prune(session, folder, tracker, display)
+    display.stage("evaluate", "pruned")
+    by_main(lambda: _finish(session, folder, dense, pruned))
 
 
 def _finish(session: Session, folder: RunFolder, dense: DenseMetrics, pruned: Pruned) -> None:

@@ -25,7 +25,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.methods import Method
-from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
@@ -38,13 +37,7 @@ _DIGITS = 8  # pixels a side
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`: `auto` is cuda if there is a CUDA device, else cpu.
-
-    Each process on a machine has a CUDA device of its own.
-
-    Raises:
-        ConfigError: a name other than cpu, cuda or auto, or fewer CUDA devices than processes.
-    """
+    """Return the device called `name`; `auto` is this process's CUDA device if there is one."""
     if name not in ("cpu", "cuda", "auto"):
         raise unknown_name("device", name, ("cpu", "cuda", "auto"))
     there = torch.cuda.is_available()
@@ -54,8 +47,8 @@ def choose_device(name: str) -> torch.device:
 
 
 @dataclass(frozen=True)
-class _Outline:
-    """What is asked of the uncut net before training, from one net that is thrown away."""
+class _Facts:
+    """Facts about the uncut net, taken from one net that is thrown away."""
 
     wiring: Wiring
     weight_counts: dict[str, int]
@@ -65,15 +58,10 @@ class _Outline:
 
 @dataclass(frozen=True)
 class Session:
-    """The objects that a run works with. Data are read when they are first needed.
-
-    Attributes:
-        config: of the run.
-        loaded: its data, if another session has read them already.
-    """
+    """The objects that a run works with. Data are read when they are first needed."""
 
     config: RunConfig
-    loaded: Data | None = None
+    loaded: Data | None = None  # that another session has read already
 
     @cached_property
     def device(self) -> torch.device:
@@ -87,11 +75,9 @@ class Session:
             return self.loaded
         c = self.config
         try:
-            return datasets.load(c.data, root=c.data_root, **self._data_options())
-        except SpikePruneError:
-            raise
+            return datasets.load(c.data, **self._data_options())
         except Exception as error:
-            if ":" not in c.data:
+            if isinstance(error, SpikePruneError) or ":" not in c.data:
                 raise
             raise DataError(f"data {c.data!r} failed: {one_line(error)}") from error
 
@@ -99,6 +85,7 @@ class Session:
         c = self.config
         names = ("batch_size", "time_steps", "seed", "validation", "augment", "image_size")
         options = {name: getattr(c, name) for name in (*names, "limit", "binning")}
+        options["root"] = c.data_root
         if c.data == "digits" and c.image_size is None and zoo.smallest_image(c.model) > _DIGITS:
             options["image_size"] = zoo.smallest_image(c.model)  # the stand-in fits every net
         return options
@@ -106,10 +93,8 @@ class Session:
     def beside(self, config: RunConfig) -> "Session":
         """Return the session of another run, which shares this one's data if they are equal."""
         other = Session(config)
-        same = (config.data, config.data_root) == (self.config.data, self.config.data_root)
-        if same and other._data_options() == self._data_options():
-            return Session(config, loaded=self.data)
-        return other
+        equal = config.data == self.config.data and other._data_options() == self._data_options()
+        return Session(config, loaded=self.data) if equal else other
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -128,26 +113,21 @@ class Session:
         return x[:, :32] if x.dim() == 5 else x[:32]
 
     @cached_property
-    def _outline(self) -> _Outline:
+    def _facts(self) -> _Facts:
         model = self.built(place=False)
         wiring = trace(model, self.example)
-        weights = {n: model.get_submodule(n).get_parameter("weight") for n in wiring.layers}
-        return _Outline(
-            wiring=wiring,
-            weight_counts={n: w.numel() for n, w in weights.items()},
-            fused=fuse(model),
-            channels_last_is_safe=channels_last_is_safe(model),
-        )
+        counts = {name: model.get_parameter(f"{name}.weight").numel() for name in wiring.layers}
+        return _Facts(wiring, counts, fuse(model), channels_last_is_safe(model))
 
     @property
     def wiring(self) -> Wiring:
         """Which weights feed which neurons in the uncut net."""
-        return self._outline.wiring
+        return self._facts.wiring
 
     @property
     def weight_counts(self) -> dict[str, int]:
         """Weights of every convolution and linear layer of the uncut net, by layer."""
-        return self._outline.weight_counts
+        return self._facts.weight_counts
 
     @cached_property
     def macs_per_sample(self) -> int:
@@ -170,12 +150,7 @@ class Session:
         return {"name": config.model, "arguments": {**task, **config.model_args}}
 
     def built(self, *, place: bool = True, weights: bool = False) -> nn.Module:
-        """Return the uncut net, initialised from the seed; torch's generators stay as they were.
-
-        Args:
-            place: whether it computes as the configuration says (see `placed`).
-            weights: whether it takes the weights of the checkpoint that the run starts from.
-        """
+        """Return the uncut net from the seed, if asked `placed` and with a checkpoint's weights."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)
             model = build_model(**self.description).to(self.device)
@@ -187,9 +162,12 @@ class Session:
 
     def placed(self, model: nn.Module) -> nn.Module:
         """Return `model` on the run's device, made to compute as the configuration says."""
-        hoisted = self.config.static_first_layer and not self.static_obstacle
-        compiled = self.compiled
-        return compute.place(model.to(self.device), self.config, hoisted=hoisted, compiled=compiled)
+        return compute.place(
+            model.to(self.device),
+            self.config,
+            hoisted=self.config.static_first_layer and not self.static_obstacle,
+            compiled=self.compiled,
+        )
 
     @cached_property
     def static_obstacle(self) -> str:
@@ -207,8 +185,7 @@ class Session:
         if self.data.info.kind != "static":
             return False
         model = self.built()
-        run = self.forward(model)
-        return compute.first_layers_run_once(model, self.wiring, run, self.example)
+        return compute.first_layers_run_once(model, self.wiring, self.forward(model), self.example)
 
     @cached_property
     def compiled(self) -> bool:
@@ -217,43 +194,38 @@ class Session:
 
     @cached_property
     def wants_compiling(self) -> bool:
-        """Whether compiled neurons are required by the configuration or save time."""
-        return compute.wants_compiling(self.config, self.wiring, self.steps_per_epoch, self.device)
+        """Whether compiled neurons are required or save time; they serve the CPU only."""
+        c = self.config
+        if not c.fuse or c.compile == "off" or self.device.type != "cpu":
+            return False
+        updates = compute.neuron_updates(c, self.wiring, self.steps_per_epoch)
+        return c.compile == "on" or updates >= compute.COMPILE_FROM
 
     def notices(self) -> list[str]:
         """Return what the user should know about the computation before the first step."""
-        wanted, compiled, net = self.wants_compiling, self.compiled, self._outline
-        texts = (
-            compute.fuse_notice(self.config, net.fused),
-            compute.memory_format_notice(self.config, safe=net.channels_last_is_safe),
-            compute.compile_notice(self.config, wanted=wanted, compiled=compiled),
-            compute.precision_notice(self.config, self.device),
-            self.static_obstacle,
+        found = compute.notices(
+            self.config,
+            self.device,
+            fused=self._facts.fused,
+            memory_format_is_safe=self._facts.channels_last_is_safe,
+            wants_compiling=self.wants_compiling,
         )
-        return [text for text in texts if text]
+        return [*found, self.static_obstacle] if self.static_obstacle else found
 
     def moved(
         self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None
     ) -> compute.DeviceBatches:
-        """Return batches on the run's device and in its memory layout.
-
-        `model` is the net that is trained on them; for inference any layout is safe.
-        """
-        safe = model is None or channels_last_is_safe(model)
+        """Return batches on the run's device, in a memory layout that `model` can train in."""
+        safe = model is None or channels_last_is_safe(model)  # any layout is safe for inference
         return compute.DeviceBatches(batches, self.device, self.config.channels_last and safe)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Return the function from input to logits [T, B, K] of `model`.
-
-        Training forwards are in the run's precision, those in eval mode in float32.
-        """
-        adapter, config = adapter_for(model), self.config
+        """Return the function from input to logits [T, B, K] of `model`, in float32 if in eval."""
+        adapter, c = adapter_for(model), self.config
 
         def run(x: Tensor) -> Tensor:
-            with autocast(config.precision if model.training else "fp32", self.device):
-                return forward(
-                    model, x, adapter=adapter, time_steps=config.time_steps, layout=config.layout
-                )
+            with autocast(c.precision if model.training else "fp32", self.device):
+                return forward(model, x, adapter=adapter, time_steps=c.time_steps, layout=c.layout)
 
         return run
 
@@ -266,11 +238,6 @@ class Session:
     def method(self) -> Method:
         """The pruning method, with the run's own options put in."""
         return resolve(self.config)
-
-    @cached_property
-    def prune_options(self) -> PruneOptions:
-        """The complete options of the pruner."""
-        return prune_options(self.config)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return a fresh optimiser for `model`."""
@@ -286,23 +253,20 @@ class Session:
         *,
         dense_synops: Mapping[str, float] | None = None,
     ) -> Pruner:
-        """Return the run's pruner, attached to `model`.
-
-        `dense_synops` are those of the dense net by layer, for a budget of SynOps.
-        """
-        score: Iterable[Any] | None = self.moved(turns(self.data.score))
-        rewinds = self.method.rewinds
-        drops = rounds_of(self.config).event_steps(self.steps_per_epoch) if rewinds else None
+        """Return the run's pruner; a budget of SynOps is a share of `dense_synops`, by layer."""
+        steps, drops = self.steps_per_epoch, None
+        if self.method.rewinds:
+            drops = rounds_of(self.config).event_steps(steps)
         return Pruner(
             model,
             optimizer,
             self.example,
             time_steps=self.config.time_steps,
-            total_steps=self.config.epochs.prune * self.steps_per_epoch,
-            score_batches=score,
+            total_steps=self.config.epochs.prune * steps,
+            score_batches=self.moved(turns(self.data.score)),
             layout=self.config.layout,
             seed=self.config.seed,
             events_at=drops,
             dense_synops=dense_synops,
-            options=self.prune_options,
+            options=prune_options(self.config),
         )

@@ -13,22 +13,8 @@ from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.files import write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning import options
 from spikeprune.pruning.methods import default_method
-from spikeprune.pruning.options import (
-    Allocation,
-    ChannelOptions,
-    FractionOf,
-    FractionSchedule,
-    Granularity,
-    InitialValue,
-    RegrowLayers,
-    Regrowth,
-    RegrowWithin,
-    Saliency,
-    Schedule,
-    StartSaliency,
-    WeightBudget,
-)
 from spikeprune.training.loop import LR_SCHEDULES
 from spikeprune.training.losses import LOSSES
 
@@ -128,25 +114,25 @@ class RunConfig:
     method: str = "auto"
     """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights,
     criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
-    granularity: Granularity = "weight"
+    granularity: options.Granularity = "weight"
     """What is pruned."""
     sparsity: float | None = None
     """Share to remove, between 0 and 1; yours to decide, so it has no default."""
-    budget: WeightBudget = "weights"
+    budget: options.WeightBudget = "weights"
     """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
     synops."""
-    regrow: Regrowth | None = None
+    regrow: options.Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
     regrow_fraction: float | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
-    allocation: Allocation | None = None
+    allocation: options.Allocation | None = None
     """How the budget is spread over the layers, instead of the method's own."""
-    schedule: Schedule | None = None
+    schedule: options.Schedule | None = None
     """How sparsity grows over the pruning epochs, instead of the method's own."""
     every: int | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
-    initial_value: InitialValue | None = None
+    initial_value: options.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
     rate_penalty: float = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
@@ -161,31 +147,28 @@ class RunConfig:
     extensions: tuple[str, ...] = ()
     """Modules of your own that register criteria, allocations or methods, such as '[mine]'."""
 
-    saliency: Saliency | None = None
+    saliency: options.Saliency | None = None
     """What is dropped first, instead of the method's own score."""
-    fraction_schedule: FractionSchedule | None = None
+    fraction_schedule: options.FractionSchedule | None = None
     """How the regrown share changes over the events, instead of the method's own."""
-    fraction_of: FractionOf | None = None
+    fraction_of: options.FractionOf | None = None
     """Whether it is a share of the weights live after or before an event, instead of the method's
     own."""
-    regrow_within: RegrowWithin | None = None
+    regrow_within: options.RegrowWithin | None = None
     """Whether regrowth competes over the network or within each layer."""
-    regrow_layers: RegrowLayers | None = None
+    regrow_layers: options.RegrowLayers | None = None
     """Layers that take part in regrowth: those that feed spiking neurons, or all."""
     initial_density: float | None = None
     """Live share before the first step; below 1 the net starts sparse."""
-    start_saliency: StartSaliency | None = None
+    start_saliency: options.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
 
     imp: Imp = field(default_factory=Imp)
     """Rounds of the method imp."""
-
     criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
     """How criticality is measured."""
-
-    channels: ChannelOptions = field(default_factory=ChannelOptions)
+    channels: options.ChannelOptions = field(default_factory=options.ChannelOptions)
     """Options of channel pruning."""
-
     epochs: Epochs = field(default_factory=Epochs)
     """How long each stage trains."""
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -215,11 +198,7 @@ class RunConfig:
     """Run layers ahead of the neurons once per static image, not T times: same results."""
 
     def __post_init__(self) -> None:
-        """Settle `method`, `start` and `precision`.
-
-        Weights given without a word are a checkpoint to prune. What `auto` came to is kept: the
-        run goes on in it, and is repeated in it, wherever that is.
-        """
+        """Settle `method`, `start` and `precision`: a run goes on, anywhere, with these values."""
         if self.method == "auto":
             object.__setattr__(self, "method", default_method(self.granularity, self.budget))
         if self.start is None:
@@ -228,13 +207,10 @@ class RunConfig:
 
     @property
     def dense_epochs(self) -> int:
-        """Epochs of the dense net: `epochs.dense`, else as many as the pruned net's.
-
-        A checkpoint to prune is itself the net before, unless `epochs.dense` trains it further.
-        """
+        """Epochs of the dense net: `epochs.dense`, else as many as the pruned net's."""
         if self.epochs.dense is not None:
             return self.epochs.dense
-        return 0 if self.start == "checkpoint" else self.epochs.total
+        return 0 if self.start == "checkpoint" else self.epochs.total  # it is the dense net itself
 
     @property
     def prunes_channels(self) -> bool:
@@ -264,12 +240,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make a configuration from nested plain values; fields left out keep their defaults.
-
-        Raises:
-            ConfigError: An unknown key (the valid ones are listed), a value of the wrong type, or
-                no `data` or `model`.
-        """
+        """Make a configuration from nested plain values; fields left out keep their defaults."""
         return build(cls, values)
 
     def save(self, path: Path, *, replace: bool = True) -> None:
@@ -278,12 +249,7 @@ class RunConfig:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a YAML file that `save` or a person wrote.
-
-        Raises:
-            ConfigError: The file is not a valid configuration.
-            RunError: There is no such file.
-        """
+        """Read a YAML file that `save` or a person wrote."""
         if not path.is_file():
             raise RunError(f"expected a configuration, but there is no file {path}")
         try:

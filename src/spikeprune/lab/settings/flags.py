@@ -80,10 +80,7 @@ def _metavar(name: str, hint: Any) -> str:
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """Add a flag per field, under headings. Flags not given leave nothing in the result.
-
-    Nothing is left so that a recipe can be laid under the flags wherever it stood on the line.
-    """
+    """Add a flag per field, under headings. Flags not given leave nothing in the result."""
     titles = {first: title for title, first in SECTIONS.items()}
     group = parser.add_argument_group()
     for name, hint, text in _leaves(RunConfig):
@@ -104,11 +101,7 @@ def flag_names() -> dict[str, Any]:
 
 
 def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe with the given values laid over it.
-
-    Mappings are merged key by key, so `--epochs.prune 3` leaves the recipe's `epochs.finetune`; an
-    empty mapping replaces the recipe's.
-    """
+    """Return the recipe with given values laid over it key by key; an empty mapping replaces."""
     merged = dict(recipe)
     for name, value in given.items():
         old = merged.get(name)
@@ -118,12 +111,7 @@ def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def explain(message: str, own: Mapping[str, Any] | None = None) -> str:
-    """Return jsonargparse's message in the words of this command line.
-
-    Args:
-        message: of jsonargparse.
-        own: type hints of the flags that the command has beside those of `RunConfig`, by name.
-    """
+    """Return jsonargparse's message in our words; `own` are types of flags beside `RunConfig`'s."""
     message = message.strip()
     key = re.search(r'Parser key "([\w.]+)"', message)
     value = re.findall(r"(?:Got|Given) value: (.*)", message)

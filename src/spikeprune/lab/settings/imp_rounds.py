@@ -18,16 +18,10 @@ _EARLY = 15
 
 @dataclass(frozen=True)
 class Rounds:
-    """What is trained.
+    """The trainings of a run; between two of them weights are dropped and rewound."""
 
-    Attributes:
-        epochs: of each training, one more than there are drops. The first begins at the start, the
-            others `rewind` epochs into their learning-rate schedule.
-        rewind: epochs after which the weights are kept.
-    """
-
-    epochs: tuple[int, ...]
-    rewind: int
+    epochs: tuple[int, ...]  # of each training, one more than there are drops
+    rewind: int  # epochs after which the first keeps its weights, and that the others leave out
 
     @property
     def drops(self) -> int:
@@ -61,21 +55,14 @@ def epochs_of(config: RunConfig) -> tuple[int, int]:
 
 
 def rounds_of(config: RunConfig) -> Rounds:
-    """Divide a run's epochs into rounds.
-
-    With `imp.budget = equal` all trainings together take `epochs.prune + epochs.finetune`, the last
-    the remainder; with `own` each is as long as that, less the epochs rewound to.
-
-    Raises:
-        ConfigError: numbers out of range, or fewer epochs than trainings.
-    """
+    """Divide a run's epochs into rounds; the budget is `epochs.prune + epochs.finetune`."""
     imp, budget = config.imp, config.epochs.total
     drops = _drops(config)
     rewind = imp.rewind
-    if imp.budget == "own":
+    if imp.budget == "own":  # each training takes the budget, less the epochs rewound to
         rewind = budget // _EARLY if rewind is None else rewind
         first, rest = budget, 0
-    else:
+    else:  # all together take it, the last with the remainder
         if rewind is None:
             rewind = int(budget / (1 + drops * (1 - 1 / _EARLY)) / _EARLY)
         first, rest = divmod(budget + drops * rewind, drops + 1)

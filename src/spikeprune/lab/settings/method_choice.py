@@ -1,6 +1,6 @@
 """The pruning method of a run, from its configuration."""
 
-from typing import Any, cast
+from typing import cast
 
 from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
@@ -11,27 +11,17 @@ from spikeprune.pruning.options import PruneOptions, PruneOverrides
 
 def overrides_of(config: RunConfig) -> PruneOverrides:
     """Return the pruning options that a configuration sets, None where it leaves them open."""
-    values: dict[str, Any] = {
-        name: getattr(config, name) for name in PruneOverrides.__annotations__
-    }
-    return cast(PruneOverrides, values)
+    names = PruneOverrides.__annotations__
+    return cast(PruneOverrides, {name: getattr(config, name) for name in names})
 
 
 def resolve(config: RunConfig) -> Method:
-    """Return the method of a run, with the run's own options put in.
-
-    Raises:
-        ConfigError: as `pruning.methods.resolve`.
-    """
+    """Return the method of a run, with the run's own options put in."""
     return methods.resolve(config.method, overrides_of(config))
 
 
 def prune_options(config: RunConfig) -> PruneOptions:
-    """Return the options of this run's `Pruner`.
-
-    Raises:
-        ConfigError: options that cannot work, no sparsity, or a method that does not prune.
-    """
+    """Return the options of this run's `Pruner`; refuse those that cannot work."""
     method = resolve(config)
     if method.prunes and config.sparsity is None:
         raise ConfigError(

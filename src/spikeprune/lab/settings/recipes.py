@@ -8,18 +8,15 @@ from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
 
-def _folder() -> Any:
-    return files("spikeprune") / "recipes"
-
-
 def recipe_names() -> tuple[str, ...]:
     """Return the names of the shipped recipes."""
-    names = (file.name for file in _folder().iterdir())
+    names = (file.name for file in files("spikeprune").joinpath("recipes").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def _text(name: str) -> str:
-    return str((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+    path = files("spikeprune").joinpath("recipes", f"{name}.yaml")
+    return path.read_text(encoding="utf-8")
 
 
 def recipe_summary(name: str) -> str:
@@ -28,11 +25,7 @@ def recipe_summary(name: str) -> str:
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:
-    """Return the fields that a recipe sets: a shipped one by name, or a YAML file.
-
-    Raises:
-        ConfigError: No such recipe (the shipped ones are listed) or file, or not a YAML mapping.
-    """
+    """Return the fields that a recipe sets: a shipped one by name, or a YAML file."""
     if recipe in recipe_names():
         return parse_yaml(_text(recipe), f"recipe {recipe}")
     path = Path(recipe).expanduser()

@@ -39,16 +39,7 @@ def describe(hint: Any) -> str:
 
 
 def build(cls: type[T], values: Any, where: str = "") -> T:
-    """Make the dataclass `cls` from nested plain values.
-
-    Args:
-        cls: A dataclass whose fields are scalars, optionals, tuples, dicts or dataclasses.
-        values: A mapping; fields left out keep their defaults.
-        where: Dotted name of `values`, for messages.
-
-    Raises:
-        ConfigError: Unknown or missing fields, or values of the wrong type.
-    """
+    """Make a dataclass from nested plain values, which messages call by the dotted name `where`."""
     if not isinstance(values, dict):
         raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
     prefix = f"{where}." if where else ""
@@ -112,11 +103,7 @@ def _with_numbers(base: Any) -> Any:
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
-    """Return the mapping in a YAML text; an empty text is an empty mapping.
-
-    Raises:
-        ConfigError: Not YAML, or not a mapping; the message names `source`.
-    """
+    """Return the mapping in a YAML text from `source`; an empty text is an empty mapping."""
     try:
         values = yaml.load(text, Loader=_with_numbers(yaml.SafeLoader))
     except yaml.YAMLError as error:

@@ -215,7 +215,7 @@ def test_latencies_are_those_of_both_nets(monkeypatch):
     monkeypatch.setattr(evaluate_run, "numba_installed", lambda: False)
     found = latencies_of(one, dense=one.built(), pruned=one.built())
     assert found.dense.keys() == found.pruned.keys() == {"b1", "b32"}
-    assert (found.event_driven, found.notes) == (None, ())
+    assert (found.event_driven, found.notes) == (None, [])
     sparse = one.built()
     halved(sparse)
     nn.init.zeros_(sparse.stem.conv.weight)

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from spikeprune.lab.report.run_record import SCHEMA, read_record
+from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.results.metrics_json import assemble, peak_rss_bytes
-from spikeprune.lab.run.results.records import RunMetrics
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.prune import prune
 from spikeprune.lab.run_folder import RunFolder
@@ -43,7 +43,7 @@ def test_without_pruning_the_cost_is_the_dense_net_s():
     assert (found["criticality"], found["cut"]) == ({}, {})
     assert found["notes"] == ["the method is dense: nothing was pruned"]
     assert found["schema"] == SCHEMA
-    assert list(found) == list(RunMetrics.__annotations__)
+    assert found.keys() == RunMetrics.__annotations__.keys()
     json.dumps(found, allow_nan=False)
 
 
@@ -60,7 +60,7 @@ def test_of_a_pruned_net_the_pruner_s_events_and_the_cut_are_told(tmp_path, gran
     tracker = Tracker(tmp_path / "history.jsonl", None, Silent(), steps_per_epoch=5)
     result = prune(one, RunFolder(tmp_path), tracker, Silent())
     found = assemble(one, DENSE, {"density": 0.5}, result)
-    assert list(found) == list(RunMetrics.__annotations__)
+    assert found.keys() == RunMetrics.__annotations__.keys()
     assert (found["dense"], found["pruned"]) == (DENSE["metrics"], {"density": 0.5})
     cost = found["cost"]
     assert (cost["pruning_epochs"], cost["total_epochs"]) == (2, 3)

@@ -4,8 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,48 +20,32 @@ Row = Mapping[str, Any]
 _REFRESH = 0.25  # seconds
 
 
-class Display(Protocol):
-    """Shows the progress of a run; a context manager. Rows are those of `history.jsonl`.
-
-    Classes that inherit from it show only what they define.
-    """
+class Display:
+    """Shows nothing of a run's progress; classes that inherit from it show what they define."""
 
     def __enter__(self) -> Self:
-        """Start showing."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop showing, also after an error."""
-        return
 
     def stage(self, name: str, detail: str = "") -> None:
         """Begin a stage, such as `dense`, `prune`, `finetune`, `cut`, `evaluate`, `report`."""
-        return
 
     def step(self, step: int, steps: int, *, epoch: int, epochs: int, loss: float) -> None:
         """Show a finished optimiser step, `step` of `steps` in `epoch` of `epochs`, from 1."""
-        return
 
     def epoch(self, row: Row) -> None:
-        """Show a finished epoch: a history row of kind `epoch`."""
-        return
+        """Show a finished epoch: a row of `history.jsonl` of kind `epoch`."""
 
     def event(self, row: Row) -> None:
-        """Show a pruning event: a history row of kind `event`."""
-        return
+        """Show a pruning event: a row of `history.jsonl` of kind `event`."""
 
     def message(self, text: str) -> None:
         """Show a message that stays."""
-        return
 
     def done(self, report: Path) -> None:
         """Show that the run is finished and where its report is."""
-        return
 
 
 class Silent(Display):
@@ -87,6 +70,10 @@ _WORDS = {
 }
 
 
+def _count(row: Row, kind: str) -> str:
+    return f"{kind} {row.get(kind)}/{row.get(f'{kind}s')}"
+
+
 def _words(row: Row) -> list[str]:
     """Return the numbers of a history row in words, without absent or null keys."""
     known = [(form, row.get(key)) for key, form in _WORDS.items()]
@@ -95,8 +82,7 @@ def _words(row: Row) -> list[str]:
 
 def _line(row: Row, kind: str) -> str:
     """Return a line for a history row of kind `epoch` or `event`."""
-    count = f"{kind} {row.get(kind)}/{row.get(f'{kind}s')}"
-    parts = [f"{row.get('stage', ''):<9}", count, *_words(row)]
+    parts = [f"{row.get('stage', ''):<9}", _count(row, kind), *_words(row)]
     if row.get("seconds") is not None:
         parts.append(_clock(row["seconds"]))
     return "  ".join(parts)
@@ -127,7 +113,6 @@ class _Pace:
         now = time.monotonic()
         if self._start is None:
             self._start = (now, done)
-            return None
         began, first = self._start
         return (now - began) / (done - first) * (total - done) if done > first else None
 
@@ -168,28 +153,21 @@ class LiveDisplay(Display):
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._pace = _Pace()
-        self._stage, self._detail = "", ""
+        self._stage = ""
         self._progress: tuple[int, int, str] | None = None
         self._numbers: dict[str, list[str]] = {}
         self._drawn = 0.0
 
     def __enter__(self) -> Self:
-        """Start drawing."""
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Restore the terminal, also after an error."""
+    def __exit__(self, *error: object) -> None:
         self._live.stop()
 
     def stage(self, name: str, detail: str = "") -> None:
         """Begin a stage with an empty progress bar."""
-        self._stage, self._detail = name, detail
+        self._stage = name
         self._pace, self._progress, self._numbers = _Pace(), None, {}
         self.message(f"{name:<9}  {detail}".rstrip(), style="bold")
 
@@ -213,8 +191,7 @@ class LiveDisplay(Display):
 
     def event(self, row: Row) -> None:
         """Show the event's numbers until the next one."""
-        count = f"event {row.get('event')}/{row.get('events')}"
-        self._numbers["event"] = [count, *_words(row)]
+        self._numbers["event"] = [_count(row, "event"), *_words(row)]
         self._draw()
 
     def message(self, text: str, style: str = "") -> None:
@@ -235,8 +212,7 @@ class LiveDisplay(Display):
         if self._progress is None:
             return Group(Text(f"{self._stage} ...", style="dim"))
         done, total, words = self._progress
-        line = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=total, completed=done, width=24)
+        line, bar = Table.grid(padding=(0, 2)), ProgressBar(total=total, completed=done, width=24)
         line.add_row(Text(self._stage, style="bold"), bar, Text(words))
         now = [*self._numbers.get("step", []), *self._numbers.get("epoch", [])]
         rows = [now, self._numbers.get("event", [])]

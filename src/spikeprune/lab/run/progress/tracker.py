@@ -1,27 +1,20 @@
 """Record the progress of a run in its history file and TensorBoard, and show it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from spikeprune.distributed.collectives import is_main
 from spikeprune.files import append_row, keep_rows, read_rows
-from spikeprune.lab.run.progress.display import Display
+from spikeprune.lab.run.progress.display import Display, Row
 
-Row = Mapping[str, Any]
 _PLACES = ("epoch", "epochs", "step", "event", "events")
 
 
 class Tracker:
     """Writes each epoch and event to the history and to TensorBoard, and shows it.
 
-    Only rank 0 reads and writes. Stages and steps go to `display` alone.
-
-    Args:
-        history: file of JSON lines.
-        tensorboard: folder of TensorBoard events; None writes none.
-        display: shows the progress to the user.
-        steps_per_epoch: optimiser steps, the horizontal axis of TensorBoard.
+    Only rank 0 reads and writes. `tensorboard` is a folder; None writes nothing there.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from spikeprune.distributed.collectives import by_main
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
 from spikeprune.inference.saved_net import load, load_masks
-from spikeprune.lab.run.results.records import EventDriven, Measured, Remeasured
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
@@ -41,14 +41,9 @@ def measure(
 ) -> Metrics:
     """Measure a net on the test set, and its accuracy on the validation set.
 
-    Args:
-        session: the run.
-        model: dense, or cut.
-        pruned: masks of the full net, by parameter name; None for the dense net. The density is
-            that of the layers whose weights they name; for channels that of all layers, because
-            the cut shrinks every layer.
-        cut: the same masks after the cut, with the shapes of `model`.
-        latency: whether to measure latency, too.
+    `pruned` are masks of the full net, `cut` the same in the shapes of the cut `model`; None for
+    the dense net. The density is that of the layers whose weights they name; for channels that of
+    all layers, because the cut shrinks them all.
     """
     validation, held_out = None, session.data.validation
     if held_out.samples:
@@ -72,11 +67,7 @@ def measure(
 
 
 def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
-    """Return the SynOps of a run's dense net by layer; its budget of SynOps is a share of them.
-
-    They are counted on training samples without augmentation, because the choice of live weights
-    depends on them. None if the budget is of another kind.
-    """
+    """Return the SynOps of a run's dense net by layer; None if its budget is no share of them."""
     config = session.config
     if config.budget_unit != "synops":
         return None
@@ -84,6 +75,7 @@ def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None
     def count() -> dict[str, float]:
         metrics = evaluate(
             saved_dense(session, folder),
+            # Of the training set, without augmentation: the choice of live weights depends on them.
             _first_samples(session.moved(session.data.score), _SYNOPS_SAMPLES),
             time_steps=config.time_steps,
             wiring=session.wiring,
@@ -110,26 +102,19 @@ def _first_samples(
 
 @dataclass(frozen=True)
 class Latencies:
-    """Latencies of the nets of a run, measured in turns so that they can be compared.
-
-    Attributes:
-        dense: of the dense net, `{"b1", "b32"}` in ms.
-        pruned: of the pruned net.
-        event_driven: of the pruned net with event-driven layers; None if it was not measured.
-        notes: why it was not measured, if only a package is missing.
-    """
+    """Latencies `{"b1", "b32"}` of a run's nets in ms, measured in turns so that they compare."""
 
     dense: dict[str, float]
     pruned: dict[str, float]
-    event_driven: EventDriven | None
-    notes: tuple[str, ...]
+    event_driven: dict[str, Any] | None  # of the pruned net; None if it was not measured
+    notes: list[str]  # why it was not measured, if only a package is missing
 
 
 def latencies_of(session: Session, *, dense: nn.Module, pruned: nn.Module) -> Latencies:
     """Measure both nets; the pruned one also event-driven if many of its weights are 0."""
     time_steps, layout = session.config.time_steps, session.config.layout
     x, ready = session.test_inputs, {}
-    worthwhile = session.device.type == "cpu" and _zeros(pruned) >= _WORTHWHILE
+    worthwhile = session.device.type == "cpu" and _share_of_zeros(pruned) >= _WORTHWHILE
     if worthwhile and numba_installed():
         net = event_driven(pruned.eval(), x, time_steps=time_steps, layout=layout)
         ready["event-driven"] = net
@@ -140,27 +125,21 @@ def latencies_of(session: Session, *, dense: nn.Module, pruned: nn.Module) -> La
         time_steps=time_steps,
         layout=layout,
     )
-    return Latencies(
-        dense=times["dense"],
-        pruned=times["pruned"],
-        event_driven=_event_driven(ready["event-driven"], times["event-driven"]) if ready else None,
-        notes=(_WITHOUT_NUMBA,) if worthwhile and not ready else (),
-    )
+    sparse, notes = None, [_WITHOUT_NUMBA] if worthwhile and not ready else []
+    if ready:
+        choices = Counter(row.choice for row in event_report(ready["event-driven"]).values())
+        sparse = {
+            "latency_ms": times["event-driven"],
+            "latency_threads": torch.get_num_threads(),
+            "layers": {choice: choices[choice] for choice in CHOICES},
+        }
+    return Latencies(times["dense"], times["pruned"], event_driven=sparse, notes=notes)
 
 
-def _zeros(net: nn.Module) -> float:
+def _share_of_zeros(net: nn.Module) -> float:
     """Return the share of the weights of convolutions and linear layers that are 0."""
     weights = [p for p in net.parameters() if p.ndim > 1]
     return 1 - sum(int(p.count_nonzero()) for p in weights) / sum(p.numel() for p in weights)
-
-
-def _event_driven(net: nn.Module, times: dict[str, float]) -> EventDriven:
-    choices = Counter(row.choice for row in event_report(net).values())
-    return {
-        "latency_ms": times,
-        "latency_threads": torch.get_num_threads(),
-        "layers": {choice: choices[choice] for choice in CHOICES},
-    }
 
 
 def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
@@ -172,18 +151,8 @@ def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
 
 def evaluate_folder(
     folder: Path, *, data_root: str | None = None, device: str = "cpu"
-) -> Remeasured:
-    """Measure the saved dense and pruned net of a run again.
-
-    Args:
-        folder: of a finished run.
-        data_root: folder of the data now; None if it is where the run found them.
-        device: where to compute.
-
-    Raises:
-        RunError: the run is not finished.
-        ModelError: its files do not fit together.
-    """
+) -> dict[str, Any]:
+    """Measure the saved nets of a finished run again; `data_root` if its data have moved."""
     files = RunFolder.existing(folder)
     config = RunConfig.load(files.config)
     session = Session(replace(config, data_root=data_root or config.data_root, device=device))
@@ -192,7 +161,7 @@ def evaluate_folder(
     net, masks = session.placed(load(files.path, user_code=True).net), load_masks(files.path)
     full = saved_dense(session, files)
     cut = cut_mask(full, masks, read_json(files.plan)["cut"])
-    dense: Measured = measure(session, full, pruned=None, cut=None).to_dict()
+    dense = measure(session, full, pruned=None, cut=None).to_dict()
     pruned = measure(session, net, pruned=masks, cut=cut).to_dict()
     times = latencies_of(session, dense=full, pruned=net)
     return {
@@ -201,5 +170,5 @@ def evaluate_folder(
         "dense": dense | {"latency_ms": times.dense},
         "pruned": pruned | {"latency_ms": times.pruned},
         "event_driven": times.event_driven,
-        "notes": list(times.notes),
+        "notes": times.notes,
     }

@@ -16,10 +16,11 @@ import torch
 
 from spikeprune._version import __version__
 from spikeprune.cutting.compact import Cut
+from spikeprune.data import Data
 from spikeprune.distributed.collectives import world_size
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.run_record import SCHEMA
-from spikeprune.lab.run.results.records import DenseMetrics, Measured, RunMetrics
+from spikeprune.lab.run.results.records import DenseMetrics, Measured
 from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
@@ -30,14 +31,7 @@ from spikeprune.science.masks import Mask
 
 @dataclass(frozen=True)
 class Pruned:
-    """The trained and cut net of a run.
-
-    Attributes:
-        cut: the net, and what was cut from it.
-        pruner: which pruned it.
-        full_mask: masks of the net before the cut.
-        cost: of its training.
-    """
+    """The trained and cut net of a run; `full_mask` has the masks before the cut."""
 
     cut: Cut
     pruner: Pruner
@@ -53,25 +47,17 @@ def peak_rss_bytes() -> int:
 
 def assemble(
     session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
-) -> RunMetrics:
-    """Return the content of `metrics.json`; latencies and the event-driven net are the caller's.
-
-    Args:
-        session: of the run.
-        dense: measurements and cost of the dense net.
-        pruned: measurements of the pruned net.
-        result: the pruned net, or None if the run prunes nothing.
-    """
+) -> dict[str, Any]:
+    """Return the content of `metrics.json`; latencies and the event-driven net are the caller's."""
     config = session.config
+    recipe = shlex.quote(str(config.folder / "config.yaml"))
     return {
         "schema": SCHEMA,
         "spikeprune": __version__,
         "method": config.method,
         "granularity": config.granularity,
-        "command": shlex.join(
-            ["spikeprune", "run", "--recipe", str(config.folder / "config.yaml")]
-        ),
-        "data": _data(session),
+        "command": f"spikeprune run --recipe {recipe}",
+        "data": _data(session.data),
         "model": session.description,
         "start": config.start,
         "time_steps": config.time_steps,
@@ -82,24 +68,19 @@ def assemble(
         "precision": config.precision,
         "compiled": session.compiled,
         "versions": versions(),
-        "target": {
-            "sparsity": config.sparsity,
-            "budget": config.budget_unit,
-        },
+        "target": {"sparsity": config.sparsity, "budget": config.budget_unit},
         "static_first_layer": session.runs_first_layer_once,
         "dense": dense["metrics"],
         "pruned": pruned,
         "event_driven": None,
         "cost": _cost(session, dense, None if result is None else result.cost),
-        "regrowth": _regrowth(session, result),
-        "criticality": _criticality(result),
-        "cut": _cut(result),
+        **_pruning(result, session.steps_per_epoch),
         "notes": _notes(session, dense, pruned, result),
     }
 
 
-def _data(session: Session) -> dict[str, Any]:
-    info = session.data.info
+def _data(data: Data) -> dict[str, Any]:
+    info = data.info
     return {
         "name": info.name,
         "label": info.label,
@@ -107,9 +88,9 @@ def _data(session: Session) -> dict[str, Any]:
         "shape": list(info.shape),
         "kind": info.kind,
         "samples": {
-            "train": session.data.score.samples,
-            "validation": session.data.validation.samples,
-            "test": session.data.test.samples,
+            "train": data.score.samples,
+            "validation": data.validation.samples,
+            "test": data.test.samples,
         },
     }
 
@@ -137,29 +118,26 @@ def _cost(session: Session, dense: DenseMetrics, cost: TrainingCost | None) -> d
     }
 
 
-def _regrowth(session: Session, result: Pruned | None) -> dict[str, Any]:
-    events = [] if result is None else result.pruner.events
-    steps = session.steps_per_epoch
+def _pruning(result: Pruned | None, steps_per_epoch: int) -> dict[str, Any]:
+    """Return the events, the criticality of the last one, and the cut; empty without pruning."""
+    if result is None:
+        return {"regrowth": {"events": [], "survival_mean": None}, "criticality": {}, "cut": {}}
+    events, scores, cut = result.pruner.events, result.pruner.last_scores, result.cut
     survivals = [event.survival for event in events if event.survival is not None]
     return {
-        "events": [event.to_dict() | {"epoch": event.step / steps} for event in events],
-        "survival_mean": sum(survivals) / len(survivals) if survivals else None,
-    }
-
-
-def _criticality(result: Pruned | None) -> dict[str, list[float]]:
-    scores = {} if result is None else result.pruner.last_scores
-    return {name: [round(value, 6) for value in one.tolist()] for name, one in scores.items()}
-
-
-def _cut(result: Pruned | None) -> dict[str, Any]:
-    if result is None:
-        return {}
-    return {
-        "channels_before": result.cut.before,
-        "channels_after": result.cut.after,
-        "kept_though_inputs_dead": result.cut.kept_though_inputs_dead,
-        "masked_vs_cut_max_abs_diff": result.cut.difference,
+        "regrowth": {
+            "events": [e.to_dict() | {"epoch": e.step / steps_per_epoch} for e in events],
+            "survival_mean": sum(survivals) / len(survivals) if survivals else None,
+        },
+        "criticality": {
+            name: [round(value, 6) for value in one.tolist()] for name, one in scores.items()
+        },
+        "cut": {
+            "channels_before": cut.before,
+            "channels_after": cut.after,
+            "kept_though_inputs_dead": cut.kept_though_inputs_dead,
+            "masked_vs_cut_max_abs_diff": cut.difference,
+        },
     }
 
 
@@ -180,12 +158,13 @@ def _notes(
             "test accuracy was recorded after every epoch, to be shown: nothing was chosen by it"
         )
     notes += result.cut.notes
-    notes += _event_notes(result.pruner)
-    return notes + _synops_notes(result.pruner, dense["metrics"], pruned)
+    return notes + _budget_notes(result.pruner, dense["metrics"], pruned)
 
 
-def _event_notes(pruner: Pruner) -> list[str]:
-    use = pruner.events[-1].budget
+def _budget_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str]:
+    """Return the use of the budget, of SynOps also by the finished net."""
+    last = pruner.events[-1]
+    use = last.budget
     if use is None:
         return []
     notes = [
@@ -195,25 +174,16 @@ def _event_notes(pruner: Pruner) -> list[str]:
     if use.forced:
         forced = ", ".join(f"{name} +{n}" for name, n in use.forced.items())
         notes.append(f"floors or rounding kept channels that the ranking would have cut: {forced}")
+    if use.unit == "synops":
+        channels = pruner.granularity.groups is not None
+        names = [row["name"] for row in dense["layers"]] if channels else list(last.layers)
+        before, after = (
+            sum(row["synops"] for row in net["layers"] if row["name"] in names)
+            for net in (dense, pruned)
+        )
+        notes.append(
+            f"the finished net takes {percent(after / before)} of the dense net's SynOps on the "
+            f"test set, where {percent(use.allowed / use.total)} were allowed at the last event: "
+            "firing rates move while it is fine-tuned"
+        )
     return notes
-
-
-def _synops_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str]:
-    """Return the SynOps of the finished net against their budget: fine-tuning moves the rates."""
-    last = pruner.events[-1]
-    if last.budget is None or last.budget.unit != "synops":
-        return []
-    names = (
-        last.layers
-        if pruner.granularity.groups is None
-        else [row["name"] for row in dense["layers"]]
-    )
-    before, after = (
-        sum(row["synops"] for row in net["layers"] if row["name"] in names)
-        for net in (dense, pruned)
-    )
-    return [
-        f"the finished net takes {percent(after / before)} of the dense net's SynOps on the test "
-        f"set, where {percent(last.budget.allowed / last.budget.total)} were allowed at "
-        "the last event: firing rates move while it is fine-tuned"
-    ]

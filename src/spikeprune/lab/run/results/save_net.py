@@ -16,15 +16,7 @@ from spikeprune.training.checkpoint import save_tensors
 def save_net(
     folder: RunFolder, model: nn.Module, session: Session, *, plan: Plan, mask: Mask
 ) -> None:
-    """Write the cut net's tensors, the plan that rebuilds its shapes, and the masks (bits packed).
-
-    Args:
-        folder: of the run.
-        model: the cut net.
-        session: knows how the full net is built and called.
-        plan: what was cut from the full net.
-        mask: masks of the full net's parameters.
-    """
+    """Write a cut net, the plan that cuts it from the full net, and the full net's masks."""
     info = session.data.info
     # One entry, because the order of several entries in the file differs from run to run.
     shapes = json.dumps({name: list(tensor.shape) for name, tensor in mask.items()})

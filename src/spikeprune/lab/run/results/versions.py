@@ -7,22 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 _NOT_COMPUTING = (
-    "cli.py",
-    "commands",
-    "lab/analysis",
-    "lab/compare",
-    "lab/report",
-    "lab/reproduce",
-    "lab/search",
-)
+    "cli.py", "commands",
+    "lab/analysis", "lab/compare", "lab/report", "lab/reproduce", "lab/search",
+)  # fmt: skip
 """The rooms of the package that only start runs, or show and compare their results."""
 
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on; `code` changes when the source is edited."""
     names = ("torch", "spikingjelly", "torch-pruning", "spikeprune")
-    found = {"python": platform.python_version(), **{name: version(name) for name in names}}
-    return found | {"code": code_hash()}
+    found = {name: version(name) for name in names}
+    return {"python": platform.python_version()} | found | {"code": code_hash()}
 
 
 @cache

@@ -29,11 +29,7 @@ def slices(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield, for training, this rank's slice of every batch; with one process, the whole batches.
 
     Random augmentation is drawn for the whole batch, so a sample does not depend on the number of
-    processes.
-
-    Raises:
-        DataError: a batch that cannot be cut into equal slices.
-        RunError: the ranks have different first batches.
+    processes. Batches that differ between ranks or that cannot be cut equally are refused.
     """
     processes = world_size()
     if processes == 1:
@@ -60,22 +56,14 @@ class _Turns:
 
 
 def turns(batches: Batches) -> Iterable[tuple[Tensor, Tensor]]:
-    """Return, for scoring and accuracy, the whole batches that are this rank's turn.
-
-    If there are fewer batches than ranks, every rank gets all of them: means over all ranks do not
-    change.
-    """
+    """Return, for scoring and accuracy, the whole batches that are this rank's turn."""
+    # Of fewer batches than ranks, every rank gets all: means over all ranks do not change.
     shared = world_size() > 1 and len(batches) >= world_size()
     return _Turns(batches) if shared else batches
 
 
 def check_shares(data: Data) -> None:
-    """Refuse data that the processes cannot share, before any training. Collective.
-
-    Raises:
-        RunError: the ranks have different numbers of batches or samples.
-        DataError: a last training batch that cannot be cut into equal slices.
-    """
+    """Refuse data that the processes cannot share, before any training. Collective."""
     if world_size() == 1:
         return
     for name in ("train", "score", "validation", "test"):

@@ -16,14 +16,9 @@ from spikeprune.training.checkpoint import load_tensors, save_tensors
 class Phase:
     """A named stretch of epochs.
 
-    Attributes:
-        name: for the history.
-        epochs: how many.
-        skipped: None if all phases share one learning-rate schedule; else this phase has its own,
-            without that many first epochs.
-        begin: called once before the first epoch.
-        keep: an epoch (from 0) and a function that is called before it, again if a run goes on
-            from there.
+    Phases share one learning-rate schedule, unless `skipped` is set: then this phase has its own,
+    without that many first epochs. `begin` is called once before the first epoch; `keep` is an
+    epoch (from 0) and a function that is called before it, again if a run goes on from there.
     """
 
     name: str
@@ -33,12 +28,9 @@ class Phase:
     keep: tuple[int, Callable[[], None]] | None = None
 
     def progress(self, epoch: float, total: int, *, before: int) -> float:
-        """Return the progress of the learning-rate schedule, in [0, 1).
+        """Return the progress of the learning-rate schedule, in [0, 1), after `epoch` epochs.
 
-        Args:
-            epoch: epochs of the stage that are done.
-            total: epochs of the stage.
-            before: epochs of the stage before this phase.
+        These and `total` are epochs of the stage, of which `before` come before this phase.
         """
         if self.skipped is None:
             return epoch / total
@@ -53,11 +45,7 @@ class Phase:
 
 
 def phases(session: Session, folder: RunFolder, pruner: Pruner) -> list[Phase]:
-    """Return the phases before the cut.
-
-    These are pruning and fine-tuning, or, if the method rewinds, its rounds and the last training.
-    For channels it is pruning alone.
-    """
+    """Return the phases before the cut; channels are fine-tuned after it."""
     config, epochs = session.config, session.config.epochs
     if config.prunes_channels:
         return [Phase("prune", epochs.prune)]

@@ -15,10 +15,7 @@ from spikeprune.lab.run_folder import RunFolder
 
 
 def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Display) -> Pruned:
-    """Train, prune and cut the net of a run; weights are fine-tuned before the cut, channels after.
-
-    The cut removes what the masks leave without function.
-    """
+    """Train, prune and cut the net of a run; fine-tune it before the cut (weights) or after."""
     channels, config = session.config.prunes_channels, session.config
     model = session.built(weights=True)
     optimizer = session.optimizer(model)
@@ -45,7 +42,6 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
             model=smaller.model,
             phases=[Phase("finetune", config.epochs.finetune)],
             optimizer=session.optimizer(smaller.model),
-            pruner=None,
             tracker=tracker,
             checkpoint=folder.checkpoints / "finetune.safetensors",
             macs_share=pruner.macs_density,

@@ -36,51 +36,30 @@ from spikeprune.training.rate_penalty import rate_penalty
 
 @dataclass
 class TrainStage:
-    """Trains `model` through all phases.
+    """Trains `model` in place through all phases.
 
     The whole state is saved to `checkpoint` at the start and after every epoch; a later `run` goes
     on from there and gives the same result as a run without interruption. Torch's generators are
     seeded with the run's seed.
-
-    Attributes:
-        session: data, loss and settings.
-        model: trained in place.
-        phases: stretches of epochs, under one learning-rate schedule unless they say otherwise.
-        optimizer: of the model's parameters.
-        pruner: steps with the optimiser; None trains without pruning.
-        tracker: records every epoch and event.
-        checkpoint: file of the resumable state.
-        macs_share: MACs of this net / MACs of the uncut net, for the count of FLOPs.
-        density: live share of the original net's weights, if there is no pruner.
-        first_epoch: epochs that earlier stages have trained, for numbering and shuffling.
-        rate_penalty: weight of the mean firing rate in the loss.
-        curves: whether the history has training and test accuracy of every epoch.
-        cost: of the training so far.
-        epoch: epochs of this stage that are trained.
     """
 
     session: Session
     model: nn.Module
     phases: Sequence[Phase]
     optimizer: torch.optim.Optimizer
-    pruner: Pruner | None
     tracker: Tracker
     checkpoint: Path
-    macs_share: float = 1.0
-    density: float = 1.0
-    first_epoch: int = 0
-    rate_penalty: float = 0.0
-    curves: bool = False
+    pruner: Pruner | None = None
+    macs_share: float = 1.0  # MACs of this net / MACs of the uncut net, for the count of FLOPs
+    density: float = 1.0  # live share of the original net's weights, if there is no pruner
+    first_epoch: int = 0  # epochs that earlier stages have trained, for numbering and shuffling
+    rate_penalty: float = 0.0  # weight of the mean firing rate in the loss
+    curves: bool = False  # whether the history has training and test accuracy of every epoch
     cost: TrainingCost = field(default_factory=TrainingCost, init=False)
-    epoch: int = field(default=0, init=False)
+    epoch: int = field(default=0, init=False)  # epochs of this stage that are trained
 
     def run(self) -> TrainingCost:
-        """Train the remaining epochs of all phases and return the cost of the stage.
-
-        Raises:
-            RunError: a loss or weights that are not finite; the message names the file with the
-                state of the last good epoch.
-        """
+        """Train the remaining epochs of all phases and return the cost of the stage."""
         self._begin()
         before = 0
         for phase in self.phases:
@@ -107,10 +86,8 @@ class TrainStage:
         return data_parallel(self.model, self.session.forward(self.model))
 
     def save(self) -> None:
-        """Write the state between two epochs; it replaces the one before atomically.
-
-        All ranks hold the same state except their observers' sums, which are gathered.
-        """
+        """Write the state between two epochs; it replaces the one before atomically."""
+        # All ranks hold the same state except their observers' sums, which are gathered.
         pruner = None if self.pruner is None else self.pruner.state_dict()
         observed = gather(None if pruner is None else pruner.pop("observed"))
         if not is_main():
@@ -223,16 +200,12 @@ class TrainStage:
             )
 
     def _accuracies(self) -> dict[str, float | None]:
-        """Return the accuracies that the history has of every epoch.
-
-        Those on training and test set are there to be shown: no choice depends on them (method,
-        section 5).
-        """
+        """Return the accuracies that the history has of every epoch."""
         data = self.session.data
         # The user's own loaders may hold out no validation samples.
         held_out = self._accuracy(data.validation) if data.validation.samples else None
         found: dict[str, float | None] = {"validation_accuracy": held_out}
-        if self.curves:
+        if self.curves:  # to be shown: no choice depends on them (method, section 5)
             found["train_accuracy"] = self._accuracy(data.score)
             found["test_accuracy"] = self._accuracy(data.test)
         return found
@@ -245,21 +218,18 @@ class TrainStage:
         return float(hits / count)
 
     def _counted(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the training batches and add each step's FLOPs at the current density."""
-        for x, y in self.session.moved(slices(self.session.data.train), self.model):
-            self._add_flops(len(y) * world_size())
+        """Yield the training batches and add each step's FLOPs, and those of scoring after it."""
+        pruner, data = self.pruner, self.session.data
+        macs = round(self.session.macs_per_sample * self.macs_share)
+        for x, y in self.session.moved(slices(data.train), self.model):
+            samples, density = len(y) * world_size(), pruner.macs_density if pruner else 1.0
+            self.cost.flops += training_flops(macs, samples)
+            self.cost.flops_sparse += training_flops(macs, samples, density=density)
+            if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
+                scored = data.score.samples
+                self.cost.flops += scoring_flops(macs, scored)
+                self.cost.flops_sparse += scoring_flops(macs, scored, density=density)
             yield x, y
-
-    def _add_flops(self, samples: int) -> None:
-        """Add a training step on `samples` samples, and the scoring of the event after it."""
-        pruner, macs = self.pruner, round(self.session.macs_per_sample * self.macs_share)
-        density = 1.0 if pruner is None else pruner.macs_density
-        self.cost.flops += training_flops(macs, samples)
-        self.cost.flops_sparse += training_flops(macs, samples, density=density)
-        if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
-            scored = self.session.data.score.samples
-            self.cost.flops += scoring_flops(macs, scored)
-            self.cost.flops_sparse += scoring_flops(macs, scored, density=density)
 
     def _record_event(self, phase: Phase, epoch: float) -> None:
         """Record the pruning event of this step, if there was one."""
