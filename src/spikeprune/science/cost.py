@@ -38,17 +38,17 @@ def conv_reads(
     Args:
         counts: `[C_in, *space]`, per input position the sum over samples and steps of non-zero
             operands (integers, for SynOps) or of values (floating point).
-        kernel_size: one length per space axis.
-        stride: one number, or one per space axis; so are padding and dilation.
-        padding: zeros before the first position.
-        dilation: distance of kernel positions.
-        output_size: output positions per space axis.
+        kernel_size: One length per space axis.
+        stride: One number, or one per space axis; so are padding and dilation.
+        padding: Zeros before the first position.
+        dilation: Distance of kernel positions.
+        output_size: Output positions per space axis.
 
     Returns:
         `[C_in, *kernel_size]`, in the dtype of `counts`.
 
     Raises:
-        ModelError: the number of axes does not fit.
+        ModelError: The number of axes does not fit.
     """
     axes = len(kernel_size)
     if counts.ndim != axes + 1 or len(output_size) != axes:
@@ -80,14 +80,9 @@ def _strided_sum(counts: Tensor, offset: int, stride: int, outputs: int) -> Tens
 
 
 def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
-    """Return the number of live weights at each kernel position of each input channel.
+    """Return the number of live (non-zero) weights at each kernel position of each input channel.
 
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`; a weight is live if it is not 0.
-        groups: of the convolution.
-
-    Returns:
-        `[C_in, *kernel]`, int64.
+    From `[C_out, C_in / groups, *kernel]` to `[C_in, *kernel]` int64; also for a linear layer.
     """
     live = weight != 0
     grouped = live.reshape(groups, -1, *live.shape[1:]).sum(1)
@@ -155,13 +150,10 @@ def _check_counts(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
 
 
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
-    """Return the multiply-accumulates of one slice of one sample: weights x output positions.
+    """Return the multiply-accumulates of one time step of one sample: weights x output positions.
 
-    Every weight and every operand counts, zeros and padding included.
-
-    Args:
-        weight_shape: `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`.
-        output_size: output positions per space axis; empty for a linear layer.
+    Zeros and padding count. The shape is `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`; a
+    linear layer has no output positions.
     """
     return math.prod(weight_shape) * math.prod(output_size)
 
@@ -169,7 +161,7 @@ def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> 
 def energy_nj(macs: float, acs: float) -> float:
     """Return modelled energy in nJ: `MAC_PJ` per MAC and `AC_PJ` per AC, without memory.
 
-    A model (45 nm, fp32), not a measurement: operations are the result, energy illustrates them.
+    A model (45 nm, fp32), not a measurement.
     """
     return (MAC_PJ * macs + AC_PJ * acs) / 1000
 
@@ -182,12 +174,12 @@ def training_flops(macs: int, samples: int, *, density: float | None = None) -> 
     A training run costs the sum over its steps, plus `scoring_flops`.
 
     Args:
-        macs: dense MACs of one sample over all T steps.
-        samples: batch size x steps.
-        density: live / prunable weights, in [0, 1]. None: the dense figure.
+        macs: Dense MACs of one sample over all T steps.
+        samples: Batch size x steps.
+        density: Live / prunable weights, in [0, 1]. None: the dense figure.
 
     Raises:
-        ConfigError: a density outside [0, 1].
+        ConfigError: A density outside [0, 1].
 
     Source: method, section 6.
     """
