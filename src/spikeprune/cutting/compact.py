@@ -33,7 +33,7 @@ class Cut:
         model: the net, cut in place.
         plan: JSON values by which `apply_plan` cuts a net built anew in the same way.
         mask: masks of the cut net's parameters.
-        before: output channels by layer before the cut, of the layers whose channels can be cut.
+        before: output channels before the cut, by layer whose channels can be cut.
         after: output channels of these layers after the cut.
         kept_though_inputs_dead: channels that stay though no live weight leads to them.
         difference: largest absolute difference of the logits, masked against cut (in double
@@ -61,7 +61,7 @@ class _Choice:
     notes: tuple[str, ...] = ()
 
 
-def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> _Choice:
+def _choose(pruner: Pruner, run: Run, batch: Tensor) -> _Choice:
     if pruner.granularity.groups is not None:
         return _Choice(pruner.granularity.groups, pruner.granularity.live)
     model = pruner.model
@@ -87,9 +87,6 @@ def _prove(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float
     Sums over fewer channels round differently, which in a large net now and then moves a potential
     across its threshold and so changes a whole spike. Where single precision finds a difference,
     double precision distinguishes rounding from a cut that is not exact.
-
-    Raises:
-        ModelError: masked and cut net disagree.
     """
     adapter_for(model).reset(model)
     difference, fine = _difference(copy.deepcopy(model), plan, run, batch)

@@ -89,64 +89,25 @@ def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
     return grouped.reshape(-1, *live.shape[2:])
 
 
-def conv_synops(
-    counts: Tensor,
-    weight: Tensor,
-    *,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    output_size: Sequence[int],
-) -> int:
-    """Return the synaptic operations of a convolution, exactly; its geometry as in `conv_reads`.
+def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
+    """Return the synaptic operations of a convolution or linear layer, exactly.
 
     Args:
-        counts: `[C_in, *space]` integers: non-zero operands per input position, summed over
-            samples and steps.
-        weight: `[C_out, C_in / groups, *kernel]`; zeros are skipped.
-        stride: of the convolution.
-        padding: of the convolution.
-        dilation: of the convolution.
-        groups: of the convolution.
-        output_size: output positions per space axis.
+        reads: `[C_in, *kernel]` integers, from `conv_reads`; for a linear layer `[F_in]`: non-zero
+            operands per feature, summed over samples and steps.
+        weight: `[C_out, C_in / groups, *kernel]` or `[F_out, F_in]`; zeros are skipped.
+        groups: Of the convolution.
 
     Raises:
-        ModelError: counts are not integers, or shapes do not fit.
+        ModelError: Reads are not integers, or shapes do not fit.
     """
     fan_out = conv_fan_out(weight, groups)
-    _check_counts(counts, weight, inputs=len(fan_out))
-    reads = conv_reads(
-        counts,
-        weight.shape[2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        output_size=output_size,
-    )
-    return int((reads.long() * fan_out).sum())
-
-
-def linear_synops(counts: Tensor, weight: Tensor) -> int:
-    """Return the synaptic operations of a linear layer, exactly.
-
-    Args:
-        counts: `[F_in]` integers: non-zero operands per feature, summed over samples and steps.
-        weight: `[F_out, F_in]`; zeros are skipped.
-
-    Raises:
-        ModelError: counts are not integers, or shapes do not fit.
-    """
-    _check_counts(counts, weight, inputs=weight.shape[1])
-    return int((counts.long() * (weight != 0).sum(0)).sum())
-
-
-def _check_counts(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
-    if counts.is_floating_point() or counts.ndim != weight.ndim - 1 or len(counts) != inputs:
+    if reads.is_floating_point() or reads.shape != fan_out.shape:
         raise ModelError(
-            f"expected integer counts with {inputs} channels and {weight.ndim - 1} axes for a "
-            f"weight of shape {tuple(weight.shape)}, got {counts.dtype} {tuple(counts.shape)}"
+            f"expected integer counts with {len(fan_out)} channels, shaped {tuple(fan_out.shape)}, "
+            f"for a weight of shape {tuple(weight.shape)}, got {reads.dtype} {tuple(reads.shape)}"
         )
+    return int((reads.long() * fan_out).sum())
 
 
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
