@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
-from spikeprune.cutting.dead_channels import KeptChannel, dead_channels
+from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import evaluating, forward
 from spikeprune.execution.precision import exact
@@ -51,27 +51,20 @@ class Cut:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """Which channels stay."""
-
-    groups: tuple[ChannelGroup, ...]
-    live: dict[str, Tensor]
-    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
-
-
-def _choose(pruner: Pruner, run: Run, batch: Tensor) -> _Choice:
+def _choose(
+    pruner: Pruner, run: Run, batch: Tensor
+) -> tuple[tuple[ChannelGroup, ...], DeadChannels, tuple[str, ...]]:
+    """Return the groups of channels, which of them stay, and notes."""
     if pruner.granularity.groups is not None:
-        return _Choice(pruner.granularity.groups, pruner.granularity.live)
+        return pruner.granularity.groups, DeadChannels(pruner.granularity.live), ()
     model = pruner.model
     try:
         groups = channel_groups(model, pruner.example, pruner.wiring)
     except ModelError as error:
         # Weights can be pruned in nets whose channels cannot be followed: such a net stays masked.
-        return _Choice((), {}, notes=(f"no channel was cut: {error}",))
+        return (), DeadChannels({}), (f"no channel was cut: {error}",)
     found = dead_channels(model, groups, pruner.mask, example=batch, forward=partial(run, model))
-    return _Choice(groups, found.live, found.kept_though_inputs_dead)
+    return groups, found, ()
 
 
 def _difference(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, bool]:
@@ -134,10 +127,10 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         batch = torch.randn(shape, generator=noise).to(pruner.example)
     run = partial(forward, time_steps=pruner.time_steps, layout=pruner.layout)
     with exact(batch.device), evaluating(model):
-        chosen = _choose(pruner, run, batch)
-        plan = plan_for(chosen.groups, chosen.live)
-        difference, notes = _prove(model, plan, run, batch)
-    layers = [name for group in chosen.groups for name in group.producers]
+        groups, found, notes = _choose(pruner, run, batch)
+        plan = plan_for(groups, found.live)
+        difference, more_notes = _prove(model, plan, run, batch)
+    layers = [name for group in groups for name in group.producers]
     before, mask = _widths(model, layers), cut_mask(model, pruner.mask, plan)
     apply_plan(model, plan)
     return Cut(
@@ -146,9 +139,9 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         mask=mask,
         before=before,
         after=_widths(model, layers),
-        kept_though_inputs_dead=chosen.kept_though_inputs_dead,
+        kept_though_inputs_dead=found.kept_though_inputs_dead,
         difference=difference,
-        notes=(*chosen.notes, *notes),
+        notes=notes + more_notes,
     )
 
 

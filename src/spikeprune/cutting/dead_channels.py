@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import torch
@@ -29,7 +29,7 @@ class DeadChannels:
     live: dict[str, Tensor]  # bool [n] by group name, the channels that stay
     # Channels that stay although no live weight leads to them, because their shift alone makes
     # them fire (or the layer would vanish).
-    kept_though_inputs_dead: list[KeptChannel]
+    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
 
 
 def dead_channels(
