@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.registry import adapter_for
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
-from spikeprune.cutting.dead_channels import KeptChannel, dead_channels
+from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import evaluating, forward
 from spikeprune.execution.precision import exact
@@ -33,7 +33,7 @@ class Cut:
         model: the net, cut in place.
         plan: JSON values by which `apply_plan` cuts a net built anew in the same way.
         mask: masks of the cut net's parameters.
-        before: output channels by layer before the cut, of the layers whose channels can be cut.
+        before: output channels before the cut, by layer whose channels can be cut.
         after: output channels of these layers after the cut.
         kept_though_inputs_dead: channels that stay though no live weight leads to them.
         difference: largest absolute difference of the logits, masked against cut (in double
@@ -51,27 +51,20 @@ class Cut:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """Which channels stay."""
-
-    groups: tuple[ChannelGroup, ...]
-    live: dict[str, Tensor]
-    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
-
-
-def _choose(pruner: Pruner, run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> _Choice:
+def _choose(
+    pruner: Pruner, run: Run, batch: Tensor
+) -> tuple[tuple[ChannelGroup, ...], DeadChannels, tuple[str, ...]]:
+    """Return the groups of channels, which of them stay, and notes."""
     if pruner.granularity.groups is not None:
-        return _Choice(pruner.granularity.groups, pruner.granularity.live)
+        return pruner.granularity.groups, DeadChannels(pruner.granularity.live), ()
     model = pruner.model
     try:
         groups = channel_groups(model, pruner.example, pruner.wiring)
     except ModelError as error:
         # Weights can be pruned in nets whose channels cannot be followed: such a net stays masked.
-        return _Choice((), {}, notes=(f"no channel was cut: {error}",))
+        return (), DeadChannels({}), (f"no channel was cut: {error}",)
     found = dead_channels(model, groups, pruner.mask, example=batch, forward=partial(run, model))
-    return _Choice(groups, found.live, found.kept_though_inputs_dead)
+    return groups, found, ()
 
 
 def _difference(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, bool]:
@@ -87,9 +80,6 @@ def _prove(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float
     Sums over fewer channels round differently, which in a large net now and then moves a potential
     across its threshold and so changes a whole spike. Where single precision finds a difference,
     double precision distinguishes rounding from a cut that is not exact.
-
-    Raises:
-        ModelError: masked and cut net disagree.
     """
     adapter_for(model).reset(model)
     difference, fine = _difference(copy.deepcopy(model), plan, run, batch)
@@ -137,10 +127,10 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         batch = torch.randn(shape, generator=noise).to(pruner.example)
     run = partial(forward, time_steps=pruner.time_steps, layout=pruner.layout)
     with exact(batch.device), evaluating(model):
-        chosen = _choose(pruner, run, batch)
-        plan = plan_for(chosen.groups, chosen.live)
-        difference, notes = _prove(model, plan, run, batch)
-    layers = [name for group in chosen.groups for name in group.producers]
+        groups, found, notes = _choose(pruner, run, batch)
+        plan = plan_for(groups, found.live)
+        difference, more_notes = _prove(model, plan, run, batch)
+    layers = [name for group in groups for name in group.producers]
     before, mask = _widths(model, layers), cut_mask(model, pruner.mask, plan)
     apply_plan(model, plan)
     return Cut(
@@ -149,9 +139,9 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         mask=mask,
         before=before,
         after=_widths(model, layers),
-        kept_though_inputs_dead=chosen.kept_though_inputs_dead,
+        kept_though_inputs_dead=found.kept_though_inputs_dead,
         difference=difference,
-        notes=(*chosen.notes, *notes),
+        notes=notes + more_notes,
     )
 
 

@@ -32,11 +32,7 @@ _ROLES = ("out", "in", "norm", "state")
 
 
 def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Plan:
-    """Return the plan that keeps the live channels.
-
-    Args:
-        groups: Groups of tied channels.
-        live: Bool `[n]` by group name; all channels of a missing group are live.
+    """Return the plan that keeps the live channels, bool `[n]` by group; a missing group is live.
 
     Raises:
         BudgetError: A group without a live channel.
@@ -63,14 +59,11 @@ def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Pl
 
 @torch.no_grad()
 def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
-    """Cut a net of full size, in place, and return it.
+    """Cut a net of full size, the planned one or one built anew in the same way; return it.
 
-    Smaller parameters replace the old ones (make a new optimiser): they keep names and
-    `requires_grad`, and lose their gradients. Neurons are reset.
-
-    Args:
-        model: The net that the plan was made for, or one built anew with the same arguments.
-        plan: From `plan_for`, also after a round trip through JSON.
+    It is cut in place. Smaller parameters replace the old ones (make a new optimiser): they keep
+    names and `requires_grad`, and lose their gradients. Neurons are reset. The plan may have made a
+    round trip through JSON.
 
     Raises:
         ModelError: A plan of another version, or made for another net.
@@ -85,12 +78,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
 
 
 def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
-    """Return the masks of the cut net, given those of the net before the cut.
-
-    Args:
-        model: The net BEFORE the cut.
-        mask: Bool masks by parameter name; those of unchanged modules stay.
-        plan: From `plan_for`.
+    """Return the masks of the cut net, given `model` and its masks BEFORE the cut.
 
     Raises:
         ModelError: As `apply_plan`.

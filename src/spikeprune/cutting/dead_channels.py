@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import torch
@@ -24,16 +24,12 @@ class KeptChannel(TypedDict):
 
 @dataclass(frozen=True)
 class DeadChannels:
-    """The channels of a weight-pruned net that stay; the others can be cut.
+    """The channels of a weight-pruned net that stay; the others can be cut."""
 
-    Attributes:
-        live: Bool `[n]` by group name: the channels that stay; for `plan_for`.
-        kept_though_inputs_dead: Channels that stay although no live weight leads to them, because
-            their shift alone makes them fire (or the layer would vanish).
-    """
-
-    live: dict[str, Tensor]
-    kept_though_inputs_dead: list[KeptChannel]
+    live: dict[str, Tensor]  # bool [n] by group name, the channels that stay
+    # Channels that stay although no live weight leads to them, because their shift alone makes
+    # them fire (or the layer would vanish).
+    kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
 
 
 def dead_channels(
@@ -53,14 +49,8 @@ def dead_channels(
     bring input. Both rules are repeated until nothing changes, because a cut channel takes its
     weights with it.
 
-    The proof holds in eval mode and for the number of steps that `forward` runs.
-
-    Args:
-        model: The pruned net, its dead weights 0.
-        groups: Groups of tied channels.
-        mask: Bool masks by parameter name; all weights of a layer without one are live.
-        example: An input for `forward`; its values do not matter.
-        forward: Resets the net and runs it over all time steps.
+    The proof holds in eval mode and for the number of steps that `forward` runs, after it has reset
+    the net; the values of `example` do not matter. A layer without a mask is live as a whole.
 
     Raises:
         ModelError: Weights that the mask calls dead are not 0.

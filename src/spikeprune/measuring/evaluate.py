@@ -267,17 +267,10 @@ def latencies(
     layout: str = "sequence",
     ready: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
-    """Return the latency of several nets, measured in turns on copies with folded BatchNorms.
+    """Return the median milliseconds by net, for batches of 1 and 32: `{name: {"b1", "b32"}}`.
 
-    Args:
-        models: nets in eval mode, by name.
-        x: a batch of inputs.
-        time_steps: T.
-        layout: how they are called, see `execution.forward.forward`.
-        ready: more nets, which are run as they are, such as those of `event_driven`.
-
-    Returns:
-        Median milliseconds for batches of 1 and 32 by net: `{name: {"b1", "b32"}}`.
+    The nets are in eval mode and take turns on a batch `x`: `models` as copies with folded
+    BatchNorms, those of `ready` as they are, such as the nets of `event_driven`.
     """
     nets = {name: fold_batchnorm(model, _one_slice(x)) for name, model in models.items()}
     runs = {

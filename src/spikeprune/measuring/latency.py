@@ -25,12 +25,7 @@ def measure_latency(runs: Mapping[str, Run], x: Tensor) -> dict[str, dict[str, f
 
     The runs take turns, so that other load on the machine slows all of them equally. A time is the
     median of 3 to 30 rounds within about a second, after two rounds to warm up, with the threads
-    that torch is set to.
-
-    Args:
-        runs: forward passes by name.
-        x: a batch whose samples are used, static or with a time axis (see
-            `execution.forward.is_static`).
+    that torch is set to. The samples of `x` are used, static or with a time axis.
     """
     by_size = {f"b{size}": _medians_ms(runs, of_size(x, size)) for size in BATCH_SIZES}
     return {name: {size: ms[name] for size, ms in by_size.items()} for name in runs}

@@ -6,28 +6,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LayerMetrics:
-    """One convolution or linear layer; operations are per sample over all T.
-
-    Attributes:
-        name: of the module.
-        shape: of its current weight.
-        density: live / prunable weights of the original layer.
-        firing_rate: spikes per neuron and step of the neurons that it feeds; None without any.
-        synops: synaptic operations: ACs where `operand` is 'spikes', MACs where it is 'analog'.
-        operand: 'spikes' or 'analog', as the graph says.
-        value_weighted_acs: for analog operands made of spikes (average pool, additive join), the
-            operations with each operand counted by its size; else None.
-        dead_channels: output channels whose incoming weights are all 0.
-    """
+    """One convolution or linear layer; operations are per sample over all T."""
 
     name: str
-    shape: tuple[int, ...]
-    density: float
-    firing_rate: float | None
-    synops: float
-    operand: str
+    shape: tuple[int, ...]  # of the current weight
+    density: float  # live / prunable weights of the original layer
+    firing_rate: float | None  # spikes per neuron and step of the neurons that it feeds
+    synops: float  # ACs where `operand` is 'spikes', MACs where it is 'analog'
+    operand: str  # 'spikes' or 'analog', as the graph says
+    # For analog operands made of spikes (average pool, additive join), the operations with each
+    # operand counted by its size; else None.
     value_weighted_acs: float | None
-    dead_channels: int
+    dead_channels: int  # output channels whose incoming weights are all 0
 
 
 @dataclass(frozen=True)
@@ -38,23 +28,18 @@ class Metrics:
     over all T (method, section 6).
 
     Attributes:
-        test_accuracy: share of the samples that are classified correctly.
         per_class_accuracy: accuracy of each class; None for a class without samples.
         parameters: number of parameters, with biases and norms.
-        nonzero_parameters: number of parameters that are not 0.
         density: live / prunable weights of the original net.
         dense_macs_per_sample: zeros and padding included, layers as often as they were run.
         effective_macs_per_sample: synaptic operations on analog operands.
         effective_acs_per_sample: synaptic operations on spikes.
-        synops_per_sample: effective MACs + ACs.
         energy_nj_per_sample: modelled, see `science.cost.energy_nj`.
         firing_rate: spikes per neuron and step, over all neurons.
         latency_ms: of batches of 1 and 32, `{"b1", "b32"}`; None when it was not measured.
-        latency_threads: number of threads that torch was set to.
         first_layer_macs_per_sample: effective MACs of the layers ahead of every neuron, if run
             once (`static`; None for recordings) and if run at `every_step`. The totals count the
             layers as they were run.
-        layers: one row per layer, in the order of the net.
         validation_accuracy: filled in by the caller (`dataclasses.replace`).
     """
 

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.speedups import computed
 from spikeprune.errors import ModelError
-from spikeprune.science.cost import conv_fan_out, conv_reads, conv_synops, linear_synops
+from spikeprune.science.cost import conv_fan_out, conv_reads, synops
 from spikeprune.wiring.wiring import Layer, Wiring
 
 _CACHED = 2**17  # elements
@@ -20,22 +20,14 @@ _CACHED = 2**17  # elements
 
 @dataclass
 class LayerCount:
-    """Operands of one layer, summed over samples and steps.
+    """Operands of one layer, summed over samples and steps."""
 
-    Attributes:
-        module: the convolution or linear layer.
-        nonzero: `[C_in, *space]` int64, non-zero operands per input position.
-        values: `[C_in, *space]` float64, sum of absolute operands; None where operands are
-            spikes, or come from no neuron.
-        slices: number of inputs, samples x steps (x 1 where a hoisted layer computes one step).
-        output_size: output positions per space axis.
-    """
-
-    module: Any
-    nonzero: Tensor | None = None
+    module: Any  # the convolution or linear layer
+    nonzero: Tensor | None = None  # [C_in, *space] int64, non-zero operands per input position
+    # [C_in, *space] float64, sum of absolute operands; None for spikes, or operands of no neuron
     values: Tensor | None = None
-    slices: int = 0
-    output_size: tuple[int, ...] = ()
+    slices: int = 0  # samples x steps (x 1 where a hoisted layer computes one step)
+    output_size: tuple[int, ...] = ()  # output positions per space axis
 
     @property
     def weight(self) -> Tensor:
@@ -45,12 +37,7 @@ class LayerCount:
 
     def synops(self) -> int:
         """Return the synaptic operations of all samples and steps."""
-        assert self.nonzero is not None
-        if isinstance(self.module, nn.Linear):
-            return linear_synops(self.nonzero, self.weight)
-        counts, geometry = _geometry(self.module, self.nonzero)
-        groups, size = self.module.groups, self.output_size
-        return conv_synops(counts, self.weight, groups=groups, output_size=size, **geometry)
+        return synops(self.reads(), self.weight, getattr(self.module, "groups", 1))
 
     def reads(self) -> Tensor:
         """Return the operands read by each kernel position of each channel, `[C_in, *kernel]`."""
@@ -118,11 +105,8 @@ class Counts:
 def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> Iterator[Counts]:
     """Count in every forward while active; afterwards no hook is left, also after an exception.
 
-    Args:
-        model: the net, with the layers and neurons of `wiring` under their names; it may have
-            fewer channels than the traced one.
-        wiring: tells for each layer whether it reads spikes.
-        train: True counts forwards in training mode, False those in eval mode, None both.
+    `train` True counts forwards in training mode only, False those in eval mode, None both. The net
+    has the layers and neurons of `wiring`, with as many channels as traced or fewer.
 
     Raises:
         ModelError: (while active) a layer of another kind, or a layer that reads spikes by its
@@ -194,11 +178,7 @@ def _position_sums(x: Tensor, axes: int, term: Callable[[Tensor], Tensor]) -> Te
 
 
 def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
-    """Return the spikes per input position.
-
-    Raises:
-        ModelError: a value other than 0 and 1.
-    """
+    """Return the spikes per input position; refuse values other than 0 and 1."""
     wrong: list[Tensor] = []
 
     def term(part: Tensor) -> Tensor:

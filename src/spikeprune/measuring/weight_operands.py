@@ -17,16 +17,9 @@ class WeightOperands:
     """Counts the non-zero operands of every weight between `arm` and `disarm`, or in a `with`.
 
     A weight reads the operands that its kernel position meets, at all outputs and time steps. This
-    is the count of an evaluation (`measuring.synops`) on fewer samples: borders, pooling, additive
-    joins and layers that run once for all time steps count as they do there.
-
-    Args:
-        model: the net, with the layers of `wiring` under their names.
-        wiring: of the net.
-        train: whether to count forwards in training mode or in eval mode.
-
-    Raises:
-        ModelError: (while armed) as `measuring.synops.counting`.
+    is the count of an evaluation (`measuring.synops`, with its errors) on fewer samples: borders,
+    pooling, additive joins and layers that run once for all time steps count as they do there.
+    Forwards count in training mode or, without `train`, in eval mode.
     """
 
     def __init__(self, model: nn.Module, wiring: Wiring, *, train: bool) -> None:
@@ -37,8 +30,8 @@ class WeightOperands:
     def arm(self) -> None:
         """Start counting from zero."""
         self.disarm()
-        found = counting(self._model, self._wiring, train=self._train)
-        self._counts = self._stack.enter_context(found)
+        counted = counting(self._model, self._wiring, train=self._train)
+        self._counts = self._stack.enter_context(counted)
         self._armed = True
 
     def disarm(self) -> None:
@@ -49,12 +42,8 @@ class WeightOperands:
     def compute(self, samples: int) -> dict[str, Tensor]:
         """Return operands per sample over all T by layer, summed over ranks. Collective.
 
-        Args:
-            samples: number of samples of all ranks.
-
-        Returns:
-            `[C_in, *kernel]` float64, for a linear layer `[F_in]`: times the live weights there
-            (`science.cost.conv_fan_out`) it gives the layer's SynOps.
+        `samples` is the number of samples of all ranks. The result is `[C_in, *kernel]` float64
+        (linear: `[F_in]`); times `science.cost.conv_fan_out` it gives the layer's SynOps.
         """
         found = {name: count.reads().double() for name, count in self._counts.layers.items()}
         total = sum_over_ranks(torch.cat([reads.flatten() for reads in found.values()]))

@@ -11,16 +11,10 @@ _EQUAL = 1e-12  # 1 - r^2 below it: two rankings are equal up to rounding
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Return the rank of each value, 1 for the smallest; equal values get their mean rank.
-
-    Args:
-        values: `[n]`.
-
-    Returns:
-        `[n]`, at least float32.
+    """Return the rank of each value `[n]`, 1 for the smallest; equal values get their mean rank.
 
     Raises:
-        DataError: not one dimension, or a value is NaN.
+        DataError: Not one dimension, or a value is NaN.
     """
     if values.ndim != 1 or bool(values.isnan().any()):
         raise DataError(
@@ -37,15 +31,10 @@ def average_ranks(values: Tensor) -> Tensor:
 
 
 def spearman(x: Tensor, y: Tensor) -> float:
-    """Return Spearman's rank correlation: the Pearson correlation of the (average) ranks.
+    """Return Spearman's rank correlation of two `[n]`: the Pearson correlation of average ranks.
 
-    Args:
-        x: `[n]`.
-        y: `[n]`.
-
-    Returns:
-        In [-1, 1]; NaN where it is undefined or means nothing: fewer than three values, or all
-        values of one side equal.
+    In [-1, 1]; NaN where it is undefined or means nothing: fewer than three values, or all values
+    of one side equal.
 
     Raises:
         DataError: `x` and `y` differ in length, or hold NaN.
@@ -62,23 +51,15 @@ def spearman(x: Tensor, y: Tensor) -> float:
 
 
 def partial_spearman(x: Tensor, y: Tensor, given: Tensor) -> float:
-    """Return the rank correlation of x and y with the ranks of a third quantity held fixed.
+    """Return the rank correlation of x and y, `[n]`, with the ranks of z (`given`) held fixed.
 
-    `(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))`: the correlation of the residuals of
-    linear fits of the ranks of x and y on the ranks of z.
-
-    Args:
-        x: `[n]`.
-        y: `[n]`.
-        given: z, `[n]`.
-
-    Returns:
-        In [-1, 1]; NaN with fewer than four values, where one of the correlations is undefined,
-        and where z orders the values as x or y does, or in exactly the opposite order: then no
-        residual is left to correlate.
+    `(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))`, in [-1, 1]: the correlation of the
+    residuals of linear fits of the ranks of x and y on the ranks of z. NaN with fewer than four
+    values, where a correlation is undefined, and where z orders the values as x or y does, or in
+    exactly the opposite order: then no residual is left to correlate.
 
     Raises:
-        DataError: the tensors differ in length, or hold NaN.
+        DataError: The tensors differ in length, or hold NaN.
     """
     xy, xz, yz = spearman(x, y), spearman(x, given), spearman(y, given)
     left = (1 - xz * xz) * (1 - yz * yz)

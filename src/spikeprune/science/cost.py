@@ -38,17 +38,17 @@ def conv_reads(
     Args:
         counts: `[C_in, *space]`, per input position the sum over samples and steps of non-zero
             operands (integers, for SynOps) or of values (floating point).
-        kernel_size: one length per space axis.
-        stride: one number, or one per space axis; so are padding and dilation.
-        padding: zeros before the first position.
-        dilation: distance of kernel positions.
-        output_size: output positions per space axis.
+        kernel_size: One length per space axis.
+        stride: One number, or one per space axis; so are padding and dilation.
+        padding: Zeros before the first position.
+        dilation: Distance of kernel positions.
+        output_size: Output positions per space axis.
 
     Returns:
         `[C_in, *kernel_size]`, in the dtype of `counts`.
 
     Raises:
-        ModelError: the number of axes does not fit.
+        ModelError: The number of axes does not fit.
     """
     axes = len(kernel_size)
     if counts.ndim != axes + 1 or len(output_size) != axes:
@@ -80,88 +80,41 @@ def _strided_sum(counts: Tensor, offset: int, stride: int, outputs: int) -> Tens
 
 
 def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
-    """Return the number of live weights at each kernel position of each input channel.
+    """Return the number of live (non-zero) weights at each kernel position of each input channel.
 
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`; a weight is live if it is not 0.
-        groups: of the convolution.
-
-    Returns:
-        `[C_in, *kernel]`, int64.
+    From `[C_out, C_in / groups, *kernel]` to `[C_in, *kernel]` int64; also for a linear layer.
     """
     live = weight != 0
     grouped = live.reshape(groups, -1, *live.shape[1:]).sum(1)
     return grouped.reshape(-1, *live.shape[2:])
 
 
-def conv_synops(
-    counts: Tensor,
-    weight: Tensor,
-    *,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    output_size: Sequence[int],
-) -> int:
-    """Return the synaptic operations of a convolution, exactly; its geometry as in `conv_reads`.
+def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
+    """Return the synaptic operations of a convolution or linear layer, exactly.
 
     Args:
-        counts: `[C_in, *space]` integers: non-zero operands per input position, summed over
-            samples and steps.
-        weight: `[C_out, C_in / groups, *kernel]`; zeros are skipped.
-        stride: of the convolution.
-        padding: of the convolution.
-        dilation: of the convolution.
-        groups: of the convolution.
-        output_size: output positions per space axis.
+        reads: `[C_in, *kernel]` integers, from `conv_reads`; for a linear layer `[F_in]`: non-zero
+            operands per feature, summed over samples and steps.
+        weight: `[C_out, C_in / groups, *kernel]` or `[F_out, F_in]`; zeros are skipped.
+        groups: Of the convolution.
 
     Raises:
-        ModelError: counts are not integers, or shapes do not fit.
+        ModelError: Reads are not integers, or shapes do not fit.
     """
     fan_out = conv_fan_out(weight, groups)
-    _check_counts(counts, weight, inputs=len(fan_out))
-    reads = conv_reads(
-        counts,
-        weight.shape[2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        output_size=output_size,
-    )
+    if reads.is_floating_point() or reads.shape != fan_out.shape:
+        raise ModelError(
+            f"expected integer counts with {len(fan_out)} channels, shaped {tuple(fan_out.shape)}, "
+            f"for a weight of shape {tuple(weight.shape)}, got {reads.dtype} {tuple(reads.shape)}"
+        )
     return int((reads.long() * fan_out).sum())
 
 
-def linear_synops(counts: Tensor, weight: Tensor) -> int:
-    """Return the synaptic operations of a linear layer, exactly.
-
-    Args:
-        counts: `[F_in]` integers: non-zero operands per feature, summed over samples and steps.
-        weight: `[F_out, F_in]`; zeros are skipped.
-
-    Raises:
-        ModelError: counts are not integers, or shapes do not fit.
-    """
-    _check_counts(counts, weight, inputs=weight.shape[1])
-    return int((counts.long() * (weight != 0).sum(0)).sum())
-
-
-def _check_counts(counts: Tensor, weight: Tensor, *, inputs: int) -> None:
-    if counts.is_floating_point() or counts.ndim != weight.ndim - 1 or len(counts) != inputs:
-        raise ModelError(
-            f"expected integer counts with {inputs} channels and {weight.ndim - 1} axes for a "
-            f"weight of shape {tuple(weight.shape)}, got {counts.dtype} {tuple(counts.shape)}"
-        )
-
-
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
-    """Return the multiply-accumulates of one slice of one sample: weights x output positions.
+    """Return the multiply-accumulates of one time step of one sample: weights x output positions.
 
-    Every weight and every operand counts, zeros and padding included.
-
-    Args:
-        weight_shape: `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`.
-        output_size: output positions per space axis; empty for a linear layer.
+    Zeros and padding count. The shape is `(C_out, C_in / groups, *kernel)` or `(F_out, F_in)`; a
+    linear layer has no output positions.
     """
     return math.prod(weight_shape) * math.prod(output_size)
 
@@ -169,7 +122,7 @@ def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> 
 def energy_nj(macs: float, acs: float) -> float:
     """Return modelled energy in nJ: `MAC_PJ` per MAC and `AC_PJ` per AC, without memory.
 
-    A model (45 nm, fp32), not a measurement: operations are the result, energy illustrates them.
+    A model (45 nm, fp32), not a measurement.
     """
     return (MAC_PJ * macs + AC_PJ * acs) / 1000
 
@@ -182,12 +135,12 @@ def training_flops(macs: int, samples: int, *, density: float | None = None) -> 
     A training run costs the sum over its steps, plus `scoring_flops`.
 
     Args:
-        macs: dense MACs of one sample over all T steps.
-        samples: batch size x steps.
-        density: live / prunable weights, in [0, 1]. None: the dense figure.
+        macs: Dense MACs of one sample over all T steps.
+        samples: Batch size x steps.
+        density: Live / prunable weights, in [0, 1]. None: the dense figure.
 
     Raises:
-        ConfigError: a density outside [0, 1].
+        ConfigError: A density outside [0, 1].
 
     Source: method, section 6.
     """

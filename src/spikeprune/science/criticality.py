@@ -58,8 +58,8 @@ def charge(partial: Tensor | None, x: Tensor, curve: Curve, time: str) -> tuple[
     The same pass over memory counts spikes, `x >= 0`.
 
     Args:
-        partial: Running value of the earlier steps of this forward, `[B, C, *space]`, or None. It
-            is not written to.
+        partial: Running value of the earlier steps of this forward, `[B, C, *space]`, or None;
+            not written to.
         x: Potential minus threshold, `[T', B, C, *space]`, charged, before reset, T' >= 1.
         curve: `g`; its result is written to.
         time: `mean` or `max`.
@@ -95,11 +95,11 @@ def _spikes(x: Tensor) -> Tensor:
 
 
 def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean") -> Tensor:
-    """Finish a forward: reduce time and space, sum over the samples of the batch.
+    """Finish a forward of `steps` time steps: reduce time and space, sum over the samples.
 
     Args:
         partial: The result of `charge` over all steps, `[B, C, *space]` (no space: linear).
-        steps: How many time steps were charged.
+        steps: Number of time steps that were charged.
         space: `max` (paper) or `mean`.
         time: As in `charge`.
 
@@ -121,13 +121,9 @@ def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean")
 
 
 def per_channel(fired: Tensor) -> Tensor:
-    """Sum spike counts of neurons over samples and space.
+    """Sum spike counts `[B, C, *space]` (float32) over samples and space: `[C]`, int64.
 
-    Args:
-        fired: `[B, C, *space]`, float32.
-
-    Returns:
-        `[C]`, int64; exact for up to 2^24 spikes of one channel in one sample.
+    Exact for up to 2^24 spikes of one channel in one sample.
     """
     per_sample = fired.sum(tuple(range(2, fired.ndim))) if fired.ndim > 2 else fired
     return per_sample.sum(0, dtype=torch.float64).to(torch.int64)
@@ -176,21 +172,10 @@ def compute(state: ChannelSum) -> Tensor:
 def channel_criticality(
     x: Tensor, curve: Curve, *, space: str = "max", time: str = "mean"
 ) -> Tensor:
-    """Score channels from stored potentials: the definition, for small tensors.
+    """Score channels from stored potentials `[T, B, C, *space]`: the definition, for small tensors.
 
-    Args:
-        x: Potential minus threshold of all T steps, `[T, B, C, *space]`.
-        curve: `g`.
-        space: `max` (paper) or `mean`.
-        time: `mean` (paper) or `max`.
-
-    Returns:
-        `[C]`; equal to `charge`, `pool`, `add` and `compute` over any split of T and B, up to
-        rounding.
-
-    Raises:
-        ObservationError: `x` is empty or has fewer than three dimensions.
-        ConfigError: Unknown `space` or `time`.
+    Arguments and errors as in `charge` and `pool`. The result `[C]` equals `charge`, `pool`, `add`
+    and `compute` over any split of T and B, up to rounding.
     """
     require_one_of("space reduction", space, REDUCTIONS)
     require_one_of("time reduction", time, REDUCTIONS)
@@ -201,13 +186,9 @@ def channel_criticality(
 
 
 def rank_in_layer(scores: Tensor) -> Tensor:
-    """Replace scores by their rank within the layer, divided by C; ties get their mean rank.
+    """Replace the scores `[C]` of a layer by their rank divided by C; ties get their mean rank.
 
-    Args:
-        scores: `[C]`, of one layer.
-
-    Returns:
-        `[C]` in (0, 1], at least float32; the largest score gets 1 if it has no equal.
+    In (0, 1], at least float32; the largest score gets 1 if it has no equal.
 
     Raises:
         RunError: A score is not a number.

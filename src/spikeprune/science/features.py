@@ -12,14 +12,10 @@ from spikeprune.errors import DataError
 def spike_entropy(rate: Tensor) -> Tensor:
     """Return the entropy of a spike in bits: `H_b(p) = -p log2 p - (1 - p) log2 (1 - p)`.
 
-    Args:
-        rate: firing probabilities, any shape, in [0, 1].
-
-    Returns:
-        The shape of `rate`, in [0, 1]; 0 at 0 and 1, and 1 at 1/2.
+    Of firing probabilities of any shape: in [0, 1], 0 at 0 and 1, and 1 at 1/2.
 
     Raises:
-        DataError: a rate outside [0, 1], or NaN.
+        DataError: A rate outside [0, 1], or NaN.
 
     Source: method, section 2.
     """
@@ -37,30 +33,20 @@ def min_max(features: Tensor) -> Tensor:
 
 
 class ClassSums(NamedTuple):
-    """Number, mean and spread of the samples of each class so far.
+    """Number, mean and spread of the samples of each of K classes so far."""
 
-    Attributes:
-        counts: `[K]` int64.
-        means: `[K, F]` float64, mean features of each class; 0 for a class without samples.
-        squares: `[K]` float64, sum of the squared distances of a class's samples to its mean.
-    """
-
-    counts: Tensor
-    means: Tensor
-    squares: Tensor
+    counts: Tensor  # [K] int64
+    means: Tensor  # [K, F] float64, mean features; 0 for a class without samples
+    squares: Tensor  # [K] float64, sum of the squared distances of the samples to their mean
 
 
 def class_sums(features: Tensor, labels: Tensor, classes: int) -> ClassSums:
-    """Return the sums of a batch.
+    """Return the sums of a batch of features `[N, F]` with class indices `[N]`.
 
-    Args:
-        features: `[N, F]`, used as they are: apply `min_max` to spike counts first, as the paper's
-            figure does.
-        labels: `[N]` class indices.
-        classes: number of classes K.
+    Features are used as they are: apply `min_max` to spike counts first, as the paper does.
 
     Raises:
-        DataError: shapes or labels do not fit.
+        DataError: Shapes or labels do not fit.
     """
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise DataError(
@@ -106,13 +92,10 @@ def _check_same_shape(a: ClassSums, b: ClassSums) -> None:
 
 
 def intra_cluster_variance(sums: ClassSums) -> Tensor:
-    """Return the mean squared distance of each class's samples to their mean.
+    """Return the mean squared distance `[K]` of each class's samples to their mean.
 
     `V_k = mean_{n in k} |f_n - mean_{m in k} f_m|^2`, a sum over the F features: divide by F to
-    compare nets of different width.
-
-    Returns:
-        `[K]`; NaN for a class without samples.
+    compare nets of different width. NaN for a class without samples.
 
     Source: method, section 7, figures 4 and 5.
     """
@@ -122,12 +105,11 @@ def intra_cluster_variance(sums: ClassSums) -> Tensor:
 def class_mean_cosine(a: ClassSums, b: ClassSums) -> Tensor:
     """Return, per class, the cosine between the mean features of two sets (training and test).
 
-    Returns:
-        `[K]` in [-1, 1]; NaN for a class that one set lacks, or whose mean is 0 in one set and so
-        has no direction.
+    `[K]` in [-1, 1]; NaN for a class that one set lacks, or whose mean is 0 in one set and so has
+    no direction.
 
     Raises:
-        DataError: the sets differ in classes or features.
+        DataError: The sets differ in classes or features.
 
     Source: method, section 7, figures 4 and 5.
     """

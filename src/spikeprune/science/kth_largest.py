@@ -20,17 +20,11 @@ _FEW = 1 << 14  # largest number of values to sort
 
 
 class Strip(NamedTuple):
-    """A part of the pool, flat.
+    """A part of the pool, flat."""
 
-    Attributes:
-        values: `[n]`, without NaN.
-        weights: `[n]`, the multiplicity of each value: bool, or whole numbers in any type.
-        magnitude: whether the strip stands for `|values|`.
-    """
-
-    values: Tensor
-    weights: Tensor
-    magnitude: bool = False
+    values: Tensor  # [n], without NaN
+    weights: Tensor  # [n], the multiplicity of each value: bool, or whole numbers in any type
+    magnitude: bool = False  # whether the strip stands for |values|
 
     def where(self, chosen: Tensor) -> "Strip":
         """Return the entries chosen by a bool `[n]`."""
@@ -39,26 +33,17 @@ class Strip(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The k-th largest value, and the place of k among its equals.
+    """The k-th largest value, and the place of k among its equals."""
 
-    Attributes:
-        threshold: 0-dimensional.
-        missing: number of entries equal to the threshold that belong to the k largest.
-        equal: number of entries equal to the threshold.
-    """
-
-    threshold: Tensor
-    missing: int
-    equal: int
+    threshold: Tensor  # 0-dimensional
+    missing: int  # number of entries equal to the threshold that belong to the k largest
+    equal: int  # number of entries equal to the threshold
 
 
 def find(pool: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
-    """Return the k-th largest value of a pool, counted by weight.
+    """Return the k-th largest value (k from 1) of strips on one device, counted by weight.
 
-    Args:
-        pool: strips on one device; `1 <= k <=` the sum of their weights.
-        k: place, from 1.
-        dtype: float32 or float64, in which values are compared; it holds every value exactly.
+    Values are compared in `dtype`, float32 or float64, which holds each of them exactly.
     """
     strips = list(pool)
     edge = torch.full((), torch.inf, dtype=dtype, device=strips[0].values.device)

@@ -14,9 +14,6 @@ from spikeprune.science.memory_order import live_count, pieces
 class Mask(Mapping[str, Tensor]):
     """Bool tensors by parameter name, True where a weight is live. Do not write to them.
 
-    Args:
-        tensors: One bool tensor for each prunable parameter of the original net.
-
     Raises:
         ModelError: A tensor is not bool.
     """
@@ -101,15 +98,12 @@ def leaking(tensor: Tensor, live: Tensor) -> bool:
 
 
 def apply_(tensors: Mapping[str, Tensor | None], mask: Mask) -> None:
-    """Set the dead entries of tensors to 0, in place.
+    """Set the dead entries of parameters, or of their gradients, to 0, in place.
 
-    Args:
-        tensors: Parameters, or their gradients, by parameter name. Every name of the mask must
-            be there; None (a gradient that does not exist) is skipped, other names are ignored.
-        mask: The live entries.
+    None (a gradient that does not exist) is skipped, and so are names that the mask lacks.
 
     Raises:
-        ModelError: A name is missing or a shape does not fit.
+        ModelError: A name of the mask is missing or a shape does not fit.
     """
     missing = mask.keys() - tensors.keys()
     if missing:
@@ -148,9 +142,8 @@ def overlap(a: Mask, b: Mask) -> float:
 def expected_overlap(a: Mask, b: Mask) -> float:
     """Return the overlap expected of independent masks of these densities in every tensor.
 
-    Two independent masks with a and b live of n entries share a b / n of them on average. The
-    result is the Jaccard index of the expected counts, summed over the tensors; 1 if both are
-    empty.
+    Independent masks with a and b live of n entries share a b / n on average; the result is the
+    Jaccard index of these counts, summed over the tensors, 1 if both masks are empty.
 
     Raises:
         ModelError: The masks are of different parameters.
@@ -180,15 +173,10 @@ def survival(regrown: Mask, kept_next: Mask | None) -> float | None:
 
 
 class Returned(NamedTuple):
-    """Numbers of weights that an event regrew.
+    """Numbers of weights that an event regrew."""
 
-    Attributes:
-        dropped_and_returned: Live before the event, dropped and regrown in it.
-        dead_and_returned: Dead before the event.
-    """
-
-    dropped_and_returned: int
-    dead_and_returned: int
+    dropped_and_returned: int  # live before the event, dropped and regrown in it
+    dead_and_returned: int  # dead before the event
 
 
 def returned(before: Mask, regrown: Mask) -> Returned:
@@ -212,11 +200,7 @@ def pack(mask: Mask) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> Mask:
-    """Undo `pack`.
-
-    Args:
-        packed: Bytes by name.
-        shapes: The shape of every mask, by the same names.
+    """Undo `pack`, given the shape of every mask by the same names.
 
     Raises:
         DataError: Names, types or lengths do not fit.

@@ -60,10 +60,7 @@ def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Rank
 
 
 def find_threshold(scores: Sequence[Ranked], k: int, candidates: Sequence[Tensor]) -> Found:
-    """Find the k-th largest score among candidates.
-
-    Scores are `aligned`, and a score counts as often as candidates share it.
-    """
+    """Find the k-th largest of `aligned` scores; a score counts as often as candidates share it."""
     pool = [_strip(score, c) for score, c in zip(scores, candidates, strict=True) if c.numel()]
     dtype = reduce(torch.promote_types, [_stored(s).dtype for s in scores], torch.float32)
     return find(pool, k, dtype)
@@ -83,7 +80,7 @@ def passing(
         candidates: bool.
         threshold: 0-dimensional, in the type in which scores are compared.
         test: `torch.gt`, `torch.ge` or `torch.eq`.
-        into: where to write the result; it may be `candidates`. None: a new tensor.
+        into: Where to write the result; it may be `candidates`. None: a new tensor.
     """
     values = _stored(score)
     result = torch.empty_like(candidates) if into is None else into

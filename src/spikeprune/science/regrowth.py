@@ -1,8 +1,9 @@
 """Regrowth scores: which weights to bring back, larger first.
 
 Each function returns a detached, non-negative tensor that broadcasts to the weight
-`[C_out, C_in / groups, *kernel]`. A score that is constant over an axis has length 1 there, so that
-a selection need not look at every weight.
+`[C_out, C_in / groups, *kernel]`; channel scores are `[C_out]`, dimensionless and non-negative.
+A score that is constant over an axis has length 1 there, so that a selection need not look at every
+weight. Each raises a `ModelError` where scores, rates or gradients do not fit the weight.
 """
 
 import torch
@@ -22,17 +23,7 @@ def _size_of(weight: Tensor, gradient: Tensor) -> Tensor:
 
 
 def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
-    """Return the score of the channel that each weight feeds (the paper's rule, `post`).
-
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`.
-        channel_score: `[C_out]`, dimensionless, non-negative.
-
-    Returns:
-        `[C_out, 1, ...]`.
-
-    Raises:
-        ModelError: The score does not have one entry per output channel.
+    """Return the score of the channel that each weight feeds, `[C_out, 1, ...]` (the paper's rule).
 
     Source: method, section 2, option `weight = post`.
     """
@@ -42,41 +33,21 @@ def criticality(weight: Tensor, channel_score: Tensor) -> Tensor:
 def criticality_rate(weight: Tensor, channel_score: Tensor, pre_rate: Tensor) -> Tensor:
     """Return the score times the firing rate of the presynaptic channel (`post*pre`).
 
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`.
-        channel_score: `[C_out]`.
-        pre_rate: `[C_in]`, spikes per neuron and time step; behind a flatten, one entry per
-            input feature.
-
-    Returns:
-        `[C_out, C_in / groups, 1, ...]`.
-
-    Raises:
-        ModelError: Scores or rates do not fit the weight.
+    `pre_rate` is `[C_in]`, spikes per neuron and time step; behind a flatten, one entry per input
+    feature. The result is `[C_out, C_in / groups, 1, ...]`.
     """
     return per_output(weight, channel_score) * per_input(weight, pre_rate)
 
 
 def criticality_gradient(weight: Tensor, channel_score: Tensor, gradient: Tensor) -> Tensor:
-    """Return the score times `|g|` of the dense gradient (`post*grad`), shaped as the weight.
-
-    Raises:
-        ModelError: Scores or gradient do not fit the weight.
-    """
+    """Return the score times `|g|` of the dense gradient (`post*grad`), shaped as the weight."""
     return per_output(weight, channel_score) * _size_of(weight, gradient)
 
 
 def criticality_magnitude(weight: Tensor, channel_score: Tensor, magnitude: Tensor) -> Tensor:
     """Return the score times a magnitude of each weight, shaped as the weight.
 
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`.
-        channel_score: `[C_out]`.
-        magnitude: Shaped as the weight, non-negative: `|w|` of a live weight, the last live `|w|`
-            of a dead one.
-
-    Raises:
-        ModelError: Scores or magnitudes do not fit the weight.
+    The magnitude is `|w|` of a live weight, the last live `|w|` of a dead one.
     """
     return per_output(weight, channel_score) * _size_of(weight, magnitude)
 
@@ -89,26 +60,16 @@ def random(weight: Tensor, generator: torch.Generator) -> Tensor:
 def gradient(weight: Tensor, gradient: Tensor) -> Tensor:
     """Return `|g|` of the dense gradient, shaped as the weight (the rule of RigL).
 
-    Raises:
-        ModelError: The gradient does not fit the weight.
-
     Source: Evci et al., Rigging the Lottery, 2020.
     """
     return _size_of(weight, gradient)
 
 
 def shuffled(channel_score: Tensor, generator: torch.Generator) -> Tensor:
-    """Permute the scores of a layer's channels at random.
+    """Permute the scores `[C_out]` of a layer's channels at random, on the generator's device.
 
     The control for a channel score: values, ties and so the share of every layer are equal, but
     the score no longer belongs to its channel.
-
-    Args:
-        channel_score: `[C_out]`, of one layer.
-        generator: The permutation is drawn on its device.
-
-    Returns:
-        `[C_out]`, a permutation of the scores.
     """
     order = torch.randperm(len(channel_score), generator=generator, device=generator.device)
     return channel_score[order.to(channel_score.device)]
@@ -119,16 +80,13 @@ def synops_normalised(score: Tensor, added_synops: Tensor, samples: int) -> Tens
 
     `score / max(added, 1 / samples)`, because `samples` samples cannot resolve fewer than one
     operation. A weight from a silent presynaptic channel (`added = 0`) gets 0, every other weight
-    at least the smallest normal number, so that silent channels come last.
+    at least the smallest normal number, so that silent channels come last. The result is finite.
 
     Args:
         score: Non-negative, broadcastable to the weight.
         added_synops: Expected additional operations per sample over all T, non-negative,
             broadcastable to the weight (for example `[1, C_in, 1, 1]`).
         samples: Number of samples that the expectation was measured on, at least 1.
-
-    Returns:
-        The broadcast of the two, finite and non-negative.
 
     Source: method, section 2, option `normalise = synops`.
     """

@@ -1,7 +1,8 @@
 """Saliencies: the weights (or channels) of the smallest saliency are dropped.
 
-Each function returns a detached tensor that broadcasts to the weight; all but `gradient_flow` are
-non-negative.
+Each function returns a detached tensor that broadcasts to the weight
+`[C_out, C_in / groups, *kernel]`; all but `gradient_flow` are non-negative. Rates `[C_in]` are
+spikes per neuron and time step of the presynaptic channel.
 """
 
 import math
@@ -41,10 +42,6 @@ def signed_rank(weight: Tensor, live: Tensor) -> Tensor:
     about equal shares of both signs. Ties share the highest rank; 0 counts as positive. Dead
     weights get 0.
 
-    Args:
-        weight: Any shape.
-        live: bool, of that shape.
-
     Source: Mocanu et al., 2018 (SET drops "the smallest positive and the largest negative").
     """
     size = weight.detach().abs()
@@ -60,10 +57,6 @@ def signed_rank(weight: Tensor, live: Tensor) -> Tensor:
 def drive(weight: Tensor, pre_rate: Tensor) -> Tensor:
     """Return `|w| r`: the expected size of a synapse's input to a potential per time step.
 
-    Args:
-        weight: `[C_out, C_in / groups, *kernel]`.
-        pre_rate: `[C_in]`, spikes per neuron and time step of the presynaptic channel.
-
     Raises:
         ModelError: The rates do not fit the weight.
 
@@ -75,9 +68,8 @@ def drive(weight: Tensor, pre_rate: Tensor) -> Tensor:
 def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:
     """Return the density at 0 of a normal distribution: `N(0 | mean, variance)`.
 
-    Args:
-        mean: Of the potential minus the threshold, any shape.
-        variance: Of that shape, non-negative; clamped to at least 1e-8.
+    Mean and variance are those of the potential minus the threshold; the variance is clamped to
+    at least 1e-8.
     """
     spread = variance.detach().clamp_min(_LEAST_VARIANCE)
     centred = mean.detach()
@@ -92,7 +84,7 @@ def crisis(magnitude: Tensor, pre_rate: Tensor, gain: Tensor, density: Tensor) -
     firing rate of the presynaptic channel.
 
     Args:
-        magnitude: `|w|`, `[C_out, C_in / groups, *kernel]`.
+        magnitude: `|w|`.
         pre_rate: `[C_in]`.
         gain: `|gamma| / sqrt(sigma_B^2 + eps)` of the BatchNorm behind, `[C_out]`.
         density: `threshold_density` of the channel that the weight feeds, `[C_out]`.

@@ -67,25 +67,15 @@ def fraction_at(k: int, n: int, share: float, *, schedule: str = "constant") -> 
 def density_at(
     k: int, n: int, final: float, *, initial: float = 1.0, schedule: str = "cubic"
 ) -> float:
-    """Return the density after event `k` of `n`.
+    """Return the density after event `k` of `n`, from `initial` to `final`, never rising with `k`.
 
     `cubic`: `d_k = d_f + (d_0 - d_f)(1 - k/n)^3` (method, section 3, step 1; Zhu and Gupta,
     2017); `linear`: with exponent 1 instead; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, an equal share
     of the live weights at every event; `one-shot`: `d_f` from the first event on; `constant` and
-    `at-start`: `d_f` from step 0 on, whatever `initial` is.
-
-    Args:
-        k: Event, 0 (before any) to `n`.
-        n: Number of events, at least 1.
-        final: Density at the end, in (0, 1].
-        initial: Density before the first event, in [final, 1].
-        schedule: A key of `SCHEDULES`.
-
-    Returns:
-        A density, never rising with `k`, exactly `final` at `k = n`.
+    `at-start`: `d_f` from step 0 on, whatever `initial` is. At `k = n` it is exactly `final`.
 
     Raises:
-        ConfigError: Unknown schedule, or a number outside its range.
+        ConfigError: Unknown schedule, or not `0 <= k <= n`, `n >= 1`, `0 < final <= initial <= 1`.
     """
     done = _named(schedule)(_progress(k, n))
     if not 0.0 < final <= initial <= 1.0:
@@ -101,20 +91,11 @@ def density_at(
 def event_steps(
     total_steps: int, every: int, *, schedule: str = "cubic", initial: float = 1.0
 ) -> tuple[int, ...]:
-    """Return the optimiser steps after which an event happens.
+    """Return the optimiser steps after which an event happens, from 1 (0: before the first).
 
     These are `every, 2 every, ...` up to `total_steps`; `one-shot` has a single event, at the end
-    of the pruning phase. A net that starts sparse has an event at step 0 before these; `at-start`
-    has only that.
-
-    Args:
-        total_steps: Optimiser steps of the pruning phase.
-        every: Steps between events, at least 1 (without effect on `one-shot` and `at-start`).
-        schedule: A key of `SCHEDULES`.
-        initial: Density before the first event; below 1 the net starts sparse.
-
-    Returns:
-        Step numbers, counted from 1 (0: before the first), rising.
+    of the pruning phase. A net that starts sparse (`initial` density below 1, or by its schedule)
+    has an event at step 0 before these; `at-start` has only that.
 
     Raises:
         ConfigError: Unknown schedule, or no event would happen.

@@ -19,15 +19,10 @@ from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, pa
 
 
 class Selection(NamedTuple):
-    """The live weights after an event, as two disjoint sets, in the order of the tensors given.
+    """The live weights after an event, as two disjoint sets, in the order of the tensors given."""
 
-    Attributes:
-        kept: bool, shaped as the weights: live before and after the event.
-        regrown: bool, shaped as the weights: brought back.
-    """
-
-    kept: list[Tensor]
-    regrown: list[Tensor]
+    kept: list[Tensor]  # bool, live before and after the event
+    regrown: list[Tensor]  # bool, brought back
 
 
 def top_k(
@@ -100,9 +95,9 @@ def keep_and_regrow(
     Args:
         saliency: What to keep, larger first; broadcastable to `live`.
         live: bool, before the event.
-        growth: What to bring back, larger first; broadcastable to `live`. None: no regrowth.
-        keep: How many live weights to keep.
-        grow: How many weights to bring back.
+        growth: What to bring back, as `saliency`. None: no regrowth.
+        keep: Number of live weights to keep.
+        grow: Number of weights to bring back.
         tie: `|w|` just before the event, for ties of either score.
 
     Raises:

@@ -57,21 +57,14 @@ CURVES: Mapping[str, Family] = MappingProxyType(
 
 
 def named_curve(name: str, value: str = "derivative") -> Curve:
-    """Return a curve of a fixed family.
+    """Return a curve of a fixed family, from a tensor to a new tensor of the same shape and dtype.
 
     Derivatives: `atan` 1 / (1 + (pi x)^2); `sigmoid` 4 s(4x)(1 - s(4x)); `tanh` 1 - tanh(3x)^2;
     `triangle` max(0, 1 - |x|). Primitives are the integrals from minus infinity, divided by the
     integral over all `x`: they rise from 0 to 1 and are 1/2 at threshold. Valid for any real `x`.
 
-    Args:
-        name: A key of `CURVES`.
-        value: `derivative` (as in the paper) or `primitive`.
-
-    Returns:
-        A function of a tensor to a new tensor of the same shape and dtype.
-
     Raises:
-        ConfigError: The name or the value is unknown.
+        ConfigError: The name is not in `CURVES`, or the value not in `VALUES`.
 
     Source: method, sections 1 and 2; `atan` is SpikingJelly's ATan (alpha 2), `sigmoid` its
     Sigmoid (alpha 4), `tanh` the family of the paper's released weight-pruning script.
@@ -96,17 +89,15 @@ def _derivative(surrogate: Curve, x: Tensor) -> Tensor:
 
 
 def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
-    """Return the curve of a model's own surrogate.
+    """Return the curve of a model's own surrogate, a function of a tensor to a new, detached one.
+
+    It is also valid under `torch.no_grad()` and `torch.inference_mode()`.
 
     Args:
         surrogate: For `derivative`: the function from `x = H - V_th` to spikes that carries the
             surrogate gradient; autograd takes its derivative, which is divided by that at 0.
             For `primitive`: the smooth forward value itself.
         value: `derivative` or `primitive`.
-
-    Returns:
-        A function of a tensor to a new, detached tensor of the same shape and dtype. Also valid
-        under `torch.no_grad()` and `torch.inference_mode()`.
 
     Raises:
         ConfigError: The value is unknown; the primitive leaves [0, 1] (its values become scores);
@@ -134,16 +125,10 @@ def model_curve(surrogate: Curve, value: str = "derivative") -> Curve:
 
 @functools.lru_cache(maxsize=256)
 def closed_curve(derivative: Curve) -> Curve:
-    """Return the curve of a surrogate whose derivative is known in closed form.
+    """Return a surrogate's derivative in closed form, of any scale, divided by its value at 0.
 
     Much quicker than `model_curve`, which runs autograd, and equal to it up to rounding. One
-    function gives one and the same object.
-
-    Args:
-        derivative: a function of `x` to a new tensor, of any scale.
-
-    Returns:
-        The derivative divided by its value at 0.
+    function gives one and the same object. The derivative must return a new tensor.
 
     Source: method, section 2, option `curve = model`.
     """

@@ -67,11 +67,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a file of `save_tensors`.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """Read a file of `save_tensors`; a `RunError` says that it is missing or damaged."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
@@ -108,7 +104,7 @@ def load_model_weights(model: nn.Module, path: Path) -> None:
     """Load a safetensors file or a weights-only state_dict into `model`, all keys matching.
 
     Raises:
-        ModelError: the file cannot be read safely or does not fit the model.
+        ModelError: The file cannot be read safely or does not fit the model.
     """
     state = _read_state(path)
     try:

@@ -50,11 +50,7 @@ def lr_factor(schedule: str, progress: float) -> float:
 def make_optimizer(
     model: nn.Module, name: str, *, lr: float, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return `sgd` (with momentum) or `adamw` over the trainable parameters.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
+    """Return `sgd` (with momentum) or `adamw` over the trainable parameters."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
@@ -75,22 +71,15 @@ def train_epoch(
     after_step: Callable[[float], None] = lambda loss: None,
     clip_norm: float | None = None,
 ) -> float:
-    """Train for one pass over `batches` and return the mean loss.
+    """Train for one pass over pairs of input and class index `[B]`, and return the mean loss.
 
-    Args:
-        model: the net, put into training mode.
-        batches: pairs of input and class index [B].
-        optimizer: stepped once a batch.
-        pruner: its `step()` follows the optimiser's; None trains the net dense.
-        forward: input to logits [T, B, K]; resets the net's state.
-        loss: logits and targets to a scalar.
-        before_step: called before each batch, for example to set the learning rate.
-        after_step: called after each batch with its loss.
-        clip_norm: largest norm of all gradients together; None does not clip.
+    `forward` resets the net and returns logits `[T, B, K]`. The pruner's step follows the
+    optimiser's. `before_step` runs before each batch, `after_step` with its loss after it.
+    `clip_norm` is the largest norm of all gradients together.
 
     Raises:
-        RunError: the loss is not finite.
-        DataError: there is no batch.
+        RunError: The loss is not finite.
+        DataError: There is no batch.
     """
     model.train()
     total, count = 0.0, 0
@@ -118,11 +107,7 @@ def train_epoch(
 
 
 def check_finite(model: nn.Module, epoch: int) -> None:
-    """Refuse a net whose last step broke it: spikes hide NaN, so the loss may not show it.
-
-    Raises:
-        RunError: a parameter or a running statistic is not finite.
-    """
+    """Refuse a net whose last step broke it: spikes hide NaN, so the loss may not show it."""
     statistics = ((n, b) for n, b in model.named_buffers() if n.endswith(_STATISTICS))
     for name, tensor in (*model.named_parameters(), *statistics):
         if not bool(tensor.isfinite().all()):
@@ -139,11 +124,7 @@ def count_hits(
     *,
     forward: Callable[[Tensor], Tensor],
 ) -> tuple[int, int]:
-    """Return the number of correctly classified samples (see `accuracy`), and of all samples.
-
-    Raises:
-        DataError: there is no sample.
-    """
+    """Return the number of correctly classified samples (see `accuracy`), and of all samples."""
     hits, count = 0, 0
     with evaluating(model):
         for x, y in batches:
@@ -160,10 +141,6 @@ def accuracy(
     *,
     forward: Callable[[Tensor], Tensor],
 ) -> float:
-    """Return the share of samples whose class has the largest mean logit over T, in eval mode.
-
-    Raises:
-        DataError: there is no sample.
-    """
+    """Return the share of samples whose class has the largest mean logit over T, in eval mode."""
     hits, count = count_hits(model, batches, forward=forward)
     return hits / count

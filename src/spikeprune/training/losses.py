@@ -28,10 +28,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def loss_by_name(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a loss of `LOSSES`.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
+    """Return a loss of `LOSSES`, or raise a `ConfigError`."""
     require_one_of("loss", name, LOSSES)
     return LOSSES[name]
