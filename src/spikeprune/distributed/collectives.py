@@ -81,16 +81,12 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def require_same(what: str, value: Any, advice: str) -> None:
-    """Refuse unless all ranks hold an equal value. Collective.
+    """Refuse, on every rank, unless all ranks hold an equal value. Collective.
 
     Args:
         what: the value, in words.
-        value: small and picklable, such as a `digest`.
+        value: small and picklable; a string, such as a `digest`, is not shown.
         advice: why ranks may differ, and what to do.
-
-    Raises:
-        RunError: (on every rank) it names the ranks that differ from rank 0, and shows the values
-            unless they are digests.
     """
     values = gather(value)
     others = [str(number) for number, there in enumerate(values) if there != values[0]]
@@ -106,11 +102,7 @@ def require_same(what: str, value: Any, advice: str) -> None:
 
 
 def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) -> None:
-    """Refuse unless all ranks hold the same named tensors bit for bit. Collective.
-
-    Raises:
-        RunError: as for `require_same`.
-    """
+    """Refuse unless all ranks hold the same named tensors bit for bit. Collective."""
     if world_size() > 1:
         require_same(what, digest(tensors), advice)
 
@@ -118,12 +110,8 @@ def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) 
 def agree(work: Callable[[], T]) -> T:
     """Do this rank's work and return its result if it succeeded on all ranks. Collective.
 
-    Args:
-        work: it must call nothing collective, where a rank that failed would be missing.
-
-    Raises:
-        Exception: the error of `work` on this rank.
-        RunError: it failed on other ranks only; the error of the first one is quoted.
+    `work` must call nothing collective, where a rank that failed would be missing. An error of this
+    rank is raised as it is, else a RunError quotes that of the first rank that failed.
     """
     if world_size() == 1:
         return work()
@@ -153,13 +141,8 @@ def _patient() -> Any:
 def by_main(work: Callable[[], T]) -> T:
     """Let rank 0 work while the others wait, and return its result on every rank. Collective.
 
-    Args:
-        work: called on rank 0 only; it must call nothing collective, and its result must be small
-            and picklable.
-
-    Raises:
-        Exception: (on rank 0) the error of `work`.
-        RunError: (on the others) it quotes that error.
+    `work` must call nothing collective, and its result must be small and picklable. Its error is
+    raised on rank 0; on the others, a RunError quotes it.
     """
     if world_size() == 1:
         return work()

@@ -25,13 +25,6 @@ def channel_masks(
         model: the net, for the shapes of its parameters.
         groups: groups of tied channels.
         live: bool `[n]` by group name; all channels of a missing group are live.
-
-    Returns:
-        Masks of weights and biases of producers and norms of all groups, by parameter name.
-
-    Raises:
-        BudgetError: a group has no live channel.
-        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
     """
     chosen = checked_live(groups, live)
     masks: dict[str, Tensor] = {}
@@ -51,12 +44,7 @@ def channel_masks(
 
 
 def checked_live(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the live channels of every group on the CPU, after checking names and tensors.
-
-    Raises:
-        BudgetError: a group has no live channel.
-        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
-    """
+    """Return the live channels of every group on the CPU, after checking names and tensors."""
     names = {group.name for group in groups}
     for name in live:
         require_one_of("channel group", name, names)

@@ -1,8 +1,4 @@
-"""Finding the wiring of a net by running one time slice, not by names.
-
-Neurons pass the slice through. Hooks note the autograd nodes of every layer, norm and neuron (see
-`wiring.trace_log`), and the graph between these nodes is walked.
-"""
+"""Finding the wiring of a net by walking the autograd graph of one time slice."""
 
 from collections.abc import Mapping
 from typing import cast, final

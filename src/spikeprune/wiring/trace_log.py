@@ -45,36 +45,21 @@ class SliceLog:
     depends only on the operations in between: additive joins and average pooling leave {0, 1}; max
     pooling, reshaping, AND and IAND do not. The log keeps the nodes alive, because another node
     could get the identity of a deleted one.
-
-    Attributes:
-        neurons: names of the neurons.
-        before: node of each module's input, by name; None for an input without one.
-        after: node of its output.
-        shapes: shapes of its input and output, without the batch.
-        binary: whether all entries of its input were 0 or 1.
-
-    Args:
-        parts: the modules to note, by name.
-        neurons: names of the neurons among them.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], neurons: frozenset[str]) -> None:
         self.neurons = neurons
-        self.before: dict[str, Node | None] = {}
-        self.after: dict[str, Node | None] = {}
-        self.shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
-        self.binary: dict[str, bool] = {}
+        self.before: dict[str, Node | None] = {}  # nodes of the modules' inputs
+        self.after: dict[str, Node | None] = {}  # nodes of their outputs
+        self.shapes: dict[str, tuple[torch.Size, torch.Size]] = {}  # without the batch
+        self.binary: dict[str, bool] = {}  # whether all entries of the input were 0 or 1
         self._parts = parts
         self._calls: Counter[str] = Counter()
         self._recurrent = dict.fromkeys(parts, False)
         self._generator = torch.Generator().manual_seed(0)
 
     def run(self, model: nn.Module, example: Tensor) -> None:
-        """Run the model, which an adapter is tracing, once.
-
-        Raises:
-            ModelError: the model cannot run on one slice.
-        """
+        """Run the model, which an adapter is tracing, once."""
         x = like_parameters(model, example.detach()[:1])
         x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
         with ExitStack() as stack:
@@ -119,9 +104,6 @@ class SliceLog:
         """Refuse modules that were not called exactly once or do not use their weight as it is.
 
         A model that loops over time itself calls all modules once per step; the first step counts.
-
-        Raises:
-            ModelError: it names the module.
         """
         steps = max(1, min(self._calls[name] for name in self._parts))
         for name, module in self._parts.items():

@@ -1,9 +1,7 @@
 """Adapter of SpikingJelly 2.x: its neurons are observed, traced, reset and simulated here.
 
-Its neurons have no hooks between charge and reset, and may compute in fused kernels. So before each
-forward of an observed neuron, a twin runs on the same input (see `twin`); the neuron itself is not
-touched, and its spikes and gradients do not change in a bit. Fused neurons (see `fused`) report
-their own potentials.
+Its neurons have no hooks between charge and reset, so before each forward of an observed neuron a
+`twin` runs on the same input. Fused neurons report their own potentials.
 """
 
 import copy
