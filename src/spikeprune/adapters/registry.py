@@ -32,9 +32,7 @@ def adapters() -> tuple[Adapter, ...]:
 def adapter_for(model: nn.Module) -> Adapter:
     """Return the adapter of the framework of the model's spiking neurons.
 
-    Raises:
-        ModelError: no spiking neuron, neurons that cannot be observed (named), or neurons of
-            more than one framework.
+    Refuse neurons that cannot be observed, none at all, or those of several frameworks.
     """
     return _scan(model)[0]
 

@@ -89,10 +89,7 @@ def hoist(model: nn.Module) -> tuple[str, ...]:
     state_dict.
 
     Outputs of hoisted layers are expanded over time, too: a model that changes them in place, or
-    calls `view` across their time axis, raises an error of PyTorch.
-
-    Args:
-        model: any; layers without a hoisted form stay as they are.
+    calls `view` across their time axis, raises an error of PyTorch. Other layers stay as they are.
     """
     return _changed(model, lambda adapter, m: isinstance(adapter, Hoisting) and adapter.hoist(m))
 

@@ -85,13 +85,12 @@ def self_recording(
         if called is module:  # not a copy, see `before_forward`
             recorder.end()
 
-    with before_forward(module, begin):
-        handle = module.register_forward_hook(end)
-        try:
-            with cast(SelfObserving, module).observe_potential(recorder):
-                yield
-        finally:
-            handle.remove()
+    with (
+        before_forward(module, begin),
+        module.register_forward_hook(end),
+        cast(SelfObserving, module).observe_potential(recorder),
+    ):
+        yield
 
 
 @contextmanager
@@ -107,11 +106,8 @@ def before_forward(
         if called is module:
             action(args, kwargs)
 
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
+    with module.register_forward_pre_hook(hook, with_kwargs=True):
         yield
-    finally:
-        handle.remove()
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

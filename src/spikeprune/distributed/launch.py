@@ -43,10 +43,6 @@ def processes() -> Iterator[None]:
     """Join the processes that were started together with this one while active.
 
     If one of them fails, all end: it raises its error, and the others exit without a message.
-
-    Raises:
-        SystemExit: another process has failed and reports the error.
-        RunError: contact with another process was lost.
     """
     rank, count = launched()
     if count == 1 or dist.is_initialized():

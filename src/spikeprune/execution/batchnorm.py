@@ -26,11 +26,8 @@ def fold_batchnorm(model: nn.Module, example: Tensor) -> nn.Module:
 
     The copy computes the same function in fewer passes. A BatchNorm is folded into a convolution
     or linear layer if it is the only reader of the layer's output; it becomes an Identity. A
-    BatchNorm behind an addition, a pool or a neuron stays. The given model's state is reset.
-
-    Args:
-        model: the net.
-        example: one slice `[B, C, H, W]` or `[B, F]`; its values do not matter.
+    BatchNorm behind an addition, a pool or a neuron stays. The given model's state is reset;
+    `example` is one slice `[B, C, H, W]` or `[B, F]`, whose values do not matter.
     """
     adapter_for(model).reset(model)
     folded = copy.deepcopy(model).eval()
@@ -59,8 +56,8 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
             layer = isinstance(module, _ConvNd | nn.Linear) and state <= _LAYER_STATE
             norm = isinstance(module, _BatchNorm) and module.running_mean is not None
             if layer or (norm and state <= _NORM_STATE):
-                handle = module.register_forward_hook(functools.partial(note, name))
-                stack.callback(handle.remove)
+                hook = module.register_forward_hook(functools.partial(note, name))
+                stack.enter_context(hook)
         stack.enter_context(adapter_for(model).tracing(model))
         output = model(example.detach().clone().requires_grad_())
     readers = Counter(n for node in ancestors(output.grad_fn) for n, _ in node.next_functions)

@@ -1,9 +1,8 @@
 """Kernels that inductor compiles from the equations in `lif`, one for each kind of pass.
 
-A kind holds everything that changes the code of a kernel: number of steps, dtype, requested
-gradients, and form of the equations. Threshold, reset, leak and the number of columns are inputs,
-so the neurons of a net share their kernels. Tracing and compiling bypass Dynamo, so that a call
-checks no guards and there is no limit of recompilations.
+A kind holds everything that changes the code of a kernel. Threshold, reset, leak and the number of
+columns are inputs, so the neurons of a net share their kernels. Tracing and compiling bypass
+Dynamo, so that a call checks no guards and there is no limit of recompilations.
 """
 
 import functools

@@ -30,7 +30,7 @@ def run(
         weight: w of a PLIF, 0-dimensional, for its gradient; its value is in `dynamics`.
         sinks: each takes H_t - V_th of all steps in one call, `[T, B, *]`, and must not change it.
             A single `FoldingSink` gets sums over time from the compiled body instead.
-        compiled: whether to use the compiled body where `compiled.serves` allows it.
+        compiled: use the compiled body where `compiled.serves` allows it.
 
     Returns:
         Spikes in the shape, dtype and memory format of `x`, and V_T. Potentials are float64 for

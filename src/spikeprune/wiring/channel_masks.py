@@ -19,12 +19,8 @@ def channel_masks(
     """Return the masks of parameters under which `model` computes exactly what the cut net does.
 
     They zero the producers' rows and biases of dead channels, and the scale and shift of every
-    BatchNorm behind them: the shift alone could fire a neuron (method, section 4).
-
-    Args:
-        model: the net, for the shapes of its parameters.
-        groups: groups of tied channels.
-        live: bool `[n]` by group name; all channels of a missing group are live.
+    BatchNorm behind them: the shift alone could fire a neuron (method, section 4). `live` holds
+    bool `[n]` by group name; all channels of a missing group are live.
     """
     chosen = checked_live(groups, live)
     masks: dict[str, Tensor] = {}

@@ -105,11 +105,7 @@ def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> 
     x = like_parameters(model, example.detach()).clone().requires_grad_()
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(
-        model,
-        example_inputs=x,
-        forward_fn=lambda net, inputs: net(inputs),
-        customized_pruners=pruners,
-        verbose=False,
+        model, x, lambda net, inputs: net(inputs), customized_pruners=pruners, verbose=False
     )
 
 
@@ -119,11 +115,10 @@ def _groups(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> Iterator
     for root in wiring.layers:
         if root in taken:
             continue
-        pruner = graph.get_pruner_of_module(modules[root])
-        channels = pruner.get_out_channels(modules[root])
-        tied = graph.get_pruning_group(
-            modules[root], pruner.prune_out_channels, list(range(channels))
-        )
+        layer = modules[root]
+        pruner = graph.get_pruner_of_module(layer)
+        channels = pruner.get_out_channels(layer)
+        tied = graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
         members, is_output = [], False
         for item in tied:
             member = _member(graph, item, names=names, channels=channels, wiring=wiring)

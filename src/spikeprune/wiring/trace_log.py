@@ -2,8 +2,8 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, cast, final
 
 import torch
@@ -64,11 +64,13 @@ class SliceLog:
         x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
         with ExitStack() as stack:
             stack.enter_context(exact(x.device))  # casts would separate a weight from its layer
-            stack.enter_context(_all_trainable(model))
+            for parameter in model.parameters():
+                if not parameter.requires_grad and parameter.is_floating_point():
+                    stack.callback(parameter.requires_grad_, False)
+                    parameter.requires_grad_()  # frozen ones need an edge in the graph, too
             for name, module in self._parts.items():
                 hook = functools.partial(self._note, name)
-                handle = module.register_forward_hook(hook, with_kwargs=True)
-                stack.callback(handle.remove)
+                stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
             try:
                 model(x.clone())  # not the leaf, because a model may change its input in place
             except Exception as error:
@@ -83,7 +85,9 @@ class SliceLog:
         x: Tensor = args[0] if args else next(iter(kwargs.values()))
         self._calls[name] += 1
         if self._calls[name] > 1:  # a later step of a model that loops over time itself
-            self._recurrent[name] |= self._reaches_first_step(x.grad_fn)
+            first = set(self.after.values())
+            reached = ancestors(x.grad_fn, first.__contains__)
+            self._recurrent[name] |= any(node in first for node in reached)
             return output
         self.before[name] = x.grad_fn
         self.shapes[name] = x.shape[1:], output.shape[1:]
@@ -94,11 +98,6 @@ class SliceLog:
             output = cast(Any, _Emit).apply(output, bits.to(output))
         self.after[name] = output.grad_fn
         return output
-
-    def _reaches_first_step(self, start: Node | None) -> bool:
-        """Whether the input of a later step depends on a layer, norm or neuron of the first."""
-        first = set(self.after.values())
-        return any(node in first for node in ancestors(start, first.__contains__))
 
     def check(self) -> None:
         """Refuse modules that were not called exactly once or do not use their weight as it is.
@@ -138,16 +137,3 @@ class SliceLog:
         before = self.before[name]
         nodes = ancestors(self.after[name], lambda n: n is before or operation(n) not in _PLAIN)
         return any(n is not before and getattr(n, "variable", None) is weight for n in nodes)
-
-
-@contextmanager
-def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Give every parameter an edge in the graph while active, including frozen ones."""
-    frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_()
-        yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)

@@ -34,12 +34,8 @@ class Wiring:
     def spread(self, layer: str, values: Mapping[str, Tensor]) -> Tensor:
         """Return values of the neurons' channels as values of a layer's output channels, `[C_out]`.
 
-        If the layer feeds several neurons, this is their mean. Behind a flatten, a channel takes
-        the mean over its block of positions.
-
-        Args:
-            layer: name of a layer that feeds a neuron.
-            values: `[C]` by neuron, for all neurons that the layer feeds.
+        `values` holds `[C]` for every neuron that the layer feeds; several neurons give their mean.
+        Behind a flatten, a channel takes the mean over its block of positions.
         """
         found = self.layers[layer]
         if not found.feeds:
