@@ -1,14 +1,8 @@
-"""Protocols between this package and spiking frameworks, which it knows by adapters alone.
+"""Protocols between this package and spiking frameworks; all but `Adapter` are optional.
 
-`Adapter` holds what every adapter must answer about its neurons; the other protocols are optional.
-`adapters.registry` finds the adapter of a model. `adapters.toolkit` holds parts for writing one,
-`adapters.speedups` calls the optional protocols.
-
-To add a framework, write `adapters/<framework>/adapter.py` with an instance named `ADAPTER` and add
-a row to `_BUILT_IN` of `adapters.registry`; `tests/adapters/test_conformance.py` runs over the
-registry and takes the new framework's nets in `CASES`. Other packages call `registry.register`
-with their adapter instead. A single neuron class needs no adapter of its own: its method
-`observe_potential` suffices, see `SelfObserving`.
+To add a framework, write `adapters/<framework>/adapter.py` with an instance named `ADAPTER`, a row
+in `_BUILT_IN` of `adapters.registry`, and one in `CASES` of `tests/adapters/test_conformance.py`.
+Other packages call `registry.register`. For a single neuron class, `SelfObserving` suffices.
 """
 
 from collections.abc import Callable
@@ -91,10 +85,10 @@ class Adapter(Protocol):
         """
 
     def tracing(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Turn the model into a feed-forward net of one time slice while active.
+        """Turn the model into a feed-forward net of one slice, with gradients, while active.
 
         Neurons pass their input through, each with an autograd node of its own. Modules are in
-        eval and single-step mode with fresh state, and gradients are enabled.
+        eval and single-step mode with fresh state.
 
         Raises:
             ModelError: the model has recurrent connections, which one slice does not show.
@@ -120,11 +114,7 @@ class Fusing(Protocol):
     """An adapter that can replace a neuron's forward and backward by faster ones."""
 
     def fuse(self, module: nn.Module, *, compiled: bool = False) -> None:
-        """Fuse one neuron, if wanted with kernels that are compiled at the first forward.
-
-        Raises:
-            Refusal: the neuron has no fused form and stays as it is.
-        """
+        """Fuse one neuron, or raise a `Refusal`; kernels compile at the first forward."""
 
     def unfuse(self, module: nn.Module) -> bool:
         """Undo `fuse`; return whether the neuron was fused."""

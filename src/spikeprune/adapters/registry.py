@@ -1,8 +1,4 @@
-"""The known adapters, and the search for a model's adapter and spiking neurons.
-
-The protocols of adapters, and how to add a framework, stand in `adapters.base`. A framework of this
-package has a row in `_BUILT_IN`; other packages call `register`.
-"""
+"""The known adapters, and the search for a model's adapter and spiking neurons."""
 
 import sys
 from collections.abc import Mapping
@@ -26,10 +22,7 @@ def register(adapter: Adapter) -> None:
 
 
 def adapters() -> tuple[Adapter, ...]:
-    """Return the adapters of all frameworks that this process has imported.
-
-    No model can hold modules of other frameworks, so their adapters are not loaded.
-    """
+    """Return the adapters of the frameworks that this process has imported; no model has others."""
     for framework, path in _BUILT_IN.items():
         if framework in sys.modules and framework not in _registered:
             register(import_module(path).ADAPTER)
@@ -39,19 +32,13 @@ def adapters() -> tuple[Adapter, ...]:
 def adapter_for(model: nn.Module) -> Adapter:
     """Return the adapter of the framework of the model's spiking neurons.
 
-    Raises:
-        ModelError: no spiking neuron, neurons that cannot be observed (named), or neurons of
-            more than one framework.
+    Refuse neurons that cannot be observed, none at all, or those of several frameworks.
     """
     return _scan(model)[0]
 
 
 def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the spiking neurons of a model by name, each module once, in the model's order.
-
-    Raises:
-        ModelError: as for `adapter_for`.
-    """
+    """Return the spiking neurons of a model by name, each module once, in the model's order."""
     return _scan(model)[1]
 
 

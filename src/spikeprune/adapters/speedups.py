@@ -1,9 +1,4 @@
-"""Faster forms of a model's modules: fused neurons and hoisted layers.
-
-`fuse` gives neurons one operation for all time steps, `infer_by` gives fused neurons another body
-for inference, and `hoist` lets layers compute equal time steps once. `unfuse` and `unhoist` undo
-them. `cannot_compile` tells whether compiled neurons are possible.
-"""
+"""Faster forms of a model's modules: fused neurons and hoisted layers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,15 +20,10 @@ from spikeprune.neurons import kernels
 
 @dataclass(frozen=True)
 class FuseReport:
-    """Result of `fuse`.
+    """Result of `fuse`."""
 
-    Attributes:
-        fused: names of the fused neurons.
-        left: the reason by name for each neuron that stays as it is.
-    """
-
-    fused: tuple[str, ...]
-    left: Mapping[str, str]
+    fused: tuple[str, ...]  # names of the fused neurons
+    left: Mapping[str, str]  # the reason by name for each neuron that stays as it is
 
     def __str__(self) -> str:
         head = f"{len(self.fused)} of {len(self.fused) + len(self.left)} spiking neurons fused"
@@ -82,10 +72,7 @@ def unfuse(model: nn.Module) -> tuple[str, ...]:
 
 
 def infer_by(model: nn.Module, body: Inference) -> tuple[str, ...]:
-    """Let fused neurons run `body` if no gradient is needed; return their names.
-
-    `body` must give the same spikes as the neuron bit for bit.
-    """
+    """Let fused neurons run `body`, which gives equal spikes, without gradients; return names."""
     return _changed(
         model, lambda adapter, m: isinstance(adapter, Inferring) and adapter.infer_by(m, body)
     )
@@ -102,10 +89,7 @@ def hoist(model: nn.Module) -> tuple[str, ...]:
     state_dict.
 
     Outputs of hoisted layers are expanded over time, too: a model that changes them in place, or
-    calls `view` across their time axis, raises an error of PyTorch.
-
-    Args:
-        model: any; layers without a hoisted form stay as they are.
+    calls `view` across their time axis, raises an error of PyTorch. Other layers stay as they are.
     """
     return _changed(model, lambda adapter, m: isinstance(adapter, Hoisting) and adapter.hoist(m))
 

@@ -15,15 +15,10 @@ from spikeprune.neurons.sinks import FoldingSink, Sink, TimeFold
 
 @final
 class Recorder:
-    """Checks that a neuron's forward reports each time step once, in the shape of its input.
-
-    Args:
-        kind: class of the neuron, for messages.
-        sink: takes the checked potentials, `[T', B, C, *space]`.
-    """
+    """Checks that a neuron's forward reports each time step once, in the shape of its input."""
 
     def __init__(self, kind: str, sink: Sink) -> None:
-        self._kind, self._sink = kind, sink
+        self._kind, self._sink = kind, sink  # class of the neuron, receiver of [T', B, C, *space]
         self._shape: tuple[int, ...] = ()  # [T, B, C, *space] of the current forward
         self._seen = 0
 
@@ -34,9 +29,7 @@ class Recorder:
     def __call__(self, u: Tensor) -> None:
         """Reshape the potentials of one or several steps and pass them on.
 
-        Raises:
-            ObservationError: potentials that do not correspond one to one to the neuron's inputs,
-                or that come outside of a forward.
+        Refuse potentials outside of a forward, or not one for each of the neuron's inputs.
         """
         steps, slab = self._shape[:1], self._shape[1:]
         flat = (math.prod(slab),)
@@ -67,11 +60,7 @@ class Recorder:
         return fold._replace(take=take)
 
     def end(self) -> None:
-        """End the forward.
-
-        Raises:
-            ObservationError: steps were not recorded, or recorded more than once.
-        """
+        """End the forward; refuse if some steps were not recorded, or more than once."""
         steps = self._shape[0]
         self._shape = ()
         if self._seen != steps:
@@ -86,13 +75,7 @@ class Recorder:
 def self_recording(
     module: nn.Module, sink: Sink, shape: Callable[[Tensor], tuple[int, ...]]
 ) -> Iterator[None]:
-    """Record a `SelfObserving` neuron while active, checked by a `Recorder`.
-
-    Args:
-        module: the neuron.
-        sink: takes the potentials.
-        shape: from an input of its forward to `[T, B, C, *space]`.
-    """
+    """Record a neuron by its method while active; `shape` maps an input to `[T, B, C, *space]`."""
     recorder = Recorder(type(module).__name__, sink)
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -102,13 +85,12 @@ def self_recording(
         if called is module:  # not a copy, see `before_forward`
             recorder.end()
 
-    with before_forward(module, begin):
-        handle = module.register_forward_hook(end)
-        try:
-            with cast(SelfObserving, module).observe_potential(recorder):
-                yield
-        finally:
-            handle.remove()
+    with (
+        before_forward(module, begin),
+        module.register_forward_hook(end),
+        cast(SelfObserving, module).observe_potential(recorder),
+    ):
+        yield
 
 
 @contextmanager
@@ -124,11 +106,8 @@ def before_forward(
         if called is module:
             action(args, kwargs)
 
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
+    with module.register_forward_pre_hook(hook, with_kwargs=True):
         yield
-    finally:
-        handle.remove()
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

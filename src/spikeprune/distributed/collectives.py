@@ -1,15 +1,14 @@
 """Collective operations on the ranks of one run: sums, agreement, and work of the main process.
 
-They use the default group of `torch.distributed`. Without a group, or with one process, they do
-what a single process would do. All ranks must call functions marked *collective* in the same order;
-a rank that does not call leaves the others waiting.
+They use the default group of `torch.distributed`, or do what a single process would do. All ranks
+must call functions marked *collective* in the same order.
 """
 
 import hashlib
 import importlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -81,16 +80,9 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def require_same(what: str, value: Any, advice: str) -> None:
-    """Refuse unless all ranks hold an equal value. Collective.
+    """Refuse, on every rank, unless all ranks hold an equal value. Collective.
 
-    Args:
-        what: the value, in words.
-        value: small and picklable, such as a `digest`.
-        advice: why ranks may differ, and what to do.
-
-    Raises:
-        RunError: (on every rank) it names the ranks that differ from rank 0, and shows the values
-            unless they are digests.
+    The value is small and picklable. The error shows it unless it is a string, such as a `digest`.
     """
     values = gather(value)
     others = [str(number) for number, there in enumerate(values) if there != values[0]]
@@ -106,11 +98,7 @@ def require_same(what: str, value: Any, advice: str) -> None:
 
 
 def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) -> None:
-    """Refuse unless all ranks hold the same named tensors bit for bit. Collective.
-
-    Raises:
-        RunError: as for `require_same`.
-    """
+    """Refuse unless all ranks hold the same named tensors bit for bit. Collective."""
     if world_size() > 1:
         require_same(what, digest(tensors), advice)
 
@@ -118,12 +106,8 @@ def require_same_tensors(what: str, tensors: Mapping[str, Tensor], advice: str) 
 def agree(work: Callable[[], T]) -> T:
     """Do this rank's work and return its result if it succeeded on all ranks. Collective.
 
-    Args:
-        work: it must call nothing collective, where a rank that failed would be missing.
-
-    Raises:
-        Exception: the error of `work` on this rank.
-        RunError: it failed on other ranks only; the error of the first one is quoted.
+    `work` must call nothing collective, where a rank that failed would be missing. An error of this
+    rank is raised as it is, else a RunError quotes that of the first rank that failed.
     """
     if world_size() == 1:
         return work()
@@ -142,28 +126,17 @@ def agree(work: Callable[[], T]) -> T:
     return result
 
 
-def _patient() -> Any:
-    """Return the group of all ranks with a long timeout, one per default group."""
-    world = dist.group.WORLD
-    if world not in _PATIENT:
-        _PATIENT[world] = dist.new_group(backend="gloo", timeout=_PATIENCE)
-    return _PATIENT[world]
-
-
 def by_main(work: Callable[[], T]) -> T:
     """Let rank 0 work while the others wait, and return its result on every rank. Collective.
 
-    Args:
-        work: called on rank 0 only; it must call nothing collective, and its result must be small
-            and picklable.
-
-    Raises:
-        Exception: (on rank 0) the error of `work`.
-        RunError: (on the others) it quotes that error.
+    `work` must call nothing collective, and its result must be small and picklable. Its error is
+    raised on rank 0; on the others, a RunError quotes it.
     """
     if world_size() == 1:
         return work()
-    group = _patient()
+    world = dist.group.WORLD
+    if world not in _PATIENT:
+        _PATIENT[world] = dist.new_group(backend="gloo", timeout=_PATIENCE)
     reply: list[Any] = [None, None]
     failure: Exception | None = None
     if is_main():
@@ -171,13 +144,12 @@ def by_main(work: Callable[[], T]) -> T:
             reply[0] = work()
         except Exception as error:
             failure, reply[1] = error, f"{type(error).__name__}: {error}"
-    dist.broadcast_object_list(reply, src=0, group=group)
+    dist.broadcast_object_list(reply, src=0, group=_PATIENT[world])
     if failure is not None:
         raise failure
     if reply[1] is not None:
         raise RunError(f"rank 0 failed: {reply[1]}")
-    result: T = reply[0]
-    return result
+    return cast(T, reply[0])
 
 
 def main_first(work: Callable[[], T]) -> T:

@@ -29,11 +29,7 @@ def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable
 
     All ranks get rank 0's parameters and buffers. Afterwards each rank updates its own buffers, see
     `distributed.collectives.settle_buffers_`. A forward may leave parameters unused if they are the
-    same in every step.
-
-    Args:
-        model: trained on every rank.
-        run: input of this rank to logits, by any number of calls of `model`.
+    same in every step. `run` may call `model` any number of times.
     """
     if world_size() == 1:
         return run
@@ -48,11 +44,7 @@ def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable
 
 
 def inner_model(model: nn.Module) -> nn.Module:
-    """Return the net inside DistributedDataParallel, or the net itself.
-
-    Raises:
-        ModelError: the wrapper splits weights over processes, or runs copies of the net.
-    """
+    """Return the net inside DistributedDataParallel, or the net itself; refuse other wrappers."""
     if isinstance(model, DistributedDataParallel):
         model = model.module
         assert isinstance(model, nn.Module)

@@ -26,11 +26,7 @@ def _local_rank() -> int:
 
 
 def local_device(name: str) -> torch.device:
-    """Return the device of this process; each process of a machine gets its own GPU.
-
-    Raises:
-        ConfigError: more processes on this machine than it has CUDA devices.
-    """
+    """Return the device of this process; each process of a machine gets its own GPU."""
     if name != "cuda" or world_size() == 1:
         return torch.device(name)
     local, there = _local_rank(), torch.cuda.device_count()
@@ -47,10 +43,6 @@ def processes() -> Iterator[None]:
     """Join the processes that were started together with this one while active.
 
     If one of them fails, all end: it raises its error, and the others exit without a message.
-
-    Raises:
-        SystemExit: another process has failed and reports the error.
-        RunError: contact with another process was lost.
     """
     rank, count = launched()
     if count == 1 or dist.is_initialized():

@@ -8,12 +8,7 @@ from torch.autograd.graph import Node
 def ancestors(
     start: Node | None, stop: Callable[[Node], bool] = lambda node: False
 ) -> Iterator[Node]:
-    """Yield `start` and every node that leads to it once, but nothing before a node that stops.
-
-    Args:
-        start: node of an output; None, of a tensor without a graph, has no ancestors.
-        stop: whether the walk ends at a node, which is still yielded.
-    """
+    """Yield `start` and every node that leads to it once, but nothing before a node that stops."""
     seen: set[Node] = set()
     waiting = [start]
     while waiting:

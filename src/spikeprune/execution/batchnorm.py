@@ -26,11 +26,8 @@ def fold_batchnorm(model: nn.Module, example: Tensor) -> nn.Module:
 
     The copy computes the same function in fewer passes. A BatchNorm is folded into a convolution
     or linear layer if it is the only reader of the layer's output; it becomes an Identity. A
-    BatchNorm behind an addition, a pool or a neuron stays.
-
-    Args:
-        model: the net; its state is reset, nothing else changes.
-        example: one slice `[B, C, H, W]` or `[B, F]`; its values do not matter.
+    BatchNorm behind an addition, a pool or a neuron stays. The given model's state is reset;
+    `example` is one slice `[B, C, H, W]` or `[B, F]`, whose values do not matter.
     """
     adapter_for(model).reset(model)
     folded = copy.deepcopy(model).eval()
@@ -59,8 +56,8 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
             layer = isinstance(module, _ConvNd | nn.Linear) and state <= _LAYER_STATE
             norm = isinstance(module, _BatchNorm) and module.running_mean is not None
             if layer or (norm and state <= _NORM_STATE):
-                handle = module.register_forward_hook(functools.partial(note, name))
-                stack.callback(handle.remove)
+                hook = module.register_forward_hook(functools.partial(note, name))
+                stack.enter_context(hook)
         stack.enter_context(adapter_for(model).tracing(model))
         output = model(example.detach().clone().requires_grad_())
     readers = Counter(n for node in ancestors(output.grad_fn) for n, _ in node.next_functions)
@@ -94,16 +91,8 @@ def _fold(model: nn.Module, layer_name: str, norm_name: str) -> None:
 def norm_gain(model: nn.Module, norms: Iterable[str], channels: int) -> Tensor:
     """Return `|gamma| / sqrt(running_var + eps)`, `[channels]`; 1 without a BatchNorm.
 
-    For several norms behind one layer this is their mean. Behind a flatten, a channel takes the
-    mean over its block of positions.
-
-    Args:
-        model: holds the norms.
-        norms: names of the norms.
-        channels: output channels of the layer before the norms.
-
-    Raises:
-        ModelError: a norm has no running statistics.
+    `channels` are those of the layer before the norms. Several norms behind one layer give their
+    mean. Behind a flatten, a channel takes the mean over its block of positions.
     """
     gains = []
     for name in norms:
@@ -127,9 +116,6 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forwar
     The running statistics of an untrained net are 0 and 1, which no training step ever uses.
     Weights, modes and momentum stay. A batch less than half as large as the first, such as a small
     last one, is left out because its statistics are poor.
-
-    Raises:
-        DataError: there is no batch.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]

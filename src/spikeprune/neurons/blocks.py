@@ -15,17 +15,11 @@ _GRAIN = 2**15  # PyTorch runs an elementwise operation on fewer elements in one
 
 
 class Frame(NamedTuple):
-    """Shape and memory format of a sequence.
-
-    Attributes:
-        shape: `[T, B, *]`.
-        strides: dense strides in the memory order of the sequence.
-        axes: time, then the other axes from the longest stride to the shortest.
-    """
+    """Shape and memory format of a sequence `[T, B, *]`."""
 
     shape: torch.Size
-    strides: tuple[int, ...]
-    axes: tuple[int, ...]
+    strides: tuple[int, ...]  # dense, in the memory order of the sequence
+    axes: tuple[int, ...]  # time, then the other axes from the longest stride to the shortest
 
     @staticmethod
     def of(x: Tensor) -> "Frame":

@@ -27,8 +27,7 @@ _NO_SLOPE = Slope(torch.Tensor.zero_)  # forward kernels are shared by all surro
 def serves(x: Tensor, dynamics: Dynamics) -> bool:
     """Whether the compiled body can run on an input `[T, B, *]`; the first call tries to compile.
 
-    It cannot run in float64, for more than `MAX_STEPS` steps, for a surrogate without a closed
-    form, for a single neuron, or without a working compiler, of which one warning is given.
+    Without a working compiler, one warning is given.
     """
     return (
         dynamics.slope.closed

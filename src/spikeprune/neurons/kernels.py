@@ -1,9 +1,8 @@
 """Kernels that inductor compiles from the equations in `lif`, one for each kind of pass.
 
-A kind holds everything that changes the code of a kernel: number of steps, dtype, requested
-gradients, and form of the equations. Threshold, reset, leak and the number of columns are inputs,
-so the neurons of a net share their kernels. Tracing and compiling bypass Dynamo, so that a call
-checks no guards and there is no limit of recompilations.
+A kind holds everything that changes the code of a kernel. Threshold, reset, leak and the number of
+columns are inputs, so the neurons of a net share their kernels. Tracing and compiling bypass
+Dynamo, so that a call checks no guards and there is no limit of recompilations.
 """
 
 import functools
@@ -33,21 +32,13 @@ _lock = threading.Lock()
 
 
 class Form(NamedTuple):
-    """Properties that a forward kernel shares with its backward kernel.
-
-    Attributes:
-        steps: T.
-        dtype: of input, spikes and their gradients; potentials are float32.
-        static: whether all steps have the same input, given as `[1, N]`.
-        carried: whether V_0 is `[N]`; otherwise it is `[1]`.
-        dynamics: form of the equations, from `without_constants`.
-    """
+    """Properties that a forward kernel shares with its backward kernel."""
 
     steps: int
-    dtype: torch.dtype
-    static: bool
-    carried: bool
-    dynamics: Dynamics
+    dtype: torch.dtype  # of input, spikes and their gradients; potentials are float32
+    static: bool  # whether all steps have the same input, given as `[1, N]`
+    carried: bool  # whether V_0 is `[N]`; otherwise it is `[1]`
+    dynamics: Dynamics  # form of the equations, from `without_constants`
 
     def examples(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return input, V_0 and constants for tracing."""
@@ -82,17 +73,12 @@ class Form(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """Kernel from input, V_0 and constants to spikes `[T, N]`, V_T, and observations.
-
-    Attributes:
-        form: form of the neuron.
-        observed: whether to return the potentials x = H - V_th, `[T, N]`.
-        folded: `TimeFold.curve` and `TimeFold.time`, to return the sum or maximum over time of
-            g(x) and the number of spikes instead, `[N]` each in float32.
-    """
+    """Kernel from input, V_0 and constants to spikes `[T, N]`, V_T, and observations."""
 
     form: Form
-    observed: bool
+    observed: bool  # whether to return the potentials x = H - V_th, `[T, N]`
+    # `TimeFold.curve` and `TimeFold.time`, to return instead the sum or maximum over time of g(x)
+    # and the number of spikes, `[N]` each in float32.
     folded: tuple[Callable[[Tensor], Tensor], str] | None = None
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -119,18 +105,12 @@ class Backward(NamedTuple):
     """Kernel from input, V_0, constants and gradients at spikes and V_T to those at the inputs.
 
     It recomputes H. The gradient at w comes as `[N]`; the caller sums and scales it.
-
-    Attributes:
-        form: form of the neuron.
-        last: whether there is a gradient at V_T, `[N]`.
-        state: whether to return the gradient at V_0.
-        weight: whether to return the gradient at w.
     """
 
     form: Form
-    last: bool
-    state: bool
-    weight: bool
+    last: bool  # whether there is a gradient at V_T, `[N]`
+    state: bool  # whether to return the gradient at V_0
+    weight: bool  # whether to return the gradient at w
 
     def __call__(
         self,

@@ -38,26 +38,17 @@ Number = float | Tensor
 
 
 class Dynamics(NamedTuple):
-    """Constants of one neuron; the formulas are in the module's docstring.
+    """Constants of one neuron; the formulas are in the module's docstring."""
 
-    Attributes:
-        threshold: V_th.
-        reset: V_r of a hard reset, as a tensor only if it is not 0; None for a soft reset.
-        leak: k or tau; None for IF.
-        divides: whether `leak` is tau. SpikingJelly's LIF divides by tau; unless tau is a power of
-            two, multiplying by 1 / tau would differ in the last bit.
-        decay_input: whether k also scales the input.
-        detach_reset: whether no gradient flows through the reset.
-        slope: surrogate derivative.
-    """
-
-    threshold: Number
-    reset: Number | None
-    leak: Number | None
+    threshold: Number  # V_th
+    reset: Number | None  # V_r of a hard reset, a tensor only if it is not 0; None for a soft reset
+    leak: Number | None  # k or tau; None for IF
+    # Whether `leak` is tau. SpikingJelly's LIF divides by tau; unless tau is a power of two,
+    # multiplying by 1 / tau would differ in the last bit.
     divides: bool
-    decay_input: bool
-    detach_reset: bool
-    slope: Slope
+    decay_input: bool  # whether k also scales the input
+    detach_reset: bool  # whether no gradient flows through the reset
+    slope: Slope  # surrogate derivative
 
     @property
     def rate(self) -> Number:
@@ -213,11 +204,7 @@ def _add(total: Tensor, term: Tensor, factor: Tensor | None, scale: Number) -> N
 
 
 def first_derivatives_only() -> None:
-    """Refuse `create_graph=True` in a backward that cannot be differentiated.
-
-    Raises:
-        ModelError: a graph of the backward is being made.
-    """
+    """Refuse `create_graph=True` in a backward that cannot be differentiated."""
     if torch.is_grad_enabled():
         raise ModelError(
             "expected only first derivatives through fused neurons, got a backward with "

@@ -30,16 +30,12 @@ def run(
         weight: w of a PLIF, 0-dimensional, for its gradient; its value is in `dynamics`.
         sinks: each takes H_t - V_th of all steps in one call, `[T, B, *]`, and must not change it.
             A single `FoldingSink` gets sums over time from the compiled body instead.
-        compiled: whether to use the compiled body where `compiled.serves` allows it.
+        compiled: use the compiled body where `compiled.serves` allows it.
 
     Returns:
         Spikes in the shape, dtype and memory format of `x`, and V_T. Potentials are float64 for
         float64 inputs, else float32. Gradients reach `x`, `state` and `weight`; if none of them
         needs one, nothing is stored. Both bodies give equal spikes and potentials bit for bit.
-
-    Raises:
-        ModelError: (in the backward) with `create_graph=True`, because there is no second
-            derivative, or if the input of a compiled body was changed in place after the forward.
     """
     inputs = (x, state, weight)
     body: Any = Compiled if compiled and serves(x, dynamics) else Eager

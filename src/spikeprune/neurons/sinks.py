@@ -11,17 +11,13 @@ Sink = Callable[[Tensor], None]
 
 
 class TimeFold(NamedTuple):
-    """Sum or maximum over time that a sink takes instead of all potentials of a forward.
+    """Sum or maximum over time that a sink takes instead of all potentials of a forward."""
 
-    Attributes:
-        curve: g, made of elementwise operations that a compiler can trace. Equal functions must be
-            one object, because each object gets its own kernel.
-        time: 'mean' for the sum of g(x) over the steps, 'max' for its maximum.
-        take: takes the folded g(x) and the number of spikes of each neuron, `[B, C, *space]` each.
-    """
-
+    # g, of elementwise operations that a compiler can trace. Equal functions must be one object,
+    # because each object gets its own kernel.
     curve: Callable[[Tensor], Tensor]
-    time: str
+    time: str  # 'mean' for the sum of g(x) over the steps, 'max' for its maximum
+    # Takes the folded g(x) and the number of spikes of each neuron, `[B, C, *space]` each.
     take: Callable[[Tensor, Tensor], None]
 
 

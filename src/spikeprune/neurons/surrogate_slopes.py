@@ -16,17 +16,11 @@ from torch import Tensor
 
 
 class Slope(NamedTuple):
-    """A surrogate derivative.
+    """A surrogate derivative."""
 
-    Attributes:
-        apply_: overwrites `u` with `f(u)`, elementwise, any shape, float32 or float64.
-        inverse: whether the derivative is `1 / f` instead of `f`.
-        closed: whether `apply_` is a closed form that a compiler can trace.
-    """
-
-    apply_: Callable[[Tensor], Tensor]
-    inverse: bool = False
-    closed: bool = True
+    apply_: Callable[[Tensor], Tensor]  # overwrites `u` with `f(u)`, elementwise, float32 or 64
+    inverse: bool = False  # whether the derivative is `1 / f` instead of `f`
+    closed: bool = True  # whether `apply_` is a closed form that a compiler can trace
 
     def of(self, u: Tensor) -> Tensor:
         """Return the derivative at `u` as a new tensor."""
@@ -100,11 +94,9 @@ weight-pruning script.
 
 
 def autograd_slope(surrogate: Callable[[Tensor], Tensor]) -> Slope:
-    """Return the derivative that autograd computes for a surrogate.
+    """Return the derivative that autograd computes for a surrogate, from `u` to spikes.
 
-    Args:
-        surrogate: from `u` to spikes with a surrogate gradient. It must be elementwise,
-            deterministic and without parameters; then one call with a gradient of ones is exact.
+    It must be elementwise, deterministic and without parameters, so that one call is exact.
     """
 
     def apply_(u: Tensor) -> Tensor:

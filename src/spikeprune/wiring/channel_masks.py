@@ -19,19 +19,8 @@ def channel_masks(
     """Return the masks of parameters under which `model` computes exactly what the cut net does.
 
     They zero the producers' rows and biases of dead channels, and the scale and shift of every
-    BatchNorm behind them: the shift alone could fire a neuron (method, section 4).
-
-    Args:
-        model: the net, for the shapes of its parameters.
-        groups: groups of tied channels.
-        live: bool `[n]` by group name; all channels of a missing group are live.
-
-    Returns:
-        Masks of weights and biases of producers and norms of all groups, by parameter name.
-
-    Raises:
-        BudgetError: a group has no live channel.
-        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
+    BatchNorm behind them: the shift alone could fire a neuron (method, section 4). `live` holds
+    bool `[n]` by group name; all channels of a missing group are live.
     """
     chosen = checked_live(groups, live)
     masks: dict[str, Tensor] = {}
@@ -51,12 +40,7 @@ def channel_masks(
 
 
 def checked_live(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the live channels of every group on the CPU, after checking names and tensors.
-
-    Raises:
-        BudgetError: a group has no live channel.
-        ConfigError: a group does not exist, or a tensor is not bool `[n]`.
-    """
+    """Return the live channels of every group on the CPU, after checking names and tensors."""
     names = {group.name for group in groups}
     for name in live:
         require_one_of("channel group", name, names)

@@ -1,7 +1,6 @@
 """Groups of tied channels, which can only be pruned together, from Torch-Pruning's graph.
 
-Torch-Pruning supplies only the dependency graph; `cutting.cut_plan` cuts. Its trace is exact only
-for one step of one slice that passes through the neurons.
+Its trace is exact only for one step of one slice that passes through the neurons.
 """
 
 from collections.abc import Iterator
@@ -28,31 +27,23 @@ _QUIET_STEPS = 8
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One dimension of one module with positions of a group's channels.
-
-    Attributes:
-        module: name of the module.
-        role: 'out' (rows of a convolution or linear layer; of a depthwise convolution also its
-            inputs), 'in' (columns), 'norm' (a BatchNorm) or 'state' (a neuron).
-        index: int64 `[n, k]`, the positions of each of the group's n channels along the dimension;
-            k > 1 behind a flatten of k pixels.
-        size: length of the dimension; above n k if channels of several groups are concatenated.
-    """
+    """One dimension of one module with positions of a group's channels."""
 
     module: str
+    # 'out' (rows of a convolution or linear layer; of a depthwise convolution also its inputs),
+    # 'in' (columns), 'norm' (a BatchNorm) or 'state' (a neuron).
     role: str
+    # int64 [n, k], the positions of each of the group's n channels along the dimension; k > 1
+    # behind a flatten of k pixels.
     index: Tensor
-    size: int
+    size: int  # of the dimension; above n k if channels of several groups are concatenated
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelGroup:
     """Channels that can only be cut together, because additions or element-wise products join them.
 
-    Attributes:
-        name: the first producer, in the model's order.
-        channels: number of channels n.
-        members: the dimensions that are cut, by module and role.
+    The name is that of the first producer, in the model's order.
     """
 
     name: str
@@ -87,12 +78,8 @@ class ChannelGroup:
 def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[ChannelGroup, ...]:
     """Return the groups of tied channels, in the model's order of layers.
 
-    Channels that reach the output of the model (the classes) are in no group.
-
-    Args:
-        model: the spiking net; it does not change.
-        example: one slice `[B, C, H, W]` or `[B, F]`; its values do not matter.
-        wiring: result of `trace(model, example)`.
+    Channels that reach the output of the model (the classes) are in no group. The model does not
+    change; `example` is one slice `[B, C, H, W]` or `[B, F]`, whose values do not matter.
 
     Raises:
         ModelError: the trace does not reach a layer; a grouped convolution is not depthwise; the
@@ -118,11 +105,7 @@ def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> 
     x = like_parameters(model, example.detach()).clone().requires_grad_()
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(
-        model,
-        example_inputs=x,
-        forward_fn=lambda net, inputs: net(inputs),
-        customized_pruners=pruners,
-        verbose=False,
+        model, x, lambda net, inputs: net(inputs), customized_pruners=pruners, verbose=False
     )
 
 
@@ -132,11 +115,10 @@ def _groups(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> Iterator
     for root in wiring.layers:
         if root in taken:
             continue
-        pruner = graph.get_pruner_of_module(modules[root])
-        channels = pruner.get_out_channels(modules[root])
-        tied = graph.get_pruning_group(
-            modules[root], pruner.prune_out_channels, list(range(channels))
-        )
+        layer = modules[root]
+        pruner = graph.get_pruner_of_module(layer)
+        channels = pruner.get_out_channels(layer)
+        tied = graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
         members, is_output = [], False
         for item in tied:
             member = _member(graph, item, names=names, channels=channels, wiring=wiring)

@@ -1,8 +1,4 @@
-"""Finding the wiring of a net by running one time slice, not by names.
-
-Neurons pass the slice through. Hooks note the autograd nodes of every layer, norm and neuron (see
-`wiring.trace_log`), and the graph between these nodes is walked.
-"""
+"""Finding the wiring of a net by walking the autograd graph of one time slice."""
 
 from collections.abc import Mapping
 from typing import cast, final
@@ -58,29 +54,24 @@ class _Graph:
         self._norms = [n for n, m in parts.items() if isinstance(m, _BatchNorm)]
         self._neurons = [n for n in parts if n in log.neurons]
         self._cuts = {log.after[n] for n in (*self._layers, *self._neurons)}
+        self._into = {n: self._cone(log.before[n]) for n in (*self._neurons, *self._layers)}
+        self._behind = {n: self._cone(log.after[n]) for n in self._norms}
 
     def wiring(self) -> Wiring:
         """Return the wiring, by walks back from every neuron, norm and layer."""
-        into = {n: self._cone(self._log.before[n]) for n in (*self._neurons, *self._layers)}
-        behind = {n: self._cone(self._log.after[n]) for n in self._norms}
-        layers = {name: self._layer(name, into, behind) for name in self._layers}
+        layers = {name: self._layer(name) for name in self._layers}
         return Wiring(layers, {n: self._log.shapes[n][0][0] for n in self._neurons})
 
     def _cone(self, start: Node | None) -> set[Node]:
         """Return the nodes that lead to `start`, back to the nearest layers and neurons."""
         return set(ancestors(start, self._cuts.__contains__))
 
-    def _layer(
-        self, name: str, into: Mapping[str, set[Node]], behind: Mapping[str, set[Node]]
-    ) -> Layer:
-        log, module, output = self._log, self._parts[name], self._log.after[name]
+    def _layer(self, name: str) -> Layer:
+        log, into, module, output = self._log, self._into, self._parts[name], self._log.after[name]
         feeds = tuple(n for n in self._neurons if output in into[n])
         sources = tuple(n for n in self._neurons if log.after[n] in into[name])
-        norms = (
-            b
-            for b in self._norms
-            if output in behind[b] and any(log.after[b] in into[n] for n in feeds)
-        )
+        fed = {node for n in feeds for node in into[n]}
+        norms = tuple(n for n in self._norms if output in self._behind[n] and log.after[n] in fed)
         for neuron in feeds:
             self._follow(name, neuron, into[neuron], log.shapes[name][1], log.shapes[neuron][0])
         for neuron in sources:
@@ -92,17 +83,9 @@ class _Graph:
                 f"expected {name!r} to read [batch, features], got {(-1, *inputs)}; token-wise "
                 "linear layers are not supported, keep them out of the model or use convolutions"
             )
-        return Layer(
-            name=name,
-            kind=kind,
-            feeds=feeds,
-            sources=sources,
-            binary=bool(sources) and log.binary[name] and self._spikes_only(into[name]),
-            input_shape=inputs,
-            output_shape=outputs,
-            norms=tuple(norms),
-            macs=outputs.numel() * cast(Tensor, module.weight)[0].numel(),
-        )
+        binary = bool(sources) and log.binary[name] and self._spikes_only(into[name])
+        macs = outputs.numel() * cast(Tensor, module.weight)[0].numel()
+        return Layer(name, kind, feeds, sources, binary, inputs, outputs, norms, macs)
 
     def _spikes_only(self, cone: set[Node]) -> bool:
         spikes = {self._log.after[n] for n in self._neurons}

@@ -2,8 +2,8 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, cast, final
 
 import torch
@@ -45,45 +45,32 @@ class SliceLog:
     depends only on the operations in between: additive joins and average pooling leave {0, 1}; max
     pooling, reshaping, AND and IAND do not. The log keeps the nodes alive, because another node
     could get the identity of a deleted one.
-
-    Attributes:
-        neurons: names of the neurons.
-        before: node of each module's input, by name; None for an input without one.
-        after: node of its output.
-        shapes: shapes of its input and output, without the batch.
-        binary: whether all entries of its input were 0 or 1.
-
-    Args:
-        parts: the modules to note, by name.
-        neurons: names of the neurons among them.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], neurons: frozenset[str]) -> None:
         self.neurons = neurons
-        self.before: dict[str, Node | None] = {}
-        self.after: dict[str, Node | None] = {}
-        self.shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
-        self.binary: dict[str, bool] = {}
+        self.before: dict[str, Node | None] = {}  # nodes of the modules' inputs
+        self.after: dict[str, Node | None] = {}  # nodes of their outputs
+        self.shapes: dict[str, tuple[torch.Size, torch.Size]] = {}  # without the batch
+        self.binary: dict[str, bool] = {}  # whether all entries of the input were 0 or 1
         self._parts = parts
         self._calls: Counter[str] = Counter()
         self._recurrent = dict.fromkeys(parts, False)
         self._generator = torch.Generator().manual_seed(0)
 
     def run(self, model: nn.Module, example: Tensor) -> None:
-        """Run the model, which an adapter is tracing, once.
-
-        Raises:
-            ModelError: the model cannot run on one slice.
-        """
+        """Run the model, which an adapter is tracing, once."""
         x = like_parameters(model, example.detach()[:1])
         x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
         with ExitStack() as stack:
             stack.enter_context(exact(x.device))  # casts would separate a weight from its layer
-            stack.enter_context(_all_trainable(model))
+            for parameter in model.parameters():
+                if not parameter.requires_grad and parameter.is_floating_point():
+                    stack.callback(parameter.requires_grad_, False)
+                    parameter.requires_grad_()  # frozen ones need an edge in the graph, too
             for name, module in self._parts.items():
                 hook = functools.partial(self._note, name)
-                handle = module.register_forward_hook(hook, with_kwargs=True)
-                stack.callback(handle.remove)
+                stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
             try:
                 model(x.clone())  # not the leaf, because a model may change its input in place
             except Exception as error:
@@ -98,7 +85,9 @@ class SliceLog:
         x: Tensor = args[0] if args else next(iter(kwargs.values()))
         self._calls[name] += 1
         if self._calls[name] > 1:  # a later step of a model that loops over time itself
-            self._recurrent[name] |= self._reaches_first_step(x.grad_fn)
+            first = set(self.after.values())
+            reached = ancestors(x.grad_fn, first.__contains__)
+            self._recurrent[name] |= any(node in first for node in reached)
             return output
         self.before[name] = x.grad_fn
         self.shapes[name] = x.shape[1:], output.shape[1:]
@@ -110,18 +99,10 @@ class SliceLog:
         self.after[name] = output.grad_fn
         return output
 
-    def _reaches_first_step(self, start: Node | None) -> bool:
-        """Whether the input of a later step depends on a layer, norm or neuron of the first."""
-        first = set(self.after.values())
-        return any(node in first for node in ancestors(start, first.__contains__))
-
     def check(self) -> None:
         """Refuse modules that were not called exactly once or do not use their weight as it is.
 
         A model that loops over time itself calls all modules once per step; the first step counts.
-
-        Raises:
-            ModelError: it names the module.
         """
         steps = max(1, min(self._calls[name] for name in self._parts))
         for name, module in self._parts.items():
@@ -156,16 +137,3 @@ class SliceLog:
         before = self.before[name]
         nodes = ancestors(self.after[name], lambda n: n is before or operation(n) not in _PLAIN)
         return any(n is not before and getattr(n, "variable", None) is weight for n in nodes)
-
-
-@contextmanager
-def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Give every parameter an edge in the graph while active, including frozen ones."""
-    frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_()
-        yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)

@@ -1,7 +1,4 @@
-"""The wiring of a net: its layers, the neurons that each feeds and reads, and values along it.
-
-`wiring.trace` finds the wiring of a model.
-"""
+"""The wiring of a net: its layers, the neurons that each feeds and reads, and values along it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,57 +11,31 @@ from spikeprune.errors import ModelError
 
 @dataclass(frozen=True)
 class Layer:
-    """One prunable layer, a convolution or a linear layer.
-
-    Attributes:
-        name: name of the module.
-        kind: 'conv' or 'linear'.
-        feeds: names of the neurons that its output reaches without passing another layer or
-            neuron; empty for the classifier.
-        sources: names of the neurons whose spikes it reads; empty if it reads the image or another
-            layer's analog output.
-        binary: whether its operand is 0 or 1 whenever spikes are.
-        input_shape: `[C, *space]` or `[F]` of one sample and one time slice.
-        output_shape: in the form of `input_shape`.
-        norms: names of the BatchNorms between the layer and the neurons that it feeds.
-        macs: dense multiply-accumulates of one sample and one time slice, borders included.
-    """
+    """One prunable layer; its shapes and costs are those of one sample and one time slice."""
 
     name: str
-    kind: str
-    feeds: tuple[str, ...]
-    sources: tuple[str, ...]
-    binary: bool
-    input_shape: torch.Size
+    kind: str  # 'conv' or 'linear'
+    feeds: tuple[str, ...]  # neurons that its output reaches first; empty for the classifier
+    sources: tuple[str, ...]  # neurons whose spikes it reads; empty for image or analog inputs
+    binary: bool  # whether its operand is 0 or 1 whenever spikes are
+    input_shape: torch.Size  # [C, *space] or [F]
     output_shape: torch.Size
-    norms: tuple[str, ...]
-    macs: int
+    norms: tuple[str, ...]  # BatchNorms between the layer and the neurons that it feeds
+    macs: int  # dense multiply-accumulates, borders included
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """The layers of a model and the neurons between them.
-
-    Attributes:
-        layers: by name, in the model's order.
-        neurons: number of channels of each neuron module, by name, in the model's order.
-    """
+    """The layers of a model and the neurons between them, by name, in the model's order."""
 
     layers: dict[str, Layer]
-    neurons: dict[str, int]
+    neurons: dict[str, int]  # number of channels of each neuron module
 
     def spread(self, layer: str, values: Mapping[str, Tensor]) -> Tensor:
         """Return values of the neurons' channels as values of a layer's output channels, `[C_out]`.
 
-        If the layer feeds several neurons, this is their mean. Behind a flatten, a channel takes
-        the mean over its block of positions.
-
-        Args:
-            layer: name of a layer that feeds a neuron.
-            values: `[C]` by neuron, for all neurons that the layer feeds.
-
-        Raises:
-            ModelError: the layer feeds no spiking neuron.
+        `values` holds `[C]` for every neuron that the layer feeds; several neurons give their mean.
+        Behind a flatten, a channel takes the mean over its block of positions.
         """
         found = self.layers[layer]
         if not found.feeds:
@@ -77,18 +48,14 @@ class Wiring:
         return torch.stack(blocks).mean(0)
 
     def source_rates(self, layer: str, rates: Mapping[str, Tensor]) -> Tensor:
-        """Estimate how often each input channel of a layer is not zero.
-
-        Args:
-            layer: name of a layer.
-            rates: firing rate `[C]` of every neuron, by name.
+        """Estimate how often each input channel of a layer is not zero, from firing rates `[C]`.
 
         Returns:
             `[C_in]` in [0, 1]; behind a flatten `[C * positions]`, a channel's rate repeated. All
             entries are 1 if the layer reads the image or another layer. Several sources count as
             independent, 1 - prod(1 - rate), which is exact in expectation for an additive join of
-            independent spikes and too high for AND and IAND. Pooling in between, which raises the
-            rate, is ignored.
+            independent spikes and too high for AND and IAND. Pooling, which raises the rate, is
+            ignored.
         """
         found = self.layers[layer]
         inputs = found.input_shape[0]

@@ -1,15 +1,13 @@
 """Adapter of SpikingJelly 2.x: its neurons are observed, traced, reset and simulated here.
 
-Its neurons have no hooks between charge and reset, and may compute in fused kernels. So before each
-forward of an observed neuron, a twin runs on the same input (see `twin`); the neuron itself is not
-touched, and its spikes and gradients do not change in a bit. Fused neurons (see `fused`) report
-their own potentials.
+Its neurons have no hooks between charge and reset, so before each forward of an observed neuron a
+`twin` runs on the same input. Fused neurons report their own potentials.
 """
 
 import copy
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast, final
 
 import torch
@@ -99,11 +97,8 @@ class SpikingJelly:
         if isinstance(surrogate, nn.Module) and hasattr(surrogate, "spiking"):
             smooth: Any = copy.copy(surrogate)
             smooth.spiking = False
-            try:
+            with suppress(NotImplementedError):
                 smooth(torch.zeros(1))
-            except NotImplementedError:
-                pass
-            else:
                 return cast(Callable[[Tensor], Tensor], smooth)
         raise ModelError(
             f"expected a surrogate with a smooth forward value, got {surrogate!r}, which has "
@@ -138,9 +133,18 @@ class SpikingJelly:
     @contextmanager
     def tracing(self, model: nn.Module) -> Iterator[None]:
         """Make the model a feed-forward net of one slice while active; see `Adapter.tracing`."""
+        from spikingjelly.activation_based import base
+
         with ExitStack() as stack, torch.enable_grad():
             for module in model.modules():
-                _single_step(module, stack)
+                stack.enter_context(shadowed(module, "training", False))
+                mode = getattr(module, "step_mode", None)
+                if mode is not None and not isinstance(module, base.MultiStepModule):
+                    stack.callback(setattr, module, "step_mode", mode)
+                    cast(Any, module).step_mode = "s"
+                if isinstance(module, base.MemoryModule):
+                    fresh = copy.deepcopy(module._memories_rv)
+                    stack.enter_context(shadowed(module, "_memories", fresh))
                 forward = self._slice_forward(module)
                 if forward is not None:
                     stack.enter_context(shadowed(module, "forward", forward))
@@ -236,17 +240,3 @@ def _twin_recording(module: nn.Module, sink: Sink) -> Iterator[None]:
 
     with tools.before_forward(module, record):
         yield
-
-
-def _single_step(module: nn.Module, stack: ExitStack) -> None:
-    """Put one module into eval and single-step mode with fresh state until the stack closes."""
-    from spikingjelly.activation_based import base
-
-    stack.enter_context(shadowed(module, "training", False))
-    mode = getattr(module, "step_mode", None)
-    if mode is not None and not isinstance(module, base.MultiStepModule):
-        stack.callback(setattr, module, "step_mode", mode)
-        cast(Any, module).step_mode = "s"
-    if isinstance(module, base.MemoryModule):
-        fresh = copy.deepcopy(module._memories_rv)
-        stack.enter_context(shadowed(module, "_memories", fresh))

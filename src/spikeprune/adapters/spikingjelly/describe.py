@@ -35,15 +35,9 @@ _BY_AUTOGRAD = (
 
 
 def describe(module: Any, plain: type) -> Dynamics:
-    """Return the current constants of a neuron.
+    """Return the current constants of a neuron, or raise a Refusal if it has no fused form.
 
-    Args:
-        module: any module.
-        plain: its class, or the class that it had before it was fused.
-
-    Raises:
-        Refusal: the neuron has no fused form.
-        ConfigError: its surrogate names an unknown closed form.
+    `plain` is its class, or the class that it had before it was fused.
     """
     if plain not in _kinds():
         family = next((kind for kind in _kinds() if issubclass(plain, kind)), None)

@@ -1,7 +1,6 @@
 """SpikingJelly's IF, LIF and PLIF with this package's forward and backward in step mode 'm'.
 
-A fused neuron stays the same object with the same parameters and state. Only its class changes, to
-a subclass, which survives copies and walks over the modules of a net. Every forward checks anew
+A fused neuron stays the same object; only its class changes, to a subclass. Every forward checks
 whether the fused step can run; otherwise SpikingJelly's own forward runs.
 """
 
@@ -69,18 +68,14 @@ class _Fused:
         dynamics = _dynamics(node, (x_seq, *args), kwargs)
         if dynamics is None:
             return cast(Any, super()).multi_step_forward(x_seq, *args, **kwargs)
-        inferred = _inferred(node, x_seq, dynamics)
-        if inferred is not None:
-            spikes, node._memories["v"] = inferred
-            return spikes
-        spikes, node._memories["v"] = run(
-            x_seq,
-            _state(node, x_seq),
-            dynamics,
-            weight=getattr(node, "w", None),
-            sinks=vars(node).get(_SINKS, ()),
-            compiled=getattr(node, _COMPILED),
-        )
+        state, sinks = _state(node, x_seq), vars(node).get(_SINKS, ())
+        body, result = vars(node).get(_INFERENCE), None
+        if body is not None and not torch.is_grad_enabled() and not sinks:
+            result = body(x_seq, state, dynamics)
+        if result is None:
+            weight, compiled = getattr(node, "w", None), getattr(node, _COMPILED)
+            result = run(x_seq, state, dynamics, weight=weight, sinks=sinks, compiled=compiled)
+        spikes, node._memories["v"] = result
         return spikes
 
     @contextmanager
@@ -135,15 +130,6 @@ def _dynamics(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dynam
     except Refusal:
         return None
     return dynamics if isinstance(node._memories["v"], Tensor | float) else None
-
-
-def _inferred(node: Any, x: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor] | None:
-    """Return spikes and V_T of the body for inference, or None if it cannot run here."""
-    body = vars(node).get(_INFERENCE)
-    if body is None or torch.is_grad_enabled() or vars(node).get(_SINKS):
-        return None
-    inferred: tuple[Tensor, Tensor] | None = body(x, _state(node, x), dynamics)
-    return inferred
 
 
 def _plain_input(x: Any) -> bool:

@@ -115,10 +115,9 @@ def _rebuilt(plain: Any) -> Any:
 
 
 def _first(x: Tensor) -> Tensor:
-    """Return the first step of an expanded sequence.
+    """Return the first step of an expanded sequence: the expanded tensor itself, if unhooked.
 
-    If no hook listens in between, this is the tensor that was expanded, because the gradient of
-    `x[0]` would be T steps of which all but one are zeros.
+    The gradient of `x[0]` would be T steps of which all but one are zeros.
     """
     base, step = x._base, x[0]
     expanded = x.grad_fn is None or x.grad_fn.name() in _EXPANDING

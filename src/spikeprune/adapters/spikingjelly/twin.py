@@ -44,13 +44,10 @@ def _spy_class() -> type[Any]:
 
     @final
     class Spy(SurrogateFunctionBase):  # type: ignore[misc]
-        """Passes its argument to `take` and returns the value of the surrogate that it replaces.
-
-        It has `spiking=False`, because some neurons else use a bare Heaviside in eval mode.
-        """
+        """Passes its argument to `take` and returns the value of the surrogate that it replaces."""
 
         def __init__(self, spied: Callable[[Tensor], Tensor], take: Sink) -> None:
-            super().__init__(spiking=False)
+            super().__init__(spiking=False)  # some neurons else use a Heaviside in eval mode
             self.spied, self.take = spied, take
 
         def forward(self, x: Tensor) -> Tensor:
