@@ -24,11 +24,7 @@ def current_folder_importable() -> Iterator[None]:
 
 
 def import_user_module(name: str) -> ModuleType:
-    """Import a module of the user's.
-
-    Raises:
-        ConfigError: there is no such module, or it fails while it is imported.
-    """
+    """Import a module of the user's."""
     try:
         with current_folder_importable():
             return importlib.import_module(name)
@@ -42,9 +38,6 @@ def user_callable(name: str, kind: str) -> Callable[..., Any]:
     Args:
         name: `module:callable`.
         kind: what it is for, such as `model`; error messages start with it.
-
-    Raises:
-        ConfigError: the module cannot be imported, or has no such callable.
     """
     module, _, attribute = name.partition(":")
     try:

@@ -36,27 +36,16 @@ def flag(name: str, kind: Any, metavar: str, text: str, *, default: Any = SUPPRE
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand.
-
-    Attributes:
-        name: Its name.
-        function: Does the work, given the values of the arguments by name; does heavy imports.
-        summary: One line for the list of commands.
-        usage: The usage line behind the name.
-        arguments: Its own arguments.
-        configures: Whether it also takes a flag for every field of `RunConfig`.
-        description: The text above the arguments in the help; empty: the summary.
-        epilog: The text below them; the word RECIPES becomes the names of the shipped recipes.
-    """
+    """A subcommand."""
 
     name: str
-    function: Callable[[Options], None]
-    summary: str
-    usage: str = "[options]"
+    function: Callable[[Options], None]  # gets the arguments by name; does heavy imports
+    summary: str  # for the list of commands
+    usage: str = "[options]"  # the usage line behind the name
     arguments: tuple[Argument, ...] = ()
-    configures: bool = False
-    description: str = ""
-    epilog: str = ""
+    configures: bool = False  # whether it also takes a flag for every field of `RunConfig`
+    description: str = ""  # the text above the arguments in the help; empty: the summary
+    epilog: str = ""  # below the arguments; RECIPES becomes the names of the shipped recipes
 
 
 FOLDER = Argument("folder", {"type": str, "metavar": "FOLDER", "help": "folder of the run"})
@@ -76,11 +65,7 @@ CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
 
 
 def run_values(options: Options) -> dict[str, Any]:
-    """Return the fields of a run that recipe and flags set; flags win.
-
-    Raises:
-        ConfigError: no such recipe.
-    """
+    """Return the fields of a run that recipe and flags set; flags win."""
     names = {f.name for f in fields(RunConfig)}
     recipe = read_recipe(options["recipe"]) if "recipe" in options else {}
     return merge(recipe, {name: value for name, value in options.items() if name in names})
@@ -97,11 +82,7 @@ def require_data_and_model(values: Options) -> None:
 
 
 def configuration(options: Options) -> RunConfig:
-    """Return the run that recipe and flags configure.
-
-    Raises:
-        ConfigError: no such recipe, wrong fields, or neither data nor model.
-    """
+    """Return the run that recipe and flags configure."""
     values = run_values(options)
     require_data_and_model(values)
     config = RunConfig.from_dict(values)

@@ -48,10 +48,7 @@ def exists(key: str) -> bool:
 
 
 def remember(key: str, make: Callable[[], Part]) -> Part:
-    """Return the entry of `key`; make and store it if it is missing or unreadable.
-
-    If the cache cannot be written, the part is made again next time.
-    """
+    """Return the entry of `key`; make it, and store it if possible, if it cannot be read."""
     place = _path(key)
     if place is None:
         return make()

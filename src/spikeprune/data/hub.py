@@ -23,11 +23,7 @@ class HubUnreachable(Exception):
 
 
 def parquet_rows(file: Path, row: DataSet) -> Iterator[Encoded]:
-    """Yield the images of one Parquet file in the hub's column layout; never uses the network.
-
-    Raises:
-        DataError: The file is damaged or lacks a column.
-    """
+    """Yield the images of one Parquet file in the hub's column layout; never uses the network."""
     import datasets
 
     with _quiet(offline=True), tempfile.TemporaryDirectory() as scratch:
@@ -126,10 +122,7 @@ def _reachable() -> bool:
 
 @contextlib.contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
-    """Silence progress bars, log lines and telemetry; close the network if `offline`.
-
-    Every setting is put back, because the libraries may serve other code of the process too.
-    """
+    """Silence progress bars, log lines and telemetry for a while; `offline` closes the network."""
     import datasets
     import huggingface_hub
     from huggingface_hub import constants

@@ -40,7 +40,7 @@ def load(
         name: One of `NAMES`, the path of a folder of images, or `module:callable` for the
             user's own loaders.
         root: Folder with local copies, which is searched first.
-        batch_size: Samples a batch.
+        batch_size: Samples per batch.
         time_steps: Number of frames T of recordings; unused for static images.
         seed: Seed of shuffling and augmentation; the splits are fixed.
         validation: Fraction of the training data that is held out, stratified.
@@ -59,11 +59,12 @@ def load(
         return custom.load(name, root, options)
     samples = _read(name, root, options)
     if samples.info.kind == "static" and image_size is not None:
-        samples = Samples(
-            replace(samples.info, shape=(samples.info.shape[0], image_size, image_size)),
-            replace(samples.train, images=resize(samples.train.images, image_size)),
-            replace(samples.test, images=resize(samples.test.images, image_size)),
+        info = replace(samples.info, shape=(samples.info.shape[0], image_size, image_size))
+        train, test = (
+            replace(part, images=resize(part.images, image_size))
+            for part in (samples.train, samples.test)
         )
+        samples = Samples(info, train, test)
     return _loaders(samples, options)
 
 
@@ -115,12 +116,11 @@ def _loaders(samples: Samples, options: Options) -> Data:
             f"{info.label}: a batch of {size} does not fit the {len(train)} samples that are left "
             "to train on; choose a smaller batch_size (or a larger limit)"
         )
-    everything = torch.arange(len(samples.test.labels))
     batches = partial(Loader, info=info, batch_size=size)
     return Data(
         info=info,
         train=batches(samples.train, train, shuffle=options.seed, augment=options.augment),
         score=batches(samples.train, train),
         validation=batches(samples.train, held_out),
-        test=batches(samples.test, everything),
+        test=batches(samples.test, torch.arange(len(samples.test.labels))),
     )

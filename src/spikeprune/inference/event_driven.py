@@ -40,21 +40,15 @@ _ROUNDS = 5
 class LayerReport:
     """How one layer is computed.
 
-    Attributes:
-        choice: one of `CHOICES`: `dense` is PyTorch's, `events` costs live weights x non-zero
-            inputs, `lanes` live weights x output positions by vector instructions.
-        threads: threads that share the layer.
-        density: share of its weights that are not 0.
-        input_rate: share of its inputs that were not 0 in the example.
-        milliseconds: of one forward with the example, by each choice that was tried.
-        reason: why.
+    Of `CHOICES`, `dense` is PyTorch's, `events` costs live weights x non-zero inputs, and `lanes`
+    live weights x output positions by vector instructions.
     """
 
     choice: str
-    threads: int
-    density: float
-    input_rate: float
-    milliseconds: Mapping[str, float]
+    threads: int  # threads that share the layer
+    density: float  # share of its weights that are not 0
+    input_rate: float  # share of its inputs that were not 0 in the example
+    milliseconds: Mapping[str, float]  # of one forward, by the choices that were tried
     reason: str
 
 

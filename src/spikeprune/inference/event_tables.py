@@ -21,25 +21,17 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a layer's weights reach, for inputs `[N, C, H, W]`; pairs are (y, x).
+    """The reach of a layer's weights, for inputs `[N, C, H, W]`; pairs are (y, x)."""
 
-    Attributes:
-        rows: N, slices that are computed together.
-        channels, size: C and (H, W) of the input.
-        out_channels, out_size: those of the output.
-        kernel, stride, dilation: those of the convolution.
-        padding: zeros before the first row and column.
-    """
-
-    rows: int
+    rows: int  # N, slices that are computed together
     channels: int
-    size: Pair
+    size: Pair  # (H, W) of the input
     out_channels: int
     out_size: Pair
     kernel: Pair
     stride: Pair
     dilation: Pair
-    padding: Pair
+    padding: Pair  # zeros before the first row and column
 
     @property
     def margin(self) -> Pair:

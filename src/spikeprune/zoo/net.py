@@ -10,42 +10,25 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ConfigError, DataError, require_one_of
 
-HEADS = ("average", "flatten")
-
 
 @dataclass(frozen=True)
 class Task:
-    """The data and the neuron that a zoo model is built for.
+    """The data and the neuron that a zoo model is built for."""
 
-    Attributes:
-        classes: Number of classes K.
-        in_channels: Channels of the input.
-        image_size: (height, width) in pixels.
-        time_steps: T.
-        neuron: Makes one new spiking neuron per call.
-    """
-
-    classes: int
+    classes: int  # K
     in_channels: int
-    image_size: tuple[int, int]
+    image_size: tuple[int, int]  # (height, width) in pixels
     time_steps: int
-    neuron: Callable[[], nn.Module]
+    neuron: Callable[[], nn.Module]  # makes one new spiking neuron per call
 
 
 @final
 class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
-    """A spiking classifier: `head(body(stem(x)))`.
+    """A spiking classifier of the `parts` (stem, body, head).
 
     Step mode 'm' takes recordings `[T, B, C, H, W]` or static images `[B, C, H, W]`, which it
     expands over T, and returns logits `[T, B, K]`. Step mode 's' takes one slice `[B, C, H, W]`
     and returns `[B, K]`.
-
-    Args:
-        task: Shapes, T and neuron.
-        parts: (stem, body, head).
-
-    Raises:
-        DataError: (forward) an input of another shape or number of time steps.
     """
 
     def __init__(self, task: Task, parts: tuple[nn.Module, nn.Module, nn.Module]) -> None:
@@ -101,7 +84,7 @@ def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
 
 
 def scaled(channels: int, width: float) -> int:
-    """Return channels times width, at least 1; refuse a width that is not positive."""
+    """Return channels times width, at least 1."""
     if width <= 0:
         raise ConfigError(f"expected a positive width multiplier, got {width}")
     return max(1, round(channels * width))
@@ -116,13 +99,10 @@ def classifier_head(
 ) -> nn.Sequential:
     """Return pooling or flattening, spiking hidden layers, and the linear classifier.
 
-    Args:
-        task: Classes and neuron.
-        features: (channels, height, width) of the input.
-        kind: 'average' (global average pooling) or 'flatten'; others raise a `ConfigError`.
-        hidden: Units of the hidden layers, each followed by BatchNorm and a neuron.
+    `features` is the input's (channels, height, width), `kind` 'average' (global pooling) or
+    'flatten'; `hidden` are the units of hidden layers, each followed by BatchNorm and a neuron.
     """
-    require_one_of("head", kind, HEADS)
+    require_one_of("head", kind, ("average", "flatten"))
     channels, height, width = features
     parts: list[tuple[str, nn.Module]] = []
     units = channels * height * width

@@ -16,11 +16,7 @@ _BLOCKS = (3, 3, 2)
 
 @final
 class _PreBlock(nn.Module):
-    """Twice norm, neuron and convolution, added to the analog input.
-
-    The projection of a block that changes shape reads the spikes, not the analog sum, so that
-    every convolution but the first has binary operands.
-    """
+    """Twice norm, neuron and convolution, added to the analog input."""
 
     def __init__(
         self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
@@ -31,6 +27,7 @@ class _PreBlock(nn.Module):
         self.norm2, self.spike2 = norm(channels), neuron()
         self.conv2 = conv(channels, channels)
         changes = stride != 1 or in_channels != channels
+        # It reads spikes, not the analog sum: operands of all but the net's first are binary.
         self.shortcut = conv(in_channels, channels, kernel=1, stride=stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,10 +86,8 @@ def resnet19_post(
     stem = sequence([("conv", conv(task.in_channels, first)), ("norm", norm(first))])
     parts: list[tuple[str, nn.Module]] = [("spike", task.neuron())]
     parts += _stages(_PostBlock, task, in_channels=first, widths=widths)
-    units = [scaled(hidden, width)]
-    return SpikingNet(
-        task, (stem, sequence(parts), _head(task, widths[-1], kind=head, hidden=units))
-    )
+    classifier = _head(task, widths[-1], kind=head, hidden=[scaled(hidden, width)])
+    return SpikingNet(task, (stem, sequence(parts), classifier))
 
 
 def _stages(

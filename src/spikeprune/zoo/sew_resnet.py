@@ -10,7 +10,6 @@ from spikeprune.errors import require_one_of
 from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
 
 _WIDTHS = (64, 128, 256, 512)
-_STEMS = ("auto", "small", "imagenet")
 _IMAGENET_PIXELS = 128
 
 _CONNECT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -54,21 +53,14 @@ def sew_resnet18(
     stem: str = "auto",
     head: str = "average",
 ) -> SpikingNet:
-    """Spike-element-wise ResNet18 (Fang et al., NeurIPS 2021).
+    """Spike-element-wise ResNet18 (Fang et al., NeurIPS 2021); `width` multiplies all channels.
 
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        connect: 'ADD' (sums of spikes, no longer binary), 'AND' or 'IAND' ((1 - g) * identity).
-        stem: 'small' (3x3, stride 1), 'imagenet' (7x7, stride 2, then a 3x3 max pool of stride 2)
-            or 'auto': imagenet from 128 pixels on.
-        head: 'average' or 'flatten'.
-
-    Raises:
-        ConfigError: An unknown connection, stem or head.
+    `connect` is 'ADD' (sums of spikes, no longer binary), 'AND' or 'IAND' ((1 - g) * identity);
+    `stem` is 'small' (3x3, stride 1), 'imagenet' (7x7, stride 2, then a 3x3 max pool of stride 2)
+    or 'auto' (imagenet from 128 pixels on); `head` is 'average' or 'flatten'.
     """
     require_one_of("connection", connect, _CONNECT)
-    require_one_of("stem", stem, _STEMS)
+    require_one_of("stem", stem, ("auto", "small", "imagenet"))
     large = stem == "imagenet" or (stem == "auto" and min(task.image_size) >= _IMAGENET_PIXELS)
     widths = [scaled(channels, width) for channels in _WIDTHS]
     channels = widths[0]
