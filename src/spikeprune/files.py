@@ -66,10 +66,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of JSON lines, none if there is no file.
-
-    A last line without a line end, which a crash cut off, is left out.
-    """
+    """Return the rows of JSON lines, none without a file, and not a last line that a crash cut."""
     if not path.is_file():
         return []
     rows = []

@@ -33,12 +33,7 @@ def import_user_module(name: str) -> ModuleType:
 
 
 def user_callable(name: str, kind: str) -> Callable[..., Any]:
-    """Return the callable that `module:callable` names.
-
-    Args:
-        name: `module:callable`.
-        kind: what it is for, such as `model`; error messages start with it.
-    """
+    """Return the callable that `module:callable` names; error messages start with `kind`."""
     module, _, attribute = name.partition(":")
     try:
         with current_folder_importable():

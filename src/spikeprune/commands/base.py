@@ -34,6 +34,16 @@ def flag(name: str, kind: Any, metavar: str, text: str, *, default: Any = SUPPRE
     return Argument(f"--{name}", options)
 
 
+def switch(name: str, text: str) -> Argument:
+    """Return a flag without a value, off by default."""
+    return Argument(f"--{name}", {"action": "store_true", "help": text})
+
+
+def positional(name: str, metavar: str, text: str, **options: Any) -> Argument:
+    """Return an argument without a flag."""
+    return Argument(name, {"type": str, "metavar": metavar, "help": text, **options})
+
+
 @dataclass(frozen=True)
 class Command:
     """A subcommand."""
@@ -48,18 +58,13 @@ class Command:
     epilog: str = ""  # below the arguments; RECIPES becomes the names of the shipped recipes
 
 
-FOLDER = Argument("folder", {"type": str, "metavar": "FOLDER", "help": "folder of the run"})
-RECIPE = flag(
-    "recipe",
-    str,
-    "NAME|FILE",
-    "ready configuration by name, or a YAML file of yours; flags win over it",
-)
+FOLDER = positional("folder", "FOLDER", "folder of the run")
+_RECIPE = "ready configuration by name, or a YAML file of yours; flags win over it"
+RECIPE = flag("recipe", str, "NAME|FILE", _RECIPE)
 DATA_ROOT = flag("data_root", str, "PATH", "folder with local copies of the data", default=None)
-DEVICE = flag(
-    "device", str, "NAME", "where to compute: cpu, cuda or auto (default: cpu)", default="cpu"
-)
-JSON = Argument("--json", {"action": "store_true", "help": "print JSON"})
+_DEVICE = "where to compute: cpu, cuda or auto (default: cpu)"
+DEVICE = flag("device", str, "NAME", _DEVICE, default="cpu")
+JSON = switch("json", "print JSON")
 CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
 """Usage of the commands that take a run's options."""
 

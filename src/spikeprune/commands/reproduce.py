@@ -4,7 +4,7 @@ import textwrap
 
 from rich.console import Console
 
-from spikeprune.commands.base import Argument, Command, Options, flag, interruptible
+from spikeprune.commands.base import Command, Options, flag, interruptible, positional
 from spikeprune.lab.run.progress.display import make_display
 
 _NAMES = (
@@ -40,9 +40,7 @@ examples:
 
 
 _ARGUMENTS = (
-    Argument(
-        "names", {"type": str, "nargs": "+", "metavar": "NAME", "help": "what to make, or all"}
-    ),
+    positional("names", "NAME", "what to make, or all", nargs="+"),
     flag("scale", str, "NAME", f"{' | '.join(_SCALES)} (default: smoke)", default="smoke"),
     flag("seeds", list[int], "[N,M]", "seeds (default: the scale's)"),
     flag("out", str, "PATH", "folder (default: runs/reproduce/SCALE)"),

@@ -146,10 +146,7 @@ def _fixed(net: nn.Module, choice: str | Mapping[str, str] | None) -> dict[str, 
 
 
 def _layer_inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[str, Tensor]:
-    """Return one input of each convolution and linear layer, from a forward.
-
-    A layer that is called step by step returns the step with the median number of spikes.
-    """
+    """Return the input of each convolution and linear layer; of several steps the median one."""
     seen: dict[str, list[Tensor]] = {}
     handles = []
 
@@ -168,10 +165,10 @@ def _layer_inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) ->
     finally:
         for handle in handles:
             handle.remove()
-    return {
-        name: sorted(calls, key=lambda c: int(c.count_nonzero()))[len(calls) // 2]
-        for name, calls in seen.items()
+    by_spikes = {
+        n: sorted(calls, key=lambda c: int(c.count_nonzero())) for n, calls in seen.items()
     }
+    return {name: calls[len(calls) // 2] for name, calls in by_spikes.items()}
 
 
 def _replace(net: nn.Module, name: str, x: Tensor, fixed: str | None) -> None:

@@ -91,11 +91,7 @@ def scaled(channels: int, width: float) -> int:
 
 
 def classifier_head(
-    task: Task,
-    features: tuple[int, int, int],
-    *,
-    kind: str = "average",
-    hidden: Sequence[int] = (),
+    task: Task, features: tuple[int, int, int], *, kind: str = "average", hidden: Sequence[int] = ()
 ) -> nn.Sequential:
     """Return pooling or flattening, spiking hidden layers, and the linear classifier.
 
