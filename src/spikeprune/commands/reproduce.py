@@ -7,18 +7,8 @@ from rich.console import Console
 from spikeprune.commands.base import Command, Options, flag, interruptible, positional
 from spikeprune.lab.run.progress.display import make_display
 
-_NAMES = (
-    "fig2",
-    "fig3a",
-    "fig3b",
-    "fig4",
-    "fig5",
-    "fig6",
-    "table-unstructured",
-    "table-structured",
-    "cost",
-    "entropy",
-)
+_LIST = "fig2 fig3a fig3b fig4 fig5 fig6 table-unstructured table-structured cost entropy"
+_NAMES = tuple(_LIST.split())
 _SCALES = ("smoke", "cpu", "paper")
 _DESCRIPTION = f"""\
 Make figures and tables of the paper from your own runs, beside the paper's

@@ -1,8 +1,4 @@
-"""A disk cache of decoded samples, so that images are decoded once and not in every run.
-
-The folder is `$XDG_CACHE_HOME/spikeprune`, else `~/.cache/spikeprune`; it can be deleted at any
-time. The name of an entry is a hash of the path, size and modification time of its source files.
-"""
+"""A disk cache of decoded samples, so that images are decoded once; it can always be deleted."""
 
 import contextlib
 import hashlib

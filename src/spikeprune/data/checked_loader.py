@@ -85,11 +85,10 @@ class CheckedLoader:
             raise DataError(
                 f"{where}: expected labels as int64 [{samples}], one a sample, got {_describe(y)}"
             )
-        if samples and not 0 <= int(y.min()) <= int(y.max()) < self._classes:
-            raise DataError(
-                f"{where}: expected labels 0 to {self._classes - 1}, got {int(y.min())} to "
-                f"{int(y.max())}"
-            )
+        low, high = (int(y.min()), int(y.max())) if samples else (0, 0)
+        if not 0 <= low <= high < self._classes:
+            expected = f"labels 0 to {self._classes - 1}"
+            raise DataError(f"{where}: expected {expected}, got {low} to {high}")
         return x.to(torch.float32), y
 
     def _check_x(self, x: Any, where: str) -> None:

@@ -27,10 +27,9 @@ def is_import_path(name: str) -> bool:
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
     """Call the user's function and check the result.
 
-    The function gets root, batch_size, time_steps, seed, validation, augment, image_size, limit and
-    binning, each only if it has a parameter of that name. It returns a `Data`, a mapping with
-    train, test, shape and classes (optional: validation, score, kind, label, mean, std), or the
-    tuple (train, validation, test, shape, classes). `classes` are names, or their number.
+    It gets the root and each option only if it has a parameter of that name. It returns a `Data`,
+    a mapping with train, test, shape and classes (optional: validation, score, kind, label, mean,
+    std), or the tuple (train, validation, test, shape, classes). `classes`: names or their number.
     """
     with current_folder_importable():  # the function may import from there as well
         made = _call(name, {"root": root, **asdict(options)})

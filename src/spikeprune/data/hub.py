@@ -56,10 +56,8 @@ def download(row: DataSet) -> tuple[Part, Part]:
         HubUnreachable: The hub is unreachable, and neither cache has the data set.
         DataError: The data differ from the table of data sets.
     """
-    train, test = (
-        cache.remember(key(row, split), partial(_fetch, row, split))
-        for split in ("train", row.test_split)
-    )
+    splits = ("train", row.test_split)
+    train, test = (cache.remember(key(row, name), partial(_fetch, row, name)) for name in splits)
     return train, test
 
 
@@ -80,7 +78,7 @@ def _rows(table: Any, row: DataSet, where: str) -> Iterator[Encoded]:
 
     image, label = row.columns
     columns = sorted(table.features or ())
-    if image not in columns or label not in columns:
+    if not {image, label} <= set(columns):
         raise DataError(
             f"{where}: expected the columns {image} and {label} for {row.label}, "
             f"got {', '.join(columns) or 'none'}"

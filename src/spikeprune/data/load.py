@@ -17,7 +17,7 @@ from spikeprune.data.options import Options
 from spikeprune.data.places import image_folder, locate, not_found
 from spikeprune.data.sets import SETS, DataSet
 from spikeprune.data.split import split
-from spikeprune.data.types import Data, DataInfo, Part, Samples
+from spikeprune.data.types import Data, Part, Samples
 from spikeprune.errors import DataError
 
 
@@ -93,17 +93,8 @@ def _read(name: str, root: str | os.PathLike[str] | None, options: Options) -> S
 def _samples(row: DataSet, parts: tuple[Part, Part], source: str) -> Samples:
     train, test = parts
     changed = row.lossless and "JPEG" in (train.encoding, test.encoding)
-    info = DataInfo(
-        name=row.name,
-        label=f"{row.label} (JPEG)" if changed else row.label,
-        classes=row.classes,
-        shape=row.shape,
-        mean=row.mean,
-        std=row.std,
-        kind=row.kind,
-        source=source,
-    )
-    return Samples(info, train, test)
+    label = f"{row.label} (JPEG)" if changed else row.label
+    return Samples(row.info(label, source), train, test)
 
 
 def _loaders(samples: Samples, options: Options) -> Data:
@@ -117,10 +108,7 @@ def _loaders(samples: Samples, options: Options) -> Data:
             "to train on; choose a smaller batch_size (or a larger limit)"
         )
     batches = partial(Loader, info=info, batch_size=size)
-    return Data(
-        info=info,
-        train=batches(samples.train, train, shuffle=options.seed, augment=options.augment),
-        score=batches(samples.train, train),
-        validation=batches(samples.train, held_out),
-        test=batches(samples.test, torch.arange(len(samples.test.labels))),
-    )
+    shuffled = batches(samples.train, train, shuffle=options.seed, augment=options.augment)
+    score, validation = batches(samples.train, train), batches(samples.train, held_out)
+    test = batches(samples.test, torch.arange(len(samples.test.labels)))
+    return Data(info, shuffled, score, validation, test)

@@ -37,17 +37,14 @@ class Loader:
         shuffle: int | None = None,
         augment: Sequence[str] = (),
     ) -> None:
-        self._part = part
-        self._index = index
+        self._part, self._index = part, index
         self._recordings = info.kind == "events"
         span = 1.0 if self._recordings else 255.0
         mean = torch.tensor(info.mean).view(-1, 1, 1)
         std = torch.tensor(info.std).view(-1, 1, 1)
         self._gain, self._shift = 1.0 / (span * std), mean / std
-        self._batch_size = batch_size
-        self._seed = shuffle
+        self._batch_size, self._seed, self._epoch = batch_size, shuffle, 0
         self._augment = frozenset(augment)
-        self._epoch = 0
 
     @property
     def samples(self) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spikeprune.data import classes
-from spikeprune.data.types import Kind
+from spikeprune.data.types import DataInfo, Kind
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,20 @@ class DataSet:
     shape: tuple[int, int, int]  # `(C, H, W)` of an image, or of a frame of a recording
     mean: tuple[float, ...]  # per channel of the training images; pixels in [0, 1]
     std: tuple[float, ...]  # of the same pixels
-    forms: tuple[str, ...]  # on disk: `embedded`, `idx`, `parquet`, `recordings`
     obtain: str  # how to get it
+    forms: tuple[str, ...] = ("parquet",)  # or `embedded`, `idx`, `recordings`
     folders: tuple[str, ...] = ()  # usual names of its folder below a root
     columns: tuple[str, str] = ("image", "label")  # of image and label in Parquet files
     test_split: str = "test"  # its name in Parquet files
     hub: str | None = None  # its repository on the Hugging Face hub
     lossless: bool = True  # whether JPEG bytes are a changed copy of the published pixels
     kind: Kind = "static"
+
+    def info(self, label: str, source: str) -> DataInfo:
+        """Return the description of a copy that was found at `source`."""
+        return DataInfo(
+            self.name, label, self.classes, self.shape, self.mean, self.std, self.kind, source
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,6 @@ _ROWS = (
         shape=(3, 32, 32),
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
-        forms=("parquet",),
         folders=("cifar10",),
         columns=("img", "label"),
         hub="uoft-cs/cifar10",
@@ -103,7 +108,6 @@ _ROWS = (
         shape=(3, 32, 32),
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
-        forms=("parquet",),
         folders=("cifar100",),
         columns=("img", "fine_label"),
         hub="uoft-cs/cifar100",
@@ -116,7 +120,6 @@ _ROWS = (
         shape=(3, 64, 64),
         mean=(0.4802, 0.4481, 0.3975),
         std=(0.2770, 0.2691, 0.2821),
-        forms=("parquet",),
         folders=("tiny-imagenet", "tiny_imagenet"),
         # The labels of its test images were never published.
         test_split="valid",

@@ -1,10 +1,7 @@
 """Event-driven inference on a CPU: only spikes and live weights cost.
 
-Made for weight-sparse nets and a batch of 1. BatchNorms are folded, layers are replaced where a
-measurement finds that faster than PyTorch's dense layer, and neurons and max pools get loops of
-their own. The neurons' arithmetic is PyTorch's bit for bit; layers add up in another order than
-PyTorch, so outputs agree up to rounding unless a potential lies so near to its threshold that
-rounding decides. numba, an optional package, compiles the loops.
+The neurons' arithmetic is PyTorch's bit for bit; layers add up in another order, so outputs agree
+up to rounding unless a potential lies so near to its threshold that rounding decides.
 """
 
 import time

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -68,8 +68,7 @@ class EventDrivenLayer(nn.Module):
         """Return the layer's output for any leading axes."""
         layer: Any = self.dense
         if not _float32_on_cpu(x):
-            outside: Tensor = layer(x)
-            return outside
+            return cast(Tensor, layer(x))
         space = layer.weight.ndim - 2
         lead, size = x.shape[: x.ndim - space - 1], tuple(x.shape[x.ndim - space :])
         count = lead.numel()
@@ -150,8 +149,7 @@ class EventDrivenPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled `[*, C, H', W']`."""
         if not _float32_on_cpu(x):
-            outside: Tensor = self.dense(x)
-            return outside
+            return cast(Tensor, self.dense(x))
         size, stride, pad = self.window[:2], self.window[2:4], self.window[4:]
         ends = zip(x.shape[-2:], pad, size, stride, strict=True)
         planes = x.detach().reshape(-1, *x.shape[-2:]).contiguous()

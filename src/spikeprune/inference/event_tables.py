@@ -1,7 +1,4 @@
-"""Tables of one layer's live weights for `event_kernels`.
-
-A linear layer is a 1x1 convolution of a 1x1 image, a convolution over one axis has height 1.
-"""
+"""Tables of one layer's live weights for `event_kernels`; one axis becomes two of height 1."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,13 +22,13 @@ class Geometry:
 
     rows: int  # N, slices that are computed together
     channels: int
-    size: Pair  # (H, W) of the input
     out_channels: int
-    out_size: Pair
-    kernel: Pair
-    stride: Pair
-    dilation: Pair
-    padding: Pair  # zeros before the first row and column
+    size: Pair = (1, 1)  # (H, W) of the input; the defaults are those of a linear layer
+    out_size: Pair = (1, 1)
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Pair = (0, 0)  # zeros before the first row and column
 
     @property
     def margin(self) -> Pair:

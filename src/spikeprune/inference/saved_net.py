@@ -70,10 +70,6 @@ class Predictor(nn.Module):
         Args:
             example: normalised inputs, as `forward` takes them.
             choice: how layers are computed; None: the fastest by measurement.
-
-        Raises:
-            ConfigError: numba is not installed, or an unknown choice.
-            ModelError: weights that are not float32 on the CPU.
         """
         steps, layout = self.time_steps, self.layout
         return Predictor(

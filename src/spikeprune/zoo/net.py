@@ -83,6 +83,21 @@ def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
 
 
+def stages(
+    block: Callable[..., nn.Module], in_channels: int, widths: Sequence[int], counts: Sequence[int]
+) -> list[tuple[str, nn.Module]]:
+    """Return stages of `counts` blocks of `widths` channels; all but the first halve the image."""
+    parts: list[tuple[str, nn.Module]] = []
+    for stage, (channels, count) in enumerate(zip(widths, counts, strict=True), start=1):
+        blocks = []
+        for index in range(count):
+            stride = 2 if stage > 1 and index == 0 else 1
+            blocks.append(block(in_channels, channels, stride=stride))
+            in_channels = channels
+        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
+    return parts
+
+
 def scaled(channels: int, width: float) -> int:
     """Return channels times width, at least 1."""
     if width <= 0:

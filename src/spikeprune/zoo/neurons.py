@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
@@ -55,8 +55,7 @@ class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
     @staticmethod
     def spiking_function(x: Tensor, temperature: float) -> Tensor:
         """Return spikes `x >= 0` that carry the surrogate gradient."""
-        spikes: Tensor = _TanhSpike.apply(x, temperature)  # type: ignore[no-untyped-call]
-        return spikes
+        return cast(Tensor, _TanhSpike.apply(x, temperature))  # type: ignore[no-untyped-call]
 
     @staticmethod
     def primitive_function(x: Tensor, temperature: float) -> Tensor:

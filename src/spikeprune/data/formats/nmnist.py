@@ -1,6 +1,7 @@
 """N-MNIST, recordings Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, as frames."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from spikeprune.data import cache
 from spikeprune.data.formats.recordings import Recording, bin_recording, read_recording
 from spikeprune.data.options import Options
 from spikeprune.data.sets import DataSet
-from spikeprune.data.types import DataInfo, Part, Samples
+from spikeprune.data.types import Part, Samples
 from spikeprune.errors import ConfigError, DataError
 
 
@@ -36,15 +37,10 @@ def read(folder: Path, row: DataSet, options: Options) -> Samples:
     train, test = (_read_half(folder / half, row, options) for half in ("Train", "Test"))
     unit = typical_count(train)
     channels, height, width = row.shape
-    info = DataInfo(
-        name=row.name,
-        label=row.label,
-        classes=row.classes,
+    info = replace(
+        row.info(row.label, str(folder)),
         shape=(channels, size or height, size or width),
-        mean=row.mean,
         std=(unit,) * channels,
-        kind="events",
-        source=str(folder),
         scaling=f"event counts / {unit:.4g}, the mean count of an active pixel in a frame",
     )
     return Samples(info, train, test)

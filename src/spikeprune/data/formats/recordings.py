@@ -50,13 +50,10 @@ def read_recording(file: Path, height: int, width: int) -> Recording:
 def bin_recording(
     recording: Recording, time_steps: int, shape: tuple[int, int, int], *, binning: str = "duration"
 ) -> npt.NDArray[np.uint8]:
-    """Count the camera events, at least one, per frame, polarity and pixel.
+    """Return the counts of events, at least one, as uint8 `[T, 2, H, W]`, at most 255.
 
     `duration` cuts the time from the first to the last event into T equal parts; `count` gives
     every frame the same number of events, to within one. `shape` is `(2, H, W)`.
-
-    Returns:
-        uint8 `[T, 2, H, W]`; channel 0 darker, channel 1 brighter; counts saturate at 255.
     """
     count = len(recording.time)
     if binning == "duration":
