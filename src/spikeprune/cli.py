@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from spikeprune._version import __version__
 from spikeprune.commands import COMMANDS
-from spikeprune.commands.base import Argument, Command
+from spikeprune.commands.base import Command, switch
 from spikeprune.distributed.launch import speaks
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.settings.flags import add_flags, explain
@@ -33,7 +33,7 @@ first steps:
   spikeprune run --recipe smoke     some seconds, no data needed
   spikeprune run --recipe demo      Fashion-MNIST, some minutes"""
 
-_DEBUG = Argument("--debug", {"action": "store_true", "help": "show the traceback of an error"})
+_DEBUG = switch("debug", "show the traceback of an error")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -110,13 +110,10 @@ def _own_flags(name: str) -> dict[str, object]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code.
+    """Run the command line with arguments (without the program's name) and return its exit code.
 
     0: done; 1: failed; 2: wrong usage or options that cannot work; 130: interrupted. An error is
     one message on standard error; `--debug` shows the traceback.
-
-    Args:
-        argv: Arguments without the program's name; None: those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:

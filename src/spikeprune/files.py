@@ -46,11 +46,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        RunError: the file does not exist, or is not JSON.
-    """
+    """Read a JSON file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -70,13 +66,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of JSON lines, none if there is no file.
-
-    A last line without a line end, which a crash cut off, is left out.
-
-    Raises:
-        RunError: a whole line is not JSON.
-    """
+    """Return the rows of JSON lines, none without a file, and not a last line that a crash cut."""
     if not path.is_file():
         return []
     rows = []

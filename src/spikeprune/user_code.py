@@ -24,11 +24,7 @@ def current_folder_importable() -> Iterator[None]:
 
 
 def import_user_module(name: str) -> ModuleType:
-    """Import a module of the user's.
-
-    Raises:
-        ConfigError: there is no such module, or it fails while it is imported.
-    """
+    """Import a module of the user's."""
     try:
         with current_folder_importable():
             return importlib.import_module(name)
@@ -37,15 +33,7 @@ def import_user_module(name: str) -> ModuleType:
 
 
 def user_callable(name: str, kind: str) -> Callable[..., Any]:
-    """Return the callable that `module:callable` names.
-
-    Args:
-        name: `module:callable`.
-        kind: what it is for, such as `model`; error messages start with it.
-
-    Raises:
-        ConfigError: the module cannot be imported, or has no such callable.
-    """
+    """Return the callable that `module:callable` names; error messages start with `kind`."""
     module, _, attribute = name.partition(":")
     try:
         with current_folder_importable():

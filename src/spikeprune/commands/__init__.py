@@ -12,19 +12,7 @@ from spikeprune.commands.search import SEARCH
 
 __all__ = ["COMMANDS"]
 
-_ROWS: tuple[Command, ...] = (
-    RUN,
-    PLAN,
-    EVALUATE,
-    REPORT,
-    COMPARE,
-    REPRODUCE,
-    ANALYZE,
-    SEARCH,
-    DATA,
-    METHODS,
-    RECIPES,
-)
+_ROWS = (RUN, PLAN, EVALUATE, REPORT, COMPARE, REPRODUCE, ANALYZE, SEARCH, DATA, METHODS, RECIPES)
 
 COMMANDS: dict[str, Command] = {command.name: command for command in _ROWS}
 """Every command by name, in the order of the help."""

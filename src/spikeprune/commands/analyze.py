@@ -6,7 +6,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spikeprune.commands.base import DATA_ROOT, DEVICE, JSON, Argument, Command, Options, flag
+from spikeprune.commands.base import (
+    DATA_ROOT,
+    DEVICE,
+    JSON,
+    Command,
+    Options,
+    flag,
+    positional,
+    switch,
+)
 
 _DESCRIPTION = """\
 Analyse a finished run: spike entropy against criticality and firing rate,
@@ -14,36 +23,14 @@ features by class, the places of regrowth, change per class and layer. With two
 runs also the overlap of their masks and the importance of the channels that
 only one kept. Writes analysis.json and analysis.html."""
 
+_OUT = "folder to write to (default: the run's; of two, one beside the first)"
+_SAMPLES = "run the nets on at most N samples of training and test set (default: 10000)"
 _ARGUMENTS = (
-    Argument("folder", {"type": str, "metavar": "RUN", "help": "folder of a finished run"}),
-    Argument(
-        "other",
-        {
-            "type": str,
-            "nargs": "?",
-            "default": None,
-            "metavar": "RUN",
-            "help": "a second run, to compare with",
-        },
-    ),
-    flag(
-        "out",
-        str,
-        "PATH",
-        "folder to write to (default: the run's; of two, one beside the first)",
-        default=None,
-    ),
-    flag(
-        "samples",
-        int,
-        "N",
-        "run the nets on at most N samples of training and test set (default: 10000)",
-        default=10_000,
-    ),
-    Argument(
-        "--files_only",
-        {"action": "store_true", "help": "read files alone: no data, no entropy, no features"},
-    ),
+    positional("folder", "RUN", "folder of a finished run"),
+    positional("other", "RUN", "a second run, to compare with", nargs="?", default=None),
+    flag("out", str, "PATH", _OUT, default=None),
+    flag("samples", int, "N", _SAMPLES, default=10_000),
+    switch("files_only", "read files alone: no data, no entropy, no features"),
     DATA_ROOT,
     DEVICE,
     JSON,

@@ -34,53 +34,43 @@ def flag(name: str, kind: Any, metavar: str, text: str, *, default: Any = SUPPRE
     return Argument(f"--{name}", options)
 
 
+def switch(name: str, text: str) -> Argument:
+    """Return a flag without a value, off by default."""
+    return Argument(f"--{name}", {"action": "store_true", "help": text})
+
+
+def positional(name: str, metavar: str, text: str, **options: Any) -> Argument:
+    """Return an argument without a flag."""
+    return Argument(name, {"type": str, "metavar": metavar, "help": text, **options})
+
+
 @dataclass(frozen=True)
 class Command:
-    """A subcommand.
-
-    Attributes:
-        name: Its name.
-        function: Does the work, given the values of the arguments by name; does heavy imports.
-        summary: One line for the list of commands.
-        usage: The usage line behind the name.
-        arguments: Its own arguments.
-        configures: Whether it also takes a flag for every field of `RunConfig`.
-        description: The text above the arguments in the help; empty: the summary.
-        epilog: The text below them; the word RECIPES becomes the names of the shipped recipes.
-    """
+    """A subcommand."""
 
     name: str
-    function: Callable[[Options], None]
-    summary: str
-    usage: str = "[options]"
+    function: Callable[[Options], None]  # gets the arguments by name; does heavy imports
+    summary: str  # for the list of commands
+    usage: str = "[options]"  # the usage line behind the name
     arguments: tuple[Argument, ...] = ()
-    configures: bool = False
-    description: str = ""
-    epilog: str = ""
+    configures: bool = False  # whether it also takes a flag for every field of `RunConfig`
+    description: str = ""  # the text above the arguments in the help; empty: the summary
+    epilog: str = ""  # below the arguments; RECIPES becomes the names of the shipped recipes
 
 
-FOLDER = Argument("folder", {"type": str, "metavar": "FOLDER", "help": "folder of the run"})
-RECIPE = flag(
-    "recipe",
-    str,
-    "NAME|FILE",
-    "ready configuration by name, or a YAML file of yours; flags win over it",
-)
+FOLDER = positional("folder", "FOLDER", "folder of the run")
+_RECIPE = "ready configuration by name, or a YAML file of yours; flags win over it"
+RECIPE = flag("recipe", str, "NAME|FILE", _RECIPE)
 DATA_ROOT = flag("data_root", str, "PATH", "folder with local copies of the data", default=None)
-DEVICE = flag(
-    "device", str, "NAME", "where to compute: cpu, cuda or auto (default: cpu)", default="cpu"
-)
-JSON = Argument("--json", {"action": "store_true", "help": "print JSON"})
+_DEVICE = "where to compute: cpu, cuda or auto (default: cpu)"
+DEVICE = flag("device", str, "NAME", _DEVICE, default="cpu")
+JSON = switch("json", "print JSON")
 CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
 """Usage of the commands that take a run's options."""
 
 
 def run_values(options: Options) -> dict[str, Any]:
-    """Return the fields of a run that recipe and flags set; flags win.
-
-    Raises:
-        ConfigError: no such recipe.
-    """
+    """Return the fields of a run that recipe and flags set; flags win."""
     names = {f.name for f in fields(RunConfig)}
     recipe = read_recipe(options["recipe"]) if "recipe" in options else {}
     return merge(recipe, {name: value for name, value in options.items() if name in names})
@@ -97,11 +87,7 @@ def require_data_and_model(values: Options) -> None:
 
 
 def configuration(options: Options) -> RunConfig:
-    """Return the run that recipe and flags configure.
-
-    Raises:
-        ConfigError: no such recipe, wrong fields, or neither data nor model.
-    """
+    """Return the run that recipe and flags configure."""
     values = run_values(options)
     require_data_and_model(values)
     config = RunConfig.from_dict(values)

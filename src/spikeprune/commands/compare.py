@@ -12,6 +12,7 @@ from spikeprune.commands.base import (
     Options,
     flag,
     interruptible,
+    positional,
     require_data_and_model,
     run_values,
 )
@@ -69,16 +70,8 @@ _MACHINE = (
     flag("ray_address", str, "NAME", "a running Ray cluster (default: Ray starts here)"),
     flag("retries", int, "N", "how often Ray starts a killed run again (default: 2)"),
 )
-_RUNS = Argument(
-    "runs",
-    {
-        "type": str,
-        "nargs": "*",
-        "default": [],
-        "metavar": "FOLDER",
-        "help": "finished runs to compare, or the folder of one comparison",
-    },
-)
+_FOLDERS = "finished runs to compare, or the folder of one comparison"
+_RUNS = positional("runs", "FOLDER", _FOLDERS, nargs="*", default=[])
 _OUT = Path("runs") / "comparison"
 
 
@@ -128,10 +121,8 @@ def _grid_values(options: Options) -> dict[str, Any]:
     values = {name: [value] for name, value in one.items() if value is not None}
     if "method" in options and not {"methods", "variants"} & options.keys():
         values["methods"] = [options["method"]]
-    machine = _given(_MACHINE, options)
-    return (
-        values | _given(_GRID, options) | {"base": base, "out": base.get("out"), "machine": machine}
-    )
+    values |= _given(_GRID, options)
+    return values | {"base": base, "out": base.get("out"), "machine": _given(_MACHINE, options)}
 
 
 def _given(flags: tuple[Argument, ...], options: Options) -> dict[str, Any]:

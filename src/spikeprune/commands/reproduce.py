@@ -4,21 +4,11 @@ import textwrap
 
 from rich.console import Console
 
-from spikeprune.commands.base import Argument, Command, Options, flag, interruptible
+from spikeprune.commands.base import Command, Options, flag, interruptible, positional
 from spikeprune.lab.run.progress.display import make_display
 
-_NAMES = (
-    "fig2",
-    "fig3a",
-    "fig3b",
-    "fig4",
-    "fig5",
-    "fig6",
-    "table-unstructured",
-    "table-structured",
-    "cost",
-    "entropy",
-)
+_LIST = "fig2 fig3a fig3b fig4 fig5 fig6 table-unstructured table-structured cost entropy"
+_NAMES = tuple(_LIST.split())
 _SCALES = ("smoke", "cpu", "paper")
 _DESCRIPTION = f"""\
 Make figures and tables of the paper from your own runs, beside the paper's
@@ -40,9 +30,7 @@ examples:
 
 
 _ARGUMENTS = (
-    Argument(
-        "names", {"type": str, "nargs": "+", "metavar": "NAME", "help": "what to make, or all"}
-    ),
+    positional("names", "NAME", "what to make, or all", nargs="+"),
     flag("scale", str, "NAME", f"{' | '.join(_SCALES)} (default: smoke)", default="smoke"),
     flag("seeds", list[int], "[N,M]", "seeds (default: the scale's)"),
     flag("out", str, "PATH", "folder (default: runs/reproduce/SCALE)"),

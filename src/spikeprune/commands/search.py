@@ -3,14 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.commands.base import (
-    RECIPE,
-    Command,
-    Options,
-    configuration,
-    flag,
-    interruptible,
-)
+from spikeprune.commands.base import RECIPE, Command, Options, configuration, flag, interruptible
 from spikeprune.errors import ConfigError
 from spikeprune.lab.run.progress.display import make_display
 
@@ -22,15 +15,10 @@ sparsity is an ordinary run in a folder under --out, and the same command
 continues where it stopped. Test data do not influence the search; the test
 accuracy of the chosen run is printed at the end."""
 
+_MAX_DROP = "points of validation accuracy that may be lost; must be given"
 _ARGUMENTS = (
     RECIPE,
-    flag(
-        "max-drop",
-        float,
-        "POINTS",
-        "points of validation accuracy that may be lost; must be given",
-        default=None,
-    ),
+    flag("max-drop", float, "POINTS", _MAX_DROP, default=None),
     flag("runs", int, "N", "sparsities to try at most (default: 6)", default=6),
     flag("seeds", int, "N", "runs per sparsity, whose mean drop decides (default: 1)", default=1),
 )

@@ -1,8 +1,4 @@
-"""A disk cache of decoded samples, so that images are decoded once and not in every run.
-
-The folder is `$XDG_CACHE_HOME/spikeprune`, else `~/.cache/spikeprune`; it can be deleted at any
-time. The name of an entry is a hash of the path, size and modification time of its source files.
-"""
+"""A disk cache of decoded samples, so that images are decoded once; it can always be deleted."""
 
 import contextlib
 import hashlib
@@ -48,10 +44,7 @@ def exists(key: str) -> bool:
 
 
 def remember(key: str, make: Callable[[], Part]) -> Part:
-    """Return the entry of `key`; make and store it if it is missing or unreadable.
-
-    If the cache cannot be written, the part is made again next time.
-    """
+    """Return the entry of `key`; make it, and store it if possible, if it cannot be read."""
     place = _path(key)
     if place is None:
         return make()

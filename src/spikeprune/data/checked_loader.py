@@ -12,18 +12,9 @@ from spikeprune.errors import DataError
 
 @final
 class CheckedLoader:
-    """A user's iterable of `(x, y)` batches that checks every batch.
+    """A user's iterable of `(x, y)` batches, such as a DataLoader, that checks every batch.
 
-    Args:
-        batches: An iterable that can be iterated repeatedly, such as a DataLoader.
-        where: Its name in messages.
-        shape: `(C, H, W)` of a sample or frame.
-        classes: Labels run from 0 to `classes - 1`.
-        time_steps: T of batches of recordings.
-        kind: `static` or `events`; None allows both.
-
-    Raises:
-        DataError: It is not iterable, or can be iterated only once.
+    `where` is its name in messages, `shape` is `(C, H, W)`, and the kind None allows both kinds.
     """
 
     def __init__(
@@ -42,11 +33,8 @@ class CheckedLoader:
                 f"torch DataLoader or a list of batches, got {type(batches).__name__}"
             )
         self._batches: Iterable[Any] = batches
-        self._where = where
-        self._shape = shape
-        self._classes = classes
-        self._time_steps = time_steps
-        self._kind = kind
+        self._where, self._shape, self._classes = where, shape, classes
+        self._time_steps, self._kind = time_steps, kind
         self._counted: tuple[int, int] | None = None
 
     @classmethod
@@ -97,22 +85,18 @@ class CheckedLoader:
             raise DataError(
                 f"{where}: expected labels as int64 [{samples}], one a sample, got {_describe(y)}"
             )
-        if samples and not 0 <= int(y.min()) <= int(y.max()) < self._classes:
-            raise DataError(
-                f"{where}: expected labels 0 to {self._classes - 1}, got {int(y.min())} to "
-                f"{int(y.max())}"
-            )
+        low, high = (int(y.min()), int(y.max())) if samples else (0, 0)
+        if not 0 <= low <= high < self._classes:
+            expected = f"labels 0 to {self._classes - 1}"
+            raise DataError(f"{where}: expected {expected}, got {low} to {high}")
         return x.to(torch.float32), y
 
     def _check_x(self, x: Any, where: str) -> None:
         static: tuple[Any, ...] = ("B", *self._shape)
         forms = {"static": static, "events": (self._time_steps, *static)}
         wanted = [form for kind, form in forms.items() if self._kind in (None, kind)]
-        if (
-            isinstance(x, Tensor)
-            and x.is_floating_point()
-            and any(_fits(tuple(x.shape), form) for form in wanted)
-        ):
+        floating = isinstance(x, Tensor) and x.is_floating_point()
+        if floating and any(_fits(tuple(x.shape), form) for form in wanted):
             return
         names = " or ".join(f"[{', '.join(map(str, form))}]" for form in wanted)
         raise DataError(

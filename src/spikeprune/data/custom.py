@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from spikeprune.data.checked_loader import CheckedLoader
@@ -26,14 +27,9 @@ def is_import_path(name: str) -> bool:
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
     """Call the user's function and check the result.
 
-    The function gets root, batch_size, time_steps, seed, validation, augment, image_size, limit and
-    binning, each only if it has a parameter of that name. It returns a `Data`, a mapping with
-    train, test, shape and classes (optional: validation, score, kind, label, mean, std), or the
-    tuple (train, validation, test, shape, classes). `classes` are names, or their number.
-
-    Raises:
-        ConfigError: The module or function does not exist, or needs other arguments.
-        DataError: The result, or the first batch of train or test, cannot be used.
+    It gets the root and each option only if it has a parameter of that name. It returns a `Data`,
+    a mapping with train, test, shape and classes (optional: validation, score, kind, label, mean,
+    std), or the tuple (train, validation, test, shape, classes). `classes`: names or their number.
     """
     with current_folder_importable():  # the function may import from there as well
         made = _call(name, {"root": root, **asdict(options)})
@@ -43,22 +39,19 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
     shape = _shape(name, fields["shape"])
     classes = _classes(name, fields["classes"])
 
+    checked = partial(
+        CheckedLoader, shape=shape, classes=len(classes), time_steps=options.time_steps
+    )
+
     def wrap(role: str, kind: Kind | None) -> CheckedLoader:
-        return CheckedLoader(
-            fields[role],
-            f"{role} of {name}",
-            shape=shape,
-            classes=len(classes),
-            time_steps=options.time_steps,
-            kind=kind,
-        )
+        return checked(fields[role], f"{role} of {name}", kind=kind)
 
     kind = wrap("train", fields.get("kind")).first_kind()
     train, test = wrap("train", kind), wrap("test", kind)
     test.first_kind()
-    has_validation = fields.get("validation") is not None
-    validation = wrap("validation", kind) if has_validation else CheckedLoader.empty()
-    score = wrap("score", kind) if fields.get("score") is not None else train
+    given = [role for role in ("validation", "score") if fields.get(role) is not None]
+    validation = wrap("validation", kind) if "validation" in given else CheckedLoader.empty()
+    score = wrap("score", kind) if "score" in given else train
     info = DataInfo(
         name=name,
         label=str(fields.get("label") or name),

@@ -23,11 +23,7 @@ class HubUnreachable(Exception):
 
 
 def parquet_rows(file: Path, row: DataSet) -> Iterator[Encoded]:
-    """Yield the images of one Parquet file in the hub's column layout; never uses the network.
-
-    Raises:
-        DataError: The file is damaged or lacks a column.
-    """
+    """Yield the images of one Parquet file in the hub's column layout; never uses the network."""
     import datasets
 
     with _quiet(offline=True), tempfile.TemporaryDirectory() as scratch:
@@ -60,10 +56,8 @@ def download(row: DataSet) -> tuple[Part, Part]:
         HubUnreachable: The hub is unreachable, and neither cache has the data set.
         DataError: The data differ from the table of data sets.
     """
-    train, test = (
-        cache.remember(key(row, split), partial(_fetch, row, split))
-        for split in ("train", row.test_split)
-    )
+    splits = ("train", row.test_split)
+    train, test = (cache.remember(key(row, name), partial(_fetch, row, name)) for name in splits)
     return train, test
 
 
@@ -84,7 +78,7 @@ def _rows(table: Any, row: DataSet, where: str) -> Iterator[Encoded]:
 
     image, label = row.columns
     columns = sorted(table.features or ())
-    if image not in columns or label not in columns:
+    if not {image, label} <= set(columns):
         raise DataError(
             f"{where}: expected the columns {image} and {label} for {row.label}, "
             f"got {', '.join(columns) or 'none'}"
@@ -126,10 +120,7 @@ def _reachable() -> bool:
 
 @contextlib.contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
-    """Silence progress bars, log lines and telemetry; close the network if `offline`.
-
-    Every setting is put back, because the libraries may serve other code of the process too.
-    """
+    """Silence progress bars, log lines and telemetry for a while; `offline` closes the network."""
     import datasets
     import huggingface_hub
     from huggingface_hub import constants

@@ -17,7 +17,7 @@ from spikeprune.data.options import Options
 from spikeprune.data.places import image_folder, locate, not_found
 from spikeprune.data.sets import SETS, DataSet
 from spikeprune.data.split import split
-from spikeprune.data.types import Data, DataInfo, Part, Samples
+from spikeprune.data.types import Data, Part, Samples
 from spikeprune.errors import DataError
 
 
@@ -40,7 +40,7 @@ def load(
         name: One of `NAMES`, the path of a folder of images, or `module:callable` for the
             user's own loaders.
         root: Folder with local copies, which is searched first.
-        batch_size: Samples a batch.
+        batch_size: Samples per batch.
         time_steps: Number of frames T of recordings; unused for static images.
         seed: Seed of shuffling and augmentation; the splits are fixed.
         validation: Fraction of the training data that is held out, stratified.
@@ -59,11 +59,12 @@ def load(
         return custom.load(name, root, options)
     samples = _read(name, root, options)
     if samples.info.kind == "static" and image_size is not None:
-        samples = Samples(
-            replace(samples.info, shape=(samples.info.shape[0], image_size, image_size)),
-            replace(samples.train, images=resize(samples.train.images, image_size)),
-            replace(samples.test, images=resize(samples.test.images, image_size)),
+        info = replace(samples.info, shape=(samples.info.shape[0], image_size, image_size))
+        train, test = (
+            replace(part, images=resize(part.images, image_size))
+            for part in (samples.train, samples.test)
         )
+        samples = Samples(info, train, test)
     return _loaders(samples, options)
 
 
@@ -92,17 +93,8 @@ def _read(name: str, root: str | os.PathLike[str] | None, options: Options) -> S
 def _samples(row: DataSet, parts: tuple[Part, Part], source: str) -> Samples:
     train, test = parts
     changed = row.lossless and "JPEG" in (train.encoding, test.encoding)
-    info = DataInfo(
-        name=row.name,
-        label=f"{row.label} (JPEG)" if changed else row.label,
-        classes=row.classes,
-        shape=row.shape,
-        mean=row.mean,
-        std=row.std,
-        kind=row.kind,
-        source=source,
-    )
-    return Samples(info, train, test)
+    label = f"{row.label} (JPEG)" if changed else row.label
+    return Samples(row.info(label, source), train, test)
 
 
 def _loaders(samples: Samples, options: Options) -> Data:
@@ -115,12 +107,8 @@ def _loaders(samples: Samples, options: Options) -> Data:
             f"{info.label}: a batch of {size} does not fit the {len(train)} samples that are left "
             "to train on; choose a smaller batch_size (or a larger limit)"
         )
-    everything = torch.arange(len(samples.test.labels))
     batches = partial(Loader, info=info, batch_size=size)
-    return Data(
-        info=info,
-        train=batches(samples.train, train, shuffle=options.seed, augment=options.augment),
-        score=batches(samples.train, train),
-        validation=batches(samples.train, held_out),
-        test=batches(samples.test, everything),
-    )
+    shuffled = batches(samples.train, train, shuffle=options.seed, augment=options.augment)
+    score, validation = batches(samples.train, train), batches(samples.train, held_out)
+    test = batches(samples.test, torch.arange(len(samples.test.labels)))
+    return Data(info, shuffled, score, validation, test)

@@ -12,29 +12,19 @@ from spikeprune.data.types import DataInfo, Part
 
 
 def generator_for(*key: int) -> torch.Generator:
-    """Return a generator seeded by a hash of `key`, such as (seed, epoch, batch).
-
-    The hash keeps neighbouring seeds and epochs from sharing random streams.
-    """
+    """Return a generator seeded by a hash of `key`, such as (seed, epoch, batch)."""
+    # Thanks to the hash neighbouring seeds and epochs share no random streams.
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 @final
 class Loader:
-    """Batches of some samples of a part.
+    """Batches of the samples `index` (int64 `[n]`) of a part in memory, which is never changed.
 
     The batches depend only on the seed and the epoch, so that a resumed run sees the batches of an
-    uninterrupted one.
-
-    Args:
-        part: Samples in memory; shared, never changed.
-        index: int64 `[n]`, the samples to iterate over.
-        info: Constants for normalising, and the kind of data.
-        batch_size: Samples a batch.
-        shuffle: Seed of the shuffling, which drops a last partial batch; None keeps the order and
-            the last batch.
-        augment: Names out of `AUGMENTATIONS`; needs a seed.
+    uninterrupted one. `shuffle` is the seed of shuffling and augmentation, and drops a last partial
+    batch; None keeps the order and the last batch, and augments nothing.
     """
 
     def __init__(
@@ -47,17 +37,14 @@ class Loader:
         shuffle: int | None = None,
         augment: Sequence[str] = (),
     ) -> None:
-        self._part = part
-        self._index = index
+        self._part, self._index = part, index
         self._recordings = info.kind == "events"
         span = 1.0 if self._recordings else 255.0
         mean = torch.tensor(info.mean).view(-1, 1, 1)
         std = torch.tensor(info.std).view(-1, 1, 1)
         self._gain, self._shift = 1.0 / (span * std), mean / std
-        self._batch_size = batch_size
-        self._seed = shuffle
+        self._batch_size, self._seed, self._epoch = batch_size, shuffle, 0
         self._augment = frozenset(augment)
-        self._epoch = 0
 
     @property
     def samples(self) -> int:
@@ -73,17 +60,13 @@ class Loader:
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = self._order()
+        order = self._index
+        if self._seed is not None:
+            generator = generator_for(self._seed, self._epoch)
+            order = order[torch.randperm(len(order), generator=generator)]
         for number in range(len(self)):
-            start = number * self._batch_size
-            chosen = order[start : start + self._batch_size]
+            chosen = order[number * self._batch_size :][: self._batch_size]
             yield self._images(chosen, number), self._part.labels[chosen]
-
-    def _order(self) -> Tensor:
-        if self._seed is None:
-            return self._index
-        generator = generator_for(self._seed, self._epoch)
-        return self._index[torch.randperm(len(self._index), generator=generator)]
 
     def _images(self, chosen: Tensor, number: int) -> Tensor:
         raw = self._part.images[chosen]

@@ -10,11 +10,7 @@ from spikeprune.errors import ConfigError, require_one_of
 
 @dataclass(frozen=True)
 class Options:
-    """See `spikeprune.data.load` for the meaning of each field.
-
-    Raises:
-        ConfigError: A field is out of its range, or an unknown name.
-    """
+    """See `spikeprune.data.load` for the meaning of each field."""
 
     batch_size: int
     time_steps: int

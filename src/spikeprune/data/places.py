@@ -11,23 +11,17 @@ from spikeprune.data.sets import NAMES, SETS, DataSet
 from spikeprune.errors import ConfigError, DataError, unknown_name
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
+_MISSING = {"idx": idx.missing, "parquet": parquet.missing, "recordings": nmnist.missing}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place that was searched.
+    """A place that was searched."""
 
-    Attributes:
-        form: `embedded`, `idx`, `parquet`, `recordings`, `folder`, `callable` or `hub`.
-        where: A folder, or the name of the package or repository.
-        found: Whether the files of the data set are there, judged by their names.
-        note: The files that were found, or those that are missing.
-    """
-
-    form: str
-    where: str
-    found: bool
-    note: str
+    form: str  # `embedded`, `idx`, `parquet`, `recordings`, `folder`, `callable` or `hub`
+    where: str  # a folder, or the name of the package or repository
+    found: bool  # judged by the names of the files
+    note: str  # files that were found, or are missing
 
 
 @dataclass(frozen=True)
@@ -43,17 +37,9 @@ class Location:
 
 
 def locate(name: str, root: str | os.PathLike[str] | None = None) -> Location:
-    """Search for a data set without reading it and without the network.
+    """Search `root`, the folders in it, the system's data sets and our cache of the hub.
 
-    Args:
-        name: As in `load`.
-        root: A folder that holds the data set, or a folder with it.
-
-    Returns:
-        The places: `root` and the folders in it, the system's data sets, the hub.
-
-    Raises:
-        ConfigError: The name is unknown, or `folder` comes without a root.
+    Nothing is read, and the network is not used. `name` and `root` are those of `load`.
     """
     if is_import_path(name):
         return Location((Place("callable", name, True, "your own code"),))
@@ -62,8 +48,8 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Location:
         note = "a folder of images" if images.is_dir() else "no such folder"
         return Location((Place("folder", str(images), images.is_dir(), note),))
     if name not in SETS:
-        valid = (*NAMES, "a path to a folder of images", "module:callable")
-        raise unknown_name("data set", name, valid)
+        others = ("a path to a folder of images", "module:callable")
+        raise unknown_name("data set", name, NAMES + others)
     row = SETS[name]
     if "embedded" in row.forms:
         return Location((Place("embedded", "scikit-learn", True, "ships inside the package"),))
@@ -95,20 +81,21 @@ def not_found(row: DataSet, location: Location, hub_answer: str | None = None) -
     for place in location.places:
         note = hub_answer if place.form == "hub" and hub_answer else place.note
         lines.append(f"  - {place.where}: {note}")
-    lines.append(f"To get it: {row.obtain}.")
-    lines.append("Then name the folder as data root (--data_root FOLDER).")
-    lines.append("To go on without it: --data digits, which needs no files.")
+    lines += [
+        f"To get it: {row.obtain}.",
+        "Then name the folder as data root (--data_root FOLDER).",
+        "To go on without it: --data digits, which needs no files.",
+    ]
     return DataError("\n".join(lines))
 
 
 def _folders(row: DataSet, root: str | os.PathLike[str] | None) -> list[Path]:
-    folders: list[Path] = []
-    if root is not None:
-        base = Path(root).expanduser()
-        # Only folders that exist, for a short list of places, and always the root.
-        named = (base / name for name in row.folders)
-        folders += [*(folder for folder in named if folder.is_dir()), base]
-    return [*folders, SYSTEM_FOLDER / row.name]
+    if root is None:
+        return [SYSTEM_FOLDER / row.name]
+    base = Path(root).expanduser()
+    # Only folders that exist, for a short list of places, and always the root.
+    named = [base / name for name in row.folders if (base / name).is_dir()]
+    return [*named, base, SYSTEM_FOLDER / row.name]
 
 
 def _probe(folder: Path, row: DataSet) -> Place:
@@ -116,18 +103,10 @@ def _probe(folder: Path, row: DataSet) -> Place:
         return Place(row.forms[0], str(folder), False, "no such folder")
     notes: list[str] = []
     for form in row.forms:
-        there, lacking = _missing(form, folder, row)
+        there, lacking = _MISSING[form](folder, row)
         if not lacking:
             return Place(form, str(folder), True, f"{form}: {', '.join(there)}")
         if there:
             notes.append(f"has {', '.join(there)} but lacks {', '.join(lacking)}")
     note = "; ".join(notes) or f"holds no files of this set ({' or '.join(row.forms)})"
     return Place(row.forms[0], str(folder), False, note)
-
-
-def _missing(form: str, folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
-    if form == "idx":
-        return idx.missing(folder)
-    if form == "parquet":
-        return parquet.missing(folder, row)
-    return nmnist.missing(folder)

@@ -3,44 +3,33 @@
 from dataclasses import dataclass
 
 from spikeprune.data import classes
-from spikeprune.data.types import Kind
+from spikeprune.data.types import DataInfo, Kind
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as its publisher made it.
-
-    Attributes:
-        name: Its name for users.
-        label: Its name in results.
-        classes: Class names in the order of the labels.
-        shape: `(C, H, W)` of an image, or of a frame of a recording.
-        mean: Per channel over the training images, pixels in [0, 1]; unused for recordings.
-        std: Standard deviation per channel, over these pixels.
-        forms: Forms on disk that can be read: `embedded`, `idx`, `parquet`, `recordings`.
-        obtain: How to get it.
-        folders: Usual names of its folder below a root.
-        columns: Names of the image and the label column in Parquet files.
-        test_split: Name of the test split in Parquet files.
-        hub: Its repository on the Hugging Face hub.
-        lossless: Whether the published pixels are lossless, so that JPEG bytes are a changed copy.
-        kind: `static` images, or `events` for recordings.
-    """
+    """A data set as its publisher made it."""
 
     name: str
-    label: str
-    classes: tuple[str, ...]
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    forms: tuple[str, ...]
-    obtain: str
-    folders: tuple[str, ...] = ()
-    columns: tuple[str, str] = ("image", "label")
-    test_split: str = "test"
-    hub: str | None = None
-    lossless: bool = True
+    label: str  # in results
+    classes: tuple[str, ...]  # in the order of the labels
+    shape: tuple[int, int, int]  # `(C, H, W)` of an image, or of a frame of a recording
+    mean: tuple[float, ...]  # per channel of the training images; pixels in [0, 1]
+    std: tuple[float, ...]  # of the same pixels
+    obtain: str  # how to get it
+    forms: tuple[str, ...] = ("parquet",)  # or `embedded`, `idx`, `recordings`
+    folders: tuple[str, ...] = ()  # usual names of its folder below a root
+    columns: tuple[str, str] = ("image", "label")  # of image and label in Parquet files
+    test_split: str = "test"  # its name in Parquet files
+    hub: str | None = None  # its repository on the Hugging Face hub
+    lossless: bool = True  # whether JPEG bytes are a changed copy of the published pixels
     kind: Kind = "static"
+
+    def info(self, label: str, source: str) -> DataInfo:
+        """Return the description of a copy that was found at `source`."""
+        return DataInfo(
+            self.name, label, self.classes, self.shape, self.mean, self.std, self.kind, source
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +47,10 @@ class Description:
 _IDX = (
     "a folder with the idx files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
     "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or .gz)"
+)
+_NMNIST = (
+    "the recordings of Orchard et al., https://www.garrickorchard.com/datasets/n-mnist, unpacked "
+    "to Train/<digit>/<id>.bin and Test/<digit>/<id>.bin"
 )
 _PARQUET = "a folder with the Parquet files of the Hugging Face hub's"
 
@@ -103,7 +96,6 @@ _ROWS = (
         shape=(3, 32, 32),
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
-        forms=("parquet",),
         folders=("cifar10",),
         columns=("img", "label"),
         hub="uoft-cs/cifar10",
@@ -116,7 +108,6 @@ _ROWS = (
         shape=(3, 32, 32),
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
-        forms=("parquet",),
         folders=("cifar100",),
         columns=("img", "fine_label"),
         hub="uoft-cs/cifar100",
@@ -129,7 +120,6 @@ _ROWS = (
         shape=(3, 64, 64),
         mean=(0.4802, 0.4481, 0.3975),
         std=(0.2770, 0.2691, 0.2821),
-        forms=("parquet",),
         folders=("tiny-imagenet", "tiny_imagenet"),
         # The labels of its test images were never published.
         test_split="valid",
@@ -147,11 +137,7 @@ _ROWS = (
         forms=("recordings",),
         folders=("nmnist", "N-MNIST", "NMNIST", "nmnist-small"),
         kind="events",
-        obtain=(
-            "the recordings of Orchard et al., "
-            "https://www.garrickorchard.com/datasets/n-mnist, unpacked to Train/<digit>/<id>.bin "
-            "and Test/<digit>/<id>.bin"
-        ),
+        obtain=_NMNIST,
     ),
 )
 

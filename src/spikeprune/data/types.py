@@ -32,63 +32,37 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class DataInfo:
-    """The description of a data set.
-
-    Attributes:
-        name: The user's name for it.
-        label: The name beside results, which says if pixels are not the original ones.
-        classes: Class names.
-        shape: `(C, H, W)` of an image, or of a frame of a recording.
-        mean: Per channel, in units of the pixel range [0, 1]; zero for recordings.
-        std: Per channel in these units; for recordings the event count that is scaled to 1.
-        kind: `static` images, or `events` for recordings.
-        source: Where it was found.
-        scaling: How stored values become the values of `x`, in words.
-    """
+    """The description of a data set."""
 
     name: str
-    label: str
+    label: str  # the name beside results, which says if pixels are not the original ones
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    kind: Kind
+    shape: tuple[int, int, int]  # `(C, H, W)` of an image, or of a frame of a recording
+    mean: tuple[float, ...]  # per channel, pixels in [0, 1]; zero for recordings
+    std: tuple[float, ...]  # the same; for recordings the event count that is scaled to 1
+    kind: Kind  # `static` images, or `events` for recordings
     source: str
-    scaling: str = ""
+    scaling: str = ""  # how stored values become the values of `x`, in words
 
 
 @dataclass(frozen=True)
 class Data:
-    """The loaders of a data set.
-
-    Attributes:
-        info: Names, shape and constants.
-        train: Shuffled and augmented, without a last partial batch.
-        score: The training samples in order and not augmented, for scoring.
-        validation: Held out from the training data; may be empty.
-        test: The test samples in order.
-    """
+    """The loaders of a data set."""
 
     info: DataInfo
-    train: Batches
-    score: Batches
-    validation: Batches
+    train: Batches  # shuffled and augmented, without a last partial batch
+    score: Batches  # the training samples in order and not augmented, for scoring
+    validation: Batches  # held out from the training data; may be empty
     test: Batches
 
 
 @dataclass(frozen=True)
 class Part:
-    """Decoded samples in memory.
+    """Decoded samples in memory."""
 
-    Attributes:
-        images: uint8, `[N, C, H, W]` pixels or `[N, T, C, H, W]` event counts.
-        labels: int64 `[N]`.
-        encoding: Encoding of the pixels in files, such as `JPEG`, or empty.
-    """
-
-    images: Tensor
-    labels: Tensor
-    encoding: str = ""
+    images: Tensor  # uint8, `[N, C, H, W]` pixels or `[N, T, C, H, W]` event counts
+    labels: Tensor  # int64 `[N]`
+    encoding: str = ""  # encoding of the pixels in files, such as `JPEG`, or empty
 
 
 @dataclass(frozen=True)

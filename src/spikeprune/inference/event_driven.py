@@ -1,10 +1,7 @@
 """Event-driven inference on a CPU: only spikes and live weights cost.
 
-Made for weight-sparse nets and a batch of 1. BatchNorms are folded, layers are replaced where a
-measurement finds that faster than PyTorch's dense layer, and neurons and max pools get loops of
-their own. The neurons' arithmetic is PyTorch's bit for bit; layers add up in another order than
-PyTorch, so outputs agree up to rounding unless a potential lies so near to its threshold that
-rounding decides. numba, an optional package, compiles the loops.
+The neurons' arithmetic is PyTorch's bit for bit; layers add up in another order, so outputs agree
+up to rounding unless a potential lies so near to its threshold that rounding decides.
 """
 
 import time
@@ -40,21 +37,15 @@ _ROUNDS = 5
 class LayerReport:
     """How one layer is computed.
 
-    Attributes:
-        choice: one of `CHOICES`: `dense` is PyTorch's, `events` costs live weights x non-zero
-            inputs, `lanes` live weights x output positions by vector instructions.
-        threads: threads that share the layer.
-        density: share of its weights that are not 0.
-        input_rate: share of its inputs that were not 0 in the example.
-        milliseconds: of one forward with the example, by each choice that was tried.
-        reason: why.
+    Of `CHOICES`, `dense` is PyTorch's, `events` costs live weights x non-zero inputs, and `lanes`
+    live weights x output positions by vector instructions.
     """
 
     choice: str
-    threads: int
-    density: float
-    input_rate: float
-    milliseconds: Mapping[str, float]
+    threads: int  # threads that share the layer
+    density: float  # share of its weights that are not 0
+    input_rate: float  # share of its inputs that were not 0 in the example
+    milliseconds: Mapping[str, float]  # of one forward, by the choices that were tried
     reason: str
 
 
@@ -152,10 +143,7 @@ def _fixed(net: nn.Module, choice: str | Mapping[str, str] | None) -> dict[str, 
 
 
 def _layer_inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) -> dict[str, Tensor]:
-    """Return one input of each convolution and linear layer, from a forward.
-
-    A layer that is called step by step returns the step with the median number of spikes.
-    """
+    """Return the input of each convolution and linear layer; of several steps the median one."""
     seen: dict[str, list[Tensor]] = {}
     handles = []
 
@@ -174,10 +162,10 @@ def _layer_inputs(net: nn.Module, x: Tensor, *, time_steps: int, layout: str) ->
     finally:
         for handle in handles:
             handle.remove()
-    return {
-        name: sorted(calls, key=lambda c: int(c.count_nonzero()))[len(calls) // 2]
-        for name, calls in seen.items()
+    by_spikes = {
+        n: sorted(calls, key=lambda c: int(c.count_nonzero())) for n, calls in seen.items()
     }
+    return {name: calls[len(calls) // 2] for name, calls in by_spikes.items()}
 
 
 def _replace(net: nn.Module, name: str, x: Tensor, fixed: str | None) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -53,13 +53,9 @@ class EventDrivenLayer(nn.Module):
     """A linear layer or convolution whose dead weights cost nothing.
 
     With the kernel `events` a live weight is multiplied once for every non-zero input; with `lanes`
-    once for every output position, eight or sixteen of which share an instruction. Inputs other
-    than float32 on the CPU pass through the dense layer. There are no gradients.
-
-    Args:
-        layer: the dense layer.
-        kernel: one of `KERNELS`.
-        parts: threads that share the output channels, at most those that torch is set to.
+    once for every output position, eight or sixteen of which share an instruction. `parts` threads,
+    at most those that torch is set to, share the output channels. Inputs other than float32 on the
+    CPU pass through the dense layer. There are no gradients.
     """
 
     def __init__(self, layer: nn.Module, kernel: str, parts: int = 1) -> None:
@@ -72,8 +68,7 @@ class EventDrivenLayer(nn.Module):
         """Return the layer's output for any leading axes."""
         layer: Any = self.dense
         if not _float32_on_cpu(x):
-            outside: Tensor = layer(x)
-            return outside
+            return cast(Tensor, layer(x))
         space = layer.weight.ndim - 2
         lead, size = x.shape[: x.ndim - space - 1], tuple(x.shape[x.ndim - space :])
         count = lead.numel()
@@ -136,11 +131,7 @@ class _ScatterPlan:
 
 @final
 class EventDrivenPool(nn.Module):
-    """A max pool over two axes, without the indices that PyTorch computes too.
-
-    Args:
-        pool: PyTorch's pool, which still serves inputs other than float32 on the CPU.
-    """
+    """A max pool over two axes without indices; PyTorch's serves all but float32 on the CPU."""
 
     def __init__(self, pool: nn.MaxPool2d) -> None:
         super().__init__()
@@ -151,42 +142,29 @@ class EventDrivenPool(nn.Module):
     @staticmethod
     def fits(module: nn.Module) -> bool:
         """Return whether a module is such a pool."""
-        return (
-            isinstance(module, nn.MaxPool2d)
-            and _as_pair(module.dilation) == (1, 1)
-            and not module.ceil_mode
-            and not module.return_indices
-        )
+        plain = isinstance(module, nn.MaxPool2d) and _as_pair(module.dilation) == (1, 1)
+        return plain and not module.ceil_mode and not module.return_indices
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled `[*, C, H', W']`."""
         if not _float32_on_cpu(x):
-            outside: Tensor = self.dense(x)
-            return outside
+            return cast(Tensor, self.dense(x))
         size, stride, pad = self.window[:2], self.window[2:4], self.window[4:]
         ends = zip(x.shape[-2:], pad, size, stride, strict=True)
         planes = x.detach().reshape(-1, *x.shape[-2:]).contiguous()
         out = torch.empty(len(planes), *((n + 2 * p - k) // s + 1 for n, p, k, s in ends))
         k, given, taken = _kernels(), planes.numpy(), out.numpy()
-        spread(
-            lambda a, b: k.max_pool(given, self.window, taken, (a, b)),
-            len(planes),
-            _threads_for(x),
-        )
+        count, parts = len(planes), _threads_for(x)
+        spread(lambda a, b: k.max_pool(given, self.window, taken, (a, b)), count, parts)
         return out.reshape(*x.shape[:-2], *out.shape[1:])
 
 
 def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] | None:
-    """Run a neuron over all time steps; spikes equal those of `neurons.multistep.run` bit for bit.
+    """Return spikes and V_T of a neuron for input `x` `[T, B, *]`; None: not float32 on the CPU.
 
-    Args:
-        x: input `[T, B, *]`.
-        v: V_0 as `[B, *]` or one number for all.
-        dynamics: `neurons.lif.Dynamics`.
-
-    Returns:
-        Spikes and V_T, or None for an input that is not float32 on the CPU.
+    `v` is V_0 as `[B, *]` or one number for all, `dynamics` a `neurons.lif.Dynamics`. Spikes equal
+    those of `neurons.multistep.run` bit for bit.
     """
     if not _float32_on_cpu(x) or (isinstance(v, Tensor) and not _float32_on_cpu(v)):
         return None
@@ -204,10 +182,8 @@ def fire(x: Tensor, v: Tensor | float, dynamics: Any) -> tuple[Tensor, Tensor] |
         dynamics.reset is None,
     )
     sequences = steps.flatten(1).numpy(), spikes.flatten(1).numpy()
-    state = last.flatten().numpy()
-    spread(
-        lambda a, b: _kernels().fire(sequences, state, kind, (a, b)), len(state), _threads_for(x)
-    )
+    state, k = last.flatten().numpy(), _kernels()
+    spread(lambda a, b: k.fire(sequences, state, kind, (a, b)), len(state), _threads_for(x))
     return spikes, last
 
 

@@ -1,11 +1,8 @@
-"""Tables of one layer's live weights for `event_kernels`.
-
-A linear layer is a 1x1 convolution of a 1x1 image, a convolution over one axis has height 1.
-"""
+"""Tables of one layer's live weights for `event_kernels`; one axis becomes two of height 1."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -21,25 +18,17 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a layer's weights reach, for inputs `[N, C, H, W]`; pairs are (y, x).
+    """The reach of a layer's weights, for inputs `[N, C, H, W]`; pairs are (y, x)."""
 
-    Attributes:
-        rows: N, slices that are computed together.
-        channels, size: C and (H, W) of the input.
-        out_channels, out_size: those of the output.
-        kernel, stride, dilation: those of the convolution.
-        padding: zeros before the first row and column.
-    """
-
-    rows: int
+    rows: int  # N, slices that are computed together
     channels: int
-    size: Pair
     out_channels: int
-    out_size: Pair
-    kernel: Pair
-    stride: Pair
-    dilation: Pair
-    padding: Pair
+    size: Pair = (1, 1)  # (H, W) of the input; the defaults are those of a linear layer
+    out_size: Pair = (1, 1)
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Pair = (0, 0)  # zeros before the first row and column
 
     @property
     def margin(self) -> Pair:
@@ -104,17 +93,7 @@ def obstacle(module: nn.Module) -> str | None:
 def geometry_of(module: Any, rows: int, size: tuple[int, ...]) -> Geometry:
     """Return the geometry of a linear layer or convolution for inputs of spatial `size`."""
     if isinstance(module, nn.Linear):
-        return Geometry(
-            rows=rows,
-            channels=module.in_features,
-            out_channels=module.out_features,
-            size=(1, 1),
-            out_size=(1, 1),
-            kernel=(1, 1),
-            stride=(1, 1),
-            dilation=(1, 1),
-            padding=(0, 0),
-        )
+        return Geometry(rows, module.in_features, module.out_features)
     span = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
     if module.padding == "same":
         before, total = [s // 2 for s in span], span
@@ -143,55 +122,47 @@ def _two_axes(values: Any, filling: int) -> Pair:
     return cast(Pair, ((filling,) * (2 - len(values)) + tuple(values))[-2:])
 
 
-@dataclass(frozen=True)
-class _Live:
-    """The live weights: channels, phase of the input plane, and how far each reaches back."""
+class _Live(NamedTuple):
+    """The live weights."""
 
-    inputs: Any
-    outputs: Any
-    phase: Any
-    back: Any
+    outputs: Any  # channels
+    planes: Any  # of the unfolded input: channel and phase
+    back: Any  # how far each reaches back, (y, x)
     values: Any
 
 
 def _live(weight: Tensor, groups: int, g: Geometry) -> _Live:
-    shape = (g.out_channels, -1, *g.kernel)
-    dense = weight.detach().reshape(shape).numpy()
+    dense = weight.detach().reshape(g.out_channels, -1, *g.kernel).numpy()
     outputs, inputs, ky, kx = np.nonzero(dense)
-    at = (ky * g.dilation[0], kx * g.dilation[1])
-    return _Live(
-        inputs=inputs + outputs // (g.out_channels // groups) * dense.shape[1],
-        outputs=outputs,
-        phase=at[0] % g.stride[0] * g.stride[1] + at[1] % g.stride[1],
-        back=(at[0] // g.stride[0], at[1] // g.stride[1]),
-        values=dense[outputs, inputs, ky, kx],
-    )
+    y, x = ky * g.dilation[0], kx * g.dilation[1]
+    channels = inputs + outputs // (g.out_channels // groups) * dense.shape[1]
+    planes = channels * g.phases + y % g.stride[0] * g.stride[1] + x % g.stride[1]
+    back = (y // g.stride[0], x // g.stride[1])
+    return _Live(outputs, planes, back, dense[outputs, inputs, ky, kx])
 
 
 def lane_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
     """Return (starts per output channel, offset into the unfolded input, value) of live weights."""
     live = _live(weight, groups, g)
     down = live.back[0] * g.rows * g.unfolded[1] + live.back[1]
-    offsets = (live.inputs * g.phases + live.phase) * g.plane + down
+    offsets = live.planes * g.plane + down
     return _starts(live.outputs, g.out_channels), offsets.astype(np.uint64), live.values
 
 
 def scatter_table(weight: Tensor, groups: int, g: Geometry) -> tuple[Any, ...]:
     """Return (starts `[rows, parts + 1]`, offset into the sums, value, first channel of a part).
 
-    A row is an input channel and phase. Its weights, and so its parts, are in the order of the
-    output channel.
+    A row is an input channel and phase; its weights are in the order of the output channel.
     """
     live = _live(weight, groups, g)
     channels = np.arange(PARTS + 1) * g.out_channels // PARTS
     part = np.searchsorted(channels, live.outputs, side="right") - 1
-    row = live.inputs * g.phases + live.phase
     plane = g.summed[0] * g.summed[1]
     place = (g.margin[0] - live.back[0]) * g.summed[1] + g.margin[1] - live.back[1]
     offsets = live.outputs * plane + place
-    order = np.lexsort((offsets, row))
+    order = np.lexsort((offsets, live.planes))
     rows = g.channels * g.phases
-    flat = _starts((row * PARTS + part)[order], rows * PARTS)
+    flat = _starts((live.planes * PARTS + part)[order], rows * PARTS)
     starts = np.empty((rows, PARTS + 1), np.int64)
     starts[:, :PARTS] = flat[:-1].reshape(rows, PARTS)
     starts[:, PARTS] = flat[PARTS::PARTS]

@@ -70,17 +70,12 @@ class Predictor(nn.Module):
         Args:
             example: normalised inputs, as `forward` takes them.
             choice: how layers are computed; None: the fastest by measurement.
-
-        Raises:
-            ConfigError: numba is not installed, or an unknown choice.
-            ModelError: weights that are not float32 on the CPU.
         """
+        steps, layout = self.time_steps, self.layout
         return Predictor(
-            event_driven(
-                self.net, example, time_steps=self.time_steps, layout=self.layout, choice=choice
-            ),
-            time_steps=self.time_steps,
-            layout=self.layout,
+            event_driven(self.net, example, time_steps=steps, layout=layout, choice=choice),
+            time_steps=steps,
+            layout=layout,
             classes=self.classes,
             mean=self.mean,
             std=self.std,
@@ -140,6 +135,5 @@ def load_masks(folder: str | Path) -> Mask:
             shapes = json.loads((file.metadata() or {}).get("shapes", "{}"))
         return unpack(load_file(path), shapes)
     except (OSError, safetensors.SafetensorError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); remove metrics.json and run again"
-        ) from error
+        advice = "remove metrics.json and run again"
+        raise RunError(f"{path} cannot be read ({error}); {advice}") from error

@@ -100,9 +100,8 @@ def _image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
 def _function(name: str, arguments: dict[str, Any]) -> "Callable[..., SpikingNet]":
     """Return the model's function after a check of its arguments."""
     module, attribute = _ROWS[name]
-    function: Callable[..., SpikingNet] = getattr(
-        import_module(f"spikeprune.zoo.{module}"), attribute
-    )
+    place = import_module(f"spikeprune.zoo.{module}")
+    function: Callable[..., SpikingNet] = getattr(place, attribute)
     valid = inspect.signature(function).parameters.keys() - {"task"}
     for key in arguments:
         require_one_of(f"argument of model {name!r}", key, valid)

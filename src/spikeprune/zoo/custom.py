@@ -18,19 +18,13 @@ def build_model(name: str, arguments: dict[str, Any]) -> nn.Module:
 
     A user's callable gets classes, in_channels, image_size and time_steps only if it has parameters
     of these names; all other arguments are passed as they are.
-
-    Raises:
-        ConfigError: an unknown name, or a module or callable that does not exist.
-        ModelError: the callable fails, or returns no module.
     """
     function = user_callable(name, "model") if ":" in name else partial(zoo.build, name)
     try:
         parameters = inspect.signature(function).parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        taken = {
-            k: v for k, v in arguments.items() if k in parameters or open_ended or k not in _OFFERED
-        }
-        model = function(**taken)
+        unwanted = [] if open_ended else [k for k in _OFFERED if k not in parameters]
+        model = function(**{k: v for k, v in arguments.items() if k not in unwanted})
     except SpikePruneError:
         raise
     except Exception as error:  # whatever the user's code raises, or arguments of a wrong type

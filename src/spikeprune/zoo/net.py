@@ -10,42 +10,25 @@ from torch import Tensor, nn
 
 from spikeprune.errors import ConfigError, DataError, require_one_of
 
-HEADS = ("average", "flatten")
-
 
 @dataclass(frozen=True)
 class Task:
-    """The data and the neuron that a zoo model is built for.
+    """The data and the neuron that a zoo model is built for."""
 
-    Attributes:
-        classes: Number of classes K.
-        in_channels: Channels of the input.
-        image_size: (height, width) in pixels.
-        time_steps: T.
-        neuron: Makes one new spiking neuron per call.
-    """
-
-    classes: int
+    classes: int  # K
     in_channels: int
-    image_size: tuple[int, int]
+    image_size: tuple[int, int]  # (height, width) in pixels
     time_steps: int
-    neuron: Callable[[], nn.Module]
+    neuron: Callable[[], nn.Module]  # makes one new spiking neuron per call
 
 
 @final
 class SpikingNet(nn.Module, base.StepModule):  # type: ignore[misc]
-    """A spiking classifier: `head(body(stem(x)))`.
+    """A spiking classifier of the `parts` (stem, body, head).
 
     Step mode 'm' takes recordings `[T, B, C, H, W]` or static images `[B, C, H, W]`, which it
     expands over T, and returns logits `[T, B, K]`. Step mode 's' takes one slice `[B, C, H, W]`
     and returns `[B, K]`.
-
-    Args:
-        task: Shapes, T and neuron.
-        parts: (stem, body, head).
-
-    Raises:
-        DataError: (forward) an input of another shape or number of time steps.
     """
 
     def __init__(self, task: Task, parts: tuple[nn.Module, nn.Module, nn.Module]) -> None:
@@ -100,29 +83,37 @@ def sequence(parts: Sequence[tuple[str, nn.Module]]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
 
 
+def stages(
+    block: Callable[..., nn.Module], in_channels: int, widths: Sequence[int], counts: Sequence[int]
+) -> list[tuple[str, nn.Module]]:
+    """Return stages of `counts` blocks of `widths` channels; all but the first halve the image."""
+    parts: list[tuple[str, nn.Module]] = []
+    for stage, (channels, count) in enumerate(zip(widths, counts, strict=True), start=1):
+        blocks = []
+        for index in range(count):
+            stride = 2 if stage > 1 and index == 0 else 1
+            blocks.append(block(in_channels, channels, stride=stride))
+            in_channels = channels
+        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
+    return parts
+
+
 def scaled(channels: int, width: float) -> int:
-    """Return channels times width, at least 1; refuse a width that is not positive."""
+    """Return channels times width, at least 1."""
     if width <= 0:
         raise ConfigError(f"expected a positive width multiplier, got {width}")
     return max(1, round(channels * width))
 
 
 def classifier_head(
-    task: Task,
-    features: tuple[int, int, int],
-    *,
-    kind: str = "average",
-    hidden: Sequence[int] = (),
+    task: Task, features: tuple[int, int, int], *, kind: str = "average", hidden: Sequence[int] = ()
 ) -> nn.Sequential:
     """Return pooling or flattening, spiking hidden layers, and the linear classifier.
 
-    Args:
-        task: Classes and neuron.
-        features: (channels, height, width) of the input.
-        kind: 'average' (global average pooling) or 'flatten'; others raise a `ConfigError`.
-        hidden: Units of the hidden layers, each followed by BatchNorm and a neuron.
+    `features` is the input's (channels, height, width), `kind` 'average' (global pooling) or
+    'flatten'; `hidden` are the units of hidden layers, each followed by BatchNorm and a neuron.
     """
-    require_one_of("head", kind, HEADS)
+    require_one_of("head", kind, ("average", "flatten"))
     channels, height, width = features
     parts: list[tuple[str, nn.Module]] = []
     units = channels * height * width

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
@@ -37,16 +37,13 @@ class _TanhSpike(torch.autograd.Function):
 
 @final
 class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
-    """Surrogate with primitive `0.5 (tanh(k u) + 1)` for `u = H - V_th`.
+    """Surrogate with primitive `0.5 (tanh(k u) + 1)` for `u = H - V_th` and the temperature k > 0.
 
     Its derivative `0.5 k (1 - tanh(k u)^2)` peaks at threshold. The released weight-pruning script
     clamps the potential to [0, 1] (|u| <= 0.5) before the tanh, so that neurons further from
     threshold get no gradient. Here nothing is clamped: the tail beyond 0.5 (at most 18 % of the
-    peak for k = 3) stays, and the primitive is the exact integral of the derivative.
-
-    Args:
-        temperature: k > 0; the paper's weight setting is 3.
-        spiking: Emit spikes (True) or the primitive (False).
+    peak for k = 3) stays, and the primitive is the exact integral of the derivative. Without
+    `spiking` it emits the primitive.
     """
 
     closed_form = ("tanh", "temperature")
@@ -58,8 +55,7 @@ class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
     @staticmethod
     def spiking_function(x: Tensor, temperature: float) -> Tensor:
         """Return spikes `x >= 0` that carry the surrogate gradient."""
-        spikes: Tensor = _TanhSpike.apply(x, temperature)  # type: ignore[no-untyped-call]
-        return spikes
+        return cast(Tensor, _TanhSpike.apply(x, temperature))  # type: ignore[no-untyped-call]
 
     @staticmethod
     def primitive_function(x: Tensor, temperature: float) -> Tensor:
@@ -69,23 +65,14 @@ class TanhSurrogate(surrogate.SurrogateFunctionBase):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class NeuronSetting:
-    """Constants of a neuron.
+    """Constants of a neuron."""
 
-    Attributes:
-        kind: 'if', 'lif' or 'plif' (learnable time constant, starting at `tau`).
-        reset: 'hard' (to 0) or 'soft' (threshold subtracted).
-        tau: Membrane time constant in steps; the potential keeps 1 - 1/tau of itself.
-        decay_input: Whether the input is scaled by 1/tau as well.
-        threshold: V_th.
-        surrogate: 'atan' (alpha 2) or 'tanh' (temperature 3).
-    """
-
-    kind: str = "lif"
-    reset: str = "hard"
-    tau: float = 4 / 3
-    decay_input: bool = True
-    threshold: float = 1.0
-    surrogate: str = "atan"
+    kind: str = "lif"  # 'if', 'lif' or 'plif' (learnable time constant, starting at `tau`)
+    reset: str = "hard"  # 'hard' (to 0) or 'soft' (threshold subtracted)
+    tau: float = 4 / 3  # membrane time constant in steps; the potential keeps 1 - 1/tau of itself
+    decay_input: bool = True  # whether the input is scaled by 1/tau as well
+    threshold: float = 1.0  # V_th
+    surrogate: str = "atan"  # 'atan' (alpha 2) or 'tanh' (temperature 3)
 
 
 PRESETS = {
@@ -101,19 +88,10 @@ def neuron_factory(
 ) -> Callable[[], nn.Module]:
     """Return a function that makes one new neuron per call.
 
-    Each neuron gets a surrogate of its own; SpikingJelly's default shares one instance. No gradient
-    flows through the reset (`detach_reset`).
-
-    Args:
-        kind: 'if', 'lif' or 'plif'.
-        reset: 'hard' or 'soft'.
-        preset: Name in `PRESETS`, which fixes every constant; None takes those of 'paper-channel'.
-
-    Raises:
-        ConfigError: An unknown name, or a kind or reset that contradicts the preset.
+    No gradient flows through the reset (`detach_reset`). A name in `PRESETS` fixes every constant;
+    None takes those of 'paper-channel'.
     """
     setting = _setting(kind, reset, preset)
-
     tau, decay_input = setting.tau, setting.decay_input
     nodes: dict[str, Callable[..., nn.Module]] = {
         "if": neuron.IFNode,
@@ -122,12 +100,12 @@ def neuron_factory(
     }
 
     def make() -> nn.Module:
+        # A surrogate of its own: SpikingJelly's default shares one instance.
+        tanh = setting.surrogate == "tanh"
         return nodes[setting.kind](
             v_threshold=setting.threshold,
             v_reset=0.0 if setting.reset == "hard" else None,
-            surrogate_function=(
-                TanhSurrogate(3.0) if setting.surrogate == "tanh" else surrogate.ATan(alpha=2.0)
-            ),
+            surrogate_function=TanhSurrogate(3.0) if tanh else surrogate.ATan(alpha=2.0),
             detach_reset=True,
         )
 

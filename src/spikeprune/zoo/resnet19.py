@@ -4,11 +4,21 @@
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import final
 
 from torch import Tensor, nn
 
-from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
+from spikeprune.zoo.net import (
+    SpikingNet,
+    Task,
+    classifier_head,
+    conv,
+    norm,
+    scaled,
+    sequence,
+    stages,
+)
 
 _WIDTHS = (128, 256, 512)
 _BLOCKS = (3, 3, 2)
@@ -16,11 +26,7 @@ _BLOCKS = (3, 3, 2)
 
 @final
 class _PreBlock(nn.Module):
-    """Twice norm, neuron and convolution, added to the analog input.
-
-    The projection of a block that changes shape reads the spikes, not the analog sum, so that
-    every convolution but the first has binary operands.
-    """
+    """Twice norm, neuron and convolution, added to the analog input."""
 
     def __init__(
         self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
@@ -31,6 +37,7 @@ class _PreBlock(nn.Module):
         self.norm2, self.spike2 = norm(channels), neuron()
         self.conv2 = conv(channels, channels)
         changes = stride != 1 or in_channels != channels
+        # It reads spikes, not the analog sum: operands of all but the net's first are binary.
         self.shortcut = conv(in_channels, channels, kernel=1, stride=stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,13 +73,12 @@ class _PostBlock(nn.Module):
 def resnet19_pre(task: Task, *, width: float = 1.0, head: str = "average") -> SpikingNet:
     """Pre-activation ResNet19, as in the paper: stem of 64, blocks [3, 3, 2] of 128, 256, 512.
 
-    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels. The stem has
-    no norm, because the first block begins with one.
+    12.49 M weights in convolutions and classifier for 10 classes and 3 input channels.
     """
     first = scaled(64, width)
-    stem = sequence([("conv", conv(task.in_channels, first))])
+    stem = sequence([("conv", conv(task.in_channels, first))])  # the first block has the norm
     widths = [scaled(channels, width) for channels in _WIDTHS]
-    parts = _stages(_PreBlock, task, in_channels=first, widths=widths)
+    parts = stages(partial(_PreBlock, neuron=task.neuron), first, widths, _BLOCKS)
     parts += [("norm", norm(widths[-1])), ("spike", task.neuron())]
     return SpikingNet(task, (stem, sequence(parts), _head(task, widths[-1], kind=head)))
 
@@ -88,29 +94,9 @@ def resnet19_post(
     first = widths[0]
     stem = sequence([("conv", conv(task.in_channels, first)), ("norm", norm(first))])
     parts: list[tuple[str, nn.Module]] = [("spike", task.neuron())]
-    parts += _stages(_PostBlock, task, in_channels=first, widths=widths)
-    units = [scaled(hidden, width)]
-    return SpikingNet(
-        task, (stem, sequence(parts), _head(task, widths[-1], kind=head, hidden=units))
-    )
-
-
-def _stages(
-    block: type[_PreBlock] | type[_PostBlock],
-    task: Task,
-    *,
-    in_channels: int,
-    widths: Sequence[int],
-) -> list[tuple[str, nn.Module]]:
-    parts: list[tuple[str, nn.Module]] = []
-    for stage, (channels, count) in enumerate(zip(widths, _BLOCKS, strict=True), start=1):
-        blocks = []
-        for index in range(count):
-            stride = 2 if stage > 1 and index == 0 else 1
-            blocks.append(block(in_channels, channels, stride=stride, neuron=task.neuron))
-            in_channels = channels
-        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
-    return parts
+    parts += stages(partial(_PostBlock, neuron=task.neuron), first, widths, _BLOCKS)
+    classifier = _head(task, widths[-1], kind=head, hidden=[scaled(hidden, width)])
+    return SpikingNet(task, (stem, sequence(parts), classifier))
 
 
 def _head(task: Task, channels: int, *, kind: str, hidden: Sequence[int] = ()) -> nn.Sequential:

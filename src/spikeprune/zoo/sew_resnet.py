@@ -1,16 +1,25 @@
 """SEW-ResNet18, whose residual blocks join spikes by an element-wise function."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 from spikingjelly.activation_based import layer
 from torch import Tensor, nn
 
 from spikeprune.errors import require_one_of
-from spikeprune.zoo.net import SpikingNet, Task, classifier_head, conv, norm, scaled, sequence
+from spikeprune.zoo.net import (
+    SpikingNet,
+    Task,
+    classifier_head,
+    conv,
+    norm,
+    scaled,
+    sequence,
+    stages,
+)
 
 _WIDTHS = (64, 128, 256, 512)
-_STEMS = ("auto", "small", "imagenet")
 _IMAGENET_PIXELS = 128
 
 _CONNECT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -25,7 +34,13 @@ class _SewBlock(nn.Module):
     """Two convolutions with norm and neuron, whose spikes g join the shortcut's by `connect`."""
 
     def __init__(
-        self, in_channels: int, channels: int, *, stride: int, neuron: Callable[[], nn.Module]
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        stride: int,
+        neuron: Callable[[], nn.Module],
+        connect: str,
     ) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, channels, stride=stride)
@@ -37,7 +52,7 @@ class _SewBlock(nn.Module):
             projection = conv(in_channels, channels, kernel=1, stride=stride)
             parts = [("conv", projection), ("norm", norm(channels)), ("spike", neuron())]
             self.shortcut = sequence(parts)
-        self.connect = "ADD"
+        self.connect = connect
 
     def forward(self, x: Tensor) -> Tensor:
         spikes = self.spike1(self.norm1(self.conv1(x)))
@@ -54,21 +69,14 @@ def sew_resnet18(
     stem: str = "auto",
     head: str = "average",
 ) -> SpikingNet:
-    """Spike-element-wise ResNet18 (Fang et al., NeurIPS 2021).
+    """Spike-element-wise ResNet18 (Fang et al., NeurIPS 2021); `width` multiplies all channels.
 
-    Args:
-        task: Shapes, T and neuron.
-        width: Multiplier of all channels.
-        connect: 'ADD' (sums of spikes, no longer binary), 'AND' or 'IAND' ((1 - g) * identity).
-        stem: 'small' (3x3, stride 1), 'imagenet' (7x7, stride 2, then a 3x3 max pool of stride 2)
-            or 'auto': imagenet from 128 pixels on.
-        head: 'average' or 'flatten'.
-
-    Raises:
-        ConfigError: An unknown connection, stem or head.
+    `connect` is 'ADD' (sums of spikes, no longer binary), 'AND' or 'IAND' ((1 - g) * identity);
+    `stem` is 'small' (3x3, stride 1), 'imagenet' (7x7, stride 2, then a 3x3 max pool of stride 2)
+    or 'auto' (imagenet from 128 pixels on); `head` is 'average' or 'flatten'.
     """
     require_one_of("connection", connect, _CONNECT)
-    require_one_of("stem", stem, _STEMS)
+    require_one_of("stem", stem, ("auto", "small", "imagenet"))
     large = stem == "imagenet" or (stem == "auto" and min(task.image_size) >= _IMAGENET_PIXELS)
     widths = [scaled(channels, width) for channels in _WIDTHS]
     channels = widths[0]
@@ -76,15 +84,8 @@ def sew_resnet18(
     parts: list[tuple[str, nn.Module]] = [("spike", task.neuron())]
     if large:
         parts.append(("pool", layer.MaxPool2d(3, stride=2, padding=1)))
-    for stage, out_channels in enumerate(widths, start=1):
-        blocks = []
-        for index in range(2):
-            stride = 2 if stage > 1 and index == 0 else 1
-            block = _SewBlock(channels, out_channels, stride=stride, neuron=task.neuron)
-            block.connect = connect
-            blocks.append(block)
-            channels = out_channels
-        parts.append((f"stage{stage}", nn.Sequential(*blocks)))
+    block = partial(_SewBlock, neuron=task.neuron, connect=connect)
+    parts += stages(block, channels, widths, (2, 2, 2, 2))
     scale = 32 if large else 8
     height, breadth = (-(-side // scale) for side in task.image_size)
     entry = sequence([("conv", first), ("norm", norm(widths[0]))])

@@ -27,13 +27,7 @@ def vgg_small(
     head: str = "average",
     hidden: Sequence[int] = (),
 ) -> SpikingNet:
-    """A small net for tests and demonstrations; strides instead of pools reduce the image.
-
-    `widths` are the channels of the convolutions, `strides` their strides.
-
-    Raises:
-        ConfigError: Widths and strides of different number, or an unknown head.
-    """
+    """A small net for tests and demonstrations; strides of convolutions reduce the image."""
     if not widths or len(widths) != len(strides):
         raise ConfigError(
             "expected as many strides as widths, at least one of each, got "

@@ -24,7 +24,7 @@ def test_both_forms_give_the_images_and_labels(idx_folder, compress):
 def test_missing_files_are_named(idx_folder):
     folder = idx_folder()
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    there, lacking = idx.missing(folder)
+    there, lacking = idx.missing(folder, ROW)
     assert len(there) == 3
     assert lacking == ["t10k-labels-idx1-ubyte[.gz]"]
     with pytest.raises(DataError, match="lacks t10k"):

@@ -57,8 +57,8 @@ def test_more_time_steps_than_events_are_still_frames(nmnist_folder):
 
 
 def test_missing_halves_are_named(nmnist_folder, tmp_path):
-    assert nmnist.missing(nmnist_folder()) == (["Train", "Test"], [])
-    there, lacking = nmnist.missing(tmp_path)
+    assert nmnist.missing(nmnist_folder(), ROW) == (["Train", "Test"], [])
+    there, lacking = nmnist.missing(tmp_path, ROW)
     assert (there, lacking) == ([], ["Train/<digit>/<id>.bin", "Test/<digit>/<id>.bin"])
 
 

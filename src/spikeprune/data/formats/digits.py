@@ -5,14 +5,11 @@ import torch
 from spikeprune.data.split import SPLIT_SEED, stratified_order
 from spikeprune.data.types import Part
 
-_TEST_SAMPLES = 360
+_TEST_SAMPLES = 360  # scikit-learn publishes no split; ours is fixed and stratified
 
 
 def read() -> tuple[Part, Part]:
-    """Return the training (1,437) and the test part (360).
-
-    scikit-learn publishes no split; ours is fixed and stratified. Values 0..16 become 0..255.
-    """
+    """Return the training (1,437) and the test part (360), with values of 0..16 as 0..255."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

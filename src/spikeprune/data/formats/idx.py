@@ -19,19 +19,15 @@ _FILES = {
 }
 
 
-def missing(folder: Path) -> tuple[list[str], list[str]]:
+def missing(folder: Path, _: DataSet) -> tuple[list[str], list[str]]:
     """Return the names of the files that exist, and of those that are missing."""
-    names = [name for pair in _FILES.values() for name in pair]
+    names = [*_FILES["train"], *_FILES["test"]]
     there = [name for name in names if _find(folder, name) is not None]
     return there, [f"{name}[.gz]" for name in names if name not in there]
 
 
 def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
-    """Return the training and the test part.
-
-    Raises:
-        DataError: A file is truncated, not an idx file, or does not fit the data set.
-    """
+    """Return the training and the test part."""
     return _read_half(folder, "train", row), _read_half(folder, "test", row)
 
 
@@ -40,13 +36,10 @@ def read_idx(file: Path, dimensions: int) -> Tensor:
 
     The format: two zero bytes, 8 for unsigned bytes, the number of dimensions, each dimension
     as a big-endian 32-bit integer, then the values (Yann LeCun's MNIST page).
-
-    Raises:
-        DataError: Another number of dimensions, a wrong length, or damaged compression.
     """
     try:
-        content = file.read_bytes()
-        content = gzip.decompress(content) if file.suffix == ".gz" else content
+        raw = file.read_bytes()
+        content = gzip.decompress(raw) if file.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
     magic = bytes([0, 0, 8, dimensions])

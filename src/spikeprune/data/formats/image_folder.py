@@ -13,20 +13,16 @@ _GREY = frozenset({"1", "L"})
 
 
 class _Half(NamedTuple):
-    """The class names of one half, and its image files with labels."""
+    """One half: `train` or `test`."""
 
     classes: tuple[str, ...]
-    files: list[tuple[Path, int]]
+    files: list[tuple[Path, int]]  # with labels
 
 
 def read(folder: Path, image_size: int | None) -> Samples:
     """Read a folder of images, whose classes are the folders inside `train`.
 
     Images are RGB unless all are grey. Without `image_size` all must have one size.
-
-    Raises:
-        DataError: A folder is missing or empty, classes differ, an image is damaged, or sizes
-            differ.
     """
     train, test = _list_half(folder / "train"), _list_half(folder / "test")
     if test.classes != train.classes:
@@ -49,18 +45,15 @@ def _list_half(half: Path) -> _Half:
             f"{half} is missing: expected {half.parent}/train/<class>/<image> and "
             f"{half.parent}/test/<class>/<image>"
         )
-    classes = tuple(
-        sorted(entry.name for entry in half.iterdir() if entry.is_dir() and entry.name[0] != ".")
-    )
+    visible = [entry for entry in half.iterdir() if entry.name[0] != "."]
+    classes = tuple(sorted(entry.name for entry in visible if entry.is_dir()))
     if len(classes) < 2:
         raise DataError(
             f"{half}: expected a folder for each of at least two classes, got {len(classes)}"
         )
     files: list[tuple[Path, int]] = []
     for label, name in enumerate(classes):
-        found = sorted(
-            file for file in (half / name).rglob("*") if file.suffix.lower() in _SUFFIXES
-        )
+        found = sorted(f for f in (half / name).rglob("*") if f.suffix.lower() in _SUFFIXES)
         if not found:
             raise DataError(
                 f"{half / name}: expected at least one image, got none "

@@ -22,29 +22,20 @@ _CHUNK = 4096
 
 
 class Encoded(NamedTuple):
-    """An encoded image: its bytes or its file, its label, and its place for error messages."""
+    """An encoded image."""
 
-    content: bytes | Path
+    content: bytes | Path  # a path is read
     label: int
-    where: str
+    where: str  # for error messages
 
 
 def decode(
     rows: Iterable[Encoded], shape: tuple[int, int, int], classes: int, *, fit: bool = False
 ) -> Part:
-    """Decode images to `shape`.
+    """Decode images to `shape` `(C, H, W)`, grey for 1 channel and RGB for 3.
 
-    Args:
-        rows: The images.
-        shape: `(C, H, W)`; 1 channel decodes to grey, 3 to RGB.
-        classes: Labels run from 0 to `classes - 1`.
-        fit: Resize images of other sizes (bilinear) instead of refusing them.
-
-    Returns:
-        The part; its encoding is `JPEG` if any image is one.
-
-    Raises:
-        DataError: An image is damaged or of another size, or a label is out of range.
+    `fit` resizes images of other sizes (bilinear) instead of refusing them. The part's encoding is
+    `JPEG` if any image is one.
     """
     blocks: list[Tensor] = []
     block: list[np.ndarray] = []

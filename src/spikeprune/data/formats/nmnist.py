@@ -1,6 +1,7 @@
 """N-MNIST, recordings Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, as frames."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ from spikeprune.data import cache
 from spikeprune.data.formats.recordings import Recording, bin_recording, read_recording
 from spikeprune.data.options import Options
 from spikeprune.data.sets import DataSet
-from spikeprune.data.types import DataInfo, Part, Samples
+from spikeprune.data.types import Part, Samples
 from spikeprune.errors import ConfigError, DataError
 
 
-def missing(folder: Path) -> tuple[list[str], list[str]]:
+def missing(folder: Path, _: DataSet) -> tuple[list[str], list[str]]:
     """Return the halves that exist, and the files that are missing."""
     halves = ("Train", "Test")
     there = [half for half in halves if (folder / half).is_dir()]
@@ -24,12 +25,7 @@ def missing(folder: Path) -> tuple[list[str], list[str]]:
 def read(folder: Path, row: DataSet, options: Options) -> Samples:
     """Read the recordings and bin them into `options.time_steps` frames.
 
-    Frames hold event counts divided by the mean count of an active pixel in a frame, over the
-    whole training folder: silent pixels are 0, typical active ones 1.
-
-    Raises:
-        ConfigError: `image_size` is larger than the sensor.
-        DataError: A class folder is missing or empty, or a recording is damaged.
+    Counts are divided by the mean count of an active pixel in a frame, over the training folder.
     """
     size = options.image_size
     if size is not None and size > min(row.shape[1:]):
@@ -40,15 +36,11 @@ def read(folder: Path, row: DataSet, options: Options) -> Samples:
         )
     train, test = (_read_half(folder / half, row, options) for half in ("Train", "Test"))
     unit = typical_count(train)
-    info = DataInfo(
-        name=row.name,
-        label=row.label,
-        classes=row.classes,
-        shape=(row.shape[0], size or row.shape[1], size or row.shape[2]),
-        mean=row.mean,
-        std=(unit,) * row.shape[0],
-        kind="events",
-        source=str(folder),
+    channels, height, width = row.shape
+    info = replace(
+        row.info(row.label, str(folder)),
+        shape=(channels, size or height, size or width),
+        std=(unit,) * channels,
         scaling=f"event counts / {unit:.4g}, the mean count of an active pixel in a frame",
     )
     return Samples(info, train, test)
@@ -69,22 +61,20 @@ def _read_half(half: Path, row: DataSet, options: Options) -> Part:
             raise DataError(f"{half / name}: expected recordings <id>.bin, got none")
         files += found
         labels += [label] * len(found)
-    facts = ("recordings", options.time_steps, options.binning, options.image_size)
-    key = cache.fingerprint(files, *facts)
+    frames = (options.time_steps, options.binning, options.image_size)
+    key = cache.fingerprint(files, "recordings", *frames)
     return cache.remember(key, lambda: _bin(files, labels, row, options))
 
 
 def _bin(files: Sequence[Path], labels: list[int], row: DataSet, options: Options) -> Part:
     polarities, height, width = row.shape
-    size = options.image_size
+    size, steps = options.image_size, options.time_steps
     shape = (polarities, size or height, size or width)
-    frames = np.empty((len(files), options.time_steps, *shape), dtype=np.uint8)
+    frames = np.empty((len(files), steps, *shape), dtype=np.uint8)
     for number, file in enumerate(files):
         recording = read_recording(file, height, width)
         if size is not None:  # a coarser grid, on which the counts of neighbouring pixels add
             x, y = recording.x * size // width, recording.y * size // height
             recording = Recording(x, y, recording.polarity, recording.time)
-        frames[number] = bin_recording(
-            recording, options.time_steps, shape, binning=options.binning
-        )
+        frames[number] = bin_recording(recording, steps, shape, binning=options.binning)
     return Part(torch.from_numpy(frames), torch.tensor(labels, dtype=torch.int64))

@@ -27,11 +27,7 @@ def missing(folder: Path, row: DataSet) -> tuple[list[str], list[str]]:
 
 
 def read(folder: Path, row: DataSet) -> tuple[Part, Part]:
-    """Return the training and the test part; the cache keeps decoded files.
-
-    Raises:
-        DataError: A file is damaged, lacks a column, or holds other images than expected.
-    """
+    """Return the training and the test part; the cache keeps decoded files."""
     return _read_split(folder, "train", row), _read_split(folder, row.test_split, row)
 
 

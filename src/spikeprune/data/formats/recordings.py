@@ -15,19 +15,12 @@ _Ints = npt.NDArray[np.int64]
 
 
 class Recording(NamedTuple):
-    """The n camera events of one recording, each array `[n]`.
-
-    Attributes:
-        x: Column.
-        y: Row.
-        polarity: 0 where the pixel became darker, 1 where brighter.
-        time: Microseconds, rising.
-    """
+    """The n camera events of one recording, each array `[n]`."""
 
     x: _Ints
     y: _Ints
-    polarity: _Ints
-    time: _Ints
+    polarity: _Ints  # 0 where the pixel became darker, 1 where brighter
+    time: _Ints  # microseconds, rising
 
 
 def read_recording(file: Path, height: int, width: int) -> Recording:
@@ -36,9 +29,6 @@ def read_recording(file: Path, height: int, width: int) -> Recording:
     A camera event has five bytes: x, y, then 24 bits big-endian, of which the first is the polarity
     and the other 23 are microseconds (Orchard et al., "Converting static image datasets to spiking
     neuromorphic datasets using saccades", 2015).
-
-    Raises:
-        DataError: The file is empty or truncated, or an event lies outside the sensor.
     """
     content = np.frombuffer(file.read_bytes(), dtype=np.uint8)
     if len(content) == 0 or len(content) % _BYTES:
@@ -58,23 +48,12 @@ def read_recording(file: Path, height: int, width: int) -> Recording:
 
 
 def bin_recording(
-    recording: Recording,
-    time_steps: int,
-    shape: tuple[int, int, int],
-    *,
-    binning: str = "duration",
+    recording: Recording, time_steps: int, shape: tuple[int, int, int], *, binning: str = "duration"
 ) -> npt.NDArray[np.uint8]:
-    """Count the camera events, at least one, per frame, polarity and pixel.
+    """Return the counts of events, at least one, as uint8 `[T, 2, H, W]`, at most 255.
 
-    Args:
-        recording: The events; if they are fewer than the time steps, some frames stay empty.
-        time_steps: Number of frames T.
-        shape: `(2, H, W)` of a frame.
-        binning: `duration` cuts the time from the first to the last event into T equal parts;
-            `count` gives every frame the same number of events, to within one.
-
-    Returns:
-        uint8 `[T, 2, H, W]`; channel 0 darker, channel 1 brighter; counts saturate at 255.
+    `duration` cuts the time from the first to the last event into T equal parts; `count` gives
+    every frame the same number of events, to within one. `shape` is `(2, H, W)`.
     """
     count = len(recording.time)
     if binning == "duration":
