@@ -8,11 +8,7 @@ it is finished.
 from spikeprune.lab.compare.compare import compare
 from spikeprune.lab.compare.jobs.compare_config import CompareConfig, Machine
 from spikeprune.lab.compare.jobs.grid import Job, jobs
-from spikeprune.lab.compare.load_and_write import (
-    comparison_of_runs,
-    load_comparison,
-    write_results,
-)
+from spikeprune.lab.compare.load_and_write import comparison_of_runs, load_comparison, write_results
 from spikeprune.lab.compare.numbers.cells import Cell, load_cells
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs

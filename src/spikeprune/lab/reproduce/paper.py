@@ -5,19 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KnownRow:
-    """A row of the only known table of the paper.
+    """A row of the only known table of the paper."""
 
-    Attributes:
-        name: of the method in the paper.
-        epochs: in the paper; for its own method the pruning epochs.
-        accuracy: per cent.
-        here: name of the method in spikeprune; None if it has none.
-    """
-
-    name: str
-    epochs: int
-    accuracy: float
-    here: str | None
+    name: str  # of the method in the paper
+    epochs: int  # in the paper; for its own method the pruning epochs
+    accuracy: float  # per cent
+    here: str | None  # name of the method in spikeprune; None if it has none
 
 
 KNOWN = (
@@ -48,11 +41,7 @@ def imp_epochs(rounds: int) -> int:
 
 
 def saved(epochs: float, reference: float) -> float:
-    """Return the saved fraction of a reference's cost, 1 - epochs / reference; negative if dearer.
-
-    Raises:
-        ValueError: the reference is not positive.
-    """
+    """Return the saved fraction of a reference's cost, 1 - epochs / reference; negative if dearer."""
     if reference <= 0:
         raise ValueError(f"expected a positive reference, got {reference}")
     return 1 - epochs / reference

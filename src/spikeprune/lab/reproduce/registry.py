@@ -129,11 +129,7 @@ EXPERIMENTS: dict[str, Experiment] = {row.name: row for row in _ROWS}
 
 
 def chosen(names: Sequence[str]) -> list[Experiment]:
-    """Return experiments by name, each once and in the order of the registry; `all` means all.
-
-    Raises:
-        ConfigError: no name, or an unknown one.
-    """
+    """Return experiments by name, each once and in the order of the registry; `all` means all."""
     if not names:
         raise ConfigError(f"nothing to reproduce; give {ALL}, or some of: {', '.join(EXPERIMENTS)}")
     for name in names:

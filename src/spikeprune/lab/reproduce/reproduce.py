@@ -35,27 +35,16 @@ from spikeprune.lab.run_folder import ComparisonFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A reproduction to make.
+    """A reproduction to make."""
 
-    Attributes:
-        names: of experiments, or `all`.
-        scale: name of the scale.
-        out: folder; None: `runs/reproduce/SCALE`.
-        seeds: None: those of the scale.
-        machine: where the runs are made, and how many at once.
-        threads: CPU threads of a run; None: the cores are shared by the runs.
-        data_root: folder with local copies of the data.
-        device: cpu, cuda or auto; None: that of the scale's recipes.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of experiments, or `all`
     scale: str = "smoke"
-    out: str | None = None
-    seeds: tuple[int, ...] | None = None
+    out: str | None = None  # folder; None: `runs/reproduce/SCALE`
+    seeds: tuple[int, ...] | None = None  # None: those of the scale
     machine: Machine = field(default_factory=Machine)
-    threads: int | None = None
-    data_root: str | None = None
-    device: str | None = None
+    threads: int | None = None  # CPU threads of a run; None: the cores are shared by the runs
+    data_root: str | None = None  # folder with local copies of the data
+    device: str | None = None  # cpu, cuda or auto; None: that of the scale's recipes
 
     @property
     def folder(self) -> Folder:
@@ -185,11 +174,7 @@ def _measured(
         return Reproduction(experiment, None, cells, missing)
     started = time.monotonic()
     inputs = ExperimentInputs(
-        scale,
-        cells,
-        request.folder.measured,
-        data_root=request.data_root,
-        device=request.device,
+        scale, cells, request.folder.measured, data_root=request.data_root, device=request.device
     )
     result = experiment.measure(inputs)
     trained = duration(sum(cell.values["wall_seconds"] or 0.0 for cell in cells))

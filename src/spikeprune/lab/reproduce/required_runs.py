@@ -17,19 +17,12 @@ _MACHINE = ("data_root", "device", "threads", "compile", "precision")
 
 @dataclass(frozen=True)
 class RequiredRun:
-    """A run that an experiment needs, with every seed.
+    """A run that an experiment needs, with every seed."""
 
-    Attributes:
-        setting: net, data and training.
-        label: name in tables.
-        sparsity: target, a fraction.
-        options: method and further options of this run.
-    """
-
-    setting: Setting
-    label: str
-    sparsity: float
-    options: Overrides = field(default_factory=dict)
+    setting: Setting  # net, data and training
+    label: str  # name in tables
+    sparsity: float  # target, a fraction
+    options: Overrides = field(default_factory=dict)  # method and further options of this run
 
     @property
     def key(self) -> Key:
@@ -69,9 +62,6 @@ def jobs_of(
         cells: folder of the run folders.
         common: fields of all runs.
         curved: keys of the runs that record the accuracies of every epoch.
-
-    Raises:
-        ConfigError: a field that is not valid, or two different runs with one key.
     """
     distinct: dict[Key, RequiredRun] = {}
     for run in runs:
@@ -90,11 +80,7 @@ def jobs_of(
 
 
 def refuse_changed(jobs: Iterable[Job]) -> None:
-    """Refuse finished runs whose options differ from those of the jobs, except machine options.
-
-    Raises:
-        RunError: names the first such run and the differences.
-    """
+    """Refuse finished runs whose options differ from those of the jobs, except machine options."""
     for job in jobs:
         if not job.finished:
             continue

@@ -33,17 +33,11 @@ _FIRST = {"weight": 0.9, "channel": 0.5}
 
 @dataclass(frozen=True)
 class Goal:
-    """The goal of a search and its effort.
+    """The goal of a search and its effort."""
 
-    Attributes:
-        max_drop: points of validation accuracy that may be lost against the dense net.
-        runs: largest number of sparsities to try.
-        seeds: runs per sparsity, from the configuration's seed on; their mean drop decides.
-    """
-
-    max_drop: float
-    runs: int = 6
-    seeds: int = 1
+    max_drop: float  # points of validation accuracy that may be lost against the dense net
+    runs: int = 6  # largest number of sparsities to try
+    seeds: int = 1  # runs per sparsity, from the configuration's seed on; their mean drop decides
 
     def __post_init__(self) -> None:
         """Refuse a goal that makes no sense."""
@@ -218,11 +212,7 @@ def _outcome(trial: Trial) -> str:
 
 
 def _choose(tried: list[Trial], folder: Path, goal: Goal) -> Choice:
-    """Return the sparsest trial that is good enough; read its test accuracies.
-
-    Raises:
-        RunError: none is good enough.
-    """
+    """Return the sparsest trial that is good enough; read its test accuracies."""
     good = [trial for trial in tried if trial["good_enough"]]
     if not good:
         lowest = min(trial["sparsity"] for trial in tried)

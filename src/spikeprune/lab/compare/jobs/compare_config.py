@@ -87,12 +87,7 @@ class CompareConfig:
         return (*self.methods, *self.variants)
 
     def check(self) -> None:
-        """Refuse lists that make no grid. Options of single cells are checked elsewhere.
-
-        Raises:
-            ConfigError: an empty list, a repeated entry, a pair of unknown names, or an unknown
-                engine or select.
-        """
+        """Refuse lists that make no grid. Options of single cells are checked elsewhere."""
         self.check_lists()
         for pair in (*self.pairs, *self.explore):
             _refuse_twice("a pair", pair)
@@ -100,11 +95,7 @@ class CompareConfig:
                 require_one_of("method of a pair", name, self.labels)
 
     def check_lists(self) -> None:
-        """Refuse as `check`, except pairs: they may name methods of earlier calls.
-
-        Raises:
-            ConfigError: an empty list, a repeated entry, or an unknown engine or select.
-        """
+        """Refuse as `check`, except pairs: they may name methods of earlier calls."""
         if not self.labels:
             raise ConfigError("nothing to compare; give --methods '[a, b]' or --variants")
         if not self.seeds:
@@ -130,21 +121,12 @@ class CompareConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make a configuration from nested plain values; fields left out keep their defaults.
-
-        Raises:
-            ConfigError: an unknown key, or a value of the wrong type.
-        """
+        """Make a configuration from nested plain values; fields left out keep their defaults."""
         return build(cls, values)
 
     @classmethod
     def load(cls, folder: ComparisonFolder) -> Self:
-        """Read the configuration of a comparison; its folder may have been moved.
-
-        Raises:
-            RunError: the folder has none.
-            ConfigError: it is not valid.
-        """
+        """Read the configuration of a comparison; its folder may have been moved."""
         path = folder.config
         if not path.is_file():
             raise RunError(

@@ -18,11 +18,6 @@ def joined(config: CompareConfig) -> CompareConfig:
 
     A later call may add to the lists. A pair added after the first finished cell was not named
     beforehand: it joins the pairs to explore.
-
-    Raises:
-        RunError: the folder holds another base, another meaning of a name, or files that are not
-            a comparison.
-        ConfigError: the joined lists make no grid.
     """
     folder = config.folder
     if folder.path.exists() and not folder.path.is_dir():
@@ -48,11 +43,7 @@ def _foreign(folder: ComparisonFolder) -> bool:
 
 
 def claim(config: CompareConfig) -> CompareConfig:
-    """Write the joined configuration into the folder and return it.
-
-    Raises:
-        RunError: as `joined`, or the folder cannot be written.
-    """
+    """Write the joined configuration into the folder and return it."""
     folder = config.folder
     try:
         folder.path.mkdir(parents=True, exist_ok=True)

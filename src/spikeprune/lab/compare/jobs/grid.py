@@ -23,21 +23,13 @@ _SET_BY_GRID = ("sparsity", "seed", "out")
 
 @dataclass(frozen=True)
 class Job:
-    """A cell of the grid as something to run, finished or not; `Cell` holds what it measured.
+    """A cell of the grid as something to run, finished or not; `Cell` holds what it measured."""
 
-    Attributes:
-        setting: data and net, or the name of a setting.
-        method: name of the method or the variant.
-        sparsity: target, a fraction; None if the method prunes nothing.
-        seed: of the run.
-        config: configuration of the run, with its folder.
-    """
-
-    setting: str
-    method: str
-    sparsity: float | None
+    setting: str  # data and net, or the name of a setting
+    method: str  # name of the method or the variant
+    sparsity: float | None  # target, a fraction; None if the method prunes nothing
     seed: int
-    config: RunConfig
+    config: RunConfig  # with the folder of the run
 
     @property
     def key(self) -> Key:
@@ -157,11 +149,7 @@ def job_of(
     seed: int,
     cells: Path,
 ) -> Job:
-    """Return a job from the fields of its run; `cells` is the folder of all run folders.
-
-    Raises:
-        ConfigError: a field that is not valid.
-    """
+    """Return a job from the fields of its run; `cells` is the folder of all run folders."""
     target = "" if sparsity is None else f"_{sparsity:g}"
     name = slug(f"{setting}_{method}{target}_seed{seed}")
     values = values | {"sparsity": sparsity, "seed": seed, "out": str(cells / name)}

@@ -18,9 +18,6 @@ def refuse_impossible(jobs: Iterable[Job]) -> None:
 
     Jobs that differ only by seed are tried once. Data are read once, and the trial training step
     is made once per dense net.
-
-    Raises:
-        SpikePruneError: the error of the job's own run, with the job's name.
     """
     waiting = [job for job in jobs if not job.finished]
     distinct: dict[str, tuple[Job, RunConfig]] = {}

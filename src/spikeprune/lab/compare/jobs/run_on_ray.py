@@ -20,9 +20,6 @@ def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome,
     Ray restarts a job whose worker is killed up to `machine.retries` times; it resumes after its
     last whole epoch. A job that fails by itself is not restarted. All machines must see the
     comparison's folder, the data and this version of spikeprune. Ray's usage reports are off.
-
-    Raises:
-        ConfigError: Ray is not installed, or no cluster runs at the address.
     """
     with _cluster(config, at_once(config, len(jobs))) as ray:
         task = ray.remote(

@@ -47,30 +47,18 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One finished run of a comparison; `Job` is the run before.
+    """One finished run of a comparison; `Job` is the run before."""
 
-    Attributes:
-        setting: data and net, or the name of a setting; only cells of one setting are compared.
-        method: name of the method or the variant.
-        sparsity: target, a fraction; None if the method prunes nothing.
-        budget: what the target is a fraction of, such as `weights` or `synops`; None if the method
-            prunes nothing, or if an older run did not record it.
-        seed: of the run. Cells of one seed share initial weights and data, and are paired.
-        folder: of the run.
-        values: measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop`
-            (accuracy of the dense net of this seed minus that of this net). Fractions, counts per
-            sample, nJ, seconds; None if not measured.
-        facts: conditions of the run (see `run_facts.FACTS`), in words.
-    """
-
-    setting: str
-    method: str
-    sparsity: float | None
-    budget: str | None
-    seed: int
+    setting: str  # data and net, or the name of a setting; only cells of one setting are compared
+    method: str  # name of the method or the variant
+    sparsity: float | None  # target, a fraction; None if nothing is pruned
+    budget: str | None  # unit of the target, as `weights`, `synops`; None if not known
+    seed: int  # cells of one seed share initial weights and data, and are paired
     folder: Path
+    # Measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop` (dense minus
+    # pruned accuracy). Fractions, counts per sample, nJ, seconds; None if not measured.
     values: Mapping[str, float | None]
-    facts: Mapping[str, str]
+    facts: Mapping[str, str]  # conditions of the run (see `run_facts.FACTS`), in words
 
     @property
     def key(self) -> Key:
@@ -110,11 +98,7 @@ def load_cells(folder: Path | str) -> list[Cell]:
 
 
 def read_cell(job: Job) -> Cell:
-    """Return the cell of a finished job.
-
-    Raises:
-        RunError: the run is not finished, or its files are broken.
-    """
+    """Return the cell of a finished job."""
     record = read_record(job.folder.path)
     cell = cell_of(job.folder.path, record, config_of(record))
     return replace(cell, setting=job.setting, method=job.method, sparsity=job.sparsity)

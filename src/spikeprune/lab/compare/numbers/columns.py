@@ -25,19 +25,12 @@ def mean_and_spread(summary: Summary, words: Callable[[float], str]) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of rows.
+    """A column of the table of rows."""
 
-    Attributes:
-        title: heading, with the unit if the texts have none.
-        value: name of the measurement (see `Cell.values`).
-        words: writes a number.
-        spread: whether the standard deviation is shown.
-    """
-
-    title: str
-    value: str
-    words: Callable[[float], str]
-    spread: bool = False
+    title: str  # heading, with the unit if the texts have none
+    value: str  # name of the measurement (see `Cell.values`)
+    words: Callable[[float], str]  # writes a number
+    spread: bool = False  # whether the standard deviation is shown
 
     def text(self, row: Row) -> str:
         """Return the text of a row."""

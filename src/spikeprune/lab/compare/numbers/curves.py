@@ -9,19 +9,12 @@ from spikeprune.lab.compare.numbers.statistics import summarise
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal axis.
+    """A horizontal axis."""
 
-    Attributes:
-        key: part of file names.
-        value: name of the measurement (see `cells.VALUES`).
-        scale: factor of the measurement.
-        title: words under the axis.
-    """
-
-    key: str
-    value: str
-    scale: float
-    title: str
+    key: str  # part of file names
+    value: str  # name of the measurement (see `cells.VALUES`)
+    scale: float  # factor of the measurement
+    title: str  # words under the axis
 
 
 AXES = (

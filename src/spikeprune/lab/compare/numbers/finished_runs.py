@@ -21,10 +21,6 @@ def cells_of_runs(folders: Sequence[Path | str]) -> list[Cell]:
     """Return finished runs from any folders as cells of a comparison.
 
     A method's name gets the options in which its runs differ.
-
-    Raises:
-        RunError: a folder holds no finished run.
-        ConfigError: a run is given twice, or two runs are the same cell.
     """
     places = [RunFolder.existing(folder).path for folder in folders]
     for path, count in Counter(path.resolve() for path in places).items():

@@ -15,17 +15,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and spread of n values.
+    """Mean and spread of n values."""
 
-    Attributes:
-        n: number of values.
-        mean: arithmetic mean; None without values.
-        std: sample standard deviation (denominator n - 1); None for n < 2.
-    """
-
-    n: int
-    mean: float | None
-    std: float | None
+    n: int  # number of values
+    mean: float | None  # arithmetic mean; None without values
+    std: float | None  # sample standard deviation (denominator n - 1); None for n < 2
 
     @property
     def in_percent(self) -> "Summary":
@@ -36,23 +30,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Paired:
-    """A mean difference of n pairs, in the unit of the values.
+    """A mean difference of n pairs, in the unit of the values."""
 
-    Attributes:
-        n: number of pairs.
-        mean: mean of the differences; None without pairs.
-        std: sample standard deviation of the differences; None for n < 2.
-        low: lower end of the interval; None without an interval.
-        high: upper end of the interval.
-        p: two-sided p-value of the paired t-test of a mean of 0.
-    """
-
-    n: int
-    mean: float | None
-    std: float | None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
+    n: int  # number of pairs
+    mean: float | None  # mean of the differences; None without pairs
+    std: float | None  # sample standard deviation of the differences; None for n < 2
+    low: float | None = None  # lower end of the interval; None without an interval
+    high: float | None = None  # upper end of the interval
+    p: float | None = None  # two-sided p-value of the paired t-test of a mean of 0
 
 
 def summarise(values: Sequence[float]) -> Summary:

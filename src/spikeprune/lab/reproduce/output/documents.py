@@ -61,21 +61,13 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One experiment as reproduced.
-
-    Attributes:
-        experiment: the figure or table of the paper.
-        result: None if runs are missing.
-        cells: its finished runs.
-        missing: names of its unfinished runs.
-        files: of its figures.
-    """
+    """One experiment as reproduced."""
 
     experiment: Experiment
-    result: ExperimentResult | None
-    cells: Sequence[Cell]
-    missing: Sequence[str] = ()
-    files: Sequence[Path] = ()
+    result: ExperimentResult | None  # None if runs are missing
+    cells: Sequence[Cell]  # its finished runs
+    missing: Sequence[str] = ()  # names of its unfinished runs
+    files: Sequence[Path] = ()  # of its figures
 
 
 def write_experiment(one: Reproduction, folder: Folder, facts: Circumstances) -> list[Path]:
