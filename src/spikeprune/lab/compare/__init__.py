@@ -1,8 +1,6 @@
 """Comparisons: a grid of runs that can be resumed run by run, and its tables and figures.
 
-`compare` runs the grid of a `CompareConfig`; `load_cells` reads the finished runs; `rows`, `paired`
-and `contrasts` compute the numbers. A cell of the grid is one run: a `Job` to be run, a `Cell` once
-it is finished.
+A cell of the grid is one run: a `Job` to be run, a `Cell` once it is finished.
 """
 
 from spikeprune.lab.compare.compare import compare

@@ -14,8 +14,7 @@ from spikeprune.lab.reproduce.output.charts import Chart
 from spikeprune.lab.reproduce.required_runs import RequiredRun
 from spikeprune.lab.reproduce.scales import Scale
 
-NOT_AVAILABLE = "not available"
-"""Stands in place of an unknown number of the paper."""
+NOT_AVAILABLE = "not available"  # an unknown number of the paper
 
 
 @dataclass(frozen=True)

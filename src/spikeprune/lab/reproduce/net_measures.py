@@ -15,8 +15,7 @@ from spikeprune.lab.reproduce.experiment import ExperimentInputs
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 
-Measurements = dict[str, Any]
-"""Plain values, as `lab.analysis` returns them."""
+Measurements = dict[str, Any]  # plain values, as `lab.analysis` returns them
 
 
 def features_of(inputs: ExperimentInputs, cell: Cell) -> Measurements:
@@ -42,7 +41,7 @@ def entropy_of(inputs: ExperimentInputs, cell: Cell) -> Measurements:
 
 
 def importance_of(inputs: ExperimentInputs, a: Cell, b: Cell) -> Measurements:
-    """Return the importance of the channels that only one of two runs kept, or why it is refused."""
+    """Return the importance of the channels that only one of two runs kept, or a refusal."""
 
     def measure() -> Measurements:
         found = compare_pair(OpenedRun.at(a.folder), OpenedRun.at(b.folder))

@@ -65,11 +65,7 @@ class Request:
 
 
 def jobs(experiments: Sequence[Experiment], request: Request) -> list[Job]:
-    """Return the jobs of experiments, each once.
-
-    Raises:
-        ConfigError: no such scale, no seed, or one given twice.
-    """
+    """Return the jobs of experiments, each once."""
     scale, seeds = scale_by_name(request.scale), _seeds(request)
     common: dict[str, Any] = {"data_root": request.data_root, "threads": request.threads}
     if request.device is not None:
@@ -87,12 +83,9 @@ def _seeds(request: Request) -> tuple[int, ...]:
 
 
 def reproduce(request: Request, display: Display | None = None) -> tuple[Path, list[Reproduction]]:
-    """Make or resume all runs that experiments need, and write the results.
+    """Make or resume the runs of experiments, write the results, return the page and the results.
 
     A run that several experiments need is made once; finished runs are used again.
-
-    Returns:
-        The path of the page, and every experiment with its result.
 
     Raises:
         SpikePruneError: a run is impossible, or the folder holds something else; nothing is

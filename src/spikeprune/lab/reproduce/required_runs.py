@@ -11,8 +11,8 @@ from spikeprune.lab.compare.jobs.grid import Job, Key, job_of, overridden
 from spikeprune.lab.reproduce.scales import Scale, Setting
 from spikeprune.lab.settings.config import RunConfig, differences
 
+# Options that say where a run is made: a finished run may differ in them.
 _MACHINE = ("data_root", "device", "threads", "compile", "precision")
-"""Options that say where a run is made: a finished run may differ in them."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,7 @@ class RequiredRun:
 def required_run(
     scale: Scale, setting: Setting, method: str, sparsity: float, **options: Any
 ) -> RequiredRun:
-    """Return the run of a method; its label names the further options.
-
-    Write `a__b` for the option `a.b`. `imp` gets the options that it has at this scale.
-    """
+    """Return the run of a method, labelled with its further options; `a__b` means `a.b`."""
     given = {name.replace("__", "."): value for name, value in options.items()}
     words = [
         f"{name.rpartition('.')[2].replace('_', ' ')} {value}" for name, value in given.items()
@@ -56,12 +53,7 @@ def jobs_of(
 ) -> list[Job]:
     """Return the jobs of required runs, each once for every seed.
 
-    Args:
-        runs: of all experiments.
-        seeds: of each run.
-        cells: folder of the run folders.
-        common: fields of all runs.
-        curved: keys of the runs that record the accuracies of every epoch.
+    All get the fields `common`; those with keys in `curved` record the accuracies of every epoch.
     """
     distinct: dict[Key, RequiredRun] = {}
     for run in runs:

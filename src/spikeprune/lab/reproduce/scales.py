@@ -38,8 +38,7 @@ class Scale:
     shares: tuple[float, ...]  # fractions of the channels to remove in the table
     fractions: tuple[float, ...]  # regrowth fractions r of figure 6
     imp: Overrides  # options of iterative magnitude pruning
-    # Epochs of a round of IMP at its own budget: 300 in the original, where the paper has 500 in all.
-    imp_round: int
+    imp_round: int  # epochs of one of its rounds at its own budget; 300 in the original
     seeds: tuple[int, ...]  # by default
     samples: int  # largest number of training and of test samples for measurements on nets
 
@@ -156,7 +155,6 @@ _PAPER = Scale(
 )
 
 SCALES: dict[str, Scale] = {scale.name: scale for scale in (_SMOKE, _CPU, _PAPER)}
-"""Every scale by name, the smallest first."""
 
 
 def scale_by_name(name: str) -> Scale:

@@ -1,8 +1,4 @@
-"""`spikeprune search`: the sparsest net within some points of the dense net, by few runs.
-
-Apart from noise the drop grows with sparsity, so bisection finds the one sought number without a
-model of the curve: every run halves the bracket.
-"""
+"""`spikeprune search`: the sparsest net within some points of the dense net, by bisection."""
 
 import math
 import statistics
@@ -96,8 +92,7 @@ def search_folder(config: RunConfig) -> Path:
     """Return the folder of a search: `out`, or a name made of the searched options."""
     if config.out is not None:
         return config.folder
-    name = replace(config, sparsity=None).folder.name
-    return Path("runs") / f"search_{name}"
+    return Path("runs") / f"search_{replace(config, sparsity=None).folder.name}"
 
 
 def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
@@ -118,10 +113,8 @@ def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
 def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> SearchResult:
     """Find the sparsest net within `goal.max_drop` points of the dense net, on validation data.
 
-    Every sparsity is an ordinary run in a folder below the search's. Finished runs are used again,
-    so the same call resumes a search that was stopped. Only validation accuracies decide; the test
-    accuracy of the chosen runs is read at the end. `search.json` is written after every sparsity.
-    The sparsity of `config`, if any, is tried first.
+    Every sparsity, that of `config` first, is an ordinary run; the same call resumes a search. Test
+    accuracy is read at the end. `search.json` is written after every sparsity.
 
     Raises:
         ConfigError: a method that does not prune, data without validation samples, or options
@@ -132,13 +125,8 @@ def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> 
     folder = search_folder(config)
     first = config.sparsity or _FIRST.get(config.granularity, 0.5)
     _check(config, first)
-    found = SearchResult(
-        schema=_SCHEMA,
-        max_drop=goal.max_drop,
-        seeds=[config.seed + k for k in range(goal.seeds)],
-        tried=[],
-        chosen=None,
-    )
+    seeds = list(range(config.seed, config.seed + goal.seeds))
+    found = SearchResult(schema=_SCHEMA, max_drop=goal.max_drop, seeds=seeds, tried=[], chosen=None)
     verdicts: dict[float, bool] = {}
     while len(verdicts) < goal.runs and (sparsity := propose(verdicts, first)) is not None:
         display.message(

@@ -14,11 +14,7 @@ from spikeprune.lab.settings.yaml_values import dump_yaml
 
 
 def joined(config: CompareConfig) -> CompareConfig:
-    """Return this call's configuration joined with the one in the folder; write nothing.
-
-    A later call may add to the lists. A pair added after the first finished cell was not named
-    beforehand: it joins the pairs to explore.
-    """
+    """Return this call's configuration joined with the one in the folder; write nothing."""
     folder = config.folder
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path} is a file; give another --out for the comparison")
@@ -76,7 +72,7 @@ def _refuse_changes(old: CompareConfig, new: CompareConfig) -> None:
 
 
 def _union(old: CompareConfig, new: CompareConfig, *, has_results: bool) -> CompareConfig:
-    """Return both grids in one; with results, new pairs become pairs to explore."""
+    """Return both grids in one; with results new pairs, not named beforehand, are exploratory."""
     pairs = old.pairs if has_results else _both(old.pairs, new.pairs)
     explore = _both(old.explore, _both(new.pairs, new.explore))
     return replace(

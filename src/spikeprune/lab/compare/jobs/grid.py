@@ -15,9 +15,7 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.pruning.methods import find
 
-Key = tuple[str, str, float | None]
-"""Setting, method and target sparsity: what the seeds of a row of the table share."""
-
+Key = tuple[str, str, float | None]  # setting, method and target sparsity of a row of the table
 _SET_BY_GRID = ("sparsity", "seed", "out")
 
 
@@ -58,12 +56,7 @@ class Job:
 
 
 def jobs(config: CompareConfig) -> list[Job]:
-    """Return the jobs of the grid in the order of the table.
-
-    Raises:
-        ConfigError: a cell is impossible (unknown method, wrong options of a variant, no
-            sparsity); the message names it. Or two cells would share a folder.
-    """
+    """Return the jobs of the grid in the order of the table; an error names the impossible cell."""
     made: list[Job] = []
     for setting, shared in _settings(config):
         for method, own in _methods(config):
@@ -83,10 +76,7 @@ def jobs(config: CompareConfig) -> list[Job]:
 
 
 def spread(waiting: Iterable[Job]) -> list[Job]:
-    """Return jobs in an order in which neighbours need different dense nets.
-
-    Two jobs that share a dense net would wait for each other while it trains.
-    """
+    """Return jobs ordered so that neighbours need different dense nets and never wait for one."""
     by_dense: dict[str, list[Job]] = defaultdict(list)
     for job in waiting:
         by_dense[dense_key(job.config)].append(job)

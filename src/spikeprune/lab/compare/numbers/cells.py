@@ -14,6 +14,7 @@ from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
+# Measurements by name, with their path in `metrics.json`; units as there.
 VALUES: dict[str, tuple[str, ...]] = {
     "test_accuracy": ("pruned", "test_accuracy"),
     "validation_accuracy": ("pruned", "validation_accuracy"),
@@ -42,7 +43,6 @@ VALUES: dict[str, tuple[str, ...]] = {
     "peak_rss_bytes": ("cost", "peak_rss_bytes"),
     "survival": ("regrowth", "survival_mean"),
 }
-"""Measurements by name, with their path in `metrics.json`; units as there."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,14 @@ class Cell:
 
     def as_json(self, folder: Path) -> dict[str, Any]:
         """Return a row of a JSON file in `folder`; the run's path is relative to it if inside."""
-        run = self.folder.absolute()
-        inside = run.is_relative_to(folder.absolute())
+        run, folder = self.folder.absolute(), folder.absolute()
         return {
             "setting": self.setting,
             "method": self.method,
             "target_sparsity": self.sparsity,
             "budget": self.budget,
             "seed": self.seed,
-            "run": run.relative_to(folder.absolute()).as_posix() if inside else str(run),
+            "run": run.relative_to(folder).as_posix() if run.is_relative_to(folder) else str(run),
             **self.values,
             "facts": dict(self.facts),
         }

@@ -1,17 +1,15 @@
 """The columns of the tables: their titles, texts, and the numbers that they sort by."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Difference, Row
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 
-NONE = "–"
-"""Text of a cell without a number."""
+NONE = "–"  # a cell without a number
 _GAP = "\u00a0"  # keeps a number and its unit on one line
-CLAIM = 10
-"""Paired seeds that a claim requires (method, section 5)."""
+CLAIM = 10  # paired seeds that a claim requires (method, section 5)
 
 
 def mean_and_spread(summary: Summary, words: Callable[[float], str]) -> str:
@@ -35,9 +33,8 @@ class Column:
     def text(self, row: Row) -> str:
         """Return the text of a row."""
         found = row.summary(self.value)
-        return mean_and_spread(
-            found if self.spread else Summary(found.n, found.mean, None), self.words
-        )
+        shown = found if self.spread else replace(found, std=None)
+        return mean_and_spread(shown, self.words)
 
 
 def columns(select: str) -> tuple[Column, ...]:
@@ -67,10 +64,7 @@ def _signed(value: float) -> str:
 
 
 def target(sparsity: float | None, budget: str | None = None) -> str:
-    """Return a target sparsity in per cent, with as few digits as possible.
-
-    Budgets other than weights and channels are named: `80 % fewer SynOps`.
-    """
+    """Return a target in per cent; budgets other than weights and channels are named."""
     if sparsity is None:
         return NONE
     share = f"{round(100 * sparsity, 6):g}{_GAP}%"
@@ -102,7 +96,7 @@ def p_word(p: float | None) -> str:
 
 @dataclass(frozen=True)
 class ContrastColumn:
-    """A column of the table of contrasts: its title, and the text and sort value of a contrast."""
+    """A column of the table of contrasts: its title, and text and sort value of a contrast."""
 
     title: str
     text: Callable[[Contrast], str]
@@ -156,4 +150,3 @@ CONTRAST_COLUMNS = (
     ContrastColumn("kind", lambda one: "named beforehand" if one.named else "exploratory"),
     ContrastColumn("what it allows to say", _judgement),
 )
-"""The columns of the table of contrasts."""

@@ -65,9 +65,8 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """Notes for the reader: the numbered differences first."""
-        differences = [
-            f"[{number}] {difference_words(one)}" for number, one in enumerate(self.differences, 1)
-        ]
+        numbered = enumerate(self.differences, start=1)
+        differences = [f"[{number}] {difference_words(one)}" for number, one in numbered]
         return differences + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:

@@ -136,10 +136,7 @@ def contrasts(
     *,
     value: str = "test_accuracy",
 ) -> list[Contrast]:
-    """Return the contrasts of pairs (a, b) named beforehand, then the exploratory ones.
-
-    P-values are corrected (Holm) within each of the two families.
-    """
+    """Return the contrasts of named and of exploratory pairs (a, b), each corrected by Holm."""
     families = []
     for is_named, pairs in ((True, named), (False, explore)):
         family = [one for a, b in pairs for one in paired(cells, a, b, value=value)]

@@ -76,7 +76,7 @@ class Chart:
         return f"{'; '.join(parts)}."
 
     def positions(self, number: int) -> list[float]:
-        """Return where the points of a series stand in their rows; several stand side by side."""
+        """Return where the points of a series stand in their rows: several side by side."""
         count = len(self.series)
         offset = 0.0 if count < 2 else _SPREAD * (number / (count - 1) - 0.5)
         return [row + offset for row in range(len(self.names))]
