@@ -30,8 +30,7 @@ _POLL = 1.0  # seconds between two looks at jobs that another process is running
 def compare(config: CompareConfig, display: Display | None = None) -> Path:
     """Run or resume all cells of a grid, and return the path of the page.
 
-    Finished cells are not run again. A cell that another process is running is waited for, and
-    taken over if that process stops. The results are written after every finished cell.
+    A cell that another process is running is waited for, and taken over if that process stops.
 
     Raises:
         SpikePruneError: a cell is impossible, or the folder holds something else; nothing is

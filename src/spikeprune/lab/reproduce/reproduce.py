@@ -101,7 +101,7 @@ def reproduce(request: Request, display: Display | None = None) -> tuple[Path, l
     waiting = [job for job in asked if not job.finished]
     display.stage("check", f"{len(asked)} runs, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
-    failed = _run(waiting, request, display)
+    failed = _failures(waiting, request, display)
     facts = Circumstances(
         scale=scale.name,
         summary=scale.summary,
@@ -135,8 +135,7 @@ def _refuse_foreign(folder: Folder) -> None:
         )
 
 
-def _run(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
-    """Run all jobs, and return the reason of each failure by the name of the job."""
+def _failures(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
     if not waiting:
         return {}
     folder = request.folder.path

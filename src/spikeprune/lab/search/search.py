@@ -157,7 +157,6 @@ def _check(config: RunConfig, first: float) -> None:
 
 
 def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Trial:
-    """Run one sparsity with every seed; finished runs are used again."""
     assert config.sparsity is not None
     pairs, folders, samples = [], [], 0
     for seed in range(config.seed, config.seed + goal.seeds):

@@ -49,8 +49,7 @@ def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome,
 
 
 def _run_cell(values: dict[str, Any], log: str, place: str) -> int:
-    """Run a job inside the Ray task, in the driver's working folder if this machine has it."""
-    if os.path.isdir(place):  # for relative paths and the user's own modules
+    if os.path.isdir(place):  # of the driver: for relative paths and the user's own modules
         os.chdir(place)
     return run_cell(values, Path(log))
 

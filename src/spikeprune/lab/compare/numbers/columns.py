@@ -104,7 +104,6 @@ class ContrastColumn:
 
 
 def _targets(one: Contrast) -> str:
-    """Return the target; both, if the methods have different budgets."""
     return " − ".join(target(one.sparsity, budget) for budget in one.budgets) or NONE
 
 
@@ -120,7 +119,6 @@ def interval(one: Contrast) -> str:
 
 
 def _judgement(one: Contrast) -> str:
-    """Return the conclusion that the interval allows."""
     found = one.paired
     if found.n == 0:
         return "no seed in common"

@@ -87,10 +87,9 @@ def rows(cells: Iterable[Cell]) -> list[Row]:
 def paired(
     cells: Iterable[Cell], a: str, b: str, *, value: str = "test_accuracy"
 ) -> list[Contrast]:
-    """Return the contrasts of methods a and b, a minus b, at every common setting and sparsity.
+    """Return the contrasts of methods, a minus b, over common seeds, by setting and sparsity.
 
-    Only common seeds count. A method that prunes nothing is paired with every sparsity of the
-    other. `value` names the measurement that is compared (see `Cell.values`).
+    A method that prunes nothing is paired with every sparsity of the other. `value`: a measurement.
     """
     table = rows(cells)
     return [
@@ -162,6 +161,5 @@ def differences_of(cells: Sequence[Cell]) -> list[Difference]:
 
 
 def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:
-    """Return the keys of the cells whose value is not the most frequent one."""
     usual = Counter(cell.facts[fact] for cell in cells).most_common(1)[0][0]
     return {cell.key for cell in cells if cell.facts[fact] != usual}

@@ -51,7 +51,6 @@ def _summary_fields(name: str) -> dict[str, Callable[[Row], object]]:
 
 
 def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
-    """Return what `table.csv` holds of a row, by title."""
     fields: dict[str, Callable[[Row], object]] = {
         "setting": lambda row: row.setting,
         "method": lambda row: row.method,

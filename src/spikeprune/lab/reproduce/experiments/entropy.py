@@ -46,7 +46,6 @@ def entropy(inputs: ExperimentInputs) -> ExperimentResult:
 
 
 def _overall(nets: dict[str, list[Measurements]]) -> Table:
-    """Return the means over layers; `nets` has the measurements of each net by seed."""
     lines = []
     for net, seeds in nets.items():
         for kind in KINDS:

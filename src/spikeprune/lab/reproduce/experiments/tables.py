@@ -15,7 +15,7 @@ from spikeprune.lab.reproduce.required_runs import RequiredRun, required_run
 from spikeprune.lab.reproduce.run_tables import NO_VALUE, run_table
 from spikeprune.lab.reproduce.scales import Scale, Setting
 
-_OF_WEIGHTS = (
+_WEIGHTS = (
     "magnitude",
     "criticality",
     "random-regrow",
@@ -24,7 +24,7 @@ _OF_WEIGHTS = (
     "ndsnn",
     "imp",
 )
-_OF_CHANNELS = ("slimming", "criticality", "random-regrow", "sca", "firing-rate", "random")
+_CHANNELS = ("slimming", "criticality", "random-regrow", "sca", "firing-rate", "random")
 _SPENT = ("training_flops", "training_flops_sparse", "wall_seconds")
 _IMP, _OWN = "imp", "imp, own budget"
 _GAP = "\u00a0"
@@ -32,12 +32,12 @@ _GAP = "\u00a0"
 
 def unstructured_runs(scale: Scale) -> list[RequiredRun]:
     """Return the runs of the table of weight pruning."""
-    return _grid(scale, scale.tables, scale.sparsities, _OF_WEIGHTS)
+    return _grid(scale, scale.tables, scale.sparsities, _WEIGHTS)
 
 
 def structured_runs(scale: Scale) -> list[RequiredRun]:
     """Return the runs of the table of channel pruning."""
-    return _grid(scale, scale.channels, scale.shares, _OF_CHANNELS)
+    return _grid(scale, scale.channels, scale.shares, _CHANNELS)
 
 
 def _grid(
