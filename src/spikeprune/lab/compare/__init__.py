@@ -1,18 +1,12 @@
 """Comparisons: a grid of runs that can be resumed run by run, and its tables and figures.
 
-`compare` runs the grid of a `CompareConfig`; `load_cells` reads the finished runs; `rows`, `paired`
-and `contrasts` compute the numbers. A cell of the grid is one run: a `Job` to be run, a `Cell` once
-it is finished.
+A cell of the grid is one run: a `Job` to be run, a `Cell` once it is finished.
 """
 
 from spikeprune.lab.compare.compare import compare
 from spikeprune.lab.compare.jobs.compare_config import CompareConfig, Machine
 from spikeprune.lab.compare.jobs.grid import Job, jobs
-from spikeprune.lab.compare.load_and_write import (
-    comparison_of_runs,
-    load_comparison,
-    write_results,
-)
+from spikeprune.lab.compare.load_and_write import comparison_of_runs, load_comparison, write_results
 from spikeprune.lab.compare.numbers.cells import Cell, load_cells
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs

@@ -30,8 +30,7 @@ _POLL = 1.0  # seconds between two looks at jobs that another process is running
 def compare(config: CompareConfig, display: Display | None = None) -> Path:
     """Run or resume all cells of a grid, and return the path of the page.
 
-    Finished cells are not run again. A cell that another process is running is waited for, and
-    taken over if that process stops. The results are written after every finished cell.
+    A cell that another process is running is waited for, and taken over if that process stops.
 
     Raises:
         SpikePruneError: a cell is impossible, or the folder holds something else; nothing is
@@ -45,8 +44,7 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     waiting = [job for job in asked if not job.finished]
     display.stage("check", f"{len(asked)} cells, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
-    results = Results(claim(config))
-    logs = config.folder.log("*").parent
+    results, logs = Results(claim(config)), config.folder.log("*").parent
     if waiting:
         count = at_once(config, len(waiting))
         display.stage("run", f"{len(waiting)} cells, {count} at once; their output: {logs}")
@@ -67,7 +65,6 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:
-    """List the failed cells by reason; of many with one reason, the first."""
     reasons: dict[str, list[str]] = {}
     for name, reason in failed.items():
         reasons.setdefault(reason, []).append(name)
@@ -75,11 +72,7 @@ def _by_reason(failed: Mapping[str, str]) -> str:
 
 
 def run_jobs(waiting: Sequence[Job], config: CompareConfig, display: Display) -> Outcomes:
-    """Run unfinished jobs until each is finished (here or by another process) or failed.
-
-    The jobs need not be those of the grid of `config`: its folder gets the logs, and its machine
-    says where they run and how many at once. Yields the outcome of each job.
-    """
+    """Run jobs of any grid on the machine of `config`, with logs in its folder; yield outcomes."""
     total, started = len(waiting), time.monotonic()
     with closing(_outcomes(waiting, config, display)) as outcomes:
         for done, ended in enumerate(outcomes, start=1):

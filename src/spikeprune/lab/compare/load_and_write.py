@@ -20,14 +20,8 @@ _SHARE = 0.1  # of the time, at most, goes into drawing intermediate results
 
 
 def load_comparison(folder: Path | str) -> Comparison:
-    """Return the finished part of a comparison.
-
-    Raises:
-        RunError: `folder` holds no comparison, or a run's files are broken.
-        ConfigError: its configuration is not valid.
-    """
-    config = CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))
-    return Results(config).comparison()
+    """Return the finished part of a comparison."""
+    return Results(CompareConfig.load(ComparisonFolder(Path(folder).expanduser()))).comparison()
 
 
 def comparison_of_runs(
@@ -35,15 +29,11 @@ def comparison_of_runs(
 ) -> Comparison:
     """Return the comparison of finished runs from any folders; run nothing.
 
-    Args:
-        folders: of the runs.
-        explore: pairs (a, b) of names in the table. All are exploratory, because the results exist.
-        select: accuracy that is shown, `test` or `validation`.
+    `explore` has pairs (a, b) of names in the table; `select` is `test` or `validation`.
 
     Raises:
         RunError: a folder holds no finished run.
-        ConfigError: a run is given twice, a pair names a method that is not there, or an unknown
-            `select`.
+        ConfigError: a run is given twice, or a name or `select` is unknown.
     """
     require_one_of("select", select, SELECT)
     cells = cells_of_runs(folders)
@@ -59,11 +49,7 @@ def comparison_of_runs(
 
 
 def write_results(comparison: Comparison, out: Path | str) -> Path:
-    """Write tables, figures and page into a folder, and return the page.
-
-    Raises:
-        RunError: `out` is the folder of a grid, and `comparison` is not that grid.
-    """
+    """Write tables, figures and page into a folder (not into that of a grid); return the page."""
     folder = ComparisonFolder(Path(out).expanduser())
     if folder.config.is_file() and not comparison.config:
         raise RunError(f"{folder.path} is the folder of a grid of runs; give another --out")

@@ -14,27 +14,18 @@ from spikeprune.lab.reproduce.output.charts import Chart
 from spikeprune.lab.reproduce.required_runs import RequiredRun
 from spikeprune.lab.reproduce.scales import Scale
 
-NOT_AVAILABLE = "not available"
-"""Stands in place of an unknown number of the paper."""
+NOT_AVAILABLE = "not available"  # an unknown number of the paper
 
 
 @dataclass(frozen=True)
 class ExperimentInputs:
-    """The finished runs of an experiment, and how to measure their nets.
-
-    Attributes:
-        scale: of the experiment.
-        cells: its finished runs.
-        measured: folder that keeps measurements on nets.
-        data_root: folder with the data.
-        device: of the measurements; None: that of each run.
-    """
+    """The finished runs of an experiment, and how to measure their nets."""
 
     scale: Scale
-    cells: Sequence[Cell]
-    measured: Path
-    data_root: str | None = None
-    device: str | None = None
+    cells: Sequence[Cell]  # finished runs
+    measured: Path  # folder that keeps measurements on nets
+    data_root: str | None = None  # folder with the data
+    device: str | None = None  # of the measurements; None: that of each run
 
     @cached_property
     def _rows(self) -> dict[Key, Row]:
@@ -47,37 +38,21 @@ class ExperimentInputs:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """The result of an experiment.
-
-    Attributes:
-        tables: for the reader.
-        charts: figures.
-        notes: for the reader.
-        numbers: measurements on nets, plain values.
-    """
+    """The result of an experiment."""
 
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...] = ()
     notes: tuple[str, ...] = ()
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)  # measurements on nets, plain values
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A figure or table of the paper.
+    """A figure or table of the paper."""
 
-    Attributes:
-        name: on the command line.
-        title: heading.
-        shows: what the paper shows, in sentences; unknown parts are `NOT_AVAILABLE`.
-        runs: returns the runs that it needs at a scale.
-        measure: computes its result from the finished runs.
-        curves: whether its runs record training and test accuracy of every epoch.
-    """
-
-    name: str
+    name: str  # on the command line
     title: str
-    shows: tuple[str, ...]
+    shows: tuple[str, ...]  # what the paper shows, in sentences; unknown parts are `NOT_AVAILABLE`
     runs: Callable[[Scale], list[RequiredRun]]
     measure: Callable[[ExperimentInputs], ExperimentResult]
-    curves: bool = False
+    curves: bool = False  # whether its runs record training and test accuracy of every epoch

@@ -15,8 +15,7 @@ from spikeprune.lab.reproduce.experiment import ExperimentInputs
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 
-Measurements = dict[str, Any]
-"""Plain values, as `lab.analysis` returns them."""
+Measurements = dict[str, Any]  # plain values, as `lab.analysis` returns them
 
 
 def features_of(inputs: ExperimentInputs, cell: Cell) -> Measurements:
@@ -42,11 +41,7 @@ def entropy_of(inputs: ExperimentInputs, cell: Cell) -> Measurements:
 
 
 def importance_of(inputs: ExperimentInputs, a: Cell, b: Cell) -> Measurements:
-    """Return the importance of the channels that only one of two runs kept, or why it is refused.
-
-    Raises:
-        ModelError: the two nets cannot be compared.
-    """
+    """Return the importance of the channels that only one of two runs kept, or a refusal."""
 
     def measure() -> Measurements:
         found = compare_pair(OpenedRun.at(a.folder), OpenedRun.at(b.folder))
@@ -65,10 +60,7 @@ def _open(inputs: ExperimentInputs, cell: Cell) -> tuple[OpenedRun, Session]:
 
 
 def _once(
-    inputs: ExperimentInputs,
-    kind: str,
-    cells: Sequence[Cell],
-    measure: Callable[[], Measurements],
+    inputs: ExperimentInputs, kind: str, cells: Sequence[Cell], measure: Callable[[], Measurements]
 ) -> Measurements:
     """Return the kept measurement of these runs and this many samples; else measure and keep it."""
     results = b"".join(RunFolder(cell.folder).metrics.read_bytes() for cell in cells)

@@ -6,17 +6,15 @@ from spikeprune.errors import ConfigError, require_one_of
 from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.reproduce import paper
 from spikeprune.lab.reproduce.experiment import Experiment
-from spikeprune.lab.reproduce.experiments import (
-    entropy,
-    fig2_fig3a_fig6_regrowth,
-    fig3b_fig4_fig5_features,
-    tables,
-)
+from spikeprune.lab.reproduce.experiments import entropy, tables
+from spikeprune.lab.reproduce.experiments import fig2_fig3a_fig6_regrowth as regrowth
+from spikeprune.lab.reproduce.experiments import fig3b_fig4_fig5_features as features
 from spikeprune.lab.reproduce.scales import Scale
 
 ALL = "all"
 _NUMBERS = "Its numbers: not available."
-_HEADLINE = paper.saved(paper.PRUNING_EPOCHS, paper.imp_epochs(max(paper.ROUNDS.values())))
+_IMP_EPOCHS = paper.imp_epochs(max(paper.ROUNDS.values()))
+_SAVED = paper.saved(paper.PRUNING_EPOCHS, _IMP_EPOCHS)
 
 _ROWS = (
     Experiment(
@@ -27,8 +25,8 @@ _ROWS = (
             "without regrowth as lines; VGG16 and ResNet19, CIFAR-100, 90 % (by its caption).",
             _NUMBERS,
         ),
-        fig2_fig3a_fig6_regrowth.fig2_runs,
-        fig2_fig3a_fig6_regrowth.fig2,
+        regrowth.fig2_runs,
+        regrowth.fig2,
     ),
     Experiment(
         "fig3a",
@@ -38,8 +36,8 @@ _ROWS = (
             "CIFAR-100 (by its caption). Which functions: not available.",
             _NUMBERS,
         ),
-        fig2_fig3a_fig6_regrowth.fig3a_runs,
-        fig2_fig3a_fig6_regrowth.fig3a,
+        regrowth.fig3a_runs,
+        regrowth.fig3a,
     ),
     Experiment(
         "fig3b",
@@ -49,8 +47,8 @@ _ROWS = (
             "pruned nets kept, after fine-tuning.",
             _NUMBERS,
         ),
-        fig3b_fig4_fig5_features.fig3b_runs,
-        fig3b_fig4_fig5_features.fig3b,
+        features.fig3b_runs,
+        features.fig3b,
     ),
     Experiment(
         "fig4",
@@ -60,16 +58,16 @@ _ROWS = (
             "training and test set, accuracy curves; VGG16 unstructured and ResNet19 structured.",
             _NUMBERS,
         ),
-        fig3b_fig4_fig5_features.fig4_runs,
-        fig3b_fig4_fig5_features.fig4,
+        features.fig4_runs,
+        features.fig4,
         curves=True,
     ),
     Experiment(
         "fig5",
         "Figure 5: features by class",
         ("The quantities of figure 4 class by class.", _NUMBERS),
-        fig3b_fig4_fig5_features.fig4_runs,
-        fig3b_fig4_fig5_features.fig5,
+        features.fig4_runs,
+        features.fig5,
         curves=True,
     ),
     Experiment(
@@ -80,8 +78,8 @@ _ROWS = (
             "regrown weights and the effect of r.",
             _NUMBERS,
         ),
-        fig2_fig3a_fig6_regrowth.fig6_runs,
-        fig2_fig3a_fig6_regrowth.fig6,
+        regrowth.fig6_runs,
+        regrowth.fig6,
     ),
     Experiment(
         "table-unstructured",
@@ -106,8 +104,8 @@ _ROWS = (
         "Pruning cost",
         (
             f"“Up to 95.26 % less” pruning cost (abstract). 1 − {paper.PRUNING_EPOCHS}/"
-            f"{paper.imp_epochs(max(paper.ROUNDS.values()))} epochs gives {100 * _HEADLINE:.2f} %: "
-            "its pruning epochs alone, against all of IMP's.",
+            f"{_IMP_EPOCHS} epochs gives {100 * _SAVED:.2f} %: its pruning epochs alone, against "
+            "all of IMP's.",
         ),
         tables.cost_runs,
         tables.cost,
@@ -125,15 +123,10 @@ _ROWS = (
 )
 
 EXPERIMENTS: dict[str, Experiment] = {row.name: row for row in _ROWS}
-"""Every experiment by name."""
 
 
 def chosen(names: Sequence[str]) -> list[Experiment]:
-    """Return experiments by name, each once and in the order of the registry; `all` means all.
-
-    Raises:
-        ConfigError: no name, or an unknown one.
-    """
+    """Return experiments by name, each once and in the order of the registry; `all` means all."""
     if not names:
         raise ConfigError(f"nothing to reproduce; give {ALL}, or some of: {', '.join(EXPERIMENTS)}")
     for name in names:
@@ -143,5 +136,4 @@ def chosen(names: Sequence[str]) -> list[Experiment]:
 
 def curved(scale: Scale) -> frozenset[Key]:
     """Return the keys of the runs that record the accuracies of every epoch."""
-    experiments = (one for one in EXPERIMENTS.values() if one.curves)
-    return frozenset(run.key for one in experiments for run in one.runs(scale))
+    return frozenset(run.key for one in _ROWS if one.curves for run in one.runs(scale))

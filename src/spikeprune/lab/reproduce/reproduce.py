@@ -35,27 +35,16 @@ from spikeprune.lab.run_folder import ComparisonFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A reproduction to make.
+    """A reproduction to make."""
 
-    Attributes:
-        names: of experiments, or `all`.
-        scale: name of the scale.
-        out: folder; None: `runs/reproduce/SCALE`.
-        seeds: None: those of the scale.
-        machine: where the runs are made, and how many at once.
-        threads: CPU threads of a run; None: the cores are shared by the runs.
-        data_root: folder with local copies of the data.
-        device: cpu, cuda or auto; None: that of the scale's recipes.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of experiments, or `all`
     scale: str = "smoke"
-    out: str | None = None
-    seeds: tuple[int, ...] | None = None
+    out: str | None = None  # folder; None: `runs/reproduce/SCALE`
+    seeds: tuple[int, ...] | None = None  # None: those of the scale
     machine: Machine = field(default_factory=Machine)
-    threads: int | None = None
-    data_root: str | None = None
-    device: str | None = None
+    threads: int | None = None  # CPU threads of a run; None: the cores are shared by the runs
+    data_root: str | None = None  # folder with local copies of the data
+    device: str | None = None  # cpu, cuda or auto; None: that of the scale's recipes
 
     @property
     def folder(self) -> Folder:
@@ -76,11 +65,7 @@ class Request:
 
 
 def jobs(experiments: Sequence[Experiment], request: Request) -> list[Job]:
-    """Return the jobs of experiments, each once.
-
-    Raises:
-        ConfigError: no such scale, no seed, or one given twice.
-    """
+    """Return the jobs of experiments, each once."""
     scale, seeds = scale_by_name(request.scale), _seeds(request)
     common: dict[str, Any] = {"data_root": request.data_root, "threads": request.threads}
     if request.device is not None:
@@ -98,12 +83,9 @@ def _seeds(request: Request) -> tuple[int, ...]:
 
 
 def reproduce(request: Request, display: Display | None = None) -> tuple[Path, list[Reproduction]]:
-    """Make or resume all runs that experiments need, and write the results.
+    """Make or resume the runs of experiments, write the results, return the page and the results.
 
     A run that several experiments need is made once; finished runs are used again.
-
-    Returns:
-        The path of the page, and every experiment with its result.
 
     Raises:
         SpikePruneError: a run is impossible, or the folder holds something else; nothing is
@@ -119,7 +101,7 @@ def reproduce(request: Request, display: Display | None = None) -> tuple[Path, l
     waiting = [job for job in asked if not job.finished]
     display.stage("check", f"{len(asked)} runs, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
-    failed = _run(waiting, request, display)
+    failed = _failures(waiting, request, display)
     facts = Circumstances(
         scale=scale.name,
         summary=scale.summary,
@@ -153,8 +135,7 @@ def _refuse_foreign(folder: Folder) -> None:
         )
 
 
-def _run(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
-    """Run all jobs, and return the reason of each failure by the name of the job."""
+def _failures(waiting: Sequence[Job], request: Request, display: Display) -> dict[str, str]:
     if not waiting:
         return {}
     folder = request.folder.path
@@ -185,11 +166,7 @@ def _measured(
         return Reproduction(experiment, None, cells, missing)
     started = time.monotonic()
     inputs = ExperimentInputs(
-        scale,
-        cells,
-        request.folder.measured,
-        data_root=request.data_root,
-        device=request.device,
+        scale, cells, request.folder.measured, data_root=request.data_root, device=request.device
     )
     result = experiment.measure(inputs)
     trained = duration(sum(cell.values["wall_seconds"] or 0.0 for cell in cells))

@@ -11,25 +11,18 @@ from spikeprune.lab.compare.jobs.grid import Job, Key, job_of, overridden
 from spikeprune.lab.reproduce.scales import Scale, Setting
 from spikeprune.lab.settings.config import RunConfig, differences
 
+# Options that say where a run is made: a finished run may differ in them.
 _MACHINE = ("data_root", "device", "threads", "compile", "precision")
-"""Options that say where a run is made: a finished run may differ in them."""
 
 
 @dataclass(frozen=True)
 class RequiredRun:
-    """A run that an experiment needs, with every seed.
+    """A run that an experiment needs, with every seed."""
 
-    Attributes:
-        setting: net, data and training.
-        label: name in tables.
-        sparsity: target, a fraction.
-        options: method and further options of this run.
-    """
-
-    setting: Setting
-    label: str
-    sparsity: float
-    options: Overrides = field(default_factory=dict)
+    setting: Setting  # net, data and training
+    label: str  # name in tables
+    sparsity: float  # target, a fraction
+    options: Overrides = field(default_factory=dict)  # method and further options of this run
 
     @property
     def key(self) -> Key:
@@ -40,10 +33,7 @@ class RequiredRun:
 def required_run(
     scale: Scale, setting: Setting, method: str, sparsity: float, **options: Any
 ) -> RequiredRun:
-    """Return the run of a method; its label names the further options.
-
-    Write `a__b` for the option `a.b`. `imp` gets the options that it has at this scale.
-    """
+    """Return the run of a method, labelled with its further options; `a__b` means `a.b`."""
     given = {name.replace("__", "."): value for name, value in options.items()}
     words = [
         f"{name.rpartition('.')[2].replace('_', ' ')} {value}" for name, value in given.items()
@@ -63,15 +53,7 @@ def jobs_of(
 ) -> list[Job]:
     """Return the jobs of required runs, each once for every seed.
 
-    Args:
-        runs: of all experiments.
-        seeds: of each run.
-        cells: folder of the run folders.
-        common: fields of all runs.
-        curved: keys of the runs that record the accuracies of every epoch.
-
-    Raises:
-        ConfigError: a field that is not valid, or two different runs with one key.
+    All get the fields `common`; those with keys in `curved` record the accuracies of every epoch.
     """
     distinct: dict[Key, RequiredRun] = {}
     for run in runs:
@@ -90,11 +72,7 @@ def jobs_of(
 
 
 def refuse_changed(jobs: Iterable[Job]) -> None:
-    """Refuse finished runs whose options differ from those of the jobs, except machine options.
-
-    Raises:
-        RunError: names the first such run and the differences.
-    """
+    """Refuse finished runs whose options differ from those of the jobs, except machine options."""
     for job in jobs:
         if not job.finished:
             continue

@@ -18,6 +18,7 @@ from spikeprune.lab.report.html import TableCell
 from spikeprune.lab.report.number_words import amount, is_number
 from spikeprune.lab.reproduce.experiment import NOT_AVAILABLE
 
+NO_VALUE = TableCell(NONE)
 _COLUMNS = {column.value: column for column in columns("test")} | {
     "nonzero_parameters": Column("non-zero parameters", "nonzero_parameters", amount),
     "dense_macs": Column("MACs (FLOPs: twice)", "dense_macs", amount),
@@ -66,7 +67,3 @@ def summary_cell(found: Summary, form: str = ".3f") -> TableCell:
 def accuracies(rows: Iterable[Row]) -> list[Summary]:
     """Return test accuracy of each row in per cent."""
     return [row.summary("test_accuracy").in_percent for row in rows]
-
-
-NO_VALUE = TableCell(NONE)
-"""A cell without a number."""

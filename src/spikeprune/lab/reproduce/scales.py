@@ -10,17 +10,11 @@ from spikeprune.lab.settings.recipes import read_recipe
 
 @dataclass(frozen=True)
 class Setting:
-    """Net, data and training, the same for all methods of a table.
+    """Net, data and training, the same for all methods of a table."""
 
-    Attributes:
-        name: in tables and folders.
-        recipe: name of a shipped recipe.
-        options: fields of a run that replace those of the recipe.
-    """
-
-    name: str
-    recipe: str
-    options: Overrides = field(default_factory=dict)
+    name: str  # in tables and folders
+    recipe: str  # name of a shipped recipe
+    options: Overrides = field(default_factory=dict)  # replace fields of the recipe
 
     @property
     def values(self) -> dict[str, Any]:
@@ -30,42 +24,23 @@ class Setting:
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of all experiments.
-
-    Attributes:
-        name: of the scale.
-        summary: data, nets and effort, in a line.
-        evidence: how far to trust its numbers.
-        weights: the two settings of figure 2; the first is that of figures 3a, 4, 5 and 6.
-        channels: settings of channel pruning; the last is that of figures 3b, 4 and 5.
-        tables: settings of the table of weight pruning; the first is that of the cost.
-        target: target sparsity of the figures.
-        sparsities: of the table of weight pruning and of the cost.
-        share: fraction of the channels to remove in the figures.
-        shares: fractions of the channels to remove in the table.
-        fractions: regrowth fractions r of figure 6.
-        imp: options of iterative magnitude pruning.
-        imp_round: epochs of one of its rounds at its own budget: the original has 300, where the
-            paper has 500 epochs in all.
-        seeds: by default.
-        samples: largest number of training and of test samples for measurements on nets.
-    """
+    """One size of all experiments."""
 
     name: str
-    summary: str
-    evidence: str
-    weights: tuple[Setting, Setting]
-    channels: tuple[Setting, ...]
-    tables: tuple[Setting, ...]
-    target: float
-    sparsities: tuple[float, ...]
-    share: float
-    shares: tuple[float, ...]
-    fractions: tuple[float, ...]
-    imp: Overrides
-    imp_round: int
-    seeds: tuple[int, ...]
-    samples: int
+    summary: str  # data, nets and effort, in a line
+    evidence: str  # how far to trust its numbers
+    weights: tuple[Setting, Setting]  # of figure 2; the first also of figures 3a, 4, 5 and 6
+    channels: tuple[Setting, ...]  # the last also of figures 3b, 4 and 5
+    tables: tuple[Setting, ...]  # of weight pruning; the first also of the cost
+    target: float  # target sparsity of the figures
+    sparsities: tuple[float, ...]  # of the table of weight pruning and of the cost
+    share: float  # fraction of the channels to remove in the figures
+    shares: tuple[float, ...]  # fractions of the channels to remove in the table
+    fractions: tuple[float, ...]  # regrowth fractions r of figure 6
+    imp: Overrides  # options of iterative magnitude pruning
+    imp_round: int  # epochs of one of its rounds at its own budget; 300 in the original
+    seeds: tuple[int, ...]  # by default
+    samples: int  # largest number of training and of test samples for measurements on nets
 
 
 _DIGITS: dict[str, Any] = {
@@ -180,14 +155,9 @@ _PAPER = Scale(
 )
 
 SCALES: dict[str, Scale] = {scale.name: scale for scale in (_SMOKE, _CPU, _PAPER)}
-"""Every scale by name, the smallest first."""
 
 
 def scale_by_name(name: str) -> Scale:
-    """Return a scale.
-
-    Raises:
-        ConfigError: no such scale; the valid ones are listed.
-    """
+    """Return a scale."""
     require_one_of("scale", name, SCALES)
     return SCALES[name]

@@ -1,4 +1,1 @@
-"""`spikeprune search`: the sparsest net within a drop of accuracy.
-
-`search` runs candidates, `bisection` proposes the next sparsity.
-"""
+"""`spikeprune search`: the sparsest net within a drop of accuracy."""

@@ -3,28 +3,18 @@
 import math
 from collections.abc import Mapping
 
-LOWEST, HIGHEST = 0.01, 0.999
-"""Limits of the sparsities that are tried."""
-
+LOWEST, HIGHEST = 0.01, 0.999  # limits of the sparsities that are tried
 _STEP = math.log(3)  # first step of log(s / (1 - s)); at high sparsity, a third of the density
 _NARROW = 0.05  # narrowest bracket of log(s / (1 - s)); at high sparsity, 5 % of the density
 
 
 def propose(tried: Mapping[float, bool], first: float) -> float | None:
-    """Return the sparsity to try next.
+    """Return the next sparsity (four digits); None if the bracket is narrow or a limit is reached.
 
     The scale is log(s / (1 - s)), at high sparsity -log(density). Steps from `first` double, up or
     down, until one sparsity is good enough and one is not; then their middle is tried. Sparsities
     that are good enough always lie below those that are not, so noise cannot make the search go
-    back and forth.
-
-    Args:
-        tried: sparsities, and whether each is good enough.
-        first: the first sparsity.
-
-    Returns:
-        A sparsity in [LOWEST, HIGHEST] with four digits that is not in `tried`; None if the bracket
-        is narrow or a limit is reached.
+    back and forth. `tried` says of each sparsity whether it is good enough.
     """
     if not tried:
         return _within(first)

@@ -1,8 +1,4 @@
-"""`spikeprune search`: the sparsest net within some points of the dense net, by few runs.
-
-Apart from noise the drop grows with sparsity, so bisection finds the one sought number without a
-model of the curve: every run halves the bracket.
-"""
+"""`spikeprune search`: the sparsest net within some points of the dense net, by bisection."""
 
 import math
 import statistics
@@ -33,17 +29,11 @@ _FIRST = {"weight": 0.9, "channel": 0.5}
 
 @dataclass(frozen=True)
 class Goal:
-    """The goal of a search and its effort.
+    """The goal of a search and its effort."""
 
-    Attributes:
-        max_drop: points of validation accuracy that may be lost against the dense net.
-        runs: largest number of sparsities to try.
-        seeds: runs per sparsity, from the configuration's seed on; their mean drop decides.
-    """
-
-    max_drop: float
-    runs: int = 6
-    seeds: int = 1
+    max_drop: float  # points of validation accuracy that may be lost against the dense net
+    runs: int = 6  # largest number of sparsities to try
+    seeds: int = 1  # runs per sparsity, from the configuration's seed on; their mean drop decides
 
     def __post_init__(self) -> None:
         """Refuse a goal that makes no sense."""
@@ -102,8 +92,7 @@ def search_folder(config: RunConfig) -> Path:
     """Return the folder of a search: `out`, or a name made of the searched options."""
     if config.out is not None:
         return config.folder
-    name = replace(config, sparsity=None).folder.name
-    return Path("runs") / f"search_{name}"
+    return Path("runs") / f"search_{replace(config, sparsity=None).folder.name}"
 
 
 def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
@@ -124,10 +113,8 @@ def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
 def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> SearchResult:
     """Find the sparsest net within `goal.max_drop` points of the dense net, on validation data.
 
-    Every sparsity is an ordinary run in a folder below the search's. Finished runs are used again,
-    so the same call resumes a search that was stopped. Only validation accuracies decide; the test
-    accuracy of the chosen runs is read at the end. `search.json` is written after every sparsity.
-    The sparsity of `config`, if any, is tried first.
+    Every sparsity, that of `config` first, is an ordinary run; the same call resumes a search. Test
+    accuracy is read at the end. `search.json` is written after every sparsity.
 
     Raises:
         ConfigError: a method that does not prune, data without validation samples, or options
@@ -138,13 +125,8 @@ def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> 
     folder = search_folder(config)
     first = config.sparsity or _FIRST.get(config.granularity, 0.5)
     _check(config, first)
-    found = SearchResult(
-        schema=_SCHEMA,
-        max_drop=goal.max_drop,
-        seeds=[config.seed + k for k in range(goal.seeds)],
-        tried=[],
-        chosen=None,
-    )
+    seeds = list(range(config.seed, config.seed + goal.seeds))
+    found = SearchResult(schema=_SCHEMA, max_drop=goal.max_drop, seeds=seeds, tried=[], chosen=None)
     verdicts: dict[float, bool] = {}
     while len(verdicts) < goal.runs and (sparsity := propose(verdicts, first)) is not None:
         display.message(
@@ -175,7 +157,6 @@ def _check(config: RunConfig, first: float) -> None:
 
 
 def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Trial:
-    """Run one sparsity with every seed; finished runs are used again."""
     assert config.sparsity is not None
     pairs, folders, samples = [], [], 0
     for seed in range(config.seed, config.seed + goal.seeds):
@@ -218,11 +199,7 @@ def _outcome(trial: Trial) -> str:
 
 
 def _choose(tried: list[Trial], folder: Path, goal: Goal) -> Choice:
-    """Return the sparsest trial that is good enough; read its test accuracies.
-
-    Raises:
-        RunError: none is good enough.
-    """
+    """Return the sparsest trial that is good enough; read its test accuracies."""
     good = [trial for trial in tried if trial["good_enough"]]
     if not good:
         lowest = min(trial["sparsity"] for trial in tried)

@@ -13,57 +13,40 @@ from spikeprune.lab.settings.yaml_values import build, parse_yaml
 
 ENGINES = ("local", "ray")
 SELECT = ("test", "validation")
-Overrides = dict[str, Any]
-"""Fields of a run by name; a dot leads into a mapping: `criticality.space`."""
+Overrides = dict[str, Any]  # fields of a run; a dot leads into a mapping: `criticality.space`
 
 
 @dataclass(frozen=True)
 class Machine:
     """Where the runs are made; of the measurements only times depend on it."""
 
-    jobs: int | None = None
-    """Runs at once; by default one for every core, or for every `threads` cores."""
-    engine: str = "local"
-    """`local` (processes of this machine) or `ray`."""
-    ray_address: str | None = None
-    """Address of a running Ray cluster; by default Ray starts on this machine."""
-    retries: int = 2
-    """How often Ray restarts a run whose worker was killed."""
+    jobs: int | None = None  # runs at once; by default one for every `threads` cores
+    engine: str = "local"  # `local` (processes of this machine) or `ray`
+    ray_address: str | None = None  # of a running cluster; by default Ray starts here
+    retries: int = 2  # how often Ray restarts a run whose worker was killed
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """A comparison to make. Its grid: settings x (methods and variants) x sparsities x seeds.
+    """A comparison to make. Its grid: settings x (methods and variants) x sparsities x seeds."""
 
-    A cell of the grid is one run: a `Job` before it is finished, a `Cell` with its numbers after.
-    """
-
-    base: RunConfig
-    """Options of all runs; its method, sparsity, seed and out do not count."""
-    methods: tuple[str, ...] = ()
-    """Methods by name, see `spikeprune methods`."""
-    variants: dict[str, Overrides] = field(default_factory=dict)
-    """Options of further rows, by their name in the table."""
-    sparsities: tuple[float, ...] = ()
-    """Target sparsities, fractions."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds; each has its own dense net."""
-    models: tuple[str, ...] = ()
-    """Nets; by default that of the base."""
-    data_sets: tuple[str, ...] = ()
-    """Data sets; by default that of the base."""
-    settings: dict[str, Overrides] = field(default_factory=dict)
-    """Options of all methods, by the name of the setting; replaces models and data_sets."""
-    pairs: tuple[tuple[str, str], ...] = ()
-    """Contrasts named beforehand, [a, b] for a minus b."""
-    explore: tuple[tuple[str, str], ...] = ()
-    """Exploratory contrasts."""
-    select: str = "test"
-    """Which accuracy is shown, `test` or `validation`: choose on validation, report test."""
-    out: str | None = None
-    """Folder of the comparison; by default one in runs/, named after data and net."""
+    base: RunConfig  # options of all runs; its method, sparsity, seed and out do not count
+    methods: tuple[str, ...] = ()  # by name, see `spikeprune methods`
+    variants: dict[str, Overrides] = field(default_factory=dict)  # options of further rows, by name
+    sparsities: tuple[float, ...] = ()  # targets, fractions
+    seeds: tuple[int, ...] = (0,)  # each has its own dense net
+    models: tuple[str, ...] = ()  # by default that of the base
+    data_sets: tuple[str, ...] = ()  # by default that of the base
+    settings: dict[str, Overrides] = field(
+        default_factory=dict
+    )  # by name; replaces models and data_sets
+    pairs: tuple[tuple[str, str], ...] = ()  # named beforehand, [a, b] for a minus b
+    explore: tuple[tuple[str, str], ...] = ()  # exploratory contrasts
+    select: str = (  # accuracy shown, `test` or `validation`: choose on validation
+        "test"  # accuracy shown, `test` or `validation`: choose on validation, report test
+    )
+    out: str | None = None  # by default a folder in runs/, named after data and net
     machine: Machine = field(default_factory=Machine)
-    """Where the runs are made."""
 
     def __post_init__(self) -> None:
         """Reset the fields of the base that the grid sets; fill in its net and data set."""
@@ -87,12 +70,7 @@ class CompareConfig:
         return (*self.methods, *self.variants)
 
     def check(self) -> None:
-        """Refuse lists that make no grid. Options of single cells are checked elsewhere.
-
-        Raises:
-            ConfigError: an empty list, a repeated entry, a pair of unknown names, or an unknown
-                engine or select.
-        """
+        """Refuse lists that make no grid. Options of single cells are checked elsewhere."""
         self.check_lists()
         for pair in (*self.pairs, *self.explore):
             _refuse_twice("a pair", pair)
@@ -100,11 +78,7 @@ class CompareConfig:
                 require_one_of("method of a pair", name, self.labels)
 
     def check_lists(self) -> None:
-        """Refuse as `check`, except pairs: they may name methods of earlier calls.
-
-        Raises:
-            ConfigError: an empty list, a repeated entry, or an unknown engine or select.
-        """
+        """Refuse as `check`, except pairs: they may name methods of earlier calls."""
         if not self.labels:
             raise ConfigError("nothing to compare; give --methods '[a, b]' or --variants")
         if not self.seeds:
@@ -130,21 +104,12 @@ class CompareConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make a configuration from nested plain values; fields left out keep their defaults.
-
-        Raises:
-            ConfigError: an unknown key, or a value of the wrong type.
-        """
+        """Make a configuration from nested plain values; fields left out keep their defaults."""
         return build(cls, values)
 
     @classmethod
     def load(cls, folder: ComparisonFolder) -> Self:
-        """Read the configuration of a comparison; its folder may have been moved.
-
-        Raises:
-            RunError: the folder has none.
-            ConfigError: it is not valid.
-        """
+        """Read the configuration of a comparison; its folder may have been moved."""
         path = folder.config
         if not path.is_file():
             raise RunError(

@@ -14,16 +14,7 @@ from spikeprune.lab.settings.yaml_values import dump_yaml
 
 
 def joined(config: CompareConfig) -> CompareConfig:
-    """Return this call's configuration joined with the one in the folder; write nothing.
-
-    A later call may add to the lists. A pair added after the first finished cell was not named
-    beforehand: it joins the pairs to explore.
-
-    Raises:
-        RunError: the folder holds another base, another meaning of a name, or files that are not
-            a comparison.
-        ConfigError: the joined lists make no grid.
-    """
+    """Return this call's configuration joined with the one in the folder; write nothing."""
     folder = config.folder
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path} is a file; give another --out for the comparison")
@@ -48,11 +39,7 @@ def _foreign(folder: ComparisonFolder) -> bool:
 
 
 def claim(config: CompareConfig) -> CompareConfig:
-    """Write the joined configuration into the folder and return it.
-
-    Raises:
-        RunError: as `joined`, or the folder cannot be written.
-    """
+    """Write the joined configuration into the folder and return it."""
     folder = config.folder
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +72,7 @@ def _refuse_changes(old: CompareConfig, new: CompareConfig) -> None:
 
 
 def _union(old: CompareConfig, new: CompareConfig, *, has_results: bool) -> CompareConfig:
-    """Return both grids in one; with results, new pairs become pairs to explore."""
+    """Return both grids in one; with results new pairs, not named beforehand, are exploratory."""
     pairs = old.pairs if has_results else _both(old.pairs, new.pairs)
     explore = _both(old.explore, _both(new.pairs, new.explore))
     return replace(

@@ -15,29 +15,19 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.pruning.methods import find
 
-Key = tuple[str, str, float | None]
-"""Setting, method and target sparsity: what the seeds of a row of the table share."""
-
+Key = tuple[str, str, float | None]  # setting, method and target sparsity of a row of the table
 _SET_BY_GRID = ("sparsity", "seed", "out")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell of the grid as something to run, finished or not; `Cell` holds what it measured.
+    """A cell of the grid as something to run, finished or not; `Cell` holds what it measured."""
 
-    Attributes:
-        setting: data and net, or the name of a setting.
-        method: name of the method or the variant.
-        sparsity: target, a fraction; None if the method prunes nothing.
-        seed: of the run.
-        config: configuration of the run, with its folder.
-    """
-
-    setting: str
-    method: str
-    sparsity: float | None
+    setting: str  # data and net, or the name of a setting
+    method: str  # name of the method or the variant
+    sparsity: float | None  # target, a fraction; None if the method prunes nothing
     seed: int
-    config: RunConfig
+    config: RunConfig  # with the folder of the run
 
     @property
     def key(self) -> Key:
@@ -66,12 +56,7 @@ class Job:
 
 
 def jobs(config: CompareConfig) -> list[Job]:
-    """Return the jobs of the grid in the order of the table.
-
-    Raises:
-        ConfigError: a cell is impossible (unknown method, wrong options of a variant, no
-            sparsity); the message names it. Or two cells would share a folder.
-    """
+    """Return the jobs of the grid in the order of the table; an error names the impossible cell."""
     made: list[Job] = []
     for setting, shared in _settings(config):
         for method, own in _methods(config):
@@ -91,10 +76,7 @@ def jobs(config: CompareConfig) -> list[Job]:
 
 
 def spread(waiting: Iterable[Job]) -> list[Job]:
-    """Return jobs in an order in which neighbours need different dense nets.
-
-    Two jobs that share a dense net would wait for each other while it trains.
-    """
+    """Return jobs ordered so that neighbours need different dense nets and never wait for one."""
     by_dense: dict[str, list[Job]] = defaultdict(list)
     for job in waiting:
         by_dense[dense_key(job.config)].append(job)
@@ -157,11 +139,7 @@ def job_of(
     seed: int,
     cells: Path,
 ) -> Job:
-    """Return a job from the fields of its run; `cells` is the folder of all run folders.
-
-    Raises:
-        ConfigError: a field that is not valid.
-    """
+    """Return a job from the fields of its run; `cells` is the folder of all run folders."""
     target = "" if sparsity is None else f"_{sparsity:g}"
     name = slug(f"{setting}_{method}{target}_seed{seed}")
     values = values | {"sparsity": sparsity, "seed": seed, "out": str(cells / name)}

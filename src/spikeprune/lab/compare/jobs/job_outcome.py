@@ -13,21 +13,15 @@ _TIME = re.compile(r"^\d\d:\d\d:\d\d  (error: )?")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one attempt to run a job ended: finished, failed (`error` is the reason), or busy.
-
-    A busy job is one that another process is running.
-    """
+    """How one attempt to run a job ended: finished, failed, or busy."""
 
     job: Job
-    error: str | None = None
-    busy: bool = False
+    error: str | None = None  # reason of the failure
+    busy: bool = False  # another process is running it
 
 
 def outcome(job: Job, code: int | None, log: Path) -> Outcome:
-    """Return the outcome of a job from its log and the exit code of its process.
-
-    The code is negative for a signal, and None if the worker itself died.
-    """
+    """Return the outcome; `code` is negative for a signal, and None if the worker itself died."""
     if code == BUSY:
         return Outcome(job, busy=True)
     if code == DONE and job.finished:

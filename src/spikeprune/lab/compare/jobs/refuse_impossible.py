@@ -14,17 +14,9 @@ from spikeprune.lab.settings.config import RunConfig
 
 
 def refuse_impossible(jobs: Iterable[Job]) -> None:
-    """Check each unfinished job as its run would; write and train nothing.
-
-    Jobs that differ only by seed are tried once. Data are read once, and the trial training step
-    is made once per dense net.
-
-    Raises:
-        SpikePruneError: the error of the job's own run, with the job's name.
-    """
-    waiting = [job for job in jobs if not job.finished]
-    distinct: dict[str, tuple[Job, RunConfig]] = {}
-    for job in waiting:
+    """Check each unfinished job as its run would; train one step per dense net, write nothing."""
+    distinct: dict[str, tuple[Job, RunConfig]] = {}  # jobs that differ only by seed are one
+    for job in (job for job in jobs if not job.finished):
         with _naming(job):
             check(job.config)
         seedless = replace(job.config, seed=0, out=None)

@@ -19,11 +19,7 @@ _PATIENCE = 10.0  # seconds that a worker has to end
 
 
 def at_once(config: CompareConfig, jobs: int) -> int:
-    """Return how many of `jobs` jobs to run at once.
-
-    That is `machine.jobs`; by default as many as the cores allow on the CPU, and one on another
-    device, because runs at once share its memory.
-    """
+    """Return how many jobs run at once: `machine.jobs`, or what the cores or one device allow."""
     base = config.base
     fit = _cores() // (base.threads or 1) if base.device == "cpu" else 1
     return max(1, min(jobs, config.machine.jobs or fit))
@@ -37,11 +33,7 @@ def _cores() -> int:
 
 
 def run_local(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
-    """Run jobs in worker processes and yield the outcome of each as it ends.
-
-    Jobs are started in their order. Leaving the iterator early, or an exception, kills the jobs
-    that are running.
-    """
+    """Run jobs in order and yield each outcome; closing the generator kills those that run."""
     waiting, count = deque(jobs), at_once(config, len(jobs))
     threads = config.base.threads or max(1, _cores() // count)
     workers: list[_Worker] = []

@@ -17,12 +17,8 @@ from spikeprune.lab.compare.jobs.worker import run_cell
 def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome, None, None]:
     """Run jobs as Ray tasks and yield the outcome of each as it ends.
 
-    Ray restarts a job whose worker is killed up to `machine.retries` times; it resumes after its
-    last whole epoch. A job that fails by itself is not restarted. All machines must see the
-    comparison's folder, the data and this version of spikeprune. Ray's usage reports are off.
-
-    Raises:
-        ConfigError: Ray is not installed, or no cluster runs at the address.
+    A job whose worker is killed is restarted and resumes; one that fails is not. All machines must
+    see the comparison's folder, the data and this version of spikeprune.
     """
     with _cluster(config, at_once(config, len(jobs))) as ray:
         task = ray.remote(
@@ -53,8 +49,7 @@ def run_on_ray(jobs: Sequence[Job], config: CompareConfig) -> Generator[Outcome,
 
 
 def _run_cell(values: dict[str, Any], log: str, place: str) -> int:
-    """Run a job inside the Ray task, in the driver's working folder if this machine has it."""
-    if os.path.isdir(place):  # for relative paths and the user's own modules
+    if os.path.isdir(place):  # of the driver: for relative paths and the user's own modules
         os.chdir(place)
     return run_cell(values, Path(log))
 
@@ -70,10 +65,8 @@ def _cluster(config: CompareConfig, count: int) -> Iterator[Any]:
         raise missing_extra("ray", "ray", "--engine ray") from error
     address, ours = config.machine.ray_address, not ray.is_initialized()
     if ours:
-        local: dict[str, Any] = {
-            "num_cpus": count * (config.base.threads or 1),
-            "include_dashboard": False,
-        }
+        cores = count * (config.base.threads or 1)
+        local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False}
         try:
             ray.init(address, log_to_driver=False, **({} if address else local))
         except ConnectionError as error:

@@ -1,9 +1,8 @@
 """The worker process: it runs jobs, each in a process of its own.
 
-A worker reads jobs from its standard input, one JSON object per line, and answers each with the
-exit code of the run. It forks for every job: slow imports are made once, while each run has its own
-memory and threads, and can be killed alone. A run ends at once when its worker or the driver (the
-other end of the standard input) dies; the next call resumes it.
+It reads jobs from its standard input, one JSON object per line, and answers with exit codes. It
+forks for every job: imports are made once, while each run can be killed alone. A run ends at once
+when its worker or the driver (the other end of the standard input) dies; the next call resumes it.
 """
 
 import importlib
@@ -38,10 +37,7 @@ DONE, FAILED, BUSY = 0, 1, 75  # the last as in sysexits.h: try again later
 
 
 def run_cell(values: Mapping[str, Any], log: Path) -> int:
-    """Run the job with these fields of a `RunConfig`; return DONE, FAILED, or BUSY.
-
-    BUSY means that another process is running it. The last line of the log is a failure's reason.
-    """
+    """Run one job; return DONE, FAILED (the log ends with the reason), or BUSY (runs elsewhere)."""
     config = RunConfig.from_dict(dict(values))
     if is_held(RunFolder(config.folder).config):
         return BUSY

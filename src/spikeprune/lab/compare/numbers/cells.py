@@ -14,6 +14,7 @@ from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
+# Measurements by name, with their path in `metrics.json`; units as there.
 VALUES: dict[str, tuple[str, ...]] = {
     "test_accuracy": ("pruned", "test_accuracy"),
     "validation_accuracy": ("pruned", "validation_accuracy"),
@@ -42,35 +43,22 @@ VALUES: dict[str, tuple[str, ...]] = {
     "peak_rss_bytes": ("cost", "peak_rss_bytes"),
     "survival": ("regrowth", "survival_mean"),
 }
-"""Measurements by name, with their path in `metrics.json`; units as there."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One finished run of a comparison; `Job` is the run before.
+    """One finished run of a comparison; `Job` is the run before."""
 
-    Attributes:
-        setting: data and net, or the name of a setting; only cells of one setting are compared.
-        method: name of the method or the variant.
-        sparsity: target, a fraction; None if the method prunes nothing.
-        budget: what the target is a fraction of, such as `weights` or `synops`; None if the method
-            prunes nothing, or if an older run did not record it.
-        seed: of the run. Cells of one seed share initial weights and data, and are paired.
-        folder: of the run.
-        values: measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop`
-            (accuracy of the dense net of this seed minus that of this net). Fractions, counts per
-            sample, nJ, seconds; None if not measured.
-        facts: conditions of the run (see `run_facts.FACTS`), in words.
-    """
-
-    setting: str
-    method: str
-    sparsity: float | None
-    budget: str | None
-    seed: int
+    setting: str  # data and net, or the name of a setting; only cells of one setting are compared
+    method: str  # name of the method or the variant
+    sparsity: float | None  # target, a fraction; None if nothing is pruned
+    budget: str | None  # unit of the target, as `weights`, `synops`; None if not known
+    seed: int  # cells of one seed share initial weights and data, and are paired
     folder: Path
+    # Measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop` (dense minus
+    # pruned accuracy). Fractions, counts per sample, nJ, seconds; None if not measured.
     values: Mapping[str, float | None]
-    facts: Mapping[str, str]
+    facts: Mapping[str, str]  # conditions of the run (see `run_facts.FACTS`), in words
 
     @property
     def key(self) -> Key:
@@ -84,15 +72,14 @@ class Cell:
 
     def as_json(self, folder: Path) -> dict[str, Any]:
         """Return a row of a JSON file in `folder`; the run's path is relative to it if inside."""
-        run = self.folder.absolute()
-        inside = run.is_relative_to(folder.absolute())
+        run, folder = self.folder.absolute(), folder.absolute()
         return {
             "setting": self.setting,
             "method": self.method,
             "target_sparsity": self.sparsity,
             "budget": self.budget,
             "seed": self.seed,
-            "run": run.relative_to(folder.absolute()).as_posix() if inside else str(run),
+            "run": run.relative_to(folder).as_posix() if run.is_relative_to(folder) else str(run),
             **self.values,
             "facts": dict(self.facts),
         }
@@ -110,11 +97,7 @@ def load_cells(folder: Path | str) -> list[Cell]:
 
 
 def read_cell(job: Job) -> Cell:
-    """Return the cell of a finished job.
-
-    Raises:
-        RunError: the run is not finished, or its files are broken.
-    """
+    """Return the cell of a finished job."""
     record = read_record(job.folder.path)
     cell = cell_of(job.folder.path, record, config_of(record))
     return replace(cell, setting=job.setting, method=job.method, sparsity=job.sparsity)

@@ -1,17 +1,15 @@
 """The columns of the tables: their titles, texts, and the numbers that they sort by."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Difference, Row
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 
-NONE = "–"
-"""Text of a cell without a number."""
+NONE = "–"  # a cell without a number
 _GAP = "\u00a0"  # keeps a number and its unit on one line
-CLAIM = 10
-"""Paired seeds that a claim requires (method, section 5)."""
+CLAIM = 10  # paired seeds that a claim requires (method, section 5)
 
 
 def mean_and_spread(summary: Summary, words: Callable[[float], str]) -> str:
@@ -25,26 +23,18 @@ def mean_and_spread(summary: Summary, words: Callable[[float], str]) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of rows.
+    """A column of the table of rows."""
 
-    Attributes:
-        title: heading, with the unit if the texts have none.
-        value: name of the measurement (see `Cell.values`).
-        words: writes a number.
-        spread: whether the standard deviation is shown.
-    """
-
-    title: str
-    value: str
-    words: Callable[[float], str]
-    spread: bool = False
+    title: str  # heading, with the unit if the texts have none
+    value: str  # name of the measurement (see `Cell.values`)
+    words: Callable[[float], str]  # writes a number
+    spread: bool = False  # whether the standard deviation is shown
 
     def text(self, row: Row) -> str:
         """Return the text of a row."""
         found = row.summary(self.value)
-        return mean_and_spread(
-            found if self.spread else Summary(found.n, found.mean, None), self.words
-        )
+        shown = found if self.spread else replace(found, std=None)
+        return mean_and_spread(shown, self.words)
 
 
 def columns(select: str) -> tuple[Column, ...]:
@@ -74,10 +64,7 @@ def _signed(value: float) -> str:
 
 
 def target(sparsity: float | None, budget: str | None = None) -> str:
-    """Return a target sparsity in per cent, with as few digits as possible.
-
-    Budgets other than weights and channels are named: `80 % fewer SynOps`.
-    """
+    """Return a target in per cent; budgets other than weights and channels are named."""
     if sparsity is None:
         return NONE
     share = f"{round(100 * sparsity, 6):g}{_GAP}%"
@@ -109,7 +96,7 @@ def p_word(p: float | None) -> str:
 
 @dataclass(frozen=True)
 class ContrastColumn:
-    """A column of the table of contrasts: its title, and the text and sort value of a contrast."""
+    """A column of the table of contrasts: its title, and text and sort value of a contrast."""
 
     title: str
     text: Callable[[Contrast], str]
@@ -117,7 +104,6 @@ class ContrastColumn:
 
 
 def _targets(one: Contrast) -> str:
-    """Return the target; both, if the methods have different budgets."""
     return " − ".join(target(one.sparsity, budget) for budget in one.budgets) or NONE
 
 
@@ -133,7 +119,6 @@ def interval(one: Contrast) -> str:
 
 
 def _judgement(one: Contrast) -> str:
-    """Return the conclusion that the interval allows."""
     found = one.paired
     if found.n == 0:
         return "no seed in common"
@@ -163,4 +148,3 @@ CONTRAST_COLUMNS = (
     ContrastColumn("kind", lambda one: "named beforehand" if one.named else "exploratory"),
     ContrastColumn("what it allows to say", _judgement),
 )
-"""The columns of the table of contrasts."""

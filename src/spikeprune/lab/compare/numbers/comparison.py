@@ -19,25 +19,15 @@ from spikeprune.lab.report.number_words import some
 
 @dataclass(frozen=True)
 class Comparison:
-    """The finished runs of a grid, or runs from any folders, and which contrasts to show.
-
-    Attributes:
-        cells: finished runs.
-        select: accuracy that is shown, `test` or `validation`.
-        named: pairs named beforehand.
-        explore: exploratory pairs.
-        missing: names of the unfinished cells.
-        failed: names of the cells that failed in this call, with the reason.
-        config: YAML of the grid; empty for runs from any folders.
-    """
+    """The finished runs of a grid, or runs from any folders, and which contrasts to show."""
 
     cells: Sequence[Cell]
-    select: str = "test"
-    named: Iterable[tuple[str, str]] = ()
-    explore: Iterable[tuple[str, str]] = ()
-    missing: Sequence[str] = ()
-    failed: Mapping[str, str] = field(default_factory=dict)
-    config: str = ""
+    select: str = "test"  # accuracy that is shown, `test` or `validation`
+    named: Iterable[tuple[str, str]] = ()  # pairs named beforehand
+    explore: Iterable[tuple[str, str]] = ()  # exploratory pairs
+    missing: Sequence[str] = ()  # names of the unfinished cells
+    failed: Mapping[str, str] = field(default_factory=dict)  # reasons, by name of cell
+    config: str = ""  # YAML of the grid; empty for runs from any folders
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -75,9 +65,8 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """Notes for the reader: the numbered differences first."""
-        differences = [
-            f"[{number}] {difference_words(one)}" for number, one in enumerate(self.differences, 1)
-        ]
+        numbered = enumerate(self.differences, start=1)
+        differences = [f"[{number}] {difference_words(one)}" for number, one in numbered]
         return differences + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:

@@ -9,19 +9,12 @@ from spikeprune.lab.compare.numbers.statistics import summarise
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal axis.
+    """A horizontal axis."""
 
-    Attributes:
-        key: part of file names.
-        value: name of the measurement (see `cells.VALUES`).
-        scale: factor of the measurement.
-        title: words under the axis.
-    """
-
-    key: str
-    value: str
-    scale: float
-    title: str
+    key: str  # part of file names
+    value: str  # name of the measurement (see `cells.VALUES`)
+    scale: float  # factor of the measurement
+    title: str  # words under the axis
 
 
 AXES = (
@@ -56,18 +49,11 @@ def curves(rows: Sequence[Row], axis: Axis, select: str) -> list[AccuracyCurve]:
         x, y = row.summary(axis.value), row.summary(f"{select}_accuracy").in_percent
         if row.sparsity is None or x.mean is None or y.mean is None:
             continue
-        point = Point(
-            x=axis.scale * x.mean,
-            y=y.mean,
-            x_std=axis.scale * (x.std or 0.0),
-            y_std=y.std or 0.0,
-            n=y.n,
-        )
+        x_std, y_std = axis.scale * (x.std or 0.0), y.std or 0.0
+        point = Point(axis.scale * x.mean, y.mean, x_std, y_std, n=y.n)
         by_method.setdefault(row.method, []).append(point)
-    return [
-        AccuracyCurve(method, tuple(sorted(points, key=lambda point: point.x)))
-        for method, points in by_method.items()
-    ]
+    ordered = {name: sorted(points, key=lambda p: p.x) for name, points in by_method.items()}
+    return [AccuracyCurve(method, tuple(points)) for method, points in ordered.items()]
 
 
 def dense_level(rows: Sequence[Row], select: str) -> float | None:

@@ -18,14 +18,7 @@ _NOT_NAMED = (*_COMPARED, "sparsity", "seed", "out", "threads", "device", "data_
 
 
 def cells_of_runs(folders: Sequence[Path | str]) -> list[Cell]:
-    """Return finished runs from any folders as cells of a comparison.
-
-    A method's name gets the options in which its runs differ.
-
-    Raises:
-        RunError: a folder holds no finished run.
-        ConfigError: a run is given twice, or two runs are the same cell.
-    """
+    """Return finished runs as cells; a method's name gets the options in which its runs differ."""
     places = [RunFolder.existing(folder).path for folder in folders]
     for path, count in Counter(path.resolve() for path in places).items():
         if count > 1:

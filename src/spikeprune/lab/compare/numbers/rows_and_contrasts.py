@@ -18,19 +18,12 @@ from spikeprune.lab.compare.numbers.statistics import (
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: the finished runs of one setting, method and target sparsity.
+    """A row of the table: the finished runs of one setting, method and target sparsity."""
 
-    Attributes:
-        setting: data and net, or the name of a setting.
-        method: name of the method or the variant.
-        sparsity: target, a fraction; None if the method prunes nothing.
-        cells: one per seed, by rising seed.
-    """
-
-    setting: str
-    method: str
-    sparsity: float | None
-    cells: tuple[Cell, ...]
+    setting: str  # data and net, or the name of a setting
+    method: str  # name of the method or the variant
+    sparsity: float | None  # target, a fraction; None if the method prunes nothing
+    cells: tuple[Cell, ...]  # one per seed, by rising seed
 
     @property
     def key(self) -> Key:
@@ -54,51 +47,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The paired difference of two methods, a minus b, at one setting and sparsity.
+    """The paired difference of two methods, a minus b, at one setting and sparsity."""
 
-    Attributes:
-        setting: data and net, or the name of a setting.
-        sparsity: target, a fraction; None if neither method prunes.
-        budgets: the budgets of the methods that prune: one, or two that differ.
-        a: name of a method.
-        b: name of another.
-        value: name of the measurement that is compared.
-        seeds: the common seeds, rising.
-        differences: one per seed.
-        paired: their mean, interval and p-value.
-        synops: SynOps of a over SynOps of b, both summed over the seeds; None if unknown.
-        named: whether the contrast was named beforehand.
-        corrected: p-value corrected (Holm) within the contrasts named beforehand, or within the
-            exploratory ones; None without a p-value.
-    """
-
-    setting: str
-    sparsity: float | None
-    budgets: tuple[str | None, ...]
+    setting: str  # data and net, or the name of a setting
+    sparsity: float | None  # target, a fraction; None if neither method prunes
+    budgets: tuple[str | None, ...]  # of the methods that prune: one, or two that differ
     a: str
     b: str
-    value: str
-    seeds: tuple[int, ...]
-    differences: tuple[float, ...]
+    value: str  # name of the measurement that is compared
+    seeds: tuple[int, ...]  # the common seeds, rising
+    differences: tuple[float, ...]  # one per seed
     paired: Paired
-    synops: float | None = None
-    named: bool = False
-    corrected: float | None = None
+    synops: float | None = None  # SynOps of a over those of b, sums over the seeds
+    named: bool = False  # named beforehand
+    corrected: float | None = None  # p-value after Holm within its kind: named or exploratory
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A condition in which the runs of a comparison differ.
+    """A condition in which the runs of a comparison differ."""
 
-    Attributes:
-        fact: name of the condition (see `run_facts.FACTS`).
-        values: each value with its number of runs, the most frequent first.
-        rows: keys of the rows with a run whose value is not the most frequent one of its setting;
-            empty if only settings differ.
-    """
-
-    fact: str
-    values: tuple[tuple[str, int], ...]
+    fact: str  # name of the condition (see `run_facts.FACTS`)
+    values: tuple[tuple[str, int], ...]  # each value with its number of runs, the largest first
+    # Rows with a run whose value is not the most frequent one of its setting.
     rows: frozenset[Key] = field(default_factory=frozenset)
 
 
@@ -116,10 +87,9 @@ def rows(cells: Iterable[Cell]) -> list[Row]:
 def paired(
     cells: Iterable[Cell], a: str, b: str, *, value: str = "test_accuracy"
 ) -> list[Contrast]:
-    """Return the contrasts of methods a and b, a minus b, at every common setting and sparsity.
+    """Return the contrasts of methods, a minus b, over common seeds, by setting and sparsity.
 
-    Only common seeds count. A method that prunes nothing is paired with every sparsity of the
-    other. `value` names the measurement that is compared (see `Cell.values`).
+    A method that prunes nothing is paired with every sparsity of the other. `value`: a measurement.
     """
     table = rows(cells)
     return [
@@ -165,10 +135,7 @@ def contrasts(
     *,
     value: str = "test_accuracy",
 ) -> list[Contrast]:
-    """Return the contrasts of pairs (a, b) named beforehand, then the exploratory ones.
-
-    P-values are corrected (Holm) within each of the two families.
-    """
+    """Return the contrasts of named and of exploratory pairs (a, b), each corrected by Holm."""
     families = []
     for is_named, pairs in ((True, named), (False, explore)):
         family = [one for a, b in pairs for one in paired(cells, a, b, value=value)]
@@ -194,6 +161,5 @@ def differences_of(cells: Sequence[Cell]) -> list[Difference]:
 
 
 def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:
-    """Return the keys of the cells whose value is not the most frequent one."""
     usual = Counter(cell.facts[fact] for cell in cells).most_common(1)[0][0]
     return {cell.key for cell in cells if cell.facts[fact] != usual}

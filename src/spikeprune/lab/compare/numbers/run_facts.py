@@ -50,7 +50,7 @@ def _samples(metrics: Mapping[str, Any]) -> str:
 
 _TASK = ("classes", "in_channels", "image_size", "time_steps")
 _OUR_CODE = ("spikeprune", "code")
-
+# Facts in which the runs of a comparison should agree, from the record and the configuration.
 FACTS: dict[str, Callable[[RunRecord, Mapping[str, Any]], Any]] = {
     "data": lambda run, _: run.metrics["data"].get("label"),
     "samples": lambda run, _: _samples(run.metrics),
@@ -73,4 +73,3 @@ FACTS: dict[str, Callable[[RunRecord, Mapping[str, Any]], Any]] = {
     "code": lambda run, _: _code(run.metrics),
     "libraries": lambda run, _: _listed(run.metrics.get("versions") or {}, _OUR_CODE),
 }
-"""Facts in which the runs of a comparison should agree, from the record and the configuration."""

@@ -1,4 +1,4 @@
-"""Statistics of few seeds: mean and spread, paired differences with t-intervals, Holm's correction.
+"""Mean and spread, paired differences with t-intervals, Holm's correction.
 
 Pure functions of numbers. Seeds are paired (method, section 5): at one seed two methods share data,
 initial weights and the order of batches, so their difference varies less than each accuracy.
@@ -9,23 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-LEVEL = 0.95
-"""Confidence level of the intervals."""
+LEVEL = 0.95  # confidence level of the intervals
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and spread of n values.
-
-    Attributes:
-        n: number of values.
-        mean: arithmetic mean; None without values.
-        std: sample standard deviation (denominator n - 1); None for n < 2.
-    """
+    """Mean and spread of n values."""
 
     n: int
-    mean: float | None
-    std: float | None
+    mean: float | None  # None without values
+    std: float | None  # sample standard deviation (denominator n - 1); None for n < 2
 
     @property
     def in_percent(self) -> "Summary":
@@ -36,23 +29,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Paired:
-    """A mean difference of n pairs, in the unit of the values.
-
-    Attributes:
-        n: number of pairs.
-        mean: mean of the differences; None without pairs.
-        std: sample standard deviation of the differences; None for n < 2.
-        low: lower end of the interval; None without an interval.
-        high: upper end of the interval.
-        p: two-sided p-value of the paired t-test of a mean of 0.
-    """
+    """A mean difference of n pairs, in the unit of the values."""
 
     n: int
-    mean: float | None
-    std: float | None
-    low: float | None = None
+    mean: float | None  # None without pairs
+    std: float | None  # sample standard deviation of the differences; None for n < 2
+    low: float | None = None  # lower end of the interval; None without an interval
     high: float | None = None
-    p: float | None = None
+    p: float | None = None  # two-sided p-value of the paired t-test of a mean of 0
 
 
 def summarise(values: Sequence[float]) -> Summary:
@@ -73,10 +57,6 @@ def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Paire
     The interval is `mean ± t(n - 1, (1 + level) / 2) · std / sqrt(n)` (Student 1908). It assumes
     about normal differences. For n < 2, or if all differences are equal, their spread is unknown:
     the result has neither interval nor p-value.
-
-    Args:
-        differences: one per pair, such as accuracy of method a minus that of b at one seed.
-        level: confidence level in (0, 1).
     """
     from scipy import stats  # half a second that most commands do not need
 

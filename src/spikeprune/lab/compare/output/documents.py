@@ -12,9 +12,7 @@ from spikeprune.lab.compare.output.tables import Table, comparison_table, contra
 from spikeprune.lab.report import markdown
 from spikeprune.lab.run_folder import ComparisonFolder
 
-SCHEMA = 1
-"""Layout of `cells.json`; the policy is that of `metrics.json`."""
-
+SCHEMA = 1  # layout of `cells.json`; the policy is that of `metrics.json`
 Line = TypeVar("Line")
 
 
@@ -31,13 +29,8 @@ def write_documents(comparison: Comparison, folder: ComparisonFolder) -> None:
     write_text(folder.pairs, _csv(_CONTRAST_FIELDS, comparison.contrasts))
 
 
-def markdown_table(table: Table) -> str:
-    """Return a table in Markdown, without its caption."""
-    return markdown.table(table.columns, table.texts)
-
-
 def _markdown(tables: Iterable[Table], notes: Iterable[str]) -> str:
-    parts = [markdown_table(table) for table in tables]
+    parts = [markdown.table(table.columns, table.texts) for table in tables]
     parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -58,7 +51,6 @@ def _summary_fields(name: str) -> dict[str, Callable[[Row], object]]:
 
 
 def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
-    """Return what `table.csv` holds of a row, by title."""
     fields: dict[str, Callable[[Row], object]] = {
         "setting": lambda row: row.setting,
         "method": lambda row: row.method,

@@ -45,13 +45,10 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     *(one for one in terms.DEFINITIONS if one[0] in _TERMS),
 )
-_STATISTICS = (
-    ("Student: The probable error of a mean. Biometrika 6, 1908.", ""),
-    (
-        "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
-        "Statistics 6, 1979.",
-        "",
-    ),
+_STUDENT = "Student: The probable error of a mean. Biometrika 6, 1908."
+_HOLM = (
+    "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
+    "Statistics 6, 1979."
 )
 
 
@@ -156,4 +153,4 @@ def citations_of(rows: Iterable[Row], *, contrasts: bool) -> list[tuple[str, str
     """Return the sources of the methods of a table, and of its contrasts if any, each once."""
     records = (read_record(row.cells[0].folder) for row in rows)
     found = [source for record in records for source in terms.citations(record)]
-    return list(dict.fromkeys([*found, *(_STATISTICS if contrasts else ())]))
+    return list(dict.fromkeys([*found, *([(_STUDENT, ""), (_HOLM, "")] if contrasts else [])]))

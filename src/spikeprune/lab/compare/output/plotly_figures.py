@@ -33,32 +33,26 @@ def _figure(key: str, title: str, rows: Sequence[Row], axis: Axis, select: str) 
     found, dense = curves(rows, axis, select), dense_level(rows, select)
     if not found:
         return Figure(key, title, caption, reason="No pruning run is finished.")
-    axes = {
-        "xaxis": {"title": {"text": axis.title}},
-        "yaxis": {"title": {"text": f"{select} accuracy, %"}},
-    }
     traces = [_trace(curve, number) for number, curve in enumerate(found)]
     top, best = max((point.y, curve.method) for curve in found for point in curve.points)
     summary = f"The highest mean is that of {best}, {top:.2f} %"
     summary += "." if dense is None else f"; the dense nets reach {dense:.2f} %."
     marks = {} if dense is None else _dense_line(dense)
-    spec = {"data": traces, "layout": layout(_HEIGHT, **axes, **marks)}
+    x, y = ({"title": {"text": words}} for words in (axis.title, f"{select} accuracy, %"))
+    spec = {"data": traces, "layout": layout(_HEIGHT, xaxis=x, yaxis=y, **marks)}
     return Figure(key, title, caption, summary, spec)
 
 
 def colour(number: int) -> str:
-    """Return the colour of the series with this number."""
+    """Return the colour of a series."""
     return f"@series-{number % _COLOURS}"
 
 
 def series(name: str, number: int) -> Spec:
     """Return name, colour and symbol of a trace of points."""
     symbol = _SYMBOLS[number % len(_SYMBOLS)]
-    return {
-        "type": "scatter",
-        "name": safe(name),
-        "marker": {"color": colour(number), "size": 8, "symbol": symbol},
-    }
+    marker = {"color": colour(number), "size": 8, "symbol": symbol}
+    return {"type": "scatter", "name": safe(name), "marker": marker}
 
 
 def _trace(curve: AccuracyCurve, number: int) -> Spec:
@@ -75,27 +69,13 @@ def _trace(curve: AccuracyCurve, number: int) -> Spec:
 
 
 def _error_bars(lengths: list[float], number: int) -> Spec:
-    return {
-        "type": "data",
-        "array": lengths,
-        "visible": any(lengths),
-        "color": colour(number),
-        "thickness": 1,
-        "width": 3,
-    }
+    bars = {"type": "data", "array": lengths, "visible": any(lengths), "color": colour(number)}
+    return bars | {"thickness": 1, "width": 3}
 
 
 def _dense_line(level: float) -> Spec:
     line = {"color": "@dense", "width": 1.5, "dash": "dash"}
     shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level}
-    note = {
-        "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
-        "y": level,
-        "yanchor": "bottom",
-        "text": "dense",
-        "showarrow": False,
-        "font": {"color": "@muted", "size": 11},
-    }
-    return {"shapes": [{**shape, "line": line}], "annotations": [note]}
+    note = {"xref": "paper", "x": 1, "xanchor": "right", "y": level, "yanchor": "bottom"}
+    words = {"text": "dense", "showarrow": False, "font": {"color": "@muted", "size": 11}}
+    return {"shapes": [{**shape, "line": line}], "annotations": [{**note, **words}]}

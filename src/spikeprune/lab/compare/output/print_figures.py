@@ -16,11 +16,7 @@ _KINDS = ("svg", "pdf")
 
 
 def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]:
-    """Draw accuracy over sparsity and over SynOps for every setting, and return the files.
-
-    Points are means over the seeds, bars sample standard deviations, the dashed line is the mean of
-    the dense nets. A setting without a finished pruning run has no figure.
-    """
+    """Draw means and deviations over sparsity and over SynOps by setting, and return the files."""
     files = []
     for setting in comparison.settings:
         rows = [row for row in comparison.rows if row.setting == setting]

@@ -46,14 +46,11 @@ def entropy(inputs: ExperimentInputs) -> ExperimentResult:
 
 
 def _overall(nets: dict[str, list[Measurements]]) -> Table:
-    """Return the means over layers; `nets` has the measurements of each net by seed."""
     lines = []
     for net, seeds in nets.items():
         for kind in KINDS:
-            means = [
-                mean_of(found["mean"][kind][quantity]["mean"] for found in seeds)
-                for quantity in _QUANTITIES
-            ]
+            found = [one["mean"][kind] for one in seeds]
+            means = [mean_of(one[quantity]["mean"] for one in found) for quantity in _QUANTITIES]
             cells = (summary_cell(mean, ".2f") for mean in means)
             lines.append((TableCell(net), TableCell(f"by {kind}"), *cells))
     titles = ("net", "entropy", *(f"with {name}" for name in _QUANTITIES.values()))
@@ -64,18 +61,15 @@ def _by_layer(net: str, seeds: Sequence[Measurements]) -> Table:
     lines = []
     for number, layer in enumerate(seeds[0]["layers"]):
         same = [found["layers"][number] for found in seeds]
-        lines.append(
-            (
-                TableCell(layer["layer"]),
-                summary_cell(mean_of(one["channels"] for one in same), ".0f"),
-                summary_cell(mean_of(one["firing_rate"] for one in same)),
-                *(
-                    summary_cell(mean_of(one[kind][quantity] for one in same), ".2f")
-                    for kind in KINDS
-                    for quantity in _QUANTITIES
-                ),
-            )
-        )
+        line = [
+            TableCell(layer["layer"]),
+            summary_cell(mean_of(one["channels"] for one in same), ".0f"),
+            summary_cell(mean_of(one["firing_rate"] for one in same)),
+        ]
+        for kind in KINDS:
+            means = [mean_of(one[kind][quantity] for one in same) for quantity in _QUANTITIES]
+            line += [summary_cell(mean, ".2f") for mean in means]
+        lines.append(tuple(line))
     heads = [f"{word}, by {kind}" for kind in KINDS for word in _QUANTITIES.values()]
     return Table(f"By layer, {net} net", ("layer", "channels", "rate", *heads), tuple(lines))
 
@@ -84,10 +78,8 @@ def _chart(net: str, seeds: Sequence[Measurements]) -> Chart:
     names = tuple(layer["layer"] for layer in seeds[0]["layers"])
 
     def correlations(quantity: str) -> list[Summary]:
-        return [
-            mean_of(found["layers"][number]["position"][quantity] for found in seeds)
-            for number in range(len(names))
-        ]
+        by_layer = zip(*(found["layers"] for found in seeds), strict=True)
+        return [mean_of(layer["position"][quantity] for layer in same) for same in by_layer]
 
     return Chart(
         f"entropy-{net}",

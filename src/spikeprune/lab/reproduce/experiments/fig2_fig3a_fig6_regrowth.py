@@ -73,12 +73,8 @@ def fig6_runs(scale: Scale) -> list[RequiredRun]:
     setting, target = scale.weights[0], scale.target
     runs = [required_run(scale, setting, BASELINE, target)]
     for fraction in scale.fractions:
-        if fraction == PAPER_FRACTION["weight"]:
-            runs.append(required_run(scale, setting, "criticality", target))
-        else:
-            runs.append(
-                required_run(scale, setting, "criticality", target, regrow_fraction=fraction)
-            )
+        named = {} if fraction == PAPER_FRACTION["weight"] else {"regrow_fraction": fraction}
+        runs.append(required_run(scale, setting, "criticality", target, **named))
     return runs
 
 
@@ -106,21 +102,16 @@ def fig6(inputs: ExperimentInputs) -> ExperimentResult:
         levels=_levels(rows[:1])[:1],
     )
     means = [summary_cell(row.summary("survival").in_percent, ".2f") for row in rows]
-    table = run_table(
-        "Accuracy and survival by the share of regrowth",
-        rows,
-        _VALUES,
-        [("mean survival, %", means)],
-    )
+    caption, more = "Accuracy and survival by the share of regrowth", ("mean survival, %", means)
+    table = run_table(caption, rows, _VALUES, [more])
     numbers = {"survival_by_event": [{"r": r, "mean": list(s)} for r, s in survivals.items()]}
     return ExperimentResult((table,), (survival, accuracy), numbers=numbers)
 
 
 def _survival(row: Row) -> tuple[float | None, ...]:
     """Return the mean over seeds by event, without the last event."""
-    by_seed = [
-        [event["survival"] for event in cell.metrics["regrowth"]["events"]] for cell in row.cells
-    ]
+    events = [cell.metrics["regrowth"]["events"] for cell in row.cells]
+    by_seed = [[event["survival"] for event in one] for one in events]
     return tuple(mean_of(values).mean for values in zip(*by_seed, strict=False))[:-1]
 
 

@@ -14,7 +14,7 @@ from spikeprune.lab.reproduce.net_measures import Measurements, features_of, imp
 from spikeprune.lab.reproduce.output.charts import Chart, Series
 from spikeprune.lab.reproduce.required_runs import RequiredRun, required_run
 from spikeprune.lab.reproduce.run_tables import mean_of, run_table, summary_cell
-from spikeprune.lab.reproduce.scales import Scale
+from spikeprune.lab.reproduce.scales import Scale, Setting
 
 _GROUPS = {
     "only_a": "only criticality kept",
@@ -43,11 +43,8 @@ def fig3b(inputs: ExperimentInputs) -> ExperimentResult:
     """Return the importance of the channels that only one of the two nets kept."""
     ours, other = (inputs.row(run) for run in fig3b_runs(inputs.scale))
     cells = {cell.seed: cell for cell in other.cells}
-    found = {
-        cell.seed: importance_of(inputs, cell, cells[cell.seed])
-        for cell in ours.cells
-        if cell.seed in cells
-    }
+    both = [cell for cell in ours.cells if cell.seed in cells]
+    found = {cell.seed: importance_of(inputs, cell, cells[cell.seed]) for cell in both}
     notes = [f"Seed {s}: {one['refused']}" for s, one in found.items() if "refused" in one]
     good = [one for one in found.values() if "refused" not in one]
     importance = [mean_of(one[key]["importance"] for one in good) for key in _GROUPS]
@@ -76,16 +73,13 @@ def fig4_runs(scale: Scale) -> list[RequiredRun]:
 
 
 def _pairs(scale: Scale) -> dict[str, list[RequiredRun]]:
-    weights, channels = scale.weights[0], scale.channels[-1]
+    def pair(setting: Setting, baseline: str, sparsity: float) -> list[RequiredRun]:
+        names = (baseline, "criticality")
+        return [required_run(scale, setting, name, sparsity) for name in names]
+
     return {
-        "unstructured": [
-            required_run(scale, weights, "magnitude", scale.target),
-            required_run(scale, weights, "criticality", scale.target),
-        ],
-        "structured": [
-            required_run(scale, channels, "slimming", scale.share),
-            required_run(scale, channels, "criticality", scale.share),
-        ],
+        "unstructured": pair(scale.weights[0], "magnitude", scale.target),
+        "structured": pair(scale.channels[-1], "slimming", scale.share),
     }
 
 
@@ -158,49 +152,32 @@ def fig5(inputs: ExperimentInputs) -> ExperimentResult:
 
 
 def _class_chart(kind: str, key: str, by_class: Mapping[str, list[Summary]]) -> Chart:
-    title, caption = {
-        "cosine": (
-            "Training against test set",
-            "Cosine of a class's mean features in training and test set.",
-        ),
-        "variance_test": (
-            "Spread within a class",
-            "Variance of a class's features per neuron, test set.",
-        ),
-    }[key]
+    if key == "cosine":
+        title = "Training against test set"
+        caption = "Cosine of a class's mean features in training and test set."
+    else:
+        title = "Spread within a class"
+        caption = "Variance of a class's features per neuron, test set."
     shown = dict(list(by_class.items())[:MANY_CLASSES])
     if len(shown) < len(by_class):
         caption += f" The first {len(shown)} of {len(by_class)} classes; all are in the JSON file."
-    return _by_method(
-        f"fig5-{key.replace('_', '-')}-{kind}",
-        f"{title}, {kind}",
-        f"{caption} {_TEST}",
-        shown,
-        axis=_AXES[key],
-    )
+    name, caption = f"fig5-{key.replace('_', '-')}-{kind}", f"{caption} {_TEST}"
+    return _by_method(name, f"{title}, {kind}", caption, shown, axis=_AXES[key])
 
 
 def _class_table(kind: str, by_class: Mapping[str, Mapping[str, list[Summary]]]) -> Table:
-    titles = {
-        "variance_train": "variance, training",
-        "variance_test": "variance, test",
-        "cosine": "cosine",
-    }
-    lines = tuple(
-        (
-            TableCell(name),
-            *(summary_cell(one, ".4f") for found in by_class.values() for one in found[name]),
-        )
-        for name in by_class["cosine"]
-    )
-    heads = (f"{titles[key]}, {method}" for key in by_class for method in _METHODS)
-    return Table(f"By class, {kind}", ("class", *heads), lines)
+    titles = ("variance, training", "variance, test", "cosine")  # in the order of `by_class`
+    lines = []
+    for name in by_class["cosine"]:
+        found = [one for of_class in by_class.values() for one in of_class[name]]
+        lines.append((TableCell(name), *(summary_cell(one, ".4f") for one in found)))
+    heads = (f"{title}, {method}" for title in titles for method in _METHODS)
+    return Table(f"By class, {kind}", ("class", *heads), tuple(lines))
 
 
 def _by_method(
     key: str, title: str, caption: str, found: Mapping[str, list[Summary]], *, axis: str
 ) -> Chart:
-    """Return a row per name with a point per method."""
     series = tuple(
         Series.of(method, [both[n] for both in found.values()]) for n, method in enumerate(_METHODS)
     )
@@ -211,13 +188,9 @@ def _features(inputs: ExperimentInputs, row: Row) -> list[Measurements]:
     return [features_of(inputs, cell) for cell in row.cells]
 
 
-def _by_seed(
-    kind: str, rows: Sequence[Row], found: Iterable[list[Measurements]]
-) -> dict[str, dict[str, Measurements]]:
+def _by_seed(kind: str, rows: Sequence[Row], found: Iterable[list[Measurements]]) -> Measurements:
     return {
-        f"{kind}, {row.method}": {
-            str(seed): one for seed, one in zip(row.seeds, measured, strict=True)
-        }
+        f"{kind}, {row.method}": dict(zip(map(str, row.seeds), measured, strict=True))
         for row, measured in zip(rows, found, strict=True)
     }
 

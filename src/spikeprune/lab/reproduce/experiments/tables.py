@@ -15,7 +15,7 @@ from spikeprune.lab.reproduce.required_runs import RequiredRun, required_run
 from spikeprune.lab.reproduce.run_tables import NO_VALUE, run_table
 from spikeprune.lab.reproduce.scales import Scale, Setting
 
-_OF_WEIGHTS = (
+_WEIGHTS = (
     "magnitude",
     "criticality",
     "random-regrow",
@@ -24,7 +24,7 @@ _OF_WEIGHTS = (
     "ndsnn",
     "imp",
 )
-_OF_CHANNELS = ("slimming", "criticality", "random-regrow", "sca", "firing-rate", "random")
+_CHANNELS = ("slimming", "criticality", "random-regrow", "sca", "firing-rate", "random")
 _SPENT = ("training_flops", "training_flops_sparse", "wall_seconds")
 _IMP, _OWN = "imp", "imp, own budget"
 _GAP = "\u00a0"
@@ -32,12 +32,12 @@ _GAP = "\u00a0"
 
 def unstructured_runs(scale: Scale) -> list[RequiredRun]:
     """Return the runs of the table of weight pruning."""
-    return _grid(scale, scale.tables, scale.sparsities, _OF_WEIGHTS)
+    return _grid(scale, scale.tables, scale.sparsities, _WEIGHTS)
 
 
 def structured_runs(scale: Scale) -> list[RequiredRun]:
     """Return the runs of the table of channel pruning."""
-    return _grid(scale, scale.channels, scale.shares, _OF_CHANNELS)
+    return _grid(scale, scale.channels, scale.shares, _CHANNELS)
 
 
 def _grid(
@@ -79,11 +79,8 @@ def _beside(rows: Sequence[Row]) -> Table:
             "accuracy here": _mean_cell(row, "test_accuracy", percent),
         }
         lines.append(line)
-    return Table.of(
-        "Beside the paper: CIFAR-100, ResNet19, about 95 % there; "
-        f"{rows[0].setting}, {target(near)} here",
-        lines,
-    )
+    here = f"{rows[0].setting}, {target(near)} here"
+    return Table.of(f"Beside the paper: CIFAR-100, ResNet19, about 95 % there; {here}", lines)
 
 
 def _mean_cell(row: Row | None, value: str, words: Callable[[float], str]) -> TableCell:
@@ -114,15 +111,10 @@ def _accuracy_over(
     for number, setting in enumerate(settings, start=1):
         own = [row for row in rows if row.setting == setting.name]
         dense = dense_level(own, "test")
-        series = [
-            Series(
-                curve.method,
-                y=tuple(point.y for point in curve.points),
-                std=tuple(point.y_std for point in curve.points),
-                x=tuple(point.x for point in curve.points),
-            )
-            for curve in curves(own, axis, "test")
-        ]
+        series = []
+        for curve in curves(own, axis, "test"):
+            x, y, std = zip(*((p.x, p.y, p.y_std) for p in curve.points), strict=True)
+            series.append(Series(curve.method, y, std, x))
         chart = Chart(
             f"{key}-{number}",
             f"Accuracy over {axis.title}: {setting.name}",
@@ -187,14 +179,13 @@ def _headline() -> Table:
         if known.here not in ("criticality", "imp"):
             references[known.name] = known.epochs
     pruning, total = paper.PRUNING_EPOCHS, paper.PRUNING_EPOCHS + paper.FINETUNING_EPOCHS
+    with_finetuning = f"less with the {paper.FINETUNING_EPOCHS} of fine-tuning"
     lines = [
         {
             "against": TableCell(name),
             "its epochs": TableCell(str(epochs), epochs),
             f"less by {pruning} pruning epochs": _saving_cell(paper.saved(pruning, epochs)),
-            f"less with the {paper.FINETUNING_EPOCHS} of fine-tuning": _saving_cell(
-                paper.saved(total, epochs)
-            ),
+            with_finetuning: _saving_cell(paper.saved(total, epochs)),
         }
         for name, epochs in references.items()
     ]
@@ -204,13 +195,11 @@ def _headline() -> Table:
 
 
 def _savings(rows: Mapping[tuple[str, float], Row], sparsities: Sequence[float]) -> Table:
-    """Return the measured savings of criticality against both forms of IMP."""
     lines = []
     for sparsity in sparsities:
         ours = rows["criticality", sparsity]
-        for name in (_IMP, _OWN):
+        for name, label in ((_IMP, "imp, equal total epochs"), (_OWN, _OWN)):
             other = rows[name, sparsity]
-            label = "imp, equal total epochs" if name == _IMP else name
             line = {
                 "against": TableCell(label),
                 "removed": TableCell(target(sparsity), sparsity),

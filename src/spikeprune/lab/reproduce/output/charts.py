@@ -15,30 +15,17 @@ Numbers = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Series:
-    """Means with standard deviations.
+    """Means with standard deviations."""
 
-    Attributes:
-        name: in the legend.
-        y: means, None if unknown.
-        std: sample standard deviation of each mean, None if unknown; empty without any.
-        x: number of each mean in a chart of lines; empty in a chart with names.
-        dashed: whether the line is dashed.
-    """
-
-    name: str
-    y: Numbers
-    std: Numbers = ()
-    x: tuple[float, ...] = ()
+    name: str  # in the legend
+    y: Numbers  # means, None if unknown
+    std: Numbers = ()  # sample standard deviation of each mean, None if unknown; empty without any
+    x: tuple[float, ...] = ()  # one per mean in a chart of lines; empty in a chart with names
     dashed: bool = False
 
     @classmethod
     def of(
-        cls,
-        name: str,
-        found: Sequence[Summary],
-        x: tuple[float, ...] = (),
-        *,
-        dashed: bool = False,
+        cls, name: str, found: Sequence[Summary], x: tuple[float, ...] = (), *, dashed: bool = False
     ) -> Self:
         """Return the series of these means and standard deviations."""
         y, std = tuple(one.mean for one in found), tuple(one.std for one in found)
@@ -60,27 +47,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: with `names`, points in one row per name; without, lines over numbers.
+    """A figure: with `names`, points in one row per name; without, lines over numbers."""
 
-    Attributes:
-        key: of the figure; part of file names.
-        title: heading.
-        caption: what is drawn, and how to read it.
-        value: title of the axis of means, with its unit.
-        series: means that are drawn.
-        names: of the rows.
-        x: title of the x axis of a chart of lines.
-        levels: lines to compare with.
-    """
-
-    key: str
+    key: str  # of the figure; part of file names
     title: str
-    caption: str
-    value: str
-    series: tuple[Series, ...]
-    names: tuple[str, ...] = ()
-    x: str = ""
-    levels: tuple[Level, ...] = ()
+    caption: str  # what is drawn, and how to read it
+    value: str  # title of the axis of means, with its unit
+    series: tuple[Series, ...]  # means that are drawn
+    names: tuple[str, ...] = ()  # of the rows
+    x: str = ""  # title of the x axis of a chart of lines
+    levels: tuple[Level, ...] = ()  # lines to compare with
 
     @property
     def empty(self) -> bool:
@@ -100,7 +76,7 @@ class Chart:
         return f"{'; '.join(parts)}."
 
     def positions(self, number: int) -> list[float]:
-        """Return where the points of a series stand in their rows; several stand side by side."""
+        """Return where the points of a series stand in their rows: several side by side."""
         count = len(self.series)
         offset = 0.0 if count < 2 else _SPREAD * (number / (count - 1) - 0.5)
         return [row + offset for row in range(len(self.names))]

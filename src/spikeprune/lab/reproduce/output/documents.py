@@ -7,13 +7,12 @@ from pathlib import Path
 from spikeprune._version import __version__
 from spikeprune.files import write_json, write_text
 from spikeprune.lab.compare.numbers.cells import Cell
-from spikeprune.lab.compare.output.documents import markdown_table
+from spikeprune.lab.report import markdown
 from spikeprune.lab.report.plotly_parts import finite
 from spikeprune.lab.reproduce.experiment import Experiment, ExperimentResult
 from spikeprune.lab.reproduce.output.print_figures import write_chart
 
-SCHEMA = 1
-"""Layout of an experiment's JSON file; the policy is that of `metrics.json`."""
+SCHEMA = 1  # layout of an experiment's JSON file; the policy is that of `metrics.json`
 
 
 @dataclass(frozen=True)
@@ -61,21 +60,13 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One experiment as reproduced.
-
-    Attributes:
-        experiment: the figure or table of the paper.
-        result: None if runs are missing.
-        cells: its finished runs.
-        missing: names of its unfinished runs.
-        files: of its figures.
-    """
+    """One experiment as reproduced."""
 
     experiment: Experiment
-    result: ExperimentResult | None
-    cells: Sequence[Cell]
-    missing: Sequence[str] = ()
-    files: Sequence[Path] = ()
+    result: ExperimentResult | None  # None if runs are missing
+    cells: Sequence[Cell]  # its finished runs
+    missing: Sequence[str] = ()  # names of its unfinished runs
+    files: Sequence[Path] = ()  # of its figures
 
 
 def write_experiment(one: Reproduction, folder: Folder, facts: Circumstances) -> list[Path]:
@@ -97,20 +88,15 @@ def write_experiment(one: Reproduction, folder: Folder, facts: Circumstances) ->
     }
     write_json(folder.of(experiment.name, "json"), finite(values))
     write_text(folder.of(experiment.name, "md"), _markdown(experiment, result, facts))
-    return [
-        path
-        for chart in result.charts
-        for path in write_chart(chart, folder.figures, facts.evidence)
-    ]
+    written = (write_chart(chart, folder.figures, facts.evidence) for chart in result.charts)
+    return [path for paths in written for path in paths]
 
 
 def _markdown(experiment: Experiment, result: ExperimentResult, facts: Circumstances) -> str:
-    parts = [
-        f"# {experiment.title}",
-        f"{facts.evidence} `{facts.command}`",
-        f"What the paper shows:\n\n{_list(experiment.shows)}",
-    ]
-    parts += [f"## {table.caption}\n\n{markdown_table(table)}" for table in result.tables]
+    parts = [f"# {experiment.title}", f"{facts.evidence} `{facts.command}`"]
+    parts.append(f"What the paper shows:\n\n{_list(experiment.shows)}")
+    tables = [(one.caption, markdown.table(one.columns, one.texts)) for one in result.tables]
+    parts += [f"## {caption}\n\n{table}" for caption, table in tables]
     if result.notes:
         parts.append(f"## Notes\n\n{_list(result.notes)}")
     return "\n\n".join(parts) + "\n"

@@ -3,13 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from spikeprune.lab.compare.output.print_figures import (
-    GREY,
-    new_figure,
-    plain,
-    save_figure,
-    series,
-)
+from spikeprune.lab.compare.output.print_figures import GREY, new_figure, plain, save_figure, series
 from spikeprune.lab.reproduce.output.charts import Chart, Series
 
 
