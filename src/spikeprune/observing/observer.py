@@ -126,11 +126,7 @@ class Observer:
             self._sums[name].reset()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as tensors and plain values.
-
-        Raises:
-            ObservationError: in the middle of a sequence.
-        """
+        """Return what a resumed run needs, as tensors and plain values."""
         tallies = {n: s.state_dict() for n, s in self._sums.items()} if self.armed else {}
         return {"armed": self.armed, "tallies": tallies}
 

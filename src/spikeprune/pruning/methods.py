@@ -17,17 +17,9 @@ from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverri
 from spikeprune.pruning.sources import SOURCES
 
 PARTS = (
-    "saliency",
-    "allocation",
-    "schedule",
-    "initial_density",
-    "start_saliency",
-    "fraction_schedule",
-    "fraction_of",
-    "regrow_within",
-    "regrow_layers",
-    "initial_value",
-)
+    "saliency", "allocation", "schedule", "initial_density", "start_saliency", "fraction_schedule",
+    "fraction_of", "regrow_within", "regrow_layers", "initial_value",
+)  # fmt: skip
 """Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
 
@@ -226,22 +218,14 @@ def all_methods() -> tuple[Method, ...]:
 
 
 def default_method(granularity: str = "weight", budget: str = "weights") -> str:
-    """Return the method that `auto` stands for.
-
-    The study confirmed those for weights (docs/study.md, parts 5 and 13); for channels it is the
-    paper's.
-    """
+    """Return the method that `auto` stands for."""
     if granularity == "channel":
-        return "criticality"
+        return "criticality"  # the paper's; the study (docs/study.md, parts 5, 13) chose the others
     return "criticality-erk" if budget == "synops" else "criticality-ranked"
 
 
 def find(name: str, granularity: str) -> Method:
-    """Return the row of a method.
-
-    Raises:
-        ConfigError: no such method, or not for this granularity; the valid ones are listed.
-    """
+    """Return the row of a method; refuse unknown names, listing the valid ones."""
     methods = all_methods()
     here = {m.name: m for m in reversed(methods) if granularity in m.granularities}
     if name in here:
@@ -266,13 +250,7 @@ def sources_of(method: Method) -> tuple[str, ...]:
 def resolve(name: str, overrides: PruneOverrides) -> Method:
     """Return a method with the options that a user sets beside its name put in.
 
-    Args:
-        name: of the method; `auto` is `default_method`.
-        overrides: the user's options; a value of None counts as not set.
-
-    Raises:
-        ConfigError: an unknown method or criterion, a share without a criterion that uses it, or
-            an option that contradicts the method.
+    The name `auto` is `default_method`; an override of None counts as not set.
     """
     given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}
     granularity = given.get("granularity", "weight")
@@ -322,15 +300,9 @@ def _refuse_with_rewinding(name: str, given: Mapping[str, Any]) -> None:
 def prune_options(
     method: Method, sparsity: float | None, overrides: PruneOverrides
 ) -> PruneOptions:
-    """Return the options of a `Pruner` that follows a resolved method.
+    """Return the options of a `Pruner` that follows a method that `resolve` gave.
 
-    Args:
-        method: what `resolve` gave for these overrides.
-        sparsity: share to remove, in (0, 1).
-        overrides: the user's options; a value of None counts as not set.
-
-    Raises:
-        ConfigError: options that cannot work, no sparsity, or a method that does not prune.
+    `sparsity` is the share to remove, in (0, 1); an override of None counts as not set.
     """
     if method.saliency is None:
         raise ConfigError(

@@ -42,8 +42,7 @@ def reset_state(
     """Reset the optimiser's state of every weight outside `kept`.
 
     First moments and momentum become 0; second moments become the mean over the tensor's kept
-    weights (over all of them when none is kept). State that is not shaped like its parameter is
-    left alone.
+    weights (over all of them when none is kept).
     """
     for name, parameter in parameters.items():
         keep = kept[name].to(parameter.device)

@@ -27,10 +27,8 @@ from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
-_GRANULARITIES: dict[str, type[WeightMasks | ChannelMasks]] = {
-    "weight": WeightMasks,
-    "channel": ChannelMasks,
-}
+_MASKS: dict[str, type[WeightMasks | ChannelMasks]]
+_MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
@@ -113,7 +111,7 @@ class Pruner:
         self.time_steps, self.layout = time_steps, layout
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
-        self.granularity: Granularity = _GRANULARITIES[options.granularity](
+        self.granularity: Granularity = _MASKS[options.granularity](
             model,
             self.wiring,
             options,

@@ -22,25 +22,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class InitialNet:
-    """The untrained net and the batches that a criterion measures it on.
+    """The untrained net and the batches that a criterion measures it on."""
 
-    Attributes:
-        model: the net; it stays as it is, statistics of norms included.
-        layers: names of the prunable layers.
-        example: one slice of input, `[B, C, H, W]` or `[B, F]`; values do not matter.
-        time_steps: T.
-        layout: how the model is called, see `execution.forward`.
-        batches: pairs of input and target.
-        loss: logits `[T, B, K]` and targets to a scalar; None if not given.
-    """
-
-    model: nn.Module
-    layers: tuple[str, ...]
-    example: Tensor
+    model: nn.Module  # stays as it is, statistics of norms included
+    layers: tuple[str, ...]  # the prunable ones
+    example: Tensor  # one slice of input, [B, C, H, W] or [B, F]; values do not matter
     time_steps: int
-    layout: str = "sequence"
-    batches: Sequence[tuple[Tensor, Tensor]] = ()
-    loss: Loss | None = None
+    layout: str = "sequence"  # how the model is called, see `execution.forward`
+    batches: Sequence[tuple[Tensor, Tensor]] = ()  # pairs of input and target
+    loss: Loss | None = None  # logits [T, B, K] and targets to a scalar
 
     def copied(self) -> tuple[nn.Module, dict[str, Tensor]]:
         """Return a copy of the net, state at rest, and the weights of its prunable layers."""
@@ -52,11 +42,7 @@ class InitialNet:
         return model, weights
 
     def losses(self, model: nn.Module) -> Iterator[Tensor]:
-        """Yield the loss of every batch, in training mode.
-
-        Raises:
-            ConfigError: there are no batches, or there is no loss.
-        """
+        """Yield the loss of every batch, in training mode."""
         if self.loss is None or not self.batches:
             raise ConfigError(
                 "this saliency needs the loss of training batches before the first step; call "
@@ -95,11 +81,7 @@ def _add(total: dict[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tenso
 def snip(net: InitialNet) -> dict[str, Tensor]:
     """Return `|g w|` by layer, `g` the gradient of the mean loss over all T and all batches.
 
-    A weight is shared by all time steps, so its gradient is the sum of what each step gives.
-
-    Raises:
-        ConfigError: no batches or no loss.
-        ModelError: a weight without a gradient.
+    A weight is shared by all time steps, so its gradient is the sum over them.
 
     Source: Lee et al., 2019 (SNIP).
     """
@@ -115,10 +97,6 @@ def grasp(net: InitialNet) -> dict[str, Tensor]:
 
     `H g` is the gradient of `g . stop(g)`; the second derivative goes through the surrogate's own
     derivative. Fused neurons have none, so the copy that is measured is unfused.
-
-    Raises:
-        ConfigError: no batches or no loss.
-        ModelError: a weight without a gradient, or neurons without second derivatives.
 
     Source: Wang et al., 2020 (GraSP), at temperature 1.
     """
