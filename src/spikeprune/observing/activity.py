@@ -69,12 +69,8 @@ def neuron_activity(
 ) -> dict[str, Activity]:
     """Return criticality and firing of all neurons over a loader, in eval mode, in one pass.
 
-    Args:
-        model: spiking neurons of one framework; modes and hooks are afterwards as before.
-        batches: inputs, or tuples whose first entry is the input; all of one image size.
-        options: the score curve and its reductions, as in `Observer`.
-        time_steps: T.
-        forward: runs the model on one input.
+    `batches` are inputs, or tuples whose first entry is the input; all of one image size. The modes
+    and hooks of the model are afterwards as before.
     """
     observer = Observer(model, options, time_steps=time_steps, train=False)
     fired = {name: _Fired() for name in spiking_neurons(model)}

@@ -1,10 +1,4 @@
-"""Pruning methods by name: a row each, found with the options that a user sets beside the name.
-
-A method is a composition of the same parts, fields of `PruneOptions`: what is dropped (saliency),
-what is brought back (regrow), how much of it (regrow_fraction, fraction_schedule, fraction_of),
-where (regrow_within, regrow_layers, allocation), when (schedule), and from where
-(initial_density, start_saliency).
-"""
+"""Pruning methods by name: a row each composes them of values for fields of `PruneOptions`."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -191,24 +185,17 @@ METHODS: list[Method] = [
 # fmt: on
 """Every method; (name, granularity) tells a row."""
 
-_SOURCES_OF_PARTS = {
-    ("regrow", "gradient"): "rigl",
-    ("regrow", "random"): "set",
-    ("regrow", "criticality"): "criticality",
-    ("regrow", "criticality-magnitude"): "criticality",
-    ("regrow", "criticality-shuffled"): "criticality",
-    ("regrow", "crisis"): "crisis",
-    ("regrow", "scale-gradient"): "sca",
-    ("saliency", "crisis"): "crisis",
-    ("saliency", "firing-rate"): "wanda",
-    ("saliency", "signed-magnitude"): "set",
-    ("saliency", "mean-potential"): "sca",
-    ("saliency", "snip"): "snip",
-    ("saliency", "grasp"): "grasp",
-    ("saliency", "synflow"): "synflow",
-    ("allocation", "erk"): "rigl",
-    ("schedule", "cubic"): "cubic",
+# fmt: off
+_SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
+    "regrow": {"gradient": "rigl", "random": "set", "criticality": "criticality",
+               "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
+               "crisis": "crisis", "scale-gradient": "sca"},
+    "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
+                 "mean-potential": "sca", "snip": "snip", "grasp": "grasp", "synflow": "synflow"},
+    "allocation": {"erk": "rigl"},
+    "schedule": {"cubic": "cubic"},
 }
+# fmt: on
 
 
 def all_methods() -> tuple[Method, ...]:
@@ -243,8 +230,8 @@ def sources_of(method: Method) -> tuple[str, ...]:
     parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
     if method.prunes and method.granularities == WEIGHT:
         parts = {"schedule": "cubic"} | parts
-    of_parts = [_SOURCES_OF_PARTS[row] for row in parts.items() if row in _SOURCES_OF_PARTS]
-    return tuple(dict.fromkeys([*method.sources, *of_parts]))
+    of_parts = [_SOURCES_OF_PARTS.get(name, {}).get(value) for name, value in parts.items()]
+    return tuple(dict.fromkeys([*method.sources, *filter(None, of_parts)]))
 
 
 def resolve(name: str, overrides: PruneOverrides) -> Method:
@@ -320,12 +307,8 @@ def prune_options(
     criticality = given.get("criticality", PAPER)
     if criticality.normalise == "none":
         criticality = replace(criticality, normalise=normalise)
-    own = {
-        "saliency": method.saliency,
-        "regrow": method.regrow,
-        "regrow_fraction": method.regrow_fraction,
-        "criticality": criticality,
-    }
+    own = {"saliency": method.saliency, "regrow": method.regrow, "criticality": criticality}
+    own["regrow_fraction"] = method.regrow_fraction
     return PruneOptions.of(sparsity=sparsity, **{**given, **parts, **own})
 
 

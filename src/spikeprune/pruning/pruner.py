@@ -149,8 +149,6 @@ class Pruner:
         )
         self._observer.arm_if_due(0)
 
-    # -- for the user's loop -------------------------------------------------------------------
-
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
     ) -> EventRecord | None:
@@ -292,8 +290,6 @@ class Pruner:
                 "with the model and the options of the run that was saved"
             )
 
-    # -- every step ----------------------------------------------------------------------------
-
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
         return self._needs_gradient and self.steps + 1 in self._planned
@@ -306,8 +302,6 @@ class Pruner:
         self.mask = self.granularity.parameter_mask()
         self.density = self.granularity.density()
         self.macs_density = self.granularity.macs_density()
-
-    # -- events --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _run_event(self) -> EventRecord:

@@ -1,7 +1,7 @@
 """Criteria measured at initialization, by passes of their own on a copy of the untrained net."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,8 +74,11 @@ def _gradients(
     return dict(zip(weights, found, strict=True))
 
 
-def _add(total: dict[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n: total[n] + value.detach() if total else value.detach() for n, value in new.items()}
+def _sum(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for new in parts:
+        total = {n: total[n] + t.detach() if total else t.detach() for n, t in new.items()}
+    return total
 
 
 def snip(net: InitialNet) -> dict[str, Tensor]:
@@ -86,9 +89,7 @@ def snip(net: InitialNet) -> dict[str, Tensor]:
     Source: Lee et al., 2019 (SNIP).
     """
     model, weights = net.copied()
-    gradient: dict[str, Tensor] = {}
-    for loss in net.losses(model):
-        gradient = _add(gradient, _gradients(loss, weights))
+    gradient = _sum(_gradients(loss, weights) for loss in net.losses(model))
     return {n: saliency.connection_sensitivity(w, gradient[n]) for n, w in weights.items()}
 
 
@@ -102,14 +103,13 @@ def grasp(net: InitialNet) -> dict[str, Tensor]:
     """
     model, weights = net.copied()
     unfuse(model)
-    gradient: dict[str, Tensor] = {}
-    for loss in net.losses(model):
-        gradient = _add(gradient, _gradients(loss, weights))
-    product: dict[str, Tensor] = {}
-    for loss in net.losses(model):
+    gradient = _sum(_gradients(loss, weights) for loss in net.losses(model))
+
+    def flow(loss: Tensor) -> Tensor:
         own = _gradients(loss, weights, create_graph=True)
-        flow = torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
-        product = _add(product, _gradients(flow, weights))
+        return torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
+
+    product = _sum(_gradients(flow(loss), weights) for loss in net.losses(model))
     return {n: saliency.gradient_flow(w, product[n]) for n, w in weights.items()}
 
 

@@ -44,17 +44,11 @@ class ChannelScoreInputs:
 
 @dataclass(frozen=True)
 class ChannelCriterion:
-    """A score of a group's channels, `[n]`, to drop by (saliency) or to bring back by (regrowth).
-
-    Attributes:
-        score: from a channel group and inputs to the score.
-        needs: the observations that it uses.
-        on: role of the modules that it is read from: `norm`, `state`, or none.
-    """
+    """A score of a group's channels, `[n]`, to drop by (saliency) or bring back by (regrowth)."""
 
     score: Callable[[ChannelGroup, ChannelScoreInputs], Tensor]
     needs: AbstractSet[Need] = frozenset()
-    on: str = ""
+    on: str = ""  # role of the modules that it is read from: norm, state, or none
 
 
 def _scale(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:

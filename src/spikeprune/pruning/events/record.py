@@ -17,8 +17,7 @@ class EventRecord:
     """What one event did; counts are weights, or channels when channels are pruned.
 
     `survival` is the share of this event's regrowth that the next event kept: None before the next
-    event (so always for the last one), or if nothing was regrown. `layers` has live, total,
-    regrown and survived (of the regrown, as in `survival`) by layer or group.
+    event, or if nothing was regrown. `layers` has the counts by layer or channel group.
     """
 
     event: int

@@ -44,13 +44,9 @@ def fit_budget(
     The gap to the budget is smaller than the cost of one more live weight, as far as a larger
     density costs more.
 
-    Args:
-        choose: the event, from the density after it; the scores are the same at every density.
-        cost: SynOps of live weights at the current firing rates.
-        live: bool, live weights before the event.
-        most: upper bound on the live weights after it.
-        share: the budget relative to the dense net's SynOps.
-        dense_synops: these by layer, per sample. None: those of the current net with all live.
+    `choose` is the event, from the density after it, and `most` an upper bound on the live weights
+    then. The budget is `share` of `dense_synops` (per sample, by layer), by default of the cost of
+    the current net with every weight live.
     """
     size = sum(mask.numel() for mask in live.values())
     if dense_synops is None:
