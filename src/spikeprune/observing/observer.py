@@ -56,10 +56,8 @@ class Observer:
         self._neurons = spiking_neurons(model)
         for name, neuron in self._neurons.items():  # refuses what cannot serve before it runs
             _curve(self._adapter, name, neuron, options)
-        self._thresholds = {
-            name: self._adapter.threshold(neuron) if moments else None
-            for name, neuron in self._neurons.items()
-        }
+        threshold = self._adapter.threshold
+        self._thresholds = {n: threshold(m) if moments else None for n, m in self._neurons.items()}
         self._options, self._time_steps, self._train = options, time_steps, train
         self._stack = ExitStack()
         self._sums: dict[str, PotentialSums] = {}

@@ -26,11 +26,9 @@ count: a derived class or a wrapper may do anything. Optimisers that mix the ent
 """
 
 
-def _shaped(
-    optimizer: torch.optim.Optimizer, parameter: nn.Parameter
-) -> Iterator[tuple[str, Tensor]]:
-    for key, value in optimizer.state.get(parameter, {}).items():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
+def _shaped(optimizer: torch.optim.Optimizer, like: Tensor) -> Iterator[tuple[str, Tensor]]:
+    for key, value in optimizer.state.get(like, {}).items():
+        if isinstance(value, Tensor) and value.shape == like.shape:
             yield key, value
 
 

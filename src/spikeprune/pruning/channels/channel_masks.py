@@ -44,11 +44,8 @@ class ChannelMasks:
         self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
         self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
         self.last_magnitude: dict[str, Tensor] = {}
-        self._scales = [
-            model.get_submodule(norm).get_parameter("weight")
-            for group in self.groups
-            for norm in group.norms
-        ]
+        norms = [norm for group in self.groups for norm in group.norms]
+        self._scales = [model.get_submodule(norm).get_parameter("weight") for norm in norms]
         self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
         self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
 

@@ -36,10 +36,8 @@ class InitialNet:
         """Return a copy of the net, state at rest, and the weights of its prunable layers."""
         adapter_for(self.model).reset(self.model)  # a state under way has a graph behind it
         model = copy.deepcopy(self.model)
-        weights: dict[str, Tensor] = {}
-        for name in self.layers:
-            weights[name] = model.get_submodule(name).get_parameter("weight").requires_grad_()
-        return model, weights
+        weights = {n: model.get_submodule(n).get_parameter("weight") for n in self.layers}
+        return model, {n: weight.requires_grad_() for n, weight in weights.items()}
 
     def losses(self, model: nn.Module) -> Iterator[Tensor]:
         """Yield the loss of every batch, in training mode."""

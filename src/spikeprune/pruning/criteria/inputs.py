@@ -107,8 +107,7 @@ def weight_scores(
 ) -> dict[str, Tensor]:
     """Return the score of every layer, broadcastable to its weight.
 
-    Layers without a spiking neuron behind them are left out where the criterion is not defined
-    there, or where `everywhere` is False.
+    Layers that feed no spiking neuron are left out unless both `everywhere` hold.
     """
     return {
         name: criterion.score(name, weight, inputs)

@@ -72,13 +72,15 @@ class EventObserver:
     def arm_if_due(self, steps: int) -> None:
         """Start to observe if the window of batches before the next event begins now."""
         if self.on_training and steps in self._arming:
-            for watcher in filter(None, (self._observer, self._operands)):
-                watcher.arm()
+            for watcher in (self._observer, self._operands):
+                if watcher is not None:
+                    watcher.arm()
 
     def disarm(self) -> None:
         """Stop observing and free every neuron and layer."""
-        for watcher in filter(None, (self._observer, self._operands)):
-            watcher.disarm()
+        for watcher in (self._observer, self._operands):
+            if watcher is not None:
+                watcher.disarm()
 
     def observations(
         self, gradients: Mapping[str, Tensor], generator: torch.Generator

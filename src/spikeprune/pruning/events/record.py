@@ -84,8 +84,6 @@ def with_survival(
     record: EventRecord, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]
 ) -> EventRecord:
     """Return the record with the share of its `regrown` that the next event `kept`."""
-    layers = {
-        name: row | {"survived": int((regrown[name] & kept[name]).count_nonzero())}
-        for name, row in record.layers.items()
-    }
+    survived = {n: int((regrown[n] & kept[n]).count_nonzero()) for n in record.layers}
+    layers = {n: row | {"survived": survived[n]} for n, row in record.layers.items()}
     return replace(record, survival=survival(Mask(regrown), Mask(kept)), layers=layers)
