@@ -1,8 +1,6 @@
 """Options with a closed list of values: the type of a dataclass's field is that list.
 
-A field of type `Literal["a", "b"]` takes these values. A field of type
-`Annotated[str, OneOf(names)]` takes the names of a registry, which may grow. Checks, help texts
-and error messages all read the list from there.
+It is `Literal["a", "b"]`, or `Annotated[str, OneOf(names)]` for a registry, which may grow.
 """
 
 import types
@@ -36,12 +34,7 @@ def choices(cls: type) -> dict[str, tuple[str, ...]]:
 def check_choices(options: object, prefix: str = "") -> None:
     """Refuse a dataclass with a value outside its closed list; None and empty tuples pass.
 
-    Args:
-        options: an instance of a dataclass.
-        prefix: of the field names in the message, such as `criticality.`.
-
-    Raises:
-        ConfigError: names the field and lists the valid values.
+    `prefix` stands before the field names in the message, such as `criticality.`.
     """
     for name, valid in choices(type(options)).items():
         value: Any = reduce(getattr, name.split("."), options)

@@ -19,16 +19,10 @@ from spikeprune.wiring.wiring import Wiring
 
 @dataclass(frozen=True)
 class Activity:
-    """What one neuron module did.
+    """What one neuron module did."""
 
-    Attributes:
-        score: criticality `S_i`, `[C]` (method, section 2).
-        rates: firing rate `[C, *space]` in [0, 1], float64: over time and samples, by position.
-        samples: number of samples observed.
-    """
-
-    score: Tensor
-    rates: Tensor
+    score: Tensor  # criticality `S_i`, [C] (method, section 2)
+    rates: Tensor  # mean over time and samples by position, [C, *space] in [0, 1], float64
     samples: int
 
     @property
@@ -40,9 +34,8 @@ class Activity:
 class _Fired:
     """Spikes by channel and position, summed over time and samples as they come."""
 
-    def __init__(self) -> None:
-        self.spikes: Tensor | None = None
-        self.seen = 0  # samples x steps
+    spikes: Tensor | None = None
+    seen = 0  # samples x steps
 
     def take(self, x: Tensor) -> None:
         # As floats: sums of bool are many times slower. Exact up to 2^24 spikes a position.
@@ -54,8 +47,7 @@ class _Fired:
 class _Counted:
     """Spikes of every neuron over the time steps of one forward, `[B, F]`."""
 
-    def __init__(self) -> None:
-        self.spikes: Tensor | None = None
+    spikes: Tensor | None = None
 
     def take(self, x: Tensor) -> None:
         spikes = (x >= 0).float().sum(0).flatten(1)
@@ -77,15 +69,8 @@ def neuron_activity(
 ) -> dict[str, Activity]:
     """Return criticality and firing of all neurons over a loader, in eval mode, in one pass.
 
-    Args:
-        model: spiking neurons of one framework; modes and hooks are afterwards as before.
-        batches: inputs, or tuples whose first entry is the input; all of one image size.
-        options: the score curve and its reductions, as in `Observer`.
-        time_steps: T.
-        forward: runs the model on one input.
-
-    Raises:
-        ObservationError, ConfigError, ModelError: as `Observer`.
+    `batches` are inputs, or tuples whose first entry is the input; all of one image size. The modes
+    and hooks of the model are afterwards as before.
     """
     observer = Observer(model, options, time_steps=time_steps, train=False)
     fired = {name: _Fired() for name in spiking_neurons(model)}
@@ -101,12 +86,9 @@ def neuron_activity(
 
 
 def last_neurons(wiring: Wiring) -> tuple[str, ...]:
-    """Return the names of the last spiking layer: the neurons whose spikes the classifier reads.
+    """Return the names of the neurons whose spikes the classifier reads.
 
     Where every layer feeds a neuron, it is the last neuron.
-
-    Raises:
-        ModelError: a classifier that reads no spikes.
     """
     outputs = [layer for layer in wiring.layers.values() if not layer.feeds]
     names = tuple(dict.fromkeys(name for layer in outputs for name in layer.sources))
@@ -127,16 +109,8 @@ def spike_features(
 ) -> ClassSums:
     """Return, by class, the spike counts of some neurons over T, min-max scaled per sample.
 
-    Args:
-        model: the net; modes and hooks are afterwards as before.
-        batches: pairs of input and class index.
-        neurons: names of neuron modules, such as `last_neurons`; their counts stand side by side.
-        forward: runs the model on one input.
-        classes: number of classes K.
-
-    Raises:
-        DataError: no batch, or labels that are no classes.
-        ObservationError: as `Observer`.
+    `batches` are pairs of input and class index; the counts of `neurons` stand side by side. The
+    modes and hooks of the model are afterwards as before.
     """
     counted = {name: _Counted() for name in neurons}
     sums: ClassSums | None = None

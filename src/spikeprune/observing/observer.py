@@ -56,10 +56,8 @@ class Observer:
         self._neurons = spiking_neurons(model)
         for name, neuron in self._neurons.items():  # refuses what cannot serve before it runs
             _curve(self._adapter, name, neuron, options)
-        self._thresholds = {
-            name: self._adapter.threshold(neuron) if moments else None
-            for name, neuron in self._neurons.items()
-        }
+        threshold = self._adapter.threshold
+        self._thresholds = {n: threshold(m) if moments else None for n, m in self._neurons.items()}
         self._options, self._time_steps, self._train = options, time_steps, train
         self._stack = ExitStack()
         self._sums: dict[str, PotentialSums] = {}
@@ -126,11 +124,7 @@ class Observer:
             self._sums[name].reset()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as tensors and plain values.
-
-        Raises:
-            ObservationError: in the middle of a sequence.
-        """
+        """Return what a resumed run needs, as tensors and plain values."""
         tallies = {n: s.state_dict() for n, s in self._sums.items()} if self.armed else {}
         return {"armed": self.armed, "tallies": tallies}
 

@@ -16,34 +16,21 @@ from spikeprune.science.surrogate import Curve
 
 
 class Moments(NamedTuple):
-    """Moments of the potentials over time, samples and positions, `[C]` each, float32.
+    """Moments of the potentials over time, samples and positions, `[C]` each, float32."""
 
-    Attributes:
-        mean: of `x = H - V_th`.
-        variance: of `H`.
-        size: mean of `|H|`.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    size: Tensor
+    mean: Tensor  # of x = H - V_th
+    variance: Tensor  # of H
+    size: Tensor  # mean of |H|
 
 
 @dataclass(frozen=True)
 class ChannelStats:
-    """What one neuron module did while it was observed.
+    """What one neuron module did while it was observed."""
 
-    Attributes:
-        score: criticality `S_i`, `[C]` (method, section 2).
-        rate: firing rate `[C]`, the mean of `x >= 0` over time, samples and positions.
-        samples: number of samples observed.
-        moments: of the potentials; None unless they were asked for.
-    """
-
-    score: Tensor
-    rate: Tensor
+    score: Tensor  # criticality `S_i`, [C] (method, section 2)
+    rate: Tensor  # firing rate [C], the mean of x >= 0 over time, samples and positions
     samples: int
-    moments: Moments | None = None
+    moments: Moments | None = None  # of the potentials, if they were asked for
 
     @property
     def potential(self) -> Moments:
@@ -57,19 +44,8 @@ class PotentialSums:
     """A sink that sums the potentials of one neuron as they come.
 
     Between calls it holds at most one running value `[B, C, *space]`, and `[C]` between batches.
-
-    Args:
-        name: of the neuron, for messages.
-        neuron: its module; forwards in the other mode than `train` are left out.
-        curve: `g`.
-        options: the reductions over space and time.
-        time_steps: T.
-        train: whether forwards in training mode are summed, or those in eval mode.
-        traceable: whether a kernel may be made of `curve`, see `neurons.sinks.TimeFold`.
-        threshold: V_th, to sum the moments of the potentials as well; None leaves them out.
-
-    Attributes:
-        total: time steps recorded since the start.
+    Forwards in the other mode than `train` are left out. With a `threshold` it sums the moments as
+    well. A kernel may be made of a `traceable` curve, see `neurons.sinks.TimeFold`.
     """
 
     def __init__(
@@ -84,7 +60,7 @@ class PotentialSums:
         traceable: bool = False,
         threshold: float | None = None,
     ) -> None:
-        self.total = 0
+        self.total = 0  # time steps recorded since the start
         self._name, self._neuron, self._train = name, neuron, train
         self._curve, self._traceable, self._options = curve, traceable, options
         self._time_steps, self._threshold = time_steps, threshold
@@ -99,11 +75,7 @@ class PotentialSums:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> None:
-        """Add potentials relative to the threshold, `[T', B, C, *space]`.
-
-        Raises:
-            ObservationError: another shape in the middle of a sequence.
-        """
+        """Add potentials relative to the threshold, `[T', B, C, *space]`."""
         if self._neuron.training is not self._train:
             return
         if self._partial is not None and self._partial.shape != x.shape[1:]:
@@ -125,10 +97,7 @@ class PotentialSums:
         self._count(len(x), x.numel() // x.shape[2])
 
     def fold(self, steps: int) -> TimeFold | None:
-        """Return how to sum a forward of `steps` steps inside the neuron; None: not possible.
-
-        That needs one whole sequence, a traceable curve and no moments.
-        """
+        """Return how to sum a whole sequence inside the neuron; None: not possible."""
         whole = steps == self._time_steps and not self._charged
         summed = self._neuron.training is self._train and self._threshold is None
         if not (whole and summed and self._traceable):
@@ -161,11 +130,7 @@ class PotentialSums:
         self._partial, self._charged = None, 0
 
     def reset(self) -> None:
-        """Note that the neuron was reset: the steps before must be whole sequences.
-
-        Raises:
-            ObservationError: they are not.
-        """
+        """Note that the neuron was reset: the steps before must be whole sequences."""
         if self._since_reset % self._time_steps:
             raise ObservationError(
                 f"expected neuron {self._name!r} to record a multiple of T = {self._time_steps} "

@@ -1,7 +1,7 @@
 """Budgets of an event: the cost that it allows, and the cost of what it left live."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -10,44 +10,24 @@ from spikeprune.errors import ConfigError
 
 @dataclass(frozen=True)
 class BudgetUse:
-    """How far an event used its budget; costs are in `unit`.
+    """How far an event used its budget; costs are in `unit`."""
 
-    Attributes:
-        unit: `channels`, `parameters`, `macs` or `synops` (per sample over all T).
-        cost: of the live weights or channels; at most `allowed`.
-        allowed: the budget.
-        total: cost of the dense net, which the budget is a share of.
-        forced: channels that floors or rounding kept, by group.
-    """
-
-    unit: str
-    cost: float
+    unit: str  # channels, parameters, macs or synops (per sample over all T)
+    cost: float  # of the live weights or channels; at most `allowed`
     allowed: float
-    total: float
-    forced: Mapping[str, int] = field(default_factory=dict)
+    total: float  # cost of the dense net, which the budget is a share of
+    forced: Mapping[str, int] = field(default_factory=dict)  # channels kept by floors or rounding
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON values that run folders and checkpoints hold."""
-        return {
-            "budget": self.unit,
-            "cost": self.cost,
-            "allowed": self.allowed,
-            "total": self.total,
-            "forced": dict(self.forced),
-        }
+        values = asdict(self)
+        return {"budget": values.pop("unit"), **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BudgetUse | None":
         """Return what `to_dict` gave; None for an empty mapping."""
-        if not values:
-            return None
-        return cls(
-            unit=values["budget"],
-            cost=values["cost"],
-            allowed=values["allowed"],
-            total=values["total"],
-            forced=values["forced"],
-        )
+        plain = dict(values)
+        return cls(plain.pop("budget"), **plain) if plain else None
 
 
 def floor_share(fraction: float, count: int) -> int:
@@ -58,11 +38,7 @@ def floor_share(fraction: float, count: int) -> int:
 def check_reference(
     dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str
 ) -> None:
-    """Refuse SynOps of a dense net that leave out a layer, are all 0, or have no use.
-
-    Raises:
-        ConfigError: says which.
-    """
+    """Refuse SynOps of a dense net that leave out a layer, are all 0, or have no use."""
     if dense_synops is None:
         return
     if budget != "synops":

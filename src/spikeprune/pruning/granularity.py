@@ -12,16 +12,10 @@ from spikeprune.wiring.tied_channels import ChannelGroup
 
 
 class Granularity(Protocol):
-    """What is pruned as one: it chooses at an event and turns the choice into parameter masks.
+    """What is pruned as one: it chooses at an event and turns the choice into parameter masks."""
 
-    Attributes:
-        live: bool mask by layer (weights) or by channel group (channels).
-        last_magnitude: last live `|w|` of every weight, by layer; empty unless a criterion
-            needs it.
-    """
-
-    live: dict[str, Tensor]
-    last_magnitude: dict[str, Tensor]
+    live: dict[str, Tensor]  # bool, by layer (weights) or by channel group (channels)
+    last_magnitude: dict[str, Tensor]  # last live |w| by layer; empty unless a criterion needs it
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...] | None:
@@ -40,10 +34,7 @@ class Granularity(Protocol):
         """Mask over the model's parameters, by parameter name."""
 
     def unchanged(self, selection: Selection) -> Mask:
-        """Mask of the parameters that keep value and momentum at an event.
-
-        A regrown weight starts anew; a regrown channel keeps its trained values.
-        """
+        """Mask of the parameters that keep value and momentum at an event."""
 
     def penalise(self) -> None:
         """Add a penalty's subgradient to the gradients."""

@@ -26,16 +26,8 @@ class MaskKeeper:
       optimiser's momentum, and so are both after the optimiser's state was loaded;
     - with any other optimiser, parameters are masked in every step.
 
-    Writes that bypass the version counters (`parameter.data`) are found by `check`.
-
-    Args:
-        optimizer: its step follows the gradients.
-        parameters: the masked parameters by name.
-        dense: whether the coming step needs the dense gradient; then the caller masks it before
-            the optimiser's step.
-
-    Attributes:
-        mask: live weights by parameter name; None while all are live.
+    Writes that bypass the version counters (`parameter.data`) are found by `check`. Where `dense()`
+    says that the coming step needs the dense gradient, the caller masks it before the step.
     """
 
     def __init__(
@@ -44,7 +36,7 @@ class MaskKeeper:
         parameters: Mapping[str, nn.Parameter],
         dense: Callable[[], bool],
     ) -> None:
-        self.mask: Mask | None = None
+        self.mask: Mask | None = None  # live weights by parameter name; None while all are live
         self._optimizer, self._parameters, self._dense = optimizer, parameters, dense
         self._keeps_zero = type(optimizer) in ZERO_KEEPING
         self._masked: dict[str, tuple[Tensor, int]] = {}  # gradients as the hooks left them
@@ -66,12 +58,7 @@ class MaskKeeper:
         self._handles, self._masked = [], {}
 
     def mask_with(self, mask: Mask, *, trusted: bool) -> None:
-        """Take a new mask.
-
-        Args:
-            mask: live weights by parameter name.
-            trusted: whether dead parameters and their momentum are 0 already.
-        """
+        """Take a new mask; `trusted` if dead parameters and their momentum are 0 already."""
         self.mask = mask if mask.live < mask.total else None
         self._versions = self._current() if trusted else []
 
@@ -95,11 +82,7 @@ class MaskKeeper:
             self._versions = self._current()
 
     def check(self) -> None:
-        """Refuse if a dead weight is not 0.
-
-        Raises:
-            RunError: it is not.
-        """
+        """Refuse if a dead weight is not 0."""
         for name, live in {} if self.mask is None else self.mask.items():
             if leaking(self._parameters[name].detach(), live):
                 raise RunError(
@@ -119,7 +102,8 @@ class MaskKeeper:
 
     def _is_masked(self, name: str, gradient: Tensor) -> bool:
         # Processes exchange gradients after, or while, the hooks run.
-        if name not in self._masked or _in_group():
+        in_group = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if name not in self._masked or in_group:
             return False
         left, version = self._masked[name]
         return left is gradient and gradient._version == version
@@ -134,7 +118,3 @@ class MaskKeeper:
 
     def _distrust(self, *_: Any) -> None:
         self._versions = []
-
-
-def _in_group() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()

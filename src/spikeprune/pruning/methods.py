@@ -1,10 +1,4 @@
-"""Pruning methods by name: a row each, found with the options that a user sets beside the name.
-
-A method is a composition of the same parts, fields of `PruneOptions`: what is dropped (saliency),
-what is brought back (regrow), how much of it (regrow_fraction, fraction_schedule, fraction_of),
-where (regrow_within, regrow_layers, allocation), when (schedule), and from where
-(initial_density, start_saliency).
-"""
+"""Pruning methods by name: a row each composes them of values for fields of `PruneOptions`."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -17,17 +11,9 @@ from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverri
 from spikeprune.pruning.sources import SOURCES
 
 PARTS = (
-    "saliency",
-    "allocation",
-    "schedule",
-    "initial_density",
-    "start_saliency",
-    "fraction_schedule",
-    "fraction_of",
-    "regrow_within",
-    "regrow_layers",
-    "initial_value",
-)
+    "saliency", "allocation", "schedule", "initial_density", "start_saliency", "fraction_schedule",
+    "fraction_of", "regrow_within", "regrow_layers", "initial_value",
+)  # fmt: skip
 """Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
 
@@ -199,24 +185,17 @@ METHODS: list[Method] = [
 # fmt: on
 """Every method; (name, granularity) tells a row."""
 
-_SOURCES_OF_PARTS = {
-    ("regrow", "gradient"): "rigl",
-    ("regrow", "random"): "set",
-    ("regrow", "criticality"): "criticality",
-    ("regrow", "criticality-magnitude"): "criticality",
-    ("regrow", "criticality-shuffled"): "criticality",
-    ("regrow", "crisis"): "crisis",
-    ("regrow", "scale-gradient"): "sca",
-    ("saliency", "crisis"): "crisis",
-    ("saliency", "firing-rate"): "wanda",
-    ("saliency", "signed-magnitude"): "set",
-    ("saliency", "mean-potential"): "sca",
-    ("saliency", "snip"): "snip",
-    ("saliency", "grasp"): "grasp",
-    ("saliency", "synflow"): "synflow",
-    ("allocation", "erk"): "rigl",
-    ("schedule", "cubic"): "cubic",
+# fmt: off
+_SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
+    "regrow": {"gradient": "rigl", "random": "set", "criticality": "criticality",
+               "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
+               "crisis": "crisis", "scale-gradient": "sca"},
+    "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
+                 "mean-potential": "sca", "snip": "snip", "grasp": "grasp", "synflow": "synflow"},
+    "allocation": {"erk": "rigl"},
+    "schedule": {"cubic": "cubic"},
 }
+# fmt: on
 
 
 def all_methods() -> tuple[Method, ...]:
@@ -226,22 +205,14 @@ def all_methods() -> tuple[Method, ...]:
 
 
 def default_method(granularity: str = "weight", budget: str = "weights") -> str:
-    """Return the method that `auto` stands for.
-
-    The study confirmed those for weights (docs/study.md, parts 5 and 13); for channels it is the
-    paper's.
-    """
+    """Return the method that `auto` stands for."""
     if granularity == "channel":
-        return "criticality"
+        return "criticality"  # the paper's; the study (docs/study.md, parts 5, 13) chose the others
     return "criticality-erk" if budget == "synops" else "criticality-ranked"
 
 
 def find(name: str, granularity: str) -> Method:
-    """Return the row of a method.
-
-    Raises:
-        ConfigError: no such method, or not for this granularity; the valid ones are listed.
-    """
+    """Return the row of a method; refuse unknown names, listing the valid ones."""
     methods = all_methods()
     here = {m.name: m for m in reversed(methods) if granularity in m.granularities}
     if name in here:
@@ -259,20 +230,14 @@ def sources_of(method: Method) -> tuple[str, ...]:
     parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
     if method.prunes and method.granularities == WEIGHT:
         parts = {"schedule": "cubic"} | parts
-    of_parts = [_SOURCES_OF_PARTS[row] for row in parts.items() if row in _SOURCES_OF_PARTS]
-    return tuple(dict.fromkeys([*method.sources, *of_parts]))
+    of_parts = [_SOURCES_OF_PARTS.get(name, {}).get(value) for name, value in parts.items()]
+    return tuple(dict.fromkeys([*method.sources, *filter(None, of_parts)]))
 
 
 def resolve(name: str, overrides: PruneOverrides) -> Method:
     """Return a method with the options that a user sets beside its name put in.
 
-    Args:
-        name: of the method; `auto` is `default_method`.
-        overrides: the user's options; a value of None counts as not set.
-
-    Raises:
-        ConfigError: an unknown method or criterion, a share without a criterion that uses it, or
-            an option that contradicts the method.
+    The name `auto` is `default_method`; an override of None counts as not set.
     """
     given: dict[str, Any] = {n: value for n, value in overrides.items() if value is not None}
     granularity = given.get("granularity", "weight")
@@ -322,15 +287,9 @@ def _refuse_with_rewinding(name: str, given: Mapping[str, Any]) -> None:
 def prune_options(
     method: Method, sparsity: float | None, overrides: PruneOverrides
 ) -> PruneOptions:
-    """Return the options of a `Pruner` that follows a resolved method.
+    """Return the options of a `Pruner` that follows a method that `resolve` gave.
 
-    Args:
-        method: what `resolve` gave for these overrides.
-        sparsity: share to remove, in (0, 1).
-        overrides: the user's options; a value of None counts as not set.
-
-    Raises:
-        ConfigError: options that cannot work, no sparsity, or a method that does not prune.
+    `sparsity` is the share to remove, in (0, 1); an override of None counts as not set.
     """
     if method.saliency is None:
         raise ConfigError(
@@ -348,12 +307,8 @@ def prune_options(
     criticality = given.get("criticality", PAPER)
     if criticality.normalise == "none":
         criticality = replace(criticality, normalise=normalise)
-    own = {
-        "saliency": method.saliency,
-        "regrow": method.regrow,
-        "regrow_fraction": method.regrow_fraction,
-        "criticality": criticality,
-    }
+    own = {"saliency": method.saliency, "regrow": method.regrow, "criticality": criticality}
+    own["regrow_fraction"] = method.regrow_fraction
     return PruneOptions.of(sparsity=sparsity, **{**given, **parts, **own})
 
 

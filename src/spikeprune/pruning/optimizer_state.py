@@ -26,11 +26,9 @@ count: a derived class or a wrapper may do anything. Optimisers that mix the ent
 """
 
 
-def _shaped(
-    optimizer: torch.optim.Optimizer, parameter: nn.Parameter
-) -> Iterator[tuple[str, Tensor]]:
-    for key, value in optimizer.state.get(parameter, {}).items():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
+def _shaped(optimizer: torch.optim.Optimizer, like: Tensor) -> Iterator[tuple[str, Tensor]]:
+    for key, value in optimizer.state.get(like, {}).items():
+        if isinstance(value, Tensor) and value.shape == like.shape:
             yield key, value
 
 
@@ -42,8 +40,7 @@ def reset_state(
     """Reset the optimiser's state of every weight outside `kept`.
 
     First moments and momentum become 0; second moments become the mean over the tensor's kept
-    weights (over all of them when none is kept). State that is not shaped like its parameter is
-    left alone.
+    weights (over all of them when none is kept).
     """
     for name, parameter in parameters.items():
         keep = kept[name].to(parameter.device)

@@ -205,7 +205,8 @@ class PruneOptions:
         if options.get("sparsity") is None:
             raise ConfigError("sparsity has no default: say what share to remove, as sparsity=0.9")
         made = cls(**options)
-        refuse_unsound(made)
+        refuse = _refuse_for_weights if made.granularity == "weight" else _refuse_for_channels
+        refuse(made)
         return made
 
 
@@ -237,15 +238,6 @@ class PruneOverrides(TypedDict, total=False):
 def measured_at_start(saliency: str) -> bool:
     """Return whether a saliency of weights is measured at initialization only."""
     return saliency in SALIENCY and SALIENCY[saliency].measure is not None
-
-
-def refuse_unsound(options: PruneOptions) -> None:
-    """Refuse options that contradict each other or would have no effect.
-
-    Raises:
-        ConfigError: says which, and what to choose instead.
-    """
-    {"weight": _refuse_for_weights, "channel": _refuse_for_channels}[options.granularity](options)
 
 
 def _refuse_for_weights(options: PruneOptions) -> None:
@@ -312,12 +304,7 @@ def _refuse_for_channels(options: PruneOptions) -> None:
 
 
 def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
-    """Return the observations that the criteria and the budget of `options` need.
-
-    Args:
-        options: of the pruner, or of one event.
-        start: whether the criterion of a net that starts sparse counts, too.
-    """
+    """Return the observations that criteria and budget need; `start`: at a sparse start, too."""
     saliencies, regrowths = CRITERIA[options.granularity]
     needs: set[Need] = {*saliencies[options.saliency].needs}
     if options.regrow != "none":

@@ -27,10 +27,8 @@ from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
-_GRANULARITIES: dict[str, type[WeightMasks | ChannelMasks]] = {
-    "weight": WeightMasks,
-    "channel": ChannelMasks,
-}
+_MASKS: dict[str, type[WeightMasks | ChannelMasks]]
+_MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
@@ -113,7 +111,7 @@ class Pruner:
         self.time_steps, self.layout = time_steps, layout
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example)
-        self.granularity: Granularity = _GRANULARITIES[options.granularity](
+        self.granularity: Granularity = _MASKS[options.granularity](
             model,
             self.wiring,
             options,
@@ -150,8 +148,6 @@ class Pruner:
             then=(self._keeper.before_step, self._penalise),
         )
         self._observer.arm_if_due(0)
-
-    # -- for the user's loop -------------------------------------------------------------------
 
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
@@ -294,8 +290,6 @@ class Pruner:
                 "with the model and the options of the run that was saved"
             )
 
-    # -- every step ----------------------------------------------------------------------------
-
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
         return self._needs_gradient and self.steps + 1 in self._planned
@@ -308,8 +302,6 @@ class Pruner:
         self.mask = self.granularity.parameter_mask()
         self.density = self.granularity.density()
         self.macs_density = self.granularity.macs_density()
-
-    # -- events --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _run_event(self) -> EventRecord:

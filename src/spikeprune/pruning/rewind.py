@@ -11,9 +11,7 @@ from spikeprune.science.masks import apply_
 def rewind(pruner: Pruner, tensors: Mapping[str, Tensor]) -> None:
     """Give the pruner's net earlier values; dead weights stay 0, the optimiser starts anew.
 
-    Args:
-        pruner: its model and optimiser are rewound.
-        tensors: a state_dict of the model, BatchNorm statistics included.
+    `tensors` is a state_dict of the model, BatchNorm statistics included.
 
     Source: Frankle and Carbin, 2019; rewinding to early epochs as Kim et al., 2022.
     """

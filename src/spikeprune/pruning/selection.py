@@ -9,17 +9,11 @@ from spikeprune.pruning.budget import BudgetUse
 
 @dataclass(frozen=True)
 class Selection:
-    """One bool tensor by layer (weights) or by channel group (channels); the two are disjoint.
+    """One bool tensor by layer (weights) or by channel group (channels); the two are disjoint."""
 
-    Attributes:
-        kept: live before and after the event.
-        regrown: live after it by regrowth.
-        budget: cost of the live ones; None where the budget is a count of weights.
-    """
-
-    kept: dict[str, Tensor]
+    kept: dict[str, Tensor]  # live before and after the event
     regrown: dict[str, Tensor]
-    budget: BudgetUse | None = None
+    budget: BudgetUse | None = None  # None where the budget is a count of weights
 
     @property
     def live(self) -> dict[str, Tensor]:

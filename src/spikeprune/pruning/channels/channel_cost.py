@@ -13,34 +13,24 @@ from spikeprune.wiring.wiring import Layer, Wiring
 
 @dataclass(frozen=True)
 class _Term:
-    """One product of the cost: unit x live share of the outputs x live share of the inputs.
-
-    `outs` and `ins` map a channel group to the share of each of its channels, `[n]`.
-    """
+    """One product of the cost: unit x live share of the outputs x live share of the inputs."""
 
     unit: float
-    outs: dict[str, Tensor]
+    outs: dict[str, Tensor]  # share of each channel of a group, [n], by group
     ins: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class CostModel:
-    """Cost of a net as a function of its live channels: a sum of products.
+    """Cost of a net as a function of its live channels: a sum of products."""
 
-    Attributes:
-        unit: of the cost, such as `macs`.
-        terms: the products.
-    """
-
-    unit: str
+    unit: str  # such as `macs`
     terms: tuple[_Term, ...]
 
     def __call__(self, live: Mapping[str, Tensor]) -> float:
         """Return the cost of the live channels, bool `[n]` by group; absent groups stay whole."""
-        return sum(
-            term.unit * _live_share(term.outs, live) * _live_share(term.ins, live)
-            for term in self.terms
-        )
+        shares = ((t.unit, _live_share(t.outs, live), _live_share(t.ins, live)) for t in self.terms)
+        return sum(unit * outs * ins for unit, outs, ins in shares)
 
 
 def _live_share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:

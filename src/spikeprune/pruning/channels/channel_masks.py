@@ -44,11 +44,8 @@ class ChannelMasks:
         self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
         self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
         self.last_magnitude: dict[str, Tensor] = {}
-        self._scales = [
-            model.get_submodule(norm).get_parameter("weight")
-            for group in self.groups
-            for norm in group.norms
-        ]
+        norms = [norm for group in self.groups for norm in group.norms]
+        self._scales = [model.get_submodule(norm).get_parameter("weight") for norm in norms]
         self._weight_cost = cost_model(model, self.groups, wiring, budget="weights")
         self._macs_cost = cost_model(model, self.groups, wiring, budget="macs")
 
@@ -93,14 +90,11 @@ class ChannelMasks:
             reducer=options.channels.reducer,
             normalise=options.criticality.normalise,
         )
-        saliency = channel_scores(
-            self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency], inputs
-        )
+        drop, grow = options.saliency, options.regrow
+        saliency = channel_scores(self.groups, drop, CHANNEL_SALIENCY[drop], inputs)
         regrowth = None
-        if options.regrow != "none":
-            regrowth = channel_scores(
-                self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow], inputs
-            )
+        if grow != "none":
+            regrowth = channel_scores(self.groups, grow, CHANNEL_REGROWTH[grow], inputs)
         selection = self._choose(saliency, regrowth, seen.operands)
         self.live = selection.live
         return selection
@@ -125,13 +119,9 @@ class ChannelMasks:
 def _chosen_groups(
     groups: tuple[ChannelGroup, ...], options: PruneOptions
 ) -> tuple[ChannelGroup, ...]:
-    """Return the groups whose layers are all to be pruned.
+    """Return the groups whose layers are all to be pruned; an excluded layer spares its group.
 
-    One excluded layer spares all layers that are tied to it.
-
-    Raises:
-        ConfigError: patterns that match nothing or leave nothing, or that include only a part of
-            the layers of a group, which would be spared in silence.
+    Patterns that include only a part of a group are refused: it would be spared in silence.
     """
     producers = [name for group in groups for name in group.producers]
     included = matching(producers, options.include, ())

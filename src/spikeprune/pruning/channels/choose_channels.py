@@ -25,14 +25,8 @@ def choose_channels(
     groups of cost 1 exactly C = floor((1 - sparsity) x total) live; with dearer ones (tied
     channels, MACs) the gap to the budget is smaller than the next channel's cost.
 
-    Args:
-        saliency: score `[n]` by group; the lowest are dropped first.
-        regrowth: score `[n]` by group; the highest are brought back first. None: no regrowth.
-        cost: of the net, as a function of its live channels.
-        options: sparsity, fraction r, floors and rounding.
-
-    Raises:
-        BudgetError: floors alone exceed the budget.
+    Scores are `[n]` by group: the lowest `saliency` is dropped first, the highest `regrowth`
+    brought back first.
     """
     total = cost({name: torch.ones_like(s, dtype=torch.bool) for name, s in saliency.items()})
     allowed = (1 - options.sparsity) * total * (1 + 1e-9)

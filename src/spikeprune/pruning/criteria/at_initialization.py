@@ -1,7 +1,7 @@
 """Criteria measured at initialization, by passes of their own on a copy of the untrained net."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,41 +22,25 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class InitialNet:
-    """The untrained net and the batches that a criterion measures it on.
+    """The untrained net and the batches that a criterion measures it on."""
 
-    Attributes:
-        model: the net; it stays as it is, statistics of norms included.
-        layers: names of the prunable layers.
-        example: one slice of input, `[B, C, H, W]` or `[B, F]`; values do not matter.
-        time_steps: T.
-        layout: how the model is called, see `execution.forward`.
-        batches: pairs of input and target.
-        loss: logits `[T, B, K]` and targets to a scalar; None if not given.
-    """
-
-    model: nn.Module
-    layers: tuple[str, ...]
-    example: Tensor
+    model: nn.Module  # stays as it is, statistics of norms included
+    layers: tuple[str, ...]  # the prunable ones
+    example: Tensor  # one slice of input, [B, C, H, W] or [B, F]; values do not matter
     time_steps: int
-    layout: str = "sequence"
-    batches: Sequence[tuple[Tensor, Tensor]] = ()
-    loss: Loss | None = None
+    layout: str = "sequence"  # how the model is called, see `execution.forward`
+    batches: Sequence[tuple[Tensor, Tensor]] = ()  # pairs of input and target
+    loss: Loss | None = None  # logits [T, B, K] and targets to a scalar
 
     def copied(self) -> tuple[nn.Module, dict[str, Tensor]]:
         """Return a copy of the net, state at rest, and the weights of its prunable layers."""
         adapter_for(self.model).reset(self.model)  # a state under way has a graph behind it
         model = copy.deepcopy(self.model)
-        weights: dict[str, Tensor] = {}
-        for name in self.layers:
-            weights[name] = model.get_submodule(name).get_parameter("weight").requires_grad_()
-        return model, weights
+        weights = {n: model.get_submodule(n).get_parameter("weight") for n in self.layers}
+        return model, {n: weight.requires_grad_() for n, weight in weights.items()}
 
     def losses(self, model: nn.Module) -> Iterator[Tensor]:
-        """Yield the loss of every batch, in training mode.
-
-        Raises:
-            ConfigError: there are no batches, or there is no loss.
-        """
+        """Yield the loss of every batch, in training mode."""
         if self.loss is None or not self.batches:
             raise ConfigError(
                 "this saliency needs the loss of training batches before the first step; call "
@@ -88,25 +72,22 @@ def _gradients(
     return dict(zip(weights, found, strict=True))
 
 
-def _add(total: dict[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n: total[n] + value.detach() if total else value.detach() for n, value in new.items()}
+def _sum(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for new in parts:
+        total = {n: total[n] + t.detach() if total else t.detach() for n, t in new.items()}
+    return total
 
 
 def snip(net: InitialNet) -> dict[str, Tensor]:
     """Return `|g w|` by layer, `g` the gradient of the mean loss over all T and all batches.
 
-    A weight is shared by all time steps, so its gradient is the sum of what each step gives.
-
-    Raises:
-        ConfigError: no batches or no loss.
-        ModelError: a weight without a gradient.
+    A weight is shared by all time steps, so its gradient is the sum over them.
 
     Source: Lee et al., 2019 (SNIP).
     """
     model, weights = net.copied()
-    gradient: dict[str, Tensor] = {}
-    for loss in net.losses(model):
-        gradient = _add(gradient, _gradients(loss, weights))
+    gradient = _sum(_gradients(loss, weights) for loss in net.losses(model))
     return {n: saliency.connection_sensitivity(w, gradient[n]) for n, w in weights.items()}
 
 
@@ -116,22 +97,17 @@ def grasp(net: InitialNet) -> dict[str, Tensor]:
     `H g` is the gradient of `g . stop(g)`; the second derivative goes through the surrogate's own
     derivative. Fused neurons have none, so the copy that is measured is unfused.
 
-    Raises:
-        ConfigError: no batches or no loss.
-        ModelError: a weight without a gradient, or neurons without second derivatives.
-
     Source: Wang et al., 2020 (GraSP), at temperature 1.
     """
     model, weights = net.copied()
     unfuse(model)
-    gradient: dict[str, Tensor] = {}
-    for loss in net.losses(model):
-        gradient = _add(gradient, _gradients(loss, weights))
-    product: dict[str, Tensor] = {}
-    for loss in net.losses(model):
+    gradient = _sum(_gradients(loss, weights) for loss in net.losses(model))
+
+    def flow(loss: Tensor) -> Tensor:
         own = _gradients(loss, weights, create_graph=True)
-        flow = torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
-        product = _add(product, _gradients(flow, weights))
+        return torch.stack([(own[n] * gradient[n]).sum() for n in weights]).sum()
+
+    product = _sum(_gradients(flow(loss), weights) for loss in net.losses(model))
     return {n: saliency.gradient_flow(w, product[n]) for n, w in weights.items()}
 
 

@@ -85,21 +85,16 @@ class ScoreInputs:
 class Criterion:
     """A score of weights, to drop by (saliency) or to bring back by (regrowth).
 
-    Attributes:
-        score: from layer name, weight and inputs to a score that broadcasts to the weight.
-        needs: the observations that it uses.
-        everywhere: whether it is defined for layers that feed no spiking neuron.
-        measure: for a score that is measured at initialization: by layer, from the untrained net.
-        rounds: in how many events of geometrically falling density `measure` prunes; 1 at once.
-        cost: from the number of samples and T to the cost of all rounds of `measure`, in training
-            steps (forward and backward over all T) of one sample.
+    `score` takes layer name, weight and inputs; it returns a tensor that broadcasts to the weight.
+    `cost` takes the number of samples and T and returns the cost of all rounds of `measure`, in
+    training steps (forward and backward over all T) of one sample.
     """
 
     score: Callable[[str, Tensor, ScoreInputs], Tensor]
     needs: AbstractSet[Need] = frozenset()
-    everywhere: bool = True
-    measure: Callable[[InitialNet], dict[str, Tensor]] | None = None
-    rounds: int = 1
+    everywhere: bool = True  # defined also for layers that feed no spiking neuron
+    measure: Callable[[InitialNet], dict[str, Tensor]] | None = None  # at initialization, by layer
+    rounds: int = 1  # events of geometrically falling density in which `measure` prunes
     cost: Callable[[int, int], float] = lambda samples, time_steps: 0.0
 
 
@@ -112,8 +107,7 @@ def weight_scores(
 ) -> dict[str, Tensor]:
     """Return the score of every layer, broadcastable to its weight.
 
-    Layers without a spiking neuron behind them are left out where the criterion is not defined
-    there, or where `everywhere` is False.
+    Layers that feed no spiking neuron are left out unless both `everywhere` hold.
     """
     return {
         name: criterion.score(name, weight, inputs)

@@ -44,17 +44,11 @@ class ChannelScoreInputs:
 
 @dataclass(frozen=True)
 class ChannelCriterion:
-    """A score of a group's channels, `[n]`, to drop by (saliency) or to bring back by (regrowth).
-
-    Attributes:
-        score: from a channel group and inputs to the score.
-        needs: the observations that it uses.
-        on: role of the modules that it is read from: `norm`, `state`, or none.
-    """
+    """A score of a group's channels, `[n]`, to drop by (saliency) or bring back by (regrowth)."""
 
     score: Callable[[ChannelGroup, ChannelScoreInputs], Tensor]
     needs: AbstractSet[Need] = frozenset()
-    on: str = ""
+    on: str = ""  # role of the modules that it is read from: norm, state, or none
 
 
 def _scale(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
@@ -111,11 +105,7 @@ def channel_scores(
     criterion: ChannelCriterion,
     inputs: ChannelScoreInputs,
 ) -> dict[str, Tensor]:
-    """Return the score [n] of every group.
-
-    Raises:
-        ModelError: a group without the module that the score is read from.
-    """
+    """Return the score [n] of every group."""
     check_channel_score(groups, name, criterion)
     return {group.name: criterion.score(group, inputs) for group in groups}
 
@@ -123,11 +113,7 @@ def channel_scores(
 def check_channel_score(
     groups: tuple[ChannelGroup, ...], name: str, criterion: ChannelCriterion
 ) -> None:
-    """Refuse groups that a score cannot be read from.
-
-    Raises:
-        ModelError: names them.
-    """
+    """Refuse groups without the module that a score is read from."""
     lacking = ", ".join(repr(g.name) for g in groups if criterion.on and not g.of(criterion.on))
     if lacking and criterion.on == "norm":
         raise ModelError(

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from spikeprune.pruning.criteria import at_initialization
+from spikeprune.pruning.criteria.at_initialization import SYNFLOW_ROUNDS, grasp, snip, synflow
 from spikeprune.pruning.criteria.inputs import Criterion, ScoreInputs
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
@@ -96,20 +96,14 @@ SALIENCY: dict[str, Criterion] = {
     "criticality-magnitude": Criterion(_critical_magnitude, {"potentials"}, everywhere=False),
     "crisis": _CRISIS,
     "firing-rate": Criterion(_drive, {"potentials"}),
-    "snip": Criterion(
-        _measured, measure=at_initialization.snip, cost=lambda samples, time_steps: samples
-    ),
+    "snip": Criterion(_measured, measure=snip, cost=lambda samples, time_steps: samples),
     # Two gradients, and the backward of the second one: twice the work of its forward pass.
-    "grasp": Criterion(
-        _measured,
-        measure=at_initialization.grasp,
-        cost=lambda samples, time_steps: samples * 10 / 3,
-    ),
+    "grasp": Criterion(_measured, measure=grasp, cost=lambda samples, time_steps: samples * 10 / 3),
     "synflow": Criterion(
         _measured,
-        measure=at_initialization.synflow,
-        rounds=at_initialization.SYNFLOW_ROUNDS,
-        cost=lambda samples, time_steps: at_initialization.SYNFLOW_ROUNDS / time_steps,
+        measure=synflow,
+        rounds=SYNFLOW_ROUNDS,
+        cost=lambda samples, time_steps: SYNFLOW_ROUNDS / time_steps,
     ),
 }
 """What is dropped first, the lowest; those with a `measure` are taken at initialization only."""

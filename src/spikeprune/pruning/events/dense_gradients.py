@@ -13,11 +13,7 @@ from spikeprune.errors import ModelError, RunError
 class DenseGradients:
     """Takes the dense gradients that the coming event needs, before a mask is applied to them.
 
-    Args:
-        parameters: the pruned parameters by name.
-        optimizer: a hook runs just before its step.
-        capturing: whether the coming event needs the dense gradient.
-        then: called afterwards in every step, in this order; may change the gradients.
+    `then` is called afterwards in every step, in this order; it may change the gradients.
     """
 
     def __init__(
@@ -33,11 +29,7 @@ class DenseGradients:
         self._handle = optimizer.register_step_pre_hook(self._before_optimizer_step)
 
     def take(self, *, needed: bool) -> dict[str, Tensor]:
-        """Return the dense gradients of the last optimiser step by parameter name, and drop them.
-
-        Raises:
-            RunError: they are needed, but the optimiser made no step.
-        """
+        """Return the last step's dense gradients by parameter name, and forget them."""
         dense, self._dense = self._dense, {}
         if needed and not dense:
             raise RunError(

@@ -22,22 +22,8 @@ from spikeprune.wiring.wiring import Wiring
 class EventObserver:
     """Arms an observer for the steps before an event, or scores a loader at the event.
 
-    Args:
-        model: the net.
-        options: what is observed, and whether anything is.
-        event_steps: optimiser steps after which events happen.
-        wiring: of the net.
-        time_steps: T of every forward.
-        batches: for `score_on="train-set"`, inputs or pairs of input and target.
-        layout: how the model is called on them.
-
-    Attributes:
-        active: whether events need observations.
-        on_training: whether they are made of training batches.
-
-    Raises:
-        ConfigError: a window of batches longer than the gap between events, or no loader where
-            one is needed.
+    `active` says whether events need observations, `on_training` whether these are made of training
+    batches. Otherwise (`score_on="train-set"`) they are made of `batches`, called as `layout` says.
     """
 
     def __init__(
@@ -99,10 +85,7 @@ class EventObserver:
     def observations(
         self, gradients: Mapping[str, Tensor], generator: torch.Generator
     ) -> Observations:
-        """Return what the event that is due may look at, and disarm. Collective.
-
-        Where several processes train, the observations are those of all of them.
-        """
+        """Return what the due event may look at, over all processes, and disarm. Collective."""
         if self._observer is None:
             return Observations(generator, gradients=gradients)
         if self.on_training:
@@ -138,11 +121,7 @@ class EventObserver:
         return state if self._operands is None else state | {"reads": self._operands.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken.
-
-        Raises:
-            RunError: it was taken without the counts that a budget of SynOps needs.
-        """
+        """Go on where `state_dict` was taken."""
         if self._observer is not None:
             self._observer.load_state_dict(state)
         if self._operands is not None:

@@ -17,8 +17,7 @@ class EventRecord:
     """What one event did; counts are weights, or channels when channels are pruned.
 
     `survival` is the share of this event's regrowth that the next event kept: None before the next
-    event (so always for the last one), or if nothing was regrown. `layers` has live, total,
-    regrown and survived (of the regrown, as in `survival`) by layer or group.
+    event, or if nothing was regrown. `layers` has the counts by layer or channel group.
     """
 
     event: int
@@ -57,12 +56,8 @@ def record_event(
 ) -> EventRecord:
     """Count what an event did; its survival is not known yet.
 
-    Args:
-        number: (this event from 1, all events).
-        step: optimiser step after which it happened.
-        density: live share of the original net's prunable weights after it.
-        before: bool by name, the live weights or channels before it.
-        selection: what it chose.
+    `number` is (this event from 1, all events), `density` that of the original net after the
+    event, `before` the live weights or channels before it.
     """
     kept, regrown = Mask(selection.kept), Mask(selection.regrown)
     back = returned(Mask(before), regrown)
@@ -88,15 +83,7 @@ def record_event(
 def with_survival(
     record: EventRecord, regrown: Mapping[str, Tensor], kept: Mapping[str, Tensor]
 ) -> EventRecord:
-    """Return the record of an event with the survival of its regrowth, in all and by layer.
-
-    Args:
-        record: of the event.
-        regrown: bool by name, what it brought back.
-        kept: bool by name, what the next event kept.
-    """
-    layers = {
-        name: row | {"survived": int((regrown[name] & kept[name]).count_nonzero())}
-        for name, row in record.layers.items()
-    }
+    """Return the record with the share of its `regrown` that the next event `kept`."""
+    survived = {n: int((regrown[n] & kept[n]).count_nonzero()) for n in record.layers}
+    layers = {n: row | {"survived": survived[n]} for n, row in record.layers.items()}
     return replace(record, survival=survival(Mask(regrown), Mask(kept)), layers=layers)

@@ -11,15 +11,10 @@ from spikeprune.science.schedule import density_at, event_steps, fraction_at, st
 
 
 class PlannedEvent(NamedTuple):
-    """An event to come.
+    """An event to come."""
 
-    Attributes:
-        density: live share after it, of the weights or of the budget.
-        options: the pruner's, with the saliency and the regrowth fraction of this event.
-    """
-
-    density: float
-    options: PruneOptions
+    density: float  # live share after it, of the weights or of the budget
+    options: PruneOptions  # the pruner's, with the saliency and regrowth fraction of this event
 
 
 def planned_events(
@@ -27,13 +22,7 @@ def planned_events(
 ) -> dict[int, PlannedEvent]:
     """Return the events by the optimiser step after which they happen, in order.
 
-    Args:
-        options: of the pruner.
-        total_steps: optimiser steps of the pruning phase.
-        at: these steps instead of every `options.every`; for weights.
-
-    Raises:
-        ConfigError: no event would happen, or densities that cannot be.
+    `at` gives these steps instead of every `options.every`; for weights.
     """
     if at is None:
         every = options.interval(total_steps)

@@ -28,15 +28,6 @@ def rounds_at_start(
 
     A saliency that is measured in rounds has many, whose densities fall geometrically to that of
     the event; any other has one.
-
-    Args:
-        net: the untrained net, with batches and loss.
-        planned: the event.
-        wiring: of the net.
-        generator: for random scores.
-
-    Raises:
-        ConfigError: a measurement needs batches or a loss and has none, or a gradient is needed.
     """
     seen = _observed(net, planned.options, wiring, generator)
     criterion = SALIENCY[planned.options.saliency]
@@ -52,10 +43,7 @@ def rounds_at_start(
 def _observed(
     net: InitialNet, options: PruneOptions, wiring: Wiring, generator: torch.Generator
 ) -> Observations:
-    """Observe forwards of a copy in training mode: the norms' running statistics are still empty.
-
-    Empty observations where the options need none.
-    """
+    """Observe forwards of a copy in training mode: the norms' running statistics are empty yet."""
     needs = needs_of(options)
     if "gradient" in needs:
         raise ConfigError(
@@ -71,13 +59,8 @@ def _observed(
         )
     adapter_for(net.model).reset(net.model)  # the state of an unfinished forward has a graph
     model: nn.Module = copy.deepcopy(net.model).train()
-    observer = Observer(
-        model,
-        options.criticality,
-        time_steps=net.time_steps,
-        train=True,
-        moments="moments" in needs,
-    )
+    how, moments = options.criticality, "moments" in needs
+    observer = Observer(model, how, time_steps=net.time_steps, train=True, moments=moments)
     operands = WeightOperands(model, wiring, train=True) if "operands" in needs else None
     with torch.no_grad(), observer, operands or nullcontext():
         for x, _ in net.batches:

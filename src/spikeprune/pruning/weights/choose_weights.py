@@ -63,13 +63,7 @@ def _paced(
 
 
 def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
-    """Refuse, before any training, a final density that the options do not allow.
-
-    Raises:
-        BudgetError: limits that cannot be met, a layer that uniform or ERK allocation would empty,
-            or not a single live weight.
-        ConfigError: limits outside [0, 1], or for layers that do not exist.
-    """
+    """Refuse, before any training, a final density that the options do not allow."""
     density = 1 - options.sparsity
     total = sum(weight.numel() for weight in weights.values())
     if round(density * total) < 1:
@@ -109,18 +103,8 @@ def make_pools(
     Under `global` allocation the layers of `growing` (those with a regrowth score) form one pool;
     a layer outside it, or with a density limit, is a pool of its own with the share that the
     global rank gives it. Under `uniform` and `erk`, and where regrowth competes within each layer
-    only, every layer is a pool of its own.
-
-    Args:
-        saliency: scores by layer name.
-        live: bool, live weights before the event; they rank above all dead ones.
-        density: live share after the event.
-        options: allocation, limits, regrowth and its fraction.
-        growing: layers that take part in regrowth; the others cannot get more than they have.
-        pinned: live weights of layers whose count is fixed already.
-
-    Raises:
-        BudgetError: the limits cannot be met.
+    only, every layer is a pool of its own. Layers outside `growing` cannot get more weights than
+    they have; `pinned` fixes the live weights of layers in advance.
     """
     limits = _paced(_limits(saliency, options), live, density, 1 - options.sparsity)
     limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
@@ -207,15 +191,9 @@ def choose_weights(
 ) -> Selection:
     """Choose the live weights after an event, exactly round(density N) (method, section 3, 1-5).
 
-    Args:
-        weights: prunable weights by layer name, just before the event.
-        live: bool, the live weights before the event, shaped as the weights.
-        regrowth: scores of the layers that take part in regrowth.
-        density: live share of all these weights after the event.
-        options: allocation, limits, regrowth and its fraction.
-        saliency: scores by layer name, shaped as the weights; None: the magnitudes. Under `global`
-            allocation a layer without a score keeps the share that the magnitudes give it, and
-            within it the magnitudes decide.
+    `live` is bool and as `density` it counts all of `weights`; `regrowth` has the scores of the
+    layers that take part in it. Without `saliency` the magnitudes decide. Under `global` allocation
+    a layer without a score keeps the share that the magnitudes give it, and these decide within it.
     """
     missing = {} if saliency is None else weights.keys() - saliency.keys()
     pinned = _unranked(weights, live, density, options, names=missing) if missing else {}

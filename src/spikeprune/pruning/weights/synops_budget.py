@@ -13,11 +13,9 @@ from spikeprune.science.cost import conv_fan_out
 
 @dataclass(frozen=True)
 class SynopsCost:
-    """SynOps per sample over all T of masked layers.
+    """SynOps per sample over all T of masked layers, from their operands just before the event.
 
-    Attributes:
-        operands: non-zero operands of each weight position, `[C_in, *kernel]` by layer, per
-            sample, counted just before the event (see `measuring.weight_operands`).
+    `operands` counts the non-zero ones per sample and weight position, `[C_in, *kernel]` by layer.
     """
 
     operands: Mapping[str, Tensor]
@@ -46,17 +44,9 @@ def fit_budget(
     The gap to the budget is smaller than the cost of one more live weight, as far as a larger
     density costs more.
 
-    Args:
-        choose: the event, from the density after it; the scores are the same at every density.
-        cost: SynOps of live weights at the firing rates of now.
-        live: bool, live weights before the event.
-        most: upper bound on the live weights after it.
-        share: the budget relative to the dense net's SynOps.
-        dense_synops: the dense net's SynOps per sample by layer. None: the cost of the current
-            net with every weight live.
-
-    Raises:
-        BudgetError: a single live weight exceeds the budget.
+    `choose` is the event, from the density after it, and `most` an upper bound on the live weights
+    then. The budget is `share` of `dense_synops` (per sample, by layer), by default of the cost of
+    the current net with every weight live.
     """
     size = sum(mask.numel() for mask in live.values())
     if dense_synops is None:

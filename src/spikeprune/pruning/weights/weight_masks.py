@@ -108,10 +108,8 @@ class WeightMasks:
             saliency = {n: score.expand(weights[n].shape) for n, score in scores.items()}
         regrowth: dict[str, Tensor] = {}
         if options.regrow != "none":
-            everywhere = options.regrow_layers == "all"
-            regrowth = weight_scores(
-                REGROWTH[options.regrow], weights, inputs, everywhere=everywhere
-            )
+            criterion, everywhere = REGROWTH[options.regrow], options.regrow_layers == "all"
+            regrowth = weight_scores(criterion, weights, inputs, everywhere=everywhere)
 
         def choose(density: float) -> Selection:
             return choose_weights(
