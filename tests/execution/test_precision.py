@@ -113,10 +113,13 @@ def prepared(*, fused):
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_potentials_are_observed_in_float32(fused, monkeypatch):
-    taken, take = [], PotentialSums.take
-    monkeypatch.setattr(
-        PotentialSums, "take", lambda self, x: (taken.append(x.dtype), take(self, x))[1]
-    )
+    taken, take = [], PotentialSums.__call__
+
+    def noted(self, x):
+        taken.append(x.dtype)
+        take(self, x)
+
+    monkeypatch.setattr(PotentialSums, "__call__", noted)
     x, scores = batch()[0], {}
     for precision in ("fp32", "bf16"):
         model = prepared(fused=fused)
@@ -150,7 +153,8 @@ def train(model, pruner_of, *, dtype=torch.float32, steps=6):
 def test_a_pruner_in_a_loop_with_autocast(dtype, fused, regrow):
     model = prepared(fused=fused)
     hoist(model)
-    options = {"time_steps": T, "total_steps": 6, "sparsity": 0.7, "every": 2, "regrow": regrow}
+    options = {"time_steps": T, "total_steps": 6, "sparsity": 0.7, "every": 2}
+    options |= {"method": "criticality", "regrow": regrow}
     example = batch(dtype=dtype)[0][:1]
     make = lambda m, o: Pruner(m, o, example, **options)  # noqa: E731
     pruner, optimizer = train(model, make, dtype=dtype, steps=7)

@@ -1,1 +1,6 @@
-"""The pruner, its options and methods, the criteria, the events and the choice at an event."""
+"""The pruner and its choices.
+
+`pruner` is the object in the user's loop; `options` and `methods` say what it does. `criteria` has
+the scores by name, `events` when and on which observations they act, `weights` and `channels` the
+choice itself; `mask_keeper` and `optimizer_state` keep dead weights at 0.
+"""

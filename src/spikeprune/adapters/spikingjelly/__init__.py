@@ -1,1 +1,5 @@
-"""SpikingJelly 2.x: its adapter, and the fused and hoisted forms of its modules."""
+"""SpikingJelly 2.x.
+
+`adapter` answers the questions of `adapters.base`; `describe` reads a neuron's equations, `fused`
+and `twin` run them by `spikeprune.neurons`, and `hoisted` computes equal time steps once.
+"""

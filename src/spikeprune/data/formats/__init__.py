@@ -1,1 +1,5 @@
-"""Data on disk, a file for each format; `images` and `recordings` decode them."""
+"""Data on disk, a file a format: each says what is missing and reads arrays.
+
+`idx`, `image_folder`, `parquet` and `digits` hold images, `nmnist` holds recordings of an event
+camera; `images` and `recordings` decode them.
+"""

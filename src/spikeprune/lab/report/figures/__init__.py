@@ -1,1 +1,4 @@
-"""Figures of the report, as functions from the record of a run."""
+"""Figures of the report: training, structure, regrowth, activity.
+
+Each file has functions from a run's record to Plotly figures.
+"""
