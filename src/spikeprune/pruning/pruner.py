@@ -29,6 +29,9 @@ from spikeprune.wiring.trace import trace
 
 _MASKS: dict[str, type[WeightMasks | ChannelMasks]]
 _MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
+_COMPLETE = (
+    "options are complete; leave out sparsity, method and single options, or leave out options"
+)
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
@@ -101,10 +104,7 @@ class Pruner:
         if options is None:
             options = options_for(method, sparsity=sparsity, **overrides)
         elif sparsity is not None or method != "auto" or overrides:
-            raise ConfigError(
-                "options are complete; leave out sparsity, method and single options, or leave "
-                "out options"
-            )
+            raise ConfigError(_COMPLETE)
         self.options = options
         model, optimizer = inner_model(model), inner_optimizer(optimizer)
         self.model, self.optimizer, self.example = model, optimizer, example
@@ -139,15 +139,19 @@ class Pruner:
         self._needs_gradient = "gradient" in needs_of(options)
         self._begun = 0 not in self._planned
         self._count()
-        self._parameters = {n: p for n, p in model.named_parameters() if n in self.mask}
-        self._keeper = MaskKeeper(optimizer, self._parameters, self._capturing)
+        self._attach()
+        self._observer.arm_if_due(0)
+
+    def _attach(self) -> None:
+        """Hook into the gradients of the pruned parameters and the optimiser's step."""
+        self._parameters = {n: p for n, p in self.model.named_parameters() if n in self.mask}
+        self._keeper = MaskKeeper(self.optimizer, self._parameters, self._capturing)
         self._gradients = DenseGradients(
             self._parameters,
-            optimizer,
+            self.optimizer,
             capturing=self._capturing,
             then=(self._keeper.before_step, self._penalise),
         )
-        self._observer.arm_if_due(0)
 
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None

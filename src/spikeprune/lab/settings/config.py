@@ -1,4 +1,4 @@
-"""Everything that one run is told: frozen dataclasses, read from and written to YAML."""
+"""The configuration of a run: frozen dataclasses, read from and written to YAML."""
 
 import json
 from dataclasses import asdict, dataclass, field

@@ -85,23 +85,26 @@ class WeightMasks:
             for n, w in self._weights.items()
         }
 
-    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
-        """Run Algorithm 1 once (method, section 3)."""
-        weights, options = self._detached(), planned.options
+    def _inputs(self, seen: Observations, weights: Mapping[str, Tensor]) -> ScoreInputs:
         if "last-magnitude" in self._needs:
             self.last_magnitude = {
                 n: torch.where(self.live[n], w.abs(), self.last_magnitude[n])
                 for n, w in weights.items()
             }
-        inputs = ScoreInputs(
+        return ScoreInputs(
             seen,
             wiring=self._wiring,
-            criticality=options.criticality,
+            criticality=self._options.criticality,
             time_steps=self._time_steps,
             live=self.live,
             last_magnitude=self.last_magnitude,
             gains=self._gains(),
         )
+
+    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
+        """Run Algorithm 1 once (method, section 3)."""
+        weights, options = self._detached(), planned.options
+        inputs = self._inputs(seen, weights)
         saliency = None  # the magnitudes, without a copy
         if options.saliency != "magnitude":
             scores = weight_scores(SALIENCY[options.saliency], weights, inputs)
