@@ -76,7 +76,9 @@ class RunMetrics(TypedDict, total=False):
     seed: int
     device: str
     threads: int
+    processes: int
     precision: str
+    compiled: bool
     versions: dict[str, str]
     target: dict[str, Any]
     static_first_layer: bool | None
