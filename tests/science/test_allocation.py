@@ -6,7 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.allocation import ALLOCATIONS, kept_counts
+from spikeprune.science.allocation import SHARES, kept_counts
+
+ALLOCATIONS = ("global", *SHARES)
 
 shape = st.one_of(
     st.tuples(st.integers(1, 12), st.integers(1, 12)),

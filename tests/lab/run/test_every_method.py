@@ -202,11 +202,10 @@ def test_a_budget_of_synops_is_met_by_every_method(name):
         assert after.live <= (1 + fraction) * before.live
         assert after.kept <= before.live
     for done in events:
-        details = done.details
-        assert details["budget"] == "synops"
-        assert details["cost"] <= details["allowed"] <= details["total"]
-    last = events[-1].details
-    assert last["allowed"] == pytest.approx(0.5 * last["total"])
+        assert done.budget.unit == "synops"
+        assert done.budget.cost <= done.budget.allowed <= done.budget.total
+    last = events[-1].budget
+    assert last.allowed == pytest.approx(0.5 * last.total)
 
 
 def test_granet_regrows_in_each_layer_and_less_each_time():
@@ -269,8 +268,8 @@ def test_dead_weights_are_remembered_by_their_last_size():
                 remembered[n] = torch.where(before[n], w.detach().abs(), remembered[n])
         loop.pruner.step()
         if due:
-            memory = loop.pruner.granularity.memory
-            assert all(torch.equal(memory[n], remembered[n]) for n in remembered)
+            found = loop.pruner.granularity.last_magnitude
+            assert all(torch.equal(found[n], remembered[n]) for n in remembered)
     dead = {n: ~m for n, m in loop.pruner.granularity.live.items()}
     assert all((remembered[n][mask] > 0).any() for n, mask in dead.items() if mask.any())
 
