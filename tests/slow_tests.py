@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 LIST = Path(__file__).with_name("slow_tests.txt")
-LIMIT = 0.5
+LIMIT = 0.2
 ROW = re.compile(r"([\d.]+)s (call|setup|teardown) +((\S+\.py)::\w+)")
 
 
