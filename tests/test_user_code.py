@@ -6,7 +6,11 @@ import sys
 import pytest
 
 from spikeprune.errors import ConfigError
-from spikeprune.user_code import current_folder_importable, import_user_module, user_callable
+from spikeprune.user_code import (
+    current_folder_importable,
+    import_user_modules,
+    user_callable,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +28,8 @@ def write(folder, name, text):
 def test_a_module_in_the_current_folder_is_imported(tmp_path):
     write(tmp_path, "user_module", "value = 7\n")
     before = list(sys.path)
-    assert import_user_module("user_module").value == 7
+    import_user_modules(["user_module"])
+    assert sys.modules["user_module"].value == 7
     assert sys.path == before
 
 
@@ -32,7 +37,8 @@ def test_the_current_folder_is_searched_before_others(tmp_path, monkeypatch):
     write(tmp_path / "other", "user_both", "where = 'other'\n")
     write(tmp_path, "user_both", "where = 'here'\n")
     monkeypatch.syspath_prepend(tmp_path / "other")
-    assert import_user_module("user_both").where == "here"
+    import_user_modules(["user_both"])
+    assert sys.modules["user_both"].where == "here"
 
 
 def test_modules_on_the_import_path_are_found_too(tmp_path, monkeypatch):
@@ -44,7 +50,10 @@ def test_modules_on_the_import_path_are_found_too(tmp_path, monkeypatch):
 def test_a_failed_import_leaves_the_path_as_it_was(tmp_path):
     write(tmp_path, "user_torn", "1 / 0\n")
     before = list(sys.path)
-    for call in (import_user_module, lambda name: user_callable(f"{name}:make", "data")):
+    for call in (
+        lambda name: import_user_modules([name]),
+        lambda name: user_callable(f"{name}:make", "data"),
+    ):
         with pytest.raises(ConfigError, match="ZeroDivisionError: division by zero"):
             call("user_torn")
         assert sys.path == before
@@ -53,14 +62,14 @@ def test_a_failed_import_leaves_the_path_as_it_was(tmp_path):
 def test_what_a_module_adds_to_the_path_stays(tmp_path):
     write(tmp_path, "user_adds", f"import sys\nsys.path.insert(0, {str(tmp_path / 'lib')!r})\n")
     before = list(sys.path)
-    import_user_module("user_adds")
+    import_user_modules(["user_adds"])
     assert sys.path == [str(tmp_path / "lib"), *before]
 
 
 def test_a_module_may_take_the_folder_off_the_path_itself(tmp_path):
     write(tmp_path, "user_removes", f"import sys\nsys.path.remove({str(tmp_path)!r})\n")
     before = list(sys.path)
-    import_user_module("user_removes")
+    import_user_modules(["user_removes"])
     assert sys.path == before
 
 
@@ -89,4 +98,4 @@ def test_a_callable_that_is_not_there_is_named(name, message):
 
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match=r"module 'user_nowhere' .*; expected a module, found"):
-        import_user_module("user_nowhere")
+        import_user_modules(["user_nowhere"])

@@ -3,9 +3,8 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from types import ModuleType
 from typing import Any
 
 from spikeprune.errors import ConfigError, one_line
@@ -23,13 +22,14 @@ def current_folder_importable() -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def import_user_module(name: str) -> ModuleType:
-    """Import a module of the user's."""
-    try:
-        with current_folder_importable():
-            return importlib.import_module(name)
-    except Exception as error:  # a module may raise anything while it is imported
-        raise _not_importable(f"module {name!r}", error, "a module") from error
+def import_user_modules(names: Iterable[str]) -> None:
+    """Import modules of the user's, which may register methods."""
+    for name in names:
+        try:
+            with current_folder_importable():
+                importlib.import_module(name)
+        except Exception as error:  # a module may raise anything while it is imported
+            raise _not_importable(f"module {name!r}", error, "a module") from error
 
 
 def user_callable(name: str, kind: str) -> Callable[..., Any]:

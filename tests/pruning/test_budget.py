@@ -1,42 +1,9 @@
-"""Budgets: how they are written down, shares of counts, and the dense net that they refer to."""
-
-import json
-from fractions import Fraction
+"""The dense net that a budget of SynOps refers to."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spikeprune.errors import ConfigError
-from spikeprune.pruning.budget import BudgetUse, check_reference, floor_share
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        BudgetUse("synops", cost=3.5, allowed=4.0, total=40.0),
-        BudgetUse("channels", cost=9, allowed=9.6, total=16, forced={"stem": 2}),
-    ],
-)
-def test_the_use_of_a_budget_goes_through_json(use):
-    values = json.loads(json.dumps(use.to_dict()))
-    assert set(values) == {"budget", "cost", "allowed", "total", "forced"}
-    assert values["budget"] == use.unit
-    assert BudgetUse.from_dict(values) == use
-
-
-def test_an_event_without_a_budget_has_no_use():
-    assert BudgetUse.from_dict({}) is None
-
-
-@given(st.integers(0, 99), st.integers(0, 10**7))
-def test_a_share_is_that_of_the_decimal_fraction(percent, count):
-    assert floor_share(percent / 100, count) == Fraction(percent, 100) * count // 1
-
-
-def test_a_share_that_floating_point_would_round_down():
-    assert int(0.29 * 100) == 28
-    assert floor_share(0.29, 100) == 29
+from spikeprune.pruning.budget import check_reference
 
 
 def test_a_reference_that_names_every_layer_passes():

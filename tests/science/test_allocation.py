@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.allocation import SHARES, kept_counts
+from spikeprune.science.allocation import SHARES, floor_share, kept_counts
 
 ALLOCATIONS = ("global", *SHARES)
 
@@ -192,3 +193,13 @@ def test_what_lives_ranks_above_the_rest(seed, density, share, limited):
         except BudgetError as error:
             results.append(str(error))
     assert results[0] == results[1]
+
+
+@given(st.integers(0, 99), st.integers(0, 10**7))
+def test_a_share_is_that_of_the_decimal_fraction(percent, count):
+    assert floor_share(percent / 100, count) == Fraction(percent, 100) * count // 1
+
+
+def test_a_share_that_floating_point_would_round_down():
+    assert int(0.29 * 100) == 28
+    assert floor_share(0.29, 100) == 29

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeprune.science import kth_largest as threshold
-from spikeprune.science.kth_largest import Strip, find
+from spikeprune.science import ranked_values as threshold
+from spikeprune.science.ranked_values import Strip, find
 
 SIZE = 5000
 

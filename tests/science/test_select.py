@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.science import kth_largest
+from spikeprune.science import ranked_values
 from spikeprune.science.ranked_values import Magnitude
 from spikeprune.science.select import keep_and_regrow, top_counts, top_k
 
@@ -76,9 +76,9 @@ def test_top_k_equals_a_sort_by_score_tie_and_index(pool, share, with_tie, small
     k = round(share * count(candidates))
     with pytest.MonkeyPatch.context() as patch:
         if small_chunks:
-            patch.setattr(kth_largest, "_CHUNK", 3)
-            patch.setattr(kth_largest, "_SAMPLE", 2)
-            patch.setattr(kth_largest, "_FEW", 2)
+            patch.setattr(ranked_values, "_CHUNK", 3)
+            patch.setattr(ranked_values, "_SAMPLE", 2)
+            patch.setattr(ranked_values, "_FEW", 2)
         chosen = top_k(primary, k, candidates=candidates, tie=tie)
     assert count(chosen) == k
     assert same(chosen, reference(primary, k, candidates, tie))

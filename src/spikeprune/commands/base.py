@@ -15,7 +15,7 @@ from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names
-from spikeprune.user_code import import_user_module
+from spikeprune.user_code import import_user_modules
 
 Options = Mapping[str, Any]
 
@@ -91,8 +91,7 @@ def configuration(options: Options) -> RunConfig:
     values = run_values(options)
     require_data_and_model(values)
     config = RunConfig.from_dict(values)
-    for module in config.extensions:
-        import_user_module(module)
+    import_user_modules(config.extensions)
     return config
 
 

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from spikeprune.commands.base import DATA_ROOT, Command, Options, flag
 from spikeprune.lab.report.terminal import methods_table, print_data, recipes_table
-from spikeprune.user_code import import_user_module
+from spikeprune.user_code import import_user_modules
 
 
 def _data(options: Options) -> None:
@@ -12,8 +12,7 @@ def _data(options: Options) -> None:
 
 
 def _methods(options: Options) -> None:
-    for module in options["extensions"]:
-        import_user_module(module)
+    import_user_modules(options["extensions"])
     Console().print(methods_table())
 
 

@@ -1,38 +1,8 @@
-"""Budgets of an event: the cost that it allows, and the cost of what it left live."""
+"""The dense net that a budget of SynOps refers to."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
-from typing import Any
 
 from spikeprune.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class BudgetUse:
-    """How far an event used its budget; costs are in `unit`."""
-
-    unit: str  # channels, parameters, macs or synops (per sample over all T)
-    cost: float  # of the live weights or channels; at most `allowed`
-    allowed: float
-    total: float  # cost of the dense net, which the budget is a share of
-    forced: Mapping[str, int] = field(default_factory=dict)  # channels kept by floors or rounding
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON values that run folders and checkpoints hold."""
-        values = asdict(self)
-        return {"budget": values.pop("unit"), **values}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "BudgetUse | None":
-        """Return what `to_dict` gave; None for an empty mapping."""
-        plain = dict(values)
-        return cls(plain.pop("budget"), **plain) if plain else None
-
-
-def floor_share(fraction: float, count: int) -> int:
-    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
-    return int(Fraction(fraction).limit_denominator(10**9) * count)
 
 
 def check_reference(

@@ -1,4 +1,4 @@
-"""Keep dead weights at 0 between events, at the cost of one pass over their gradients."""
+"""Keep dead weights at 0 between events, and take the dense gradients that an event needs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.errors import RunError
+from spikeprune.errors import ModelError, RunError
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING, forget_directions
 from spikeprune.science.masks import Mask, apply_, leaking, silence_
 
@@ -27,17 +27,22 @@ class MaskKeeper:
     - with any other optimiser, parameters are masked in every step.
 
     Writes that bypass the version counters (`parameter.data`) are found by `check`. Where `dense()`
-    says that the coming step needs the dense gradient, the caller masks it before the step.
+    says that the event after the coming step needs the dense gradients, they are copied just before
+    that step, and masked then. `penalise` may add to the gradients of every step.
     """
 
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
         parameters: Mapping[str, nn.Parameter],
+        *,
         dense: Callable[[], bool],
+        penalise: Callable[[], None] = lambda: None,
     ) -> None:
         self.mask: Mask | None = None  # live weights by parameter name; None while all are live
-        self._optimizer, self._parameters, self._dense = optimizer, parameters, dense
+        self._optimizer, self._parameters = optimizer, parameters
+        self._dense, self._penalise = dense, penalise
+        self._taken: dict[str, Tensor] = {}  # dense gradients, from the step to the event
         self._keeps_zero = type(optimizer) in ZERO_KEEPING
         self._masked: dict[str, tuple[Tensor, int]] = {}  # gradients as the hooks left them
         self._versions: list[int] = []  # of the parameters as the optimiser or we left them
@@ -47,7 +52,8 @@ class MaskKeeper:
             if p.requires_grad  # a frozen layer is pruned like any other
         ]
         self._handles += [
-            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_step_pre_hook(self._before_optimizer_step),
+            optimizer.register_step_post_hook(self._after_optimizer_step),
             optimizer.register_load_state_dict_post_hook(self._distrust),
         ]
 
@@ -62,8 +68,34 @@ class MaskKeeper:
         self.mask = mask if mask.live < mask.total else None
         self._versions = self._current() if trusted else []
 
-    def before_step(self) -> None:
-        """Mask gradients, and parameters if needed; called before the optimiser's step."""
+    def dense_gradients(self) -> dict[str, Tensor]:
+        """Return the last step's dense gradients by parameter name, and forget them.
+
+        Raises:
+            RunError: the optimiser did not step since they were taken last.
+        """
+        taken, self._taken = self._taken, {}
+        if not taken:
+            raise RunError(
+                "the event needs the gradients of this step, but the optimiser did not step; call "
+                "optimizer.step() before pruner.step(), and neither where a step is skipped"
+            )
+        return taken
+
+    def _before_optimizer_step(self, *_: Any) -> None:
+        if self._dense():
+            for name, parameter in self._parameters.items():
+                if parameter.grad is None:
+                    raise ModelError(
+                        f"{name!r} got no gradient, so its weights cannot be ranked for regrowth; "
+                        "exclude the layer, or train it"
+                    )
+                self._taken[name] = parameter.grad.detach().clone()
+        self._mask_before_step()
+        self._penalise()
+
+    def _mask_before_step(self) -> None:
+        """Mask gradients, and parameters if needed."""
         if self.mask is None:
             return
         for name, parameter in self._parameters.items():
@@ -111,7 +143,7 @@ class MaskKeeper:
     def _current(self) -> list[int]:
         return [parameter._version for parameter in self._parameters.values()]
 
-    def _after_step(self, *_: Any) -> None:
+    def _after_optimizer_step(self, *_: Any) -> None:
         self._masked = {}  # keeps no gradient alive that the user frees
         if self._keeps_zero:
             self._versions = self._current()

@@ -12,9 +12,7 @@ from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
-from spikeprune.pruning.events.dense_gradients import DenseGradients
 from spikeprune.pruning.events.observe_before import EventObserver
-from spikeprune.pruning.events.record import EventRecord, record_event, with_survival
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.events.sparse_start import cost_at_start, rounds_at_start
 from spikeprune.pruning.granularity import Granularity
@@ -22,7 +20,7 @@ from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
-from spikeprune.pruning.selection import Selection
+from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
@@ -145,12 +143,8 @@ class Pruner:
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
         self._parameters = {n: p for n, p in self.model.named_parameters() if n in self.mask}
-        self._keeper = MaskKeeper(self.optimizer, self._parameters, self._capturing)
-        self._gradients = DenseGradients(
-            self._parameters,
-            self.optimizer,
-            capturing=self._capturing,
-            then=(self._keeper.before_step, self._penalise),
+        self._keeper = MaskKeeper(
+            self.optimizer, self._parameters, dense=self._capturing, penalise=self._penalise
         )
 
     def begin(
@@ -217,7 +211,6 @@ class Pruner:
         """Remove every hook and stop observing; masks and the record of events stay."""
         self._observer.disarm()
         self._keeper.close()
-        self._gradients.close()
 
     def check(self) -> None:
         """Refuse if a dead weight is not 0; every event does this.
@@ -309,7 +302,7 @@ class Pruner:
 
     @torch.no_grad()
     def _run_event(self) -> EventRecord:
-        gradients = self._gradients.take(needed=self._needs_gradient)
+        gradients = self._keeper.dense_gradients() if self._needs_gradient else {}
         self._keeper.check()
         seen = self._observer.observations(gradients, self._generator)
         if seen.stats:

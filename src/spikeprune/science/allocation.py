@@ -30,6 +30,11 @@ class _Bounds(NamedTuple):
     high: list[int]
 
 
+def floor_share(fraction: float, count: int) -> int:
+    """Return floor(fraction x count) of the decimal fraction that was meant (0.29 x 100 is 29)."""
+    return int(Fraction(fraction).limit_denominator(10**9) * count)
+
+
 def kept_counts(
     shapes: Shapes,
     density: float,

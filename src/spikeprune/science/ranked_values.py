@@ -1,6 +1,12 @@
-"""Scores of weight tensors: checks, comparison with a threshold, k-th largest value."""
+"""Scores of a pool of weight tensors: comparison with a threshold, and the k-th largest of them.
 
-from collections.abc import Callable, Sequence
+The k-th largest is found exactly, without a copy or a sort of the pool. A systematic sample gives
+two pivots that very likely enclose it. One pass counts the values above them and extracts those
+between; counts decide, so a bad sample costs another pass but never changes the result. The
+remaining values shrink to a few, which are sorted. Values are read in chunks that stay in cache.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -8,8 +14,11 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.science.kth_largest import Found, Strip, chunk_size, chunks, find
-from spikeprune.science.memory_order import memory_order
+from spikeprune.science.memory_order import live_count, memory_order
+
+_CHUNK = 1 << 18  # elements a chunk on the CPU: with its scratch it fits a 2 MB cache
+_SAMPLE = 1 << 15  # values that place the pivots
+_FEW = 1 << 14  # largest number of values to sort
 
 
 class Magnitude(NamedTuple):
@@ -29,6 +38,27 @@ class Magnitude(NamedTuple):
 
 
 Ranked = Tensor | Magnitude
+
+
+class Strip(NamedTuple):
+    """A part of the pool, flat."""
+
+    values: Tensor  # [n], without NaN
+    weights: Tensor  # [n], the multiplicity of each value: bool, or whole numbers in any type
+    magnitude: bool = False  # whether the strip stands for |values|
+
+    def where(self, chosen: Tensor) -> "Strip":
+        """Return the entries chosen by a bool `[n]`."""
+        places = chosen.nonzero().view(-1)
+        return Strip(self.values[places], self.weights[places], self.magnitude)
+
+
+class Found(NamedTuple):
+    """The k-th largest value, and the place of k among its equals."""
+
+    threshold: Tensor  # 0-dimensional
+    missing: int  # number of entries equal to the threshold that belong to the k largest
+    equal: int  # number of entries equal to the threshold
 
 
 def aligned(scores: Sequence[Ranked], candidates: Sequence[Tensor]) -> list[Ranked]:
@@ -121,3 +151,112 @@ def _count_along(mask: Tensor, dims: list[int]) -> Tensor:
     parts = torch.split(mask.view(torch.uint8), rows)
     counts = [part.double().sum(dims, keepdim=True).to(torch.int64) for part in parts]
     return torch.stack(counts).sum(0) if 0 in dims else torch.cat(counts)
+
+
+def find(pool: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
+    """Return the k-th largest value (k from 1) of strips on one device, counted by weight.
+
+    Values are compared in `dtype`, float32 or float64, which holds each of them exactly.
+    """
+    strips = list(pool)
+    edge = torch.full((), torch.inf, dtype=dtype, device=strips[0].values.device)
+    while sum(len(s.values) for s in strips) > _FEW:
+        low, high = _pivots(strips, k, dtype)
+        above, between = _split(strips, low, high, dtype)
+        inside = _total([between])
+        if k <= above:
+            strips = [_split(strips, torch.nextafter(high, edge), edge, dtype)[1]]
+        elif k > above + inside:
+            over, between = _split(strips, -edge, torch.nextafter(low, -edge), dtype)
+            k, strips = k - over, [between]
+        else:
+            k -= above
+            at_high = _total([between.where(between.values == high)])
+            at_low = _total([between.where(between.values == low)])
+            if k <= at_high:
+                return Found(high, k, at_high)
+            if k > inside - at_low:
+                return Found(low, k - (inside - at_low), at_low)
+            k -= at_high
+            strips = [between.where((between.values > low) & (between.values < high))]
+    return _sorted(strips, k, dtype)
+
+
+def chunk_size(tensor: Tensor) -> int:
+    """Return how many elements are processed at once: all of them off the CPU."""
+    return _CHUNK if tensor.device.type == "cpu" else max(tensor.numel(), 1)
+
+
+def chunks(strip: Strip, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the values, in `dtype` and as magnitudes if the strip says so, with their weights.
+
+    The values may lie in scratch memory that the next chunk overwrites.
+    """
+    values, weights, magnitude = strip
+    size = chunk_size(values)
+    scratch = values.new_empty(min(size, len(values)) if magnitude else 0, dtype=dtype)
+    for part, share in zip(torch.split(values, size), torch.split(weights, size), strict=True):
+        cast = part.to(dtype)
+        yield torch.abs(cast, out=scratch[: len(part)]) if magnitude else cast, share
+
+
+def _pivots(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return two values between which the k-th largest probably lies (three deviations)."""
+    stride = sum(len(s.values) for s in strips) // _SAMPLE | 1  # odd: no beat with powers of two
+    picked = [Strip(s.values[::stride], s.weights[::stride], s.magnitude) for s in strips]
+    values, weights = _gathered(picked, dtype)
+    if not len(values):
+        edge = torch.full((), torch.inf, dtype=dtype, device=weights.device)
+        return -edge, edge
+    values, order = values.sort(descending=True)
+    reached = weights[order].cumsum(0)
+    share = k / _total(strips)
+    slack = 3 * (share * (1 - share) / len(values)) ** 0.5 + 2 / len(values)
+    ends = [int((share + side) * int(reached[-1])) for side in (-slack, slack)]
+    places = torch.searchsorted(reached, torch.tensor(ends, device=reached.device))
+    high, low = values[places.clamp_(max=len(values) - 1)]
+    return low, high
+
+
+def _split(
+    strips: Sequence[Strip], low: Tensor, high: Tensor, dtype: torch.dtype
+) -> tuple[int, Strip]:
+    """Count the values above `high`, and extract those in `[low, high]`."""
+    first = strips[0]
+    above, between = 0, [Strip(first.values[:0].to(dtype), first.weights[:0])]
+    for strip in strips:
+        size = min(chunk_size(strip.values), len(strip.values))
+        more, within = strip.weights.new_empty(2, size, dtype=torch.bool)
+        for x, weights in chunks(strip, dtype):
+            over, inside = more[: len(x)], within[: len(x)]
+            counted = weights if weights.dtype == torch.bool else weights > 0
+            torch.gt(x, high, out=over).bitwise_and_(counted)
+            torch.ge(x, low, out=inside).bitwise_and_(counted).bitwise_xor_(over)
+            above += live_count(over) if counted is weights else int((over * weights).sum())
+            between.append(Strip(x, weights).where(inside))
+    values = torch.cat([strip.values for strip in between])
+    return above, Strip(values, torch.cat([strip.weights for strip in between]))
+
+
+def _total(strips: Sequence[Strip]) -> int:
+    return sum(
+        live_count(s.weights) if s.weights.dtype == torch.bool else int(s.weights.sum())
+        for s in strips
+    )
+
+
+def _gathered(strips: Sequence[Strip], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return all values of positive weight, and their weights."""
+    values = torch.cat([s.values.abs() if s.magnitude else s.values for s in strips])
+    weights = torch.cat([s.weights.to(torch.int64) for s in strips])
+    counted = weights > 0
+    return values[counted].to(dtype), weights[counted]
+
+
+def _sorted(strips: Sequence[Strip], k: int, dtype: torch.dtype) -> Found:
+    values, weights = _gathered(strips, dtype)
+    values, order = values.sort(descending=True)
+    weights = weights[order]
+    threshold = values[torch.searchsorted(weights.cumsum(0), k)]
+    equal = int(weights[values == threshold].sum())
+    return Found(threshold, k - int(weights[values > threshold].sum()), equal)

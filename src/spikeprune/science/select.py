@@ -2,7 +2,7 @@
 
 The order is total, so every machine chooses the same elements: by score, then by a tie score (the
 weight's magnitude just before the event), then by the lowest index (tensor order, then flat index).
-A pool of 100 million weights is neither copied nor sorted (see `science.kth_largest`): an event
+A pool of 100 million weights is neither copied nor sorted (see `science.ranked_values`): an event
 needs one bool per weight.
 """
 
@@ -13,9 +13,14 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.kth_largest import chunk_size
 from spikeprune.science.memory_order import live_count
-from spikeprune.science.ranked_values import Ranked, aligned, find_threshold, passing
+from spikeprune.science.ranked_values import (
+    Ranked,
+    aligned,
+    chunk_size,
+    find_threshold,
+    passing,
+)
 
 
 class Selection(NamedTuple):

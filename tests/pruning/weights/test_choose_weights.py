@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.pruning.budget import floor_share
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, make_pools
+from spikeprune.science.allocation import floor_share
 from spikeprune.science.schedule import density_at
 
 SHAPES = {"conv": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}

@@ -12,7 +12,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
-from spikeprune.user_code import import_user_module
+from spikeprune.user_code import import_user_modules
 from spikeprune.zoo import NAMES
 
 
@@ -22,8 +22,7 @@ def check(config: RunConfig, *, steps_per_epoch: int | None = None, folder: bool
     Without `steps_per_epoch`, while the data are unknown, the number of pruning events is not
     checked. With `folder` the run folder must be free for this run.
     """
-    for module in config.extensions:
-        import_user_module(module)
+    import_user_modules(config.extensions)
     _names(config)
     _start(config)
     _numbers(config)

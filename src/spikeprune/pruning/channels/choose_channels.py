@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError
-from spikeprune.pruning.budget import BudgetUse, floor_share
 from spikeprune.pruning.channels.channel_cost import CostModel
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
-from spikeprune.pruning.selection import Selection
+from spikeprune.pruning.selection import BudgetUse, Selection
+from spikeprune.science.allocation import floor_share
 from spikeprune.science.select import top_k
 
 

@@ -1,5 +1,4 @@
-"""A pruning event from plan to record.
+"""A pruning event: when, and what it looks at.
 
-`schedule` plans the events, `sparse_start`, `observe_before` and `dense_gradients` gather what an
-event looks at, `record` counts what it did.
+`schedule` plans the events, `observe_before` and `sparse_start` gather their observations.
 """

@@ -8,10 +8,9 @@ from types import MappingProxyType
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.pruning.budget import floor_share
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.selection import Selection
-from spikeprune.science.allocation import kept_counts
+from spikeprune.science.allocation import floor_share, kept_counts
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Magnitude, Ranked
 from spikeprune.science.select import keep_and_regrow

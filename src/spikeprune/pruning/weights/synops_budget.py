@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from spikeprune.errors import BudgetError
-from spikeprune.pruning.budget import BudgetUse
-from spikeprune.pruning.selection import Selection
+from spikeprune.pruning.selection import BudgetUse, Selection
 from spikeprune.science.cost import conv_fan_out
 
 

@@ -3,6 +3,7 @@ import pytest
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.jobs.grid import jobs, spread
 from spikeprune.lab.run.dense_net import dense_key
+from spikeprune.pruning import methods
 
 
 def keys(config):
@@ -96,3 +97,17 @@ def test_neighbours_in_the_order_of_starting_need_different_dense_nets(grid):
     assert sorted(job.name for job in order) == sorted(job.name for job in made)
     for first in range(0, len(order), 3):
         assert len({dense_key(job.config) for job in order[first : first + 3]}) == 3
+
+
+def test_methods_of_ones_own_are_known_once_their_module_is_named(grid, tmp_path, monkeypatch):
+    (tmp_path / "grid_of_mine.py").write_text(
+        "from spikeprune.extend import method\n"
+        "method(name='mine', granularities=('weight',), saliency='magnitude', summary='once')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(methods, "METHODS", list(methods.METHODS))
+    with pytest.raises(ConfigError, match="mine"):
+        jobs(grid(methods=["mine"]))
+    extended = {"extensions": ["grid_of_mine"]}
+    found = jobs(grid(methods=["mine"], base=extended, seeds=[0]))
+    assert [job.method for job in found] == ["mine"]

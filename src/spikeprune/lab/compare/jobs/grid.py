@@ -14,6 +14,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.pruning.methods import find
+from spikeprune.user_code import import_user_modules
 
 Key = tuple[str, str, float | None]  # setting, method and target sparsity of a row of the table
 _SET_BY_GRID = ("sparsity", "seed", "out")
@@ -111,6 +112,7 @@ def _sparsities(config: CompareConfig, cell: str, options: Overrides) -> tuple[f
         if name in options:
             raise ConfigError(f"{cell}: {name} belongs to the grid; leave it out of the options")
     granularity = options.get("granularity", config.base.granularity)
+    import_user_modules(options.get("extensions", config.base.extensions))
     try:
         prunes = find(options["method"], granularity).prunes
     except ConfigError as error:
