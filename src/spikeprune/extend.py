@@ -28,6 +28,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 from spikeprune.adapters.base import Adapter, SelfObserving
+from spikeprune.adapters.declared import spikes
 from spikeprune.adapters.registry import register as register_adapter
 from spikeprune.errors import ConfigError
 from spikeprune.pruning import methods
@@ -62,6 +63,7 @@ __all__ = [
     "register_adapter",
     "regrowth",
     "saliency",
+    "spikes",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])

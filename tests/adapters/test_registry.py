@@ -9,6 +9,7 @@ from spikingjelly.activation_based import base, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune.adapters import registry
+from spikeprune.adapters.declared import DECLARED
 from spikeprune.adapters.registry import adapter_for, adapters, register, spiking_neurons
 from spikeprune.errors import ModelError
 
@@ -36,7 +37,7 @@ def test_the_model_may_be_the_neuron():
 def test_a_framework_that_is_not_imported_is_not_loaded(monkeypatch):
     monkeypatch.setattr(registry, "_BUILT_IN", {"absent": "spikeprune.adapters.absent"})
     monkeypatch.setattr(registry, "_registered", {})
-    assert adapters() == ()
+    assert adapters() == (DECLARED,)
 
 
 def test_no_neuron_is_an_error_that_lists_the_frameworks():

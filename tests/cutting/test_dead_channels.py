@@ -50,9 +50,7 @@ def prune(model, density, seed=0):
 
 def find(model, mask, x):
     groups = channel_groups(model, x[:1], trace(model, x[:1]))
-    found = dead_channels(
-        model, groups, mask, example=x[:1], forward=lambda b: forward(model, b, time_steps=3)
-    )
+    found = dead_channels(model, groups, mask, run=lambda: forward(model, x[:1], time_steps=3))
     return groups, found
 
 
@@ -105,8 +103,7 @@ def test_a_shift_that_fires_within_t_steps_keeps_its_channel():
             model,
             groups,
             mask,
-            example=x[:1],
-            forward=lambda b, t=steps: forward(model, b, time_steps=t),
+            run=lambda t=steps: forward(model, x[:1], time_steps=t),
         )
         assert found.live["body.conv2"].tolist() == live
         listed = [r["channel"] for r in found.kept_though_inputs_dead if r["layer"] == "body.conv2"]

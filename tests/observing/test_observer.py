@@ -246,7 +246,8 @@ def test_nothing_stays_when_arming_fails_half_way(monkeypatch):
     model = net()
     before = hooks(model)
     observer = Observer(model, time_steps=T, train=True)
-    real, calls = observer._adapter.observe, []
+    adapter = adapter_for(model)
+    real, calls = adapter.observe, []
 
     def failing(*args):
         calls.append(args)
@@ -254,7 +255,7 @@ def test_nothing_stays_when_arming_fails_half_way(monkeypatch):
             raise RuntimeError("second neuron")
         return real(*args)
 
-    monkeypatch.setattr(type(observer._adapter), "observe", lambda _, *args: failing(*args))
+    monkeypatch.setattr(type(adapter), "observe", lambda _, *args: failing(*args))
     with pytest.raises(RuntimeError, match="second neuron"):
         observer.arm()
     assert hooks(model) == before

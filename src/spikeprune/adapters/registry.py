@@ -1,17 +1,21 @@
 """The known adapters, and the search for a model's adapter and spiking neurons."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from types import MappingProxyType
 
+import torch
 from torch import nn
 
 from spikeprune.adapters.base import Adapter
+from spikeprune.adapters.declared import DECLARED
 from spikeprune.errors import ModelError
 
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"spikingjelly": "spikeprune.adapters.spikingjelly.adapter"}  # framework -> module with ADAPTER
+    # imported module -> module with ADAPTER
+    {"spikingjelly.activation_based": "spikeprune.adapters.spikingjelly.adapter"}
 )
 _registered: dict[str, Adapter] = {}
 
@@ -22,11 +26,15 @@ def register(adapter: Adapter) -> None:
 
 
 def adapters() -> tuple[Adapter, ...]:
-    """Return the adapters of the frameworks that this process has imported; no model has others."""
+    """Return the adapters of the frameworks that this process has imported, and registered ones.
+
+    The last one serves neurons of no framework.
+    """
     for framework, path in _BUILT_IN.items():
-        if framework in sys.modules and framework not in _registered:
-            register(import_module(path).ADAPTER)
-    return tuple(a for name, a in _registered.items() if name in sys.modules)
+        if framework in sys.modules:
+            adapter: Adapter = import_module(path).ADAPTER
+            _registered.setdefault(adapter.framework, adapter)
+    return (*_registered.values(), DECLARED)
 
 
 def adapter_for(model: nn.Module) -> Adapter:
@@ -42,20 +50,57 @@ def spiking_neurons(model: nn.Module) -> dict[str, nn.Module]:
     return _scan(model)[1]
 
 
+def spiking_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules that known adapters take for neurons, by name; none is no error."""
+    return {name: module for name, module, _ in _owned(model)}
+
+
+def claimant(module: nn.Module) -> Adapter | None:
+    """Return the adapter that knows a module as a neuron, whether or not it can be observed."""
+    return next((a for a in adapters() if a.matches(module) or a.opaque(module)), None)
+
+
+def owner(module: nn.Module) -> Adapter:
+    """Return the adapter that takes a module for a neuron."""
+    return next(adapter for adapter in adapters() if adapter.matches(module))
+
+
+@contextmanager
+def as_one_slice(model: nn.Module) -> Iterator[None]:
+    """Let the model run one time slice as a feed-forward net with gradients, while active.
+
+    Neurons of a framework pass their input through, see `Adapter.tracing`; others run as they are.
+    """
+    with ExitStack() as stack, torch.enable_grad():
+        for adapter in {owner(module) for module in spiking_modules(model).values()}:
+            stack.enter_context(adapter.tracing(model))
+        yield
+
+
+def _owned(model: nn.Module) -> Iterator[tuple[str, nn.Module, Adapter]]:
+    """Yield the neurons with their adapters, without those inside of other neurons."""
+    known, found = adapters(), list[str]()
+    for name, module in model.named_modules():
+        if any(name.startswith(f"{outer}.") for outer in found):
+            continue
+        adapter = next((a for a in known if a.matches(module)), None)
+        if adapter is not None:
+            found.append(name)
+            yield name, module, adapter
+
+
 def _scan(model: nn.Module) -> tuple[Adapter, dict[str, nn.Module]]:
     owners: dict[str, Adapter] = {}
     neurons: dict[str, nn.Module] = {}
-    opaque: dict[str, nn.Module] = {}
-    known = adapters()
-    for name, module in model.named_modules():
-        if any(name.startswith(f"{outer}.") for outer in (*neurons, *opaque)):
-            continue
-        for adapter in known:
-            if adapter.matches(module):
-                neurons[name] = module
-                owners[adapter.framework] = adapter
-            elif adapter.opaque(module):
-                opaque[name] = module
+    for name, module, adapter in _owned(model):
+        neurons[name] = module
+        owners[adapter.framework] = adapter
+    opaque = {
+        name: module
+        for name, module in model.named_modules()
+        if not any(name.startswith(f"{outer}.") for outer in neurons)
+        and any(adapter.opaque(module) for adapter in adapters())
+    }
     if opaque:
         listed = ", ".join(f"{name!r} ({type(m).__name__})" for name, m in opaque.items())
         raise ModelError(
@@ -64,7 +109,7 @@ def _scan(model: nn.Module) -> tuple[Adapter, dict[str, nn.Module]]:
             "`observe_potential`"
         )
     if len(owners) != 1:
-        frameworks = ", ".join(sorted({*_BUILT_IN, *_registered}))
+        frameworks = ", ".join(sorted(a.framework for a in adapters() if a is not DECLARED))
         found = f"neurons of {' and '.join(sorted(owners))}" if owners else "none"
         raise ModelError(
             f"expected spiking neurons of one framework ({frameworks}) in "

@@ -14,7 +14,7 @@ from spikeprune.adapters.base import (
     Inferring,
     Refusal,
 )
-from spikeprune.adapters.registry import adapters
+from spikeprune.adapters.registry import adapters, claimant
 from spikeprune.neurons import kernels
 
 
@@ -53,16 +53,16 @@ def fuse(model: nn.Module, *, compiled: bool = False) -> FuseReport:
     fused: list[str] = []
     left: dict[str, str] = {}
     for name, module in model.named_modules():
-        for adapter in adapters():
-            if not (adapter.matches(module) or adapter.opaque(module)):
-                continue
-            try:
-                if not isinstance(adapter, Fusing):
-                    raise Refusal(f"neurons of {adapter.framework} have no fused form")
-                adapter.fuse(module, compiled=compiled)
-                fused.append(name)
-            except Refusal as refusal:
-                left[name] = str(refusal)
+        adapter = claimant(module)
+        if adapter is None:
+            continue
+        try:
+            if not isinstance(adapter, Fusing):
+                raise Refusal(f"neurons of {adapter.framework} have no fused form")
+            adapter.fuse(module, compiled=compiled)
+            fused.append(name)
+        except Refusal as refusal:
+            left[name] = str(refusal)
     return FuseReport(tuple(fused), left)
 
 

@@ -1,19 +1,22 @@
 """From a masked net to a smaller one: cut dead channels and prove that the outputs stay."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
-from spikeprune.errors import ModelError
-from spikeprune.execution.forward import evaluating, forward
-from spikeprune.execution.precision import exact
+from spikeprune.errors import ModelError, one_line
+from spikeprune.execution.forward import call, evaluating, first_tensor, is_static, tensors_of
+from spikeprune.execution.precision import exact, like_parameters
+from spikeprune.measuring.synops import counting
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
@@ -21,8 +24,10 @@ from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
 TOLERANCE = 1e-5
 """Largest difference of logits, relative to the largest logit, that cutting may cause."""
 
-Run = Callable[[nn.Module, Tensor], Tensor]
-"""A net and a batch to logits."""
+_LONGER = 8  # times T, to see whether a channel that is silent in T steps stays so
+
+Run = Callable[[nn.Module], Tensor]
+"""Runs a net on one batch, from rest, to all values of its output `[n]`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Cut:
 
 
 def _choose(
-    pruner: Pruner, run: Run, batch: Tensor
+    pruner: Pruner, run: Run, batch: Any
 ) -> tuple[tuple[ChannelGroup, ...], DeadChannels, tuple[str, ...]]:
     """Return the groups of channels, which of them stay, and notes."""
     if pruner.granularity.groups is not None:
@@ -63,30 +68,45 @@ def _choose(
     except ModelError as error:
         # Weights can be pruned in nets whose channels cannot be followed: such a net stays masked.
         return (), DeadChannels({}), (f"no channel was cut: {error}",)
-    found = dead_channels(model, groups, pruner.mask, example=batch, forward=partial(run, model))
+    found = dead_channels(model, groups, pruner.mask, run=partial(run, model))
+    if found.silent and pruner.layout in ("sequence", "step"):
+        longer, _ = _runs(pruner, batch, times=_LONGER)
+        later = dead_channels(model, groups, pruner.mask, run=partial(longer, model))
+        fires = [n for n in found.silent if not torch.equal(found.live[n], later.live[n])]
+        if fires:
+            note = (
+                f"the cut is exact for {pruner.time_steps} time steps; a constant drives channels "
+                f"of {', '.join(fires)} that were cut, and over more steps they would fire"
+            )
+            return groups, found, (note,)
     return groups, found, ()
 
 
-def _difference(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, bool]:
-    """Cut `model` in place; return the difference of the logits and whether it is small enough."""
-    masked = run(model, batch)
-    difference = float((run(apply_plan(model, plan), batch) - masked).abs().max())
+def _difference(model: nn.Module, plan: Plan, run: Run) -> tuple[float, bool]:
+    """Cut `model` in place; return the difference of the outputs and whether it is small enough."""
+    masked = run(model)
+    difference = float((run(apply_plan(model, plan)) - masked).abs().max())
     return difference, difference <= TOLERANCE * max(1.0, float(masked.abs().max()))
 
 
-def _prove(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float, tuple[str, ...]]:
-    """Cut copies of `model`; return the difference of the logits and notes on it.
+def _prove(model: nn.Module, plan: Plan, run: Run) -> tuple[float, tuple[str, ...]]:
+    """Cut copies of `model`; return the difference of the outputs and notes on it.
 
     Sums over fewer channels round differently, which in a large net now and then moves a potential
     across its threshold and so changes a whole spike. Where single precision finds a difference,
     double precision distinguishes rounding from a cut that is not exact.
     """
-    adapter_for(model).reset(model)
-    difference, fine = _difference(copy.deepcopy(model), plan, run, batch)
-    if fine:
-        return difference, ()
-    doubled = copy.deepcopy(model).double()
-    double, fine = _difference(doubled, plan, run, batch.double())
+    reset(model)
+    try:
+        difference, fine = _difference(copy.deepcopy(model), plan, run)
+        if fine:
+            return difference, ()
+        double, fine = _difference(copy.deepcopy(model).double(), plan, run)
+    except Exception as error:  # the user's forward may have sizes in its code
+        raise ModelError(
+            f"the cut net does not run ({one_line(error)}), because its forward has sizes in its "
+            "code; it was left uncut, use it masked"
+        ) from error
     if fine:
         return double, (
             f"cutting is exact (difference of the logits in double precision {double:.3g}); in "
@@ -96,8 +116,72 @@ def _prove(model: nn.Module, plan: Plan, run: Run, batch: Tensor) -> tuple[float
     raise ModelError(
         f"the cut net's logits differ from the masked net's by {difference:.3g} ({double:.3g} in "
         f"double precision), expected at most {TOLERANCE:g} of the largest: cutting is not exact "
-        "for this net. It was left uncut; use it masked"
+        "for this net. It was left uncut, use it masked"
     )
+
+
+def _runs(pruner: Pruner, batch: Any, *, times: int = 1) -> tuple[Run, tuple[str, ...]]:
+    """Return the function that runs a net on a batch of its owner's, `times` T steps, and notes."""
+    steps, layout = times * pruner.time_steps, pruner.layout
+    last = pruner.last_call.arguments
+    notes: tuple[str, ...] = ()
+    if batch is None and last is None and not isinstance(layout, str):
+        batch = pruner.example
+    elif batch is None and last is None:
+        noise = torch.Generator().manual_seed(0)
+        example = first_tensor(pruner.example)
+        batch = torch.randn((4, *example.shape[1:]), generator=noise).to(example)
+        notes = ("the cut was proved on noise, because the pruner saw no batch in training",)
+
+    def ask(model: nn.Module) -> Any:
+        if batch is not None:
+            whole = isinstance(batch, Tensor) and not is_static(batch, model)
+            x = torch.cat([batch] * times) if whole and times > 1 else batch
+            return call(model, _like(model, x), time_steps=steps, layout=layout)
+        assert last is not None
+        args, kwargs = _like(model, last)
+        if layout == "step":
+            return [model(*args, **kwargs) for _ in range(steps)]
+        if times > 1 and args and isinstance(args[0], Tensor) and not is_static(args[0], model):
+            args = (torch.cat([args[0]] * times), *args[1:])
+        return model(*args, **kwargs)
+
+    def run(model: nn.Module) -> Tensor:
+        reset(model)
+        found = [t.flatten().double() for t in tensors_of(ask(model)) if t.is_floating_point()]
+        if not found:
+            raise ModelError("expected an output with floating numbers to compare nets by")
+        return torch.cat(found)
+
+    return run, notes
+
+
+def _like(model: nn.Module, value: Any) -> Any:
+    """Return arguments with floating tensors in the type of the model's parameters."""
+    if isinstance(value, Tensor):
+        return like_parameters(model, value.detach())
+    if isinstance(value, dict):
+        return {key: _like(model, item) for key, item in value.items()}
+    if isinstance(value, tuple | list) and not hasattr(value, "_make"):
+        return type(value)(_like(model, item) for item in value)
+    return value
+
+
+def _health(pruner: Pruner, run: Run) -> tuple[str, ...]:
+    """Return notes on a masked net that is dead, in part or as a whole."""
+    live = {n: m for n, m in pruner.granularity.live.items() if not bool(m.any())}
+    notes = []
+    if live:
+        notes.append(f"no live weight is left in {', '.join(live)}: nothing passes these layers")
+    if pruner.wiring.neurons:
+        with counting(pruner.model, pruner.wiring) as counts:
+            run(pruner.model)
+        if counts.firing_rate() == 0:
+            notes.append(
+                "no neuron of the pruned net fires on the batch that it was compared on: its "
+                "output does not depend on the input"
+            )
+    return tuple(notes)
 
 
 def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
@@ -105,31 +189,35 @@ def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
 
 
 @torch.no_grad()
-def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
+def cut(pruner: Pruner, batch: Any = None) -> Cut:
     """Close the pruner and cut the dead channels out of its model, in place.
 
     After channel pruning these are the pruned channels, after weight pruning the channels without
-    function (method, section 4, "What dead means"). A cut of a copy first proves that the logits
-    stay those of the masked net. Modes stay as they are; the state of the neurons is reset.
+    function (method, section 4, "What dead means"). A cut of a copy first proves that the output
+    stays that of the masked net. Where it does not, or where channels cannot be followed, the net
+    stays masked and a note says why. Modes stay as they are; the state of the neurons is reset.
 
     Args:
         pruner: its events are over; it is closed here.
-        batch: input to compare on; None draws one.
-
-    Raises:
-        ModelError: masked and cut net disagree; the model is left masked and uncut.
+        batch: input to compare on, in the form of the pruner's layout. None: the last batch that
+            the model saw in training.
     """
     pruner.close()
     model = pruner.model
-    if batch is None:
-        noise = torch.Generator().manual_seed(0)
-        shape = (4, *pruner.example.shape[1:])
-        batch = torch.randn(shape, generator=noise).to(pruner.example)
-    run = partial(forward, time_steps=pruner.time_steps, layout=pruner.layout)
-    with exact(batch.device), evaluating(model):
-        groups, found, notes = _choose(pruner, run, batch)
+    run, notes = _runs(pruner, batch)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with exact(device), evaluating(model):
+        groups, found, more = _choose(pruner, run, batch)
         plan = plan_for(groups, found.live)
-        difference, more_notes = _prove(model, plan, run, batch)
+        notes += more + _health(pruner, run)
+        difference = 0.0
+        try:
+            difference, more = _prove(model, plan, run)
+            notes += more
+        except ModelError as error:
+            notes += (f"no channel was cut: {error}",)
+            groups, found, plan = (), DeadChannels({}), plan_for((), {})
+        reset(model)
     layers = [name for group in groups for name in group.producers]
     before, mask = _widths(model, layers), cut_mask(model, pruner.mask, plan)
     apply_plan(model, plan)
@@ -141,16 +229,18 @@ def cut(pruner: Pruner, batch: Tensor | None = None) -> Cut:
         after=_widths(model, layers),
         kept_though_inputs_dead=found.kept_though_inputs_dead,
         difference=difference,
-        notes=notes + more_notes,
+        notes=notes,
     )
 
 
 def compact(pruner: Pruner) -> nn.Module:
     """Cut the dead channels out of the pruner's model, in place, and return it (see `cut`).
 
-    The optimiser's parameters are replaced: make a new optimiser to fine-tune further.
-
-    Raises:
-        ModelError: masked and cut net disagree; the model is left masked and uncut.
+    The optimiser's parameters are replaced: make a new optimiser to fine-tune further. A net that
+    cannot be cut is returned masked, and a warning says why.
     """
-    return cut(pruner).model
+    done = cut(pruner)
+    for note in done.notes:
+        if note.startswith("no channel was cut"):
+            warnings.warn(note, stacklevel=2)
+    return done.model

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import ModelError
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import (
@@ -73,7 +73,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         for name, dim in channel_tensors(model, module, role):
             _slice(module, name, dim, keep)
         _resize(module, role, len(keep))
-    adapter_for(model).reset(model)
+    reset(model)
     return model
 
 

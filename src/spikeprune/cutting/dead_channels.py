@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import evaluating
 from spikeprune.wiring.tied_channels import ChannelGroup
@@ -30,6 +30,7 @@ class DeadChannels:
     # Channels that stay although no live weight leads to them, because their shift alone makes
     # them fire (or the layer would vanish).
     kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
+    silent: tuple[str, ...] = ()  # groups with channels that are cut because the run was silent
 
 
 def dead_channels(
@@ -37,8 +38,7 @@ def dead_channels(
     groups: tuple[ChannelGroup, ...],
     mask: Mapping[str, Tensor],
     *,
-    example: Tensor,
-    forward: Callable[[Tensor], Any],
+    run: Callable[[], Any],
 ) -> DeadChannels:
     """Return which channels of a weight-pruned net can be cut without changing its output.
 
@@ -49,14 +49,15 @@ def dead_channels(
     bring input. Both rules are repeated until nothing changes, because a cut channel takes its
     weights with it.
 
-    The proof holds in eval mode and for the number of steps that `forward` runs, after it has reset
-    the net; the values of `example` do not matter. A layer without a mask is live as a whole.
+    `run` resets the net and runs it on any batch; the proof holds in eval mode and for the number
+    of steps that it runs. A layer without a mask is live as a whole.
 
     Raises:
         ModelError: Weights that the mask calls dead are not 0.
     """
     weights = _live_weights(model, groups, mask)
-    reached = _reached(model, groups, example, forward)
+    reached = _reached(model, groups, run)
+    silent: dict[str, None] = {}
     live = {group.name: torch.ones(group.channels, dtype=torch.bool) for group in groups}
     idle = {name: torch.zeros_like(alive) for name, alive in live.items()}
     changed = True
@@ -69,6 +70,8 @@ def dead_channels(
             if cut.any() and not (live[group.name] & ~cut).any():
                 cut[int(cut.nonzero()[0])] = False  # a layer does not vanish
             if cut.any():
+                if (cut & read).any():
+                    silent[group.name] = None
                 live[group.name] &= ~cut
                 _bury(model, group, weights, cut)
                 changed = True
@@ -77,7 +80,7 @@ def dead_channels(
         for group in groups
         for channel in (live[group.name] & idle[group.name]).nonzero().flatten().tolist()
     ]
-    return DeadChannels(live, kept)
+    return DeadChannels(live, kept, tuple(silent))
 
 
 def _live_weights(
@@ -132,8 +135,7 @@ def _depthwise(model: nn.Module, name: str) -> bool:
 def _reached(
     model: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example: Tensor,
-    forward: Callable[[Tensor], Any],
+    run: Callable[[], Any],
 ) -> dict[str, Tensor]:
     """Return, per group, whether a reader got a value other than 0 from a channel in one run."""
     got: dict[str, Tensor] = {}
@@ -153,8 +155,8 @@ def _reached(
             module = model.get_submodule(name)
             handle = module.register_forward_pre_hook(watch(name, module))
             stack.callback(handle.remove)
-        forward(example)
-    adapter_for(model).reset(model)
+        run()
+    reset(model)
     reached = {}
     for group in groups:
         reached[group.name] = torch.zeros(group.channels, dtype=torch.bool)

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.registry import as_one_slice
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import DataError, ModelError
 from spikeprune.execution.autograd_graph import ancestors
-from spikeprune.execution.forward import Forward, evaluating, is_static
+from spikeprune.execution.forward import Forward, batch_axis, evaluating
 
 _NORM_STATE = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 _LAYER_STATE = {"weight", "bias"}
@@ -26,10 +27,11 @@ def fold_batchnorm(model: nn.Module, example: Tensor) -> nn.Module:
 
     The copy computes the same function in fewer passes. A BatchNorm is folded into a convolution
     or linear layer if it is the only reader of the layer's output; it becomes an Identity. A
-    BatchNorm behind an addition, a pool or a neuron stays. The given model's state is reset;
+    BatchNorm behind an addition, a pool or a neuron stays, and so do all in a net that does not run
+    on one slice. The given model's state is reset;
     `example` is one slice `[B, C, H, W]` or `[B, F]`, whose values do not matter.
     """
-    adapter_for(model).reset(model)
+    reset(model)
     folded = copy.deepcopy(model).eval()
     for layer, norm in _pairs(folded, example):
         _fold(folded, layer, norm)
@@ -58,8 +60,13 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
             if layer or (norm and state <= _NORM_STATE):
                 hook = module.register_forward_hook(functools.partial(note, name))
                 stack.enter_context(hook)
-        stack.enter_context(adapter_for(model).tracing(model))
-        output = model(example.detach().clone().requires_grad_())
+        stack.enter_context(as_one_slice(model))
+        try:
+            output = model(example.detach().clone().requires_grad_())
+        except Exception:  # a net that does not run on one slice
+            return []
+    if not isinstance(output, Tensor):
+        return []
     readers = Counter(n for node in ancestors(output.grad_fn) for n, _ in node.next_functions)
     return [
         (made[node], norm)
@@ -128,13 +135,13 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Any], *, forward: Forwar
             first = 0
             for batch in batches:
                 x = batch if isinstance(batch, Tensor) else batch[0]
-                size = x.shape[0] if is_static(x) else x.shape[1]
+                size = x.shape[batch_axis(x, model)]
                 first = first or size
                 if 2 * size >= first:
                     forward(x)
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
-    adapter_for(model).reset(model)
+    reset(model)
     if not first:
         raise DataError("expected at least one batch to calibrate BatchNorms on, got none")

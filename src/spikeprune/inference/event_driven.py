@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.errors import ModelError, missing_extra, require_one_of
 from spikeprune.execution.batchnorm import fold_batchnorm
@@ -104,7 +104,7 @@ def event_driven(
         for name, module in list(net.named_modules()):
             if EventDrivenPool.fits(module):
                 _set(net, name, EventDrivenPool(cast(nn.MaxPool2d, module)))
-        adapter_for(net).reset(net)
+        reset(net)
     return net
 
 

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import hoist
 from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import RunError
@@ -51,15 +50,10 @@ class Predictor(nn.Module):
         super().__init__()
         self.net, self.time_steps, self.layout = net, time_steps, layout
         self.classes, self.mean, self.std = tuple(classes), tuple(mean), tuple(std)
-        self._known = net, adapter_for(net)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[B, K]` of normalised images `[B, ...]` or recordings `[T, B, ...]`."""
-        if self._known[0] is not self.net:  # the user has replaced the net
-            self._known = self.net, adapter_for(self.net)
-        logits = forward(
-            self.net, x, time_steps=self.time_steps, layout=self.layout, adapter=self._known[1]
-        )
+        logits = forward(self.net, x, time_steps=self.time_steps, layout=self.layout)
         return logits.mean(0)
 
     def event_driven(

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import DataError, ModelError, RunError
+from spikeprune.execution.batches import classes_of, pair_of
 from spikeprune.execution.batchnorm import fold_batchnorm
-from spikeprune.execution.forward import evaluating, forward, is_static, predict
+from spikeprune.execution.forward import (
+    Layout,
+    batch_axis,
+    evaluating,
+    forward,
+    is_static,
+    predict,
+)
 from spikeprune.measuring.latency import measure_latency
 from spikeprune.measuring.metrics import LayerMetrics, Metrics
 from spikeprune.measuring.synops import Counts, counting
@@ -20,7 +29,7 @@ from spikeprune.science.cost import dense_macs, energy_nj
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[Any]
 
 _NO_SAMPLES = "expected samples to evaluate, got none; check the split and batch size"
 
@@ -33,7 +42,7 @@ def evaluate(
     time_steps: int,
     wiring: Wiring | None = None,
     classes: int | None = None,
-    layout: str = "sequence",
+    layout: Layout | None = None,
     prunable: int | Mapping[str, int] | None = None,
     mask: Mapping[str, Tensor] | None = None,
     latency: bool = True,
@@ -43,12 +52,12 @@ def evaluate(
     Args:
         model: the net: dense, masked or cut. Afterwards its modes and hooks are as before and its
             state is reset.
-        batches: pairs of input and class index `[B]`; inputs as `execution.forward.forward` takes
-            them, moved to the model's device.
+        batches: pairs of input and class `[B]`, `[B, 1]` or one-hot `[B, K]`; inputs as
+            `execution.forward.forward` takes them, moved to the model's device.
         time_steps: T.
         wiring: of this net, or of the one that it was cut from. None: traced on the first sample.
         classes: number of classes K. None: as many as the model has outputs.
-        layout: how the model is called, see `execution.forward.forward`.
+        layout: how the model is called, see `execution.forward.forward`. None: as the wiring says.
         prunable: prunable weights of the original net, in all or by layer name; by name, layers
             without an entry take no part in the density. None: all weights of the layers as they
             are.
@@ -63,22 +72,22 @@ def evaluate(
             than prunable ones.
         RunError: logits that are not finite.
     """
-    adapter = adapter_for(model)
     if wiring is None:
-        wiring, batches = _traced(model, batches)
+        wiring, batches = _traced(model, batches, time_steps, layout)
+    layout = wiring.layout if layout is None else layout
     live = {name: _live(model, name, mask or {}) for name in wiring.layers}
     density, densities = _densities(model, live, prunable)
-    run = partial(forward, model, time_steps=time_steps, layout=layout, adapter=adapter)
+    run = partial(forward, model, time_steps=time_steps, layout=layout)
     try:
         with evaluating(model), counting(model, wiring) as counts:
             seen = _classify(run, batches, _device(model), classes)
     finally:
-        adapter.reset(model)
+        reset(model)
     rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
     macs = sum(row.synops for row in rows if row.operand == "analog")
     acs = sum(row.synops for row in rows if row.operand == "spikes")
     latency_ms = None
-    if latency:
+    if latency and isinstance(layout, str):
         latency_ms = latencies({"": model}, seen.example, time_steps=time_steps, layout=layout)[""]
     return Metrics(
         test_accuracy=float(seen.hits.sum()) / seen.samples,
@@ -96,6 +105,7 @@ def evaluate(
         latency_threads=torch.get_num_threads(),
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
+        notes=tuple(n for n in wiring.notes if "not counted" in n or n.startswith("no spiking")),
     )
 
 
@@ -103,18 +113,27 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _one_slice(x: Tensor) -> Tensor:
+def _one_slice(x: Tensor, model: nn.Module) -> Tensor:
     """Return one time step of one sample of a batch, static or events."""
-    return x[:1] if is_static(x) else x[0, :1]
+    return x[:1] if is_static(x, model) else x[0, :1]
 
 
-def _traced(model: nn.Module, batches: Batches) -> tuple[Wiring, Batches]:
+def _traced(
+    model: nn.Module, batches: Batches, time_steps: int, layout: Layout | None
+) -> tuple[Wiring, Batches]:
     """Return the wiring, traced on the first sample, and all batches that have samples."""
     rest = iter(batches)
-    first = next((batch for batch in rest if len(batch[1])), None)
+    first = next((batch for batch in rest if len(pair_of(batch)[1])), None)
     if first is None:
         raise DataError(_NO_SAMPLES)
-    return trace(model, _one_slice(first[0].to(_device(model)))), chain([first], rest)
+    x = _moved(pair_of(first)[0], _device(model))
+    whole = not isinstance(layout, str | None) or layout == "batch"
+    example = x if whole else _one_slice(x, model)
+    return trace(model, example, time_steps=time_steps, layout=layout), chain([first], rest)
+
+
+def _moved(x: Any, device: torch.device) -> Any:
+    return x.to(device) if isinstance(x, Tensor) else x
 
 
 @dataclass
@@ -123,7 +142,7 @@ class _Seen:
 
     hits: Tensor
     totals: Tensor
-    example: Tensor
+    example: Any
 
     @property
     def samples(self) -> int:
@@ -138,11 +157,17 @@ def _classify(
     run: Callable[[Tensor], Tensor], batches: Batches, device: torch.device, classes: int | None
 ) -> _Seen:
     seen: _Seen | None = None
-    for number, (inputs, labels) in enumerate(batches, start=1):
-        x, y = inputs.to(device), labels.to(device)
+    for number, batch in enumerate(batches, start=1):
+        inputs, labels = pair_of(batch)
+        x, y = _moved(inputs, device), labels.to(device)
         logits = run(x)
         classes = logits.shape[-1] if classes is None else classes
-        _check(logits, y, classes, number)
+        _check(logits, classes, number)
+        y = classes_of(y, classes)
+        if len(y) != logits.shape[1]:
+            raise DataError(
+                f"expected one label for each of {logits.shape[1]} samples, got {len(y)}"
+            )
         right = y[predict(logits) == y]
         hits, totals = (torch.bincount(t, minlength=classes) for t in (right, y))
         if seen is None:
@@ -154,7 +179,7 @@ def _classify(
     return seen
 
 
-def _check(logits: Tensor, y: Tensor, classes: int, number: int) -> None:
+def _check(logits: Tensor, classes: int, number: int) -> None:
     if logits.shape[-1] != classes:
         raise ModelError(
             f"expected logits of {classes} classes, got {logits.shape[-1]}; build the model with "
@@ -164,12 +189,6 @@ def _check(logits: Tensor, y: Tensor, classes: int, number: int) -> None:
         raise RunError(
             f"the logits of batch {number} are not finite; the weights or the normalisation are "
             "broken: take an earlier checkpoint, or train with a lower learning rate"
-        )
-    if y.shape != logits.shape[1:2] or bool(((y < 0) | (y >= classes)).any()):
-        raise DataError(
-            f"expected one label from 0 to {classes - 1} for each of {logits.shape[1]} samples, as "
-            f"the model has {classes} outputs, got shape {tuple(y.shape)} with values "
-            f"{y.flatten()[:8].tolist()}"
         )
 
 
@@ -255,7 +274,8 @@ def _first_layers(
         if not wiring.layers[name].sources:
             repeats = time_steps if count.slices >= seen.samples * time_steps else 1
             once += count.synops() / seen.samples / repeats
-    return {"static": once if is_static(seen.example) else None, "every_step": once * time_steps}
+    static = isinstance(seen.example, Tensor) and is_static(seen.example)
+    return {"static": once if static else None, "every_step": once * time_steps}
 
 
 @torch.no_grad()
@@ -264,7 +284,7 @@ def latencies(
     x: Tensor,
     *,
     time_steps: int,
-    layout: str = "sequence",
+    layout: Layout = "sequence",
     ready: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
     """Return the median milliseconds by net, for batches of 1 and 32: `{name: {"b1", "b32"}}`.
@@ -272,9 +292,11 @@ def latencies(
     The nets are in eval mode and take turns on a batch `x`: `models` as copies with folded
     BatchNorms, those of `ready` as they are, such as the nets of `event_driven`.
     """
-    nets = {name: fold_batchnorm(model, _one_slice(x)) for name, model in models.items()}
+    nets = {name: fold_batchnorm(model, _one_slice(x, model)) for name, model in models.items()}
     runs = {
-        name: partial(forward, net, time_steps=time_steps, layout=layout, adapter=adapter_for(net))
+        name: partial(forward, net, time_steps=time_steps, layout=layout)
         for name, net in (nets | dict(ready)).items()
     }
-    return measure_latency(runs, x)
+    by_sample = layout == "batch" and x.shape[0] != time_steps
+    axis = 0 if by_sample else batch_axis(x, next(iter(nets.values())))
+    return measure_latency(runs, x, axis=axis)

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.execution.forward import of_size
-
 BATCH_SIZES = (1, 32)
 
 Run = Callable[[Tensor], Any]
@@ -20,14 +18,17 @@ _SECONDS = 1.0
 
 
 @torch.no_grad()
-def measure_latency(runs: Mapping[str, Run], x: Tensor) -> dict[str, dict[str, float]]:
+def measure_latency(
+    runs: Mapping[str, Run], x: Tensor, *, axis: int = 0
+) -> dict[str, dict[str, float]]:
     """Return the median milliseconds of each run on batches of 1 and 32, as `{"b1", "b32"}`.
 
     The runs take turns, so that other load on the machine slows all of them equally. A time is the
     median of 3 to 30 rounds within about a second, after two rounds to warm up, with the threads
-    that torch is set to. The samples of `x` are used, static or with a time axis.
+    that torch is set to. The samples of `x`, which lie along `axis`, are used.
     """
-    by_size = {f"b{size}": _medians_ms(runs, of_size(x, size)) for size in BATCH_SIZES}
+    samples = [torch.arange(size, device=x.device) % x.shape[axis] for size in BATCH_SIZES]
+    by_size = {f"b{len(one)}": _medians_ms(runs, x.index_select(axis, one)) for one in samples}
     return {name: {size: ms[name] for size, ms in by_size.items()} for name in runs}
 
 

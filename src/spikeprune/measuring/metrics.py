@@ -41,6 +41,8 @@ class Metrics:
             once (`static`; None for recordings) and if run at `every_step`. The totals count the
             layers as they were run.
         validation_accuracy: filled in by the caller (`dataclasses.replace`).
+        notes: sentences on what the figures do not contain or may count as another kind; left out
+            of `to_dict` where there are none.
     """
 
     test_accuracy: float
@@ -59,10 +61,14 @@ class Metrics:
     first_layer_macs_per_sample: dict[str, float | None]
     layers: tuple[LayerMetrics, ...]
     validation_accuracy: float | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, as JSON takes them."""
         plain = asdict(self)
         plain["per_class_accuracy"] = list(self.per_class_accuracy)
+        plain["notes"] = list(self.notes)
+        if not self.notes:
+            del plain["notes"]
         plain["layers"] = [{**row, "shape": list(row["shape"])} for row in plain["layers"]]
         return plain

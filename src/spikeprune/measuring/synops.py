@@ -1,7 +1,7 @@
 """Synaptic operations of every layer and firing rates of all neurons, counted by hooks."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.speedups import computed
+from spikeprune.adapters.spike_functions.site import observing_sites
 from spikeprune.errors import ModelError
-from spikeprune.science.cost import conv_fan_out, conv_reads, synops
+from spikeprune.science.cost import conv_fan_out, conv_reads, transposed_reads
 from spikeprune.wiring.wiring import Layer, Wiring
 
 _CACHED = 2**17  # elements
@@ -37,7 +38,7 @@ class LayerCount:
 
     def synops(self) -> int:
         """Return the synaptic operations of all samples and steps."""
-        return synops(self.reads(), self.weight, getattr(self.module, "groups", 1))
+        return int((self.reads().long() * self._fan_out()).sum())
 
     def reads(self) -> Tensor:
         """Return the operands read by each kernel position of each channel, `[C_in, *kernel]`."""
@@ -48,14 +49,28 @@ class LayerCount:
         """Return the operations with each operand counted by its size: 2 for two added spikes."""
         if self.values is None:
             return None
-        groups = getattr(self.module, "groups", 1)
-        return float((self._read(self.values) * conv_fan_out(self.weight, groups)).sum())
+        return float((self._read(self.values) * self._fan_out()).sum())
+
+    def _fan_out(self) -> Tensor:
+        """Return the live weights at each kernel position of each input channel."""
+        if getattr(self.module, "transposed", False):
+            return (self.weight != 0).sum(1)
+        return conv_fan_out(self.weight, getattr(self.module, "groups", 1))
 
     def _read(self, sums: Tensor) -> Tensor:
         if isinstance(self.module, nn.Linear):
             return sums
-        padded, geometry = _geometry(self.module, sums)
         kernel = self.weight.shape[2:]
+        if self.module.transposed:
+            return transposed_reads(
+                sums,
+                kernel,
+                stride=self.module.stride,
+                padding=self.module.padding,
+                dilation=self.module.dilation,
+                output_size=self.output_size,
+            )
+        padded, geometry = _geometry(self.module, sums)
         return conv_reads(padded, kernel, output_size=self.output_size, **geometry)
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,46 +125,46 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
 
     Raises:
         ModelError: (while active) a layer of another kind, or a layer that reads spikes by its
-            graph but got values other than 0 and 1.
+            graph but got values other than 0 and 1 (not with `train`: dropout scales spikes).
     """
-    counts, handles = Counts(), []
+    counts = Counts()
 
     def hang(name: str, hook: Callable[..., None]) -> None:
         def in_mode(*call: Any) -> None:
             if train is None or model.training is train:
                 hook(*call)
 
-        handles.append(model.get_submodule(name).register_forward_hook(in_mode))
+        module = model.get_submodule(name)
+        stack.callback(module.register_forward_hook(in_mode, with_kwargs=True).remove)
 
-    try:
+    with ExitStack() as stack:
         for name, layer in wiring.layers.items():
             module = model.get_submodule(name)
-            conv = isinstance(module, _ConvNd) and not module.transposed
-            if not conv and not isinstance(module, nn.Linear):
+            if not isinstance(module, _ConvNd | nn.Linear):
                 raise ModelError(
                     f"expected a convolution or linear layer at {name!r}, got "
                     f"{type(module).__name__}, whose operations cannot be counted"
                 )
             counts.layers[name] = LayerCount(module)
-            hang(name, _layer_hook(counts.layers[name], layer))
-        for name in wiring.neurons:
+            hang(name, _layer_hook(counts.layers[name], layer, strict=train is not True))
+        for name in wiring.neurons.keys() - wiring.sites.keys():
             hang(name, _neuron_hook(counts, name))
+        sinks = {site: _site_sink(counts, name) for name, site in wiring.sites.items()}
+        if sinks:
+            stack.enter_context(observing_sites(model, sinks))
         yield counts
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _layer_hook(count: LayerCount, layer: Layer) -> Callable[..., None]:
+def _layer_hook(count: LayerCount, layer: Layer, *, strict: bool) -> Callable[..., None]:
     axes = count.weight.ndim - 1
 
-    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        x = computed(module, args[0]).detach()
-        if layer.binary:
+    def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+        x = computed(module, args[0] if args else next(iter(kwargs.values()))).detach()
+        if layer.binary and strict:
             nonzero = _spikes(x, axes, layer.name).long()
         else:
             nonzero = _position_sums(x, axes, lambda part: (part != 0).float()).long()
-            if layer.sources:
+            if layer.sources and not layer.binary:
                 values = _position_sums(x, axes, torch.abs).double()
                 count.values = values if count.values is None else count.values + values
         count.nonzero = nonzero if count.nonzero is None else count.nonzero + nonzero
@@ -198,9 +213,18 @@ def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
 
 
 def _neuron_hook(counts: Counts, name: str) -> Callable[..., None]:
-    def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+    def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        output = output[0] if isinstance(output, tuple) else output
         spikes, places = counts.neurons.get(name, (output.new_zeros((), dtype=torch.float64), 0))
         total = output.detach().sum(dtype=torch.promote_types(output.dtype, torch.float32))
         counts.neurons[name] = spikes + total, places + output.numel()
 
     return hook
+
+
+def _site_sink(counts: Counts, name: str) -> Callable[[Tensor], None]:
+    def take(x: Tensor) -> None:
+        spikes, places = counts.neurons.get(name, (x.new_zeros((), dtype=torch.float64), 0))
+        counts.neurons[name] = spikes + (x >= 0).sum(), places + x.numel()
+
+    return take

@@ -1,14 +1,14 @@
 """What the neurons of a net do over a data set: criticality, firing by position, spike counts."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.registry import adapter_for, spiking_neurons
+from spikeprune.adapters.neuron import neurons_of, observing
 from spikeprune.errors import DataError, ModelError
 from spikeprune.execution.forward import Forward, evaluating
 from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
@@ -73,7 +73,7 @@ def neuron_activity(
     and hooks of the model are afterwards as before.
     """
     observer = Observer(model, options, time_steps=time_steps, train=False)
-    fired = {name: _Fired() for name in spiking_neurons(model)}
+    fired = {name: _Fired() for name in neurons_of(model, None, None)}
     with _watching(model, {name: one.take for name, one in fired.items()}), observer:
         for batch in batches:
             forward(batch if isinstance(batch, Tensor) else batch[0])
@@ -128,8 +128,7 @@ def spike_features(
 @contextmanager
 def _watching(model: nn.Module, sinks: dict[str, Callable[[Tensor], None]]) -> Iterator[None]:
     """Give the potentials of the named neurons to their sinks, in eval mode without gradients."""
-    adapter, neurons = adapter_for(model), spiking_neurons(model)
-    with evaluating(model), torch.no_grad(), ExitStack() as stack:
-        for name, sink in sinks.items():
-            stack.enter_context(adapter.observe(neurons[name], sink, lambda: None))
+    neurons = {n: one for n, one in neurons_of(model, None, None).items() if n in sinks}
+    resets = dict.fromkeys(neurons, lambda: None)
+    with evaluating(model), torch.no_grad(), observing(neurons, sinks, resets):
         yield

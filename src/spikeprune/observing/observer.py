@@ -7,14 +7,15 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, ClosedForms
-from spikeprune.adapters.registry import adapter_for, spiking_neurons
+from spikeprune.adapters.neuron import Neuron, neurons_of, observing
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
 from spikeprune.errors import ConfigError, ObservationError
+from spikeprune.execution.batches import input_of
 from spikeprune.execution.forward import evaluating
 from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, PotentialSums
 from spikeprune.science.surrogate import Curve, check_peaked, closed_curve, model_curve, named_curve
+from spikeprune.wiring.wiring import Wiring
 
 
 @final
@@ -26,11 +27,13 @@ class Observer:
     Spikes and gradients do not change.
 
     Args:
-        model: spiking neurons of one framework.
+        model: the net.
         options: the score curve and its reductions; a derivative must be peaked at threshold.
         time_steps: T. Every neuron must record the same multiple of T steps between two resets.
         train: whether to record forwards in training mode, or those in eval mode.
         moments: whether to record mean, variance and size of the potentials as well.
+        wiring: of the net, whose neurons are observed; needed where they are not modules of a known
+            framework. None: all such modules.
 
     Attributes:
         armed: whether it records now.
@@ -49,15 +52,15 @@ class Observer:
         time_steps: int,
         train: bool,
         moments: bool = False,
+        wiring: Wiring | None = None,
     ) -> None:
         if time_steps < 1:
             raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
-        self._adapter = adapter_for(model)
-        self._neurons = spiking_neurons(model)
+        names = None if wiring is None else wiring.neurons
+        self._neurons = neurons_of(model, None if wiring is None else wiring.sites, names)
         for name, neuron in self._neurons.items():  # refuses what cannot serve before it runs
-            _curve(self._adapter, name, neuron, options)
-        threshold = self._adapter.threshold
-        self._thresholds = {n: threshold(m) if moments else None for n, m in self._neurons.items()}
+            _curve(name, neuron, options)
+        self._thresholds = {n: m.threshold() if moments else None for n, m in self._neurons.items()}
         self._options, self._time_steps, self._train = options, time_steps, train
         self._stack = ExitStack()
         self._sums: dict[str, PotentialSums] = {}
@@ -66,20 +69,21 @@ class Observer:
     def arm(self) -> None:
         """Start recording, from nothing."""
         self.disarm()
+        for name, neuron in self._neurons.items():
+            curve, traceable = _curve(name, neuron, self._options)
+            self._sums[name] = PotentialSums(
+                name,
+                neuron,
+                curve,
+                self._options,
+                time_steps=self._time_steps,
+                train=self._train,
+                traceable=traceable,
+                threshold=self._thresholds[name],
+            )
+        resets = {name: sums.reset for name, sums in self._sums.items()}
         with ExitStack() as stack:
-            for name, neuron in self._neurons.items():
-                curve, traceable = _curve(self._adapter, name, neuron, self._options)
-                sums = self._sums[name] = PotentialSums(
-                    name,
-                    neuron,
-                    curve,
-                    self._options,
-                    time_steps=self._time_steps,
-                    train=self._train,
-                    traceable=traceable,
-                    threshold=self._thresholds[name],
-                )
-                stack.enter_context(self._adapter.observe(neuron, sums, sums.reset))
+            stack.enter_context(observing(self._neurons, self._sums, resets))
             self._stack = stack.pop_all()
         self.armed = True
 
@@ -144,20 +148,18 @@ class Observer:
         self.disarm()
 
 
-def _curve(
-    adapter: Adapter, name: str, neuron: nn.Module, options: CriticalityOptions
-) -> tuple[Curve, bool]:
+def _curve(name: str, neuron: Neuron, options: CriticalityOptions) -> tuple[Curve, bool]:
     """Return g, and whether a kernel may be made of it."""
     derivative, closed = options.value == "derivative", None
-    if options.curve == "model" and derivative and isinstance(adapter, ClosedForms):
-        closed = adapter.derivative(neuron)
+    if options.curve == "model" and derivative:
+        closed = neuron.derivative()
     if options.curve != "model":
         found = named_curve(options.curve, options.value)
     elif closed is not None:
         found = closed_curve(closed)
     else:
-        surrogate = adapter.surrogate if derivative else adapter.primitive
-        found = model_curve(surrogate(neuron), options.value)
+        surrogate = neuron.surrogate() if derivative else neuron.primitive()
+        found = model_curve(surrogate, options.value)
     if derivative:
         try:
             check_peaked(found)
@@ -175,11 +177,12 @@ def score_loader(
     forward: Callable[[Tensor], Any],
     moments: bool = False,
     over_ranks: bool = False,
+    wiring: Wiring | None = None,
 ) -> dict[str, ChannelStats]:
     """Score the channels over a loader, in eval mode without gradients.
 
     Args:
-        model: spiking neurons of one framework; the mode of each module is restored.
+        model: the net; the mode of each module is restored.
         batches: inputs, or tuples whose first entry is the input.
         options: as in `Observer`.
         time_steps: T.
@@ -188,6 +191,7 @@ def score_loader(
         over_ranks: whether to add up the processes of a group, each with batches of its own (or
             each with all of them), and the same weights; then all must call. Buffers that differ
             are made the same first, see `distributed.collectives.settle_buffers_`.
+        wiring: as in `Observer`.
 
     Returns:
         Score and rate per channel of each neuron module, by name.
@@ -195,14 +199,15 @@ def score_loader(
     Raises:
         ObservationError, ConfigError, ModelError: as `Observer`.
     """
-    observer = Observer(model, options, time_steps=time_steps, train=False, moments=moments)
+    observer = Observer(
+        model, options, time_steps=time_steps, train=False, moments=moments, wiring=wiring
+    )
     device = next((p.device for p in model.parameters()), None)
 
     def run() -> None:
         with evaluating(model), torch.no_grad(), observer:
             for batch in batches:
-                x = batch if isinstance(batch, Tensor) else batch[0]
-                forward(x.to(device))
+                forward(input_of(batch).to(device))
 
     if over_ranks:
         settle_buffers_(model)

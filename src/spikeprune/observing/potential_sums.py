@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from spikeprune.adapters.neuron import Neuron
 from spikeprune.errors import ObservationError
 from spikeprune.neurons.sinks import TimeFold
 from spikeprune.observing.criticality_options import CriticalityOptions
@@ -51,7 +52,7 @@ class PotentialSums:
     def __init__(
         self,
         name: str,
-        neuron: nn.Module,
+        neuron: Neuron,
         curve: Curve,
         options: CriticalityOptions,
         *,

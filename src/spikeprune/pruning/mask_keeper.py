@@ -82,8 +82,29 @@ class MaskKeeper:
             )
         return taken
 
-    def _before_optimizer_step(self, *_: Any) -> None:
-        if self._dense():
+    def _before_optimizer_step(
+        self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self._before_step()
+            return None
+        self._taken = {}
+
+        def masked() -> Any:
+            loss = closure()
+            self._before_step()
+            return loss
+
+        return args[:1], {**kwargs, "closure": masked}
+
+    def _before_step(self) -> None:
+        """Take the dense gradients if an event needs them, mask, and penalise.
+
+        A closure may run several times in one step, as that of LBFGS: the first counts, which is
+        at the weights before the step.
+        """
+        if self._dense() and not self._taken:
             for name, parameter in self._parameters.items():
                 if parameter.grad is None:
                     raise ModelError(

@@ -330,6 +330,8 @@ def matching(
         ConfigError: a pattern matches nothing, or nothing is left.
     """
     names, include, exclude = tuple(names), tuple(include), tuple(exclude)
+    if not names:
+        raise ConfigError("the net has no convolution or linear layer whose weight can be pruned")
     for pattern in (*include, *exclude):
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(
@@ -342,5 +344,7 @@ def matching(
         and not any(fnmatchcase(name, pattern) for pattern in exclude)
     ]
     if not chosen:
-        raise ConfigError("include and exclude patterns leave no layer to prune")
+        raise ConfigError(
+            f"include and exclude patterns leave no layer to prune of: {', '.join(names)}"
+        )
     return tuple(chosen)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
-from spikeprune.errors import ConfigError, RunError
+from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.execution.forward import Layout
+from spikeprune.execution.last_call import LastCall
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
 from spikeprune.pruning.events.observe_before import EventObserver
@@ -30,6 +32,11 @@ _MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
 _COMPLETE = (
     "options are complete; leave out sparsity, method and single options, or leave out options"
 )
+_NEEDS_NEURONS = {"potentials", "moments"}
+_NO_NEURON = (
+    "expected spiking neurons whose potentials rank the weights, but {}; prune by "
+    "method='magnitude', or declare the neurons: spikeprune.extend.spikes(...)"
+)
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
 
@@ -42,20 +49,23 @@ class Pruner:
     the masks. `compact` cuts dead weights out after training. A `with` block closes the pruner.
 
     Args:
-        model: a spiking net of a supported framework, or DistributedDataParallel around one.
+        model: a spiking net of any framework or none, or DistributedDataParallel around one; the
+            notes say what of it could not be mapped.
         optimizer: the optimiser that trains it, or Accelerate's wrapper; its state of pruned
             weights is kept consistent.
-        example: one slice of input, `[B, C, H, W]` or `[B, F]` (values do not matter).
+        example: one slice of input, `[B, C, *space]` or `[B, F]` (values do not matter), or a batch
+            as the model takes it (layout `batch`, or a function).
         time_steps: T of every forward.
         total_steps: optimiser steps of the pruning phase.
         sparsity: share of the weights (or of the budget) to remove, in (0, 1); no default.
         method: a name that `spikeprune methods` lists; `auto`, the default of the command line
             too, is `criticality-ranked` for weights, `criticality-erk` under a budget of SynOps
-            and `criticality` for channels.
+            and `criticality` for channels; `magnitude` where no neuron can be observed.
         options: complete options instead of `sparsity`, `method` and single ones.
         score_batches: inputs (or `(input, target)` pairs) scored when the criticality option
             `score_on` is `train-set`; iterated once per event.
-        layout: how the model is called on them, see `execution.forward`.
+        layout: how the model is called: `sequence`, `step`, `batch`, or a function of model and
+            batch that returns the logits, see `toolbox.forward`. None: found by trying.
         seed: of random saliency and regrowth.
         events_at: optimiser steps after which events happen, instead of every `every` (weights).
         dense_synops: synaptic operations per sample of the dense net, by layer: with
@@ -72,6 +82,7 @@ class Pruner:
         last_scores: criticality [C] by neuron at the last event.
         last_regrown: bool by layer or channel group, what the last event brought back.
         wiring: which weights feed which neurons.
+        notes: sentences on what is not mapped, not pruned or not counted.
         event_steps: optimiser steps after which an event happens.
         start_cost: cost of the measurements of `begin`, in training steps of one sample.
 
@@ -85,7 +96,7 @@ class Pruner:
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        example: Tensor,
+        example: Any,
         *,
         time_steps: int,
         total_steps: int,
@@ -93,7 +104,7 @@ class Pruner:
         method: str = "auto",
         options: PruneOptions | None = None,
         score_batches: Iterable[Any] | None = None,
-        layout: str = "sequence",
+        layout: Layout | None = None,
         seed: int = 0,
         events_at: Iterable[int] | None = None,
         dense_synops: Mapping[str, float] | None = None,
@@ -103,12 +114,17 @@ class Pruner:
             options = options_for(method, sparsity=sparsity, **overrides)
         elif sparsity is not None or method != "auto" or overrides:
             raise ConfigError(_COMPLETE)
-        self.options = options
         model, optimizer = inner_model(model), inner_optimizer(optimizer)
-        self.model, self.optimizer, self.example = model, optimizer, example
-        self.time_steps, self.layout = time_steps, layout
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
-        self.wiring = trace(model, example)
+        self.wiring = trace(model, example, time_steps=time_steps, layout=layout)
+        self.notes = self.wiring.notes
+        if not self.wiring.mapped and needs_of(options, start=True) & _NEEDS_NEURONS:
+            if method != "auto" or {"regrow", "saliency"} & overrides.keys():
+                raise ModelError(_NO_NEURON.format(self.notes[0]))
+            options = options_for("magnitude", sparsity=sparsity, **overrides)
+        self.options = options
+        self.model, self.optimizer, self.example = model, optimizer, example
+        self.time_steps, self.layout = time_steps, self.wiring.layout
         self.granularity: Granularity = _MASKS[options.granularity](
             model,
             self.wiring,
@@ -132,7 +148,7 @@ class Pruner:
             self.wiring,
             time_steps=time_steps,
             batches=score_batches,
-            layout=layout,
+            layout=self.layout,
         )
         self._needs_gradient = "gradient" in needs_of(options)
         self._begun = 0 not in self._planned
@@ -142,6 +158,7 @@ class Pruner:
 
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
+        self.last_call = LastCall.of(self.model)
         self._parameters = {n: p for n, p in self.model.named_parameters() if n in self.mask}
         self._keeper = MaskKeeper(
             self.optimizer, self._parameters, dense=self._capturing, penalise=self._penalise
@@ -210,6 +227,7 @@ class Pruner:
     def close(self) -> None:
         """Remove every hook and stop observing; masks and the record of events stay."""
         self._observer.disarm()
+        self.last_call.close()
         self._keeper.close()
 
     def check(self) -> None:

@@ -66,6 +66,34 @@ def conv_reads(
     return reads
 
 
+def transposed_reads(
+    counts: Tensor,
+    kernel_size: Sequence[int],
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    output_size: Sequence[int],
+) -> Tensor:
+    """Return `conv_reads` of a transposed convolution: the inputs whose product lies in the output.
+
+    A kernel position sends the input at p to `stride p - padding + dilation position`, which is
+    cropped to the output.
+    """
+    axes = len(kernel_size)
+    steps, pads, gaps = (_per_axis(v, axes) for v in (stride, padding, dilation))
+    reads = counts
+    for axis in range(axes):
+        taps = []
+        for tap in range(kernel_size[axis]):
+            shift = pads[axis] - tap * gaps[axis]
+            first = max(0, -(-shift // steps[axis]))
+            last = (output_size[axis] - 1 + shift) // steps[axis]
+            taps.append(reads[:, first : max(first, last + 1)].sum(1))
+        reads = torch.stack(taps, dim=-1)
+    return reads
+
+
 def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return (value,) * axes if isinstance(value, int) else tuple(value)
 

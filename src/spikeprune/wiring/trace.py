@@ -1,131 +1,458 @@
-"""Finding the wiring of a net by walking the autograd graph of one time slice."""
+"""Finding the wiring of a net by walking the autograd graph of a forward as its owner calls it."""
 
-from collections.abc import Mapping
-from typing import cast, final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from spikeprune.adapters.registry import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import owner, spiking_modules
+from spikeprune.adapters.spike_functions.site import Axes, SpikeSite
+from spikeprune.adapters.spike_functions.step import explains, step_of
+from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.errors import ModelError
 from spikeprune.execution.autograd_graph import ancestors
-from spikeprune.wiring.trace_log import LAYERS, SliceLog, operation
+from spikeprune.execution.forward import Layout
+from spikeprune.wiring.axes import axes_of
+from spikeprune.wiring.owners_call import OwnersCall, possible_calls
+from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, channels_in_code, operation
 from spikeprune.wiring.wiring import Layer, Wiring
 
-# After these operations, channel i is no longer channel i of the operand.
-_REARRANGING = {
-    "Cat", "Stack", "Split", "Unbind", "Permute", "Transpose", "T", "Roll", "Flip",
-    "Index", "IndexSelect", "Gather", "ChannelShuffle", "PixelShuffle", "PixelUnshuffle",
-}  # fmt: skip
+# Operations between a layer's output and its weight if the layer uses its weight as it is.
+_PLAIN = (
+    "Convolution", "Addmm", "Mm", "Linear", "T", "Transpose", "View", "UnsafeView", "Squeeze",
+    "Unsqueeze", "Expand", "Slice", "ReshapeAlias", "AsStrided", "Clone", "Add", "Permute",
+)  # fmt: skip
+# Operations that multiply activations, or an activation with a parameter outside of a layer.
+_PRODUCTS = (
+    "Mm", "Bmm", "Addmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Convolution", "Linear",
+    "ScaledDotProductFlashAttentionForCpu", "ScaledDotProductEfficientAttention",
+    "ScaledDotProductFlashAttention", "ScaledDotProductAttentionMath",
+)  # fmt: skip
 
 
-def trace(model: nn.Module, example: Tensor) -> Wiring:
-    """Find the wiring of a model by running one time slice of it.
+def trace(
+    model: nn.Module,
+    example: Any,
+    *,
+    time_steps: int | None = None,
+    layout: Layout | None = None,
+) -> Wiring:
+    """Find the wiring of a model by running it as its owner does, on a few samples.
+
+    Neurons are modules of a known framework, modules with a method `observe_potential`, and places
+    where a spike function is called (an autograd function that turns a potential into 0 and 1).
+    What cannot be mapped is said in the notes of the result.
 
     Args:
-        model: holds spiking neurons of one framework; it does not change.
-        example: one slice, `[B, C, H, W]` or `[B, F]`; only its shape, device and type matter.
+        model: the net; it does not change.
+        example: one slice, `[B, C, *space]` or `[B, F]`, or a batch as the model takes it (layout
+            `batch`, or a function); except for a function, values do not matter.
+        time_steps: T of a forward. None: 1, or what the model runs itself.
+        layout: how the model is called, see `execution.forward.forward`. None: found by trying, and
+            proved by the number of steps that the neurons run.
 
     Raises:
-        ModelError: (naming the module) a layer, norm or neuron is not reached, or more than once
-            per slice; a weight is computed in the forward or shared by two layers; a channel
-            cannot be followed between layer and neuron; the model cannot run on one slice; or it
-            has no neurons that can be observed.
+        ModelError: the model does not run on the example, or has no layer that can be pruned.
+        ConfigError: an unknown layout.
     """
-    adapter, neurons = adapter_for(model), spiking_neurons(model)
-    parts = _modules_to_trace(model, neurons)
-    log = SliceLog(parts, frozenset(neurons))
-    with adapter.tracing(model):
-        log.run(model, example)
-    log.check()
-    return _Graph(parts, log).wiring()
+    refused: list[ModelError] = []
+    found: Wiring | None = None
+    for way in possible_calls(model, example, time_steps=time_steps, layout=layout):
+        try:
+            wiring, proved = _traced(model, way)
+        except ModelError as error:
+            refused.append(error)
+            continue
+        if layout is not None or proved:
+            return wiring
+        found = found or wiring
+    if found is not None:
+        return found
+    raise refused[0]
+
+
+def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
+    """Return the wiring for one way to call the net, and whether its neurons prove the way."""
+    neurons = spiking_modules(model)
+    parts = _parts(model, neurons)
+    log = CallLog(
+        model,
+        layers={n: m for n, m in parts.items() if isinstance(m, LAYERS)},
+        norms={n: m for n, m in parts.items() if isinstance(m, _BatchNorm)},
+        neurons=neurons,
+        run=way.run,
+    )
+    log.record(way.x)
+    training = not neurons and not any(isinstance(key, Place) for key in log.visits)
+    if training:  # the neurons of some frameworks call their spike function in training only
+        log.record(way.x, training=True)
+    traced = _Trace(parts, frozenset(neurons), log, way, training=training)
+    return traced.wiring(), traced.proves() if traced.spiking else not log.keeps_state(way.x)
+
+
+def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Return layers, norms and neurons by name, without the modules inside of neurons."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if not any(name.startswith(f"{neuron}.") for neuron in neurons)
+        and (name in neurons or isinstance(module, (*LAYERS, _BatchNorm)))
+    }
 
 
 @final
-class _Graph:
-    """The autograd graph of a trace, cut at the outputs of layers and neurons."""
+class _Trace:
+    """The graph of a record, cut at the outputs of layers and neurons."""
 
-    def __init__(self, parts: Mapping[str, nn.Module], log: SliceLog) -> None:
-        self._parts, self._log = parts, log
-        self._layers = [n for n, m in parts.items() if isinstance(m, LAYERS)]
-        self._norms = [n for n, m in parts.items() if isinstance(m, _BatchNorm)]
-        self._neurons = [n for n in parts if n in log.neurons]
-        self._cuts = {log.after[n] for n in (*self._layers, *self._neurons)}
-        self._into = {n: self._cone(log.before[n]) for n in (*self._neurons, *self._layers)}
-        self._behind = {n: self._cone(log.after[n]) for n in self._norms}
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module],
+        neurons: frozenset[str],
+        log: CallLog,
+        way: OwnersCall,
+        *,
+        training: bool,
+    ) -> None:
+        self._parts, self._log, self._way, self._training = parts, log, way, training
+        called = {name for name in parts if name in log.visits}
+        self._layers = [n for n, m in parts.items() if isinstance(m, LAYERS) and n in called]
+        self._norms = [n for n, m in parts.items() if isinstance(m, _BatchNorm) and n in called]
+        self.spiking: list[Key] = [n for n in parts if n in neurons and n in called]
+        self.spiking += [key for key in log.visits if isinstance(key, Place)]
+        self.spiking = self._real()
+        self._cut()
+        self.axes: dict[Key, Axes] = {}
+        self._why: dict[str, list[str]] = {}  # reason -> layers
+        self._find_axes()
+
+    def proves(self) -> bool:
+        """Whether every neuron has known axes and runs all time steps of a forward.
+
+        A net that runs a single step in a forward may be one that is called step by step.
+        """
+        ran = {found.steps * len(self._log.visits[key]) for key, found in self.axes.items()}
+        told = len(self.axes) == len(self.spiking)
+        if self._way.steps is None:
+            return told and (self._way.layout != "batch" or ran != {1})
+        return told and ran == {self._way.steps}
 
     def wiring(self) -> Wiring:
-        """Return the wiring, by walks back from every neuron, norm and layer."""
-        layers = {name: self._layer(name) for name in self._layers}
-        return Wiring(layers, {n: self._log.shapes[n][0][0] for n in self._neurons})
+        """Return the wiring."""
+        follows = self._followed()
+        names = self._names()
+        usable = {key for key in names if self._usable(key)}
+        layers = {name: self._layer(name, names, usable, follows) for name in self._layers}
+        kept = [key for key in self.spiking if key in usable]
+        return Wiring(
+            layers=layers,
+            neurons={names[key]: self._channels(key) for key in kept},
+            sites={
+                names[key]: site
+                for key in kept
+                if isinstance(key, Place) and (site := self._site(key)) is not None
+            },
+            notes=tuple(self._notes(layers, usable)),
+            layout=self._way.layout,
+        )
 
-    def _cone(self, start: Node | None) -> set[Node]:
-        """Return the nodes that lead to `start`, back to the nearest layers and neurons."""
-        return set(ancestors(start, self._cuts.__contains__))
+    # The graph.
 
-    def _layer(self, name: str) -> Layer:
-        log, into, module, output = self._log, self._into, self._parts[name], self._log.after[name]
-        feeds = tuple(n for n in self._neurons if output in into[n])
-        sources = tuple(n for n in self._neurons if log.after[n] in into[name])
-        fed = {node for n in feeds for node in into[n]}
-        norms = tuple(n for n in self._norms if output in self._behind[n] and log.after[n] in fed)
-        for neuron in feeds:
-            self._follow(name, neuron, into[neuron], log.shapes[name][1], log.shapes[neuron][0])
-        for neuron in sources:
-            self._follow(name, neuron, into[name], log.shapes[neuron][1], log.shapes[name][0])
-        inputs, outputs = log.shapes[name]
-        kind = "linear" if isinstance(module, nn.Linear) else "conv"
-        if kind == "linear" and len(inputs) != 1:
-            raise ModelError(
-                f"expected {name!r} to read [batch, features], got {(-1, *inputs)}; token-wise "
-                "linear layers are not supported, keep them out of the model or use convolutions"
-            )
-        binary = bool(sources) and log.binary[name] and self._spikes_only(into[name])
-        macs = outputs.numel() * cast(Tensor, module.weight)[0].numel()
-        return Layer(name, kind, feeds, sources, binary, inputs, outputs, norms, macs)
-
-    def _spikes_only(self, cone: set[Node]) -> bool:
-        spikes = {self._log.after[n] for n in self._neurons}
-        return all(n in spikes for n in cone if n in self._cuts or hasattr(n, "variable"))
+    def _cut(self) -> None:
+        """Walk back from every layer, neuron and norm to the nearest layers and neurons."""
+        visits = self._log.visits
+        self._after = {
+            key: {v.after for v in visits[key]} for key in (*self._layers, *self.spiking)
+        }
+        cuts = {node for nodes in self._after.values() for node in nodes}
+        self._into = {key: self._cone((v.before for v in visits[key]), cuts) for key in self._after}
+        self._behind = {n: self._cone((v.after for v in visits[n]), cuts) for n in self._norms}
+        self._out = self._cone(self._log.outputs, cuts)
 
     @staticmethod
-    def _follow(
-        layer: str, neuron: str, between: set[Node], first: torch.Size, then: torch.Size
-    ) -> None:
-        """Refuse unless channel i of shape `first` is channel i, or block i, of shape `then`."""
-        moved = sorted({operation(n) for n in between} & _REARRANGING)
-        flattened = len(then) == 1 < len(first) and then[0] % first[0] == 0
-        if moved or not (flattened or first[0] == then[0]):
-            why = f"{', '.join(moved)} between them" if moved else f"{first[0]} against {then[0]}"
-            raise ModelError(
-                f"expected the channels of layer {layer!r} and neuron {neuron!r} to correspond one "
-                f"to one, or block by block behind a flatten, got {why}; concatenation, shuffling "
-                "and transposition of channels are not supported"
+    def _cone(starts: Any, cuts: set[Node | None]) -> set[Node]:
+        found: set[Node] = set()
+        for start in starts:
+            found.update(ancestors(start, cuts.__contains__))
+        return found
+
+    def _real(self) -> list[Key]:
+        """Return the neurons whose spikes leave their module, and that read more than parameters.
+
+        Some neurons call their spike function a second time to compute their reset.
+        """
+        self._cut()
+        roots = {node for n in self._layers for node in self._after[n]}
+        roots |= {node for key in self.spiking for node in self._after[key]}
+        real: list[Key] = []
+        for key in self.spiking:
+            if not isinstance(key, Place):
+                real.append(key)
+                continue
+            others = [
+                self._into[k]
+                for k in self._into
+                if not (isinstance(k, Place) and k.module == key.module)
+            ]
+            leaves = any(node in cone for cone in (*others, self._out) for node in self._after[key])
+            own = self._after[key]
+            reads = any(
+                (node in roots and node not in own) or _is_input(node) for node in self._into[key]
+            )
+            if leaves and reads:
+                real.append(key)
+        return real
+
+    def _feeds(self, layer: str) -> list[Key]:
+        return [k for k in self.spiking if not self._after[layer].isdisjoint(self._into[k])]
+
+    def _sources(self, layer: str) -> list[Key]:
+        return [k for k in self.spiking if not self._after[k].isdisjoint(self._into[layer])]
+
+    # Axes and channels.
+
+    def _sample(self, name: str) -> int:
+        """Return the number of axes of one sample behind a layer."""
+        module: Any = self._parts[name]
+        return 1 if isinstance(module, nn.Linear) else int(module.weight.ndim) - 1
+
+    def _find_axes(self) -> None:
+        if self._way.other is None:
+            return
+        changed = self._log.compare_samples(self._way.other, training=self._training)
+        if changed is None:
+            return
+        for key in self.spiking:
+            for sample in self._samples(key):
+                found = axes_of(changed[key], sample=sample, batch=self._way.batch)
+                if found is not None:
+                    self.axes[key] = found
+                    break
+
+    def _samples(self, key: Key) -> Iterator[int]:
+        """Yield the numbers of axes that a neuron's sample may have, the likeliest first."""
+        x = self._log.visits[key][0].x
+        fed_by = [n for n in self._layers if key in self._feeds(n)]
+        if not fed_by:
+            yield from (x.ndim - 1, x.ndim - 2)
+            return
+        for layer in fed_by:
+            channels = self._out_channels(layer)
+            for sample in dict.fromkeys((self._sample(layer), 1)):
+                if sample < x.ndim and x.shape[-sample] % channels == 0:
+                    yield sample
+
+    def _out_channels(self, layer: str) -> int:
+        return int(self._log.visits[layer][0].out.shape[-self._sample(layer)])
+
+    def _channels(self, key: Key) -> int:
+        return int(self._log.visits[key][0].x.shape[-self.axes[key].sample])
+
+    def _followed(self) -> Callable[[Key, Key], bool]:
+        """Return whether channel i of one layer or neuron is channel or block i of the next."""
+        axes: dict[Key, int] = {n: self._sample(n) for n in self._layers}
+        axes |= {key: found.sample for key, found in self.axes.items()}
+        changed = self._log.compare_channels(self._way.x, axes, training=self._training)
+
+        def follows(first: Key, then: Key) -> bool:
+            if changed is None or not changed.get(then) or first not in axes:
+                return False
+            channels = int(self._log.visits[first][0].out.shape[-axes[first]])
+            for bit, found in enumerate(changed[then]):
+                repeat, rest = divmod(len(found), channels)
+                expected = channels_in_code(channels, bit).repeat_interleave(repeat)
+                if rest or bool((found.cpu() & ~expected).any()):
+                    return False
+            return True
+
+        return follows
+
+    def _usable(self, key: Key) -> bool:
+        """Whether a neuron's potentials can be observed, in T time steps."""
+        axes, steps = self.axes.get(key), self._way.steps
+        if axes is None:
+            return False
+        if not isinstance(key, Place):
+            module = self._parts[key]
+            if not axes.plain or owner(module).opaque(module):
+                return False
+        ran = axes.steps * len(self._log.visits[key])
+        return (steps is None or ran == steps) and (
+            not isinstance(key, Place) or self._site(key) is not None
+        )
+
+    def _site(self, place: Place) -> SpikeSite | None:
+        calls = [visit.call for visit in self._log.visits[place]]
+        first: Any = calls[0]
+        apply = first.function.apply
+        step = step_of(apply, first.arguments, first.output)
+        if step is None or not all(
+            c is not None and explains(step, c.arguments, c.output) for c in calls
+        ):
+            return None
+        return SpikeSite(place, first.function, first.arguments[1:], step, self.axes[place])
+
+    def _names(self) -> dict[Key, str]:
+        """Return a name for each neuron: that of its module, numbered where it has several."""
+        modules = [key.module for key in self.spiking if isinstance(key, Place)]
+        names: dict[Key, str] = {}
+        for key in self.spiking:
+            if isinstance(key, str):
+                names[key] = key
+                continue
+            number = sum(isinstance(k, Place) and k.module == key.module for k in names) + 1
+            alone = modules.count(key.module) == 1 and key.module
+            names[key] = key.module if alone else f"{key.module}#{number}"
+        return names
+
+    # The result.
+
+    def _layer(
+        self,
+        name: str,
+        names: Mapping[Key, str],
+        usable: set[Key],
+        follows: Callable[[Key, Key], bool],
+    ) -> Layer:
+        visits, sample = self._log.visits[name], self._sample(name)
+        feeds, sources = self._feeds(name), self._sources(name)
+        transposed = _kind(self._parts[name]) == "transposed"
+        followed = [key for key in feeds if key in usable and follows(name, key)]
+        if transposed or len(followed) < len(feeds):
+            followed = []
+        read = all(key in usable and follows(key, name) for key in sources)
+        nodes = {node for key in followed for node in self._into[key]}
+        norms = tuple(
+            n
+            for n in self._norms
+            if not self._after[name].isdisjoint(self._behind[n])
+            and not {v.after for v in self._log.visits[n]}.isdisjoint(nodes)
+        )
+        inputs, outputs = (t.shape[-sample:] for t in (visits[0].x, visits[0].out))
+        weight: Tensor = self._parts[name].weight  # type: ignore[assignment]
+        places = (inputs if transposed else outputs).numel()
+        slices = sum(v.out.shape[: v.out.ndim - sample].numel() for v in visits)
+        tokens = slices // (self._way.batch * (self._way.steps or slices))
+        if feeds and not followed:
+            self._blame(name, feeds, usable)
+        return Layer(
+            name=name,
+            kind=_kind(self._parts[name]),
+            feeds=tuple(names[key] for key in followed),
+            sources=tuple(names[key] for key in sources),
+            binary=self._binary(name, bool(sources)),
+            input_shape=inputs,
+            output_shape=outputs,
+            norms=norms,
+            macs=places * weight[0].numel() * max(1, tokens),
+            prunable=self._prunable(name),
+            follows=read,
+        )
+
+    def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
+        steps = {self.axes[k].steps * len(self._log.visits[k]) for k in feeds if k in self.axes}
+        if _kind(self._parts[layer]) == "transposed":
+            why = "the rules of regrowth are those of plain convolutions"
+        elif all(key in usable for key in feeds):
+            why = "their channels are mixed, joined or reordered on the way to a neuron"
+        elif not steps:
+            why = "the axes of time, samples and channels of their neurons cannot be told apart"
+        elif self._way.steps is not None and steps != {self._way.steps}:
+            ran = " or ".join(map(str, sorted(steps)))
+            why = f"their neurons run {ran} steps or tokens, time_steps says {self._way.steps}"
+        else:
+            why = "the firing rule of their neurons is no step of one argument"
+        self._why.setdefault(why, []).append(layer)
+
+    def _binary(self, name: str, reads_spikes: bool) -> bool:
+        visits = self._log.visits[name]
+        values = all(bool(((v.x == 0) | (v.x == 1)).all()) for v in visits)
+        if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
+            return values and any(bool(v.x.any()) for v in visits)
+        spikes = {node for key in self.spiking for node in self._after[key]}
+        cuts = spikes | {node for n in self._layers for node in self._after[n]}
+        cone = self._into[name]
+        only = all(n in spikes for n in cone if n in cuts or hasattr(n, "variable"))
+        return reads_spikes and values and only
+
+    def _prunable(self, name: str) -> bool:
+        module: Any = self._parts[name]
+        shared = [n for n in self._layers if getattr(self._parts[n], "weight", 0) is module.weight]
+        return len(shared) == 1 and self._uses_weight(name, module.weight)
+
+    def _uses_weight(self, name: str, weight: Tensor) -> bool:
+        """Whether only operations of `_PLAIN` lie between a layer's output and its weight."""
+        for visit in self._log.visits[name]:
+            if visit.after is None:
+                continue  # detached: the layer cannot compute its weight with a gradient
+            nodes = self._inside(visit.before, visit.after)
+            if not any(getattr(n, "variable", None) is weight for n in nodes):
+                return False
+        return True
+
+    @staticmethod
+    def _inside(before: Node | None, after: Node | None) -> list[Node]:
+        """Return the nodes of a layer, from its output back to its input and parameters."""
+        return [
+            n
+            for n in ancestors(after, lambda n: n is before or operation(n) not in _PLAIN)
+            if n is not before
+        ]
+
+    def _notes(self, layers: Mapping[str, Layer], usable: set[Key]) -> Iterator[str]:
+        if not usable:
+            yield (
+                "no spiking neuron was found whose potential can be observed: weights are pruned "
+                "by saliency alone, and operands that no found neuron emits count as analog "
+                "(declare neurons by spikeprune.extend.spikes)"
+            )
+        for why, names in self._why.items() if usable else ():
+            yield f"pruned by saliency alone, without regrowth by neuron: {_listed(names)}; {why}"
+        idle = [n for n, m in self._parts.items() if isinstance(m, LAYERS) and n not in layers]
+        if idle:
+            yield f"not pruned and not counted: {_listed(idle)}, which the forward does not call"
+        shared = [n for n, layer in layers.items() if not layer.prunable]
+        if shared:
+            yield (
+                f"not pruned: {_listed(shared)}; a weight that is computed in the forward, or that "
+                "two layers share, would not stay pruned (make a parametrisation permanent, untie)"
+            )
+        products = self._uncounted()
+        if products:
+            yield (
+                "not counted in MACs, synaptic operations and energy: products outside of "
+                f"convolution and linear layers ({', '.join(products)})"
             )
 
+    def _uncounted(self) -> list[str]:
+        counted = {
+            node
+            for name in self._layers
+            for visit in self._log.visits[name]
+            for node in self._inside(visit.before, visit.after)
+        }
+        keys = (*self._layers, *self.spiking)
+        starts = [*self._log.outputs, *(v.before for key in keys for v in self._log.visits[key])]
+        numbers: dict[str, int] = {}
+        for node in self._cone(starts, set()):
+            if node not in counted and operation(node) in _PRODUCTS:
+                numbers[operation(node)] = numbers.get(operation(node), 0) + 1
+        return [f"{number} x {name}" for name, number in sorted(numbers.items())]
 
-def _modules_to_trace(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Return neurons, layers and norms by name, without the modules inside of neurons."""
-    parts: dict[str, nn.Module] = {}
-    owners: dict[Tensor, str] = {}
-    for name, module in model.named_modules():
-        if any(name.startswith(f"{neuron}.") for neuron in neurons):
-            continue
-        if isinstance(module, _ConvTransposeNd):
-            raise ModelError(
-                f"expected convolutions and linear layers, got {name!r} "
-                f"({type(module).__name__}); transposed convolutions cannot be pruned"
-            )
-        if isinstance(module, LAYERS):
-            owner = owners.setdefault(module.weight, name)
-            if owner != name:
-                raise ModelError(
-                    f"expected a weight of its own in every layer, got one that {owner!r} and "
-                    f"{name!r} share; untie them"
-                )
-        if name in neurons or isinstance(module, (*LAYERS, _BatchNorm)):
-            parts[name] = module
-    return parts
+
+def _kind(module: nn.Module) -> str:
+    if isinstance(module, nn.Linear):
+        return "linear"
+    return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"
+
+
+def _is_input(node: Node) -> bool:
+    variable = getattr(node, "variable", None)
+    return isinstance(variable, Tensor) and not isinstance(variable, nn.Parameter)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:6])
+    return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown

@@ -1,9 +1,14 @@
-"""Record of one time slice through a model: the autograd nodes at every layer and neuron."""
+"""Record of a net's forward as its owner calls it: what every layer, norm and neuron got and gave.
+
+A first run records values and autograd nodes, and lets neurons emit random bits instead of their
+spikes. Further runs repeat it with one thing changed, and compare: another first sample shows which
+axis is that of the samples, other channels show whether channel i stays channel i.
+"""
 
 import functools
-from collections import Counter
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, cast, final
 
 import torch
@@ -11,16 +16,20 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.errors import ModelError
-from spikeprune.execution.autograd_graph import ancestors
-from spikeprune.execution.precision import exact, like_parameters
+from spikeprune.adapters.rest import reset, state_kept
+from spikeprune.adapters.spike_functions.watch import Place, SpikeCall, watching
+from spikeprune.adapters.toolkit import shadowed
+from spikeprune.errors import ModelError, one_line
+from spikeprune.execution.forward import evaluating, tensors_of
+from spikeprune.execution.precision import exact
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
 
-_SAMPLES = 8  # of random bits: a window of an average pooling rarely has equal bits in all of them
-# Operations between a layer's output and its weight if the layer uses its weight as it is.
-_PLAIN = ("Convolution", "Addmm", "Mm", "Linear", "T", "View", "UnsafeView")
+CODES = 4  # runs with other channels: each channel has a code of this many bits
+
+Key = str | Place
+"""Name of a layer, norm or neuron module, or the place where a spike function is called."""
 
 
 def operation(node: Node) -> str:
@@ -37,103 +46,307 @@ class _Emit(torch.autograd.Function):
         return values.clone()
 
 
-@final
-class SliceLog:
-    """Notes that hooks take about each module while a traced model runs one time slice.
+@dataclass
+class Visit:
+    """One call of a layer, norm or neuron.
 
-    Neurons emit random bits, all ones in the first sample, so that whether an operand is binary
-    depends only on the operations in between: additive joins and average pooling leave {0, 1}; max
-    pooling, reshaping, AND and IAND do not. The log keeps the nodes alive, because another node
-    could get the identity of a deleted one.
+    Attributes:
+        x: what it read, detached; the argument of a spike function.
+        out: what it gave, detached; of a neuron the bits that it emitted.
+        before: autograd node of what it read.
+        after: node of what it gave.
+        call: of a spike function, with its own output.
+        rest: what a module gave behind its spikes, such as states.
     """
 
-    def __init__(self, parts: Mapping[str, nn.Module], neurons: frozenset[str]) -> None:
-        self.neurons = neurons
-        self.before: dict[str, Node | None] = {}  # nodes of the modules' inputs
-        self.after: dict[str, Node | None] = {}  # nodes of their outputs
-        self.shapes: dict[str, tuple[torch.Size, torch.Size]] = {}  # without the batch
-        self.binary: dict[str, bool] = {}  # whether all entries of the input were 0 or 1
-        self._parts = parts
-        self._calls: Counter[str] = Counter()
-        self._recurrent = dict.fromkeys(parts, False)
-        self._generator = torch.Generator().manual_seed(0)
+    x: Tensor
+    out: Tensor
+    before: Node | None = None
+    after: Node | None = None
+    call: SpikeCall | None = None
+    rest: tuple[Any, ...] | None = None
 
-    def run(self, model: nn.Module, example: Tensor) -> None:
-        """Run the model, which an adapter is tracing, once."""
-        x = like_parameters(model, example.detach()[:1])
-        x = x.expand(_SAMPLES, *example.shape[1:]).clone().requires_grad_()
+
+OnVisit = Callable[[Key, Visit, Tensor], Tensor]
+"""Takes a visit of the record and what is read now; returns what is given now."""
+
+
+@final
+class _Recording:
+    """The first run: notes every call, and lets neurons emit random bits."""
+
+    def __init__(self, neurons: frozenset[str]) -> None:
+        self._neurons = neurons
+        self._visits: dict[Key, list[Visit]] = {}
+        self._bits = torch.Generator().manual_seed(0)
+
+    def _drawn(self, like: Tensor) -> Tensor:
+        made = torch.randint(0, 2, like.shape, generator=self._bits)
+        made.view(-1)[::4] = 1  # so that a sum of two spikes is seen
+        return made.to(like)
+
+    def module(self, name: str, part: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        x, given = _first(args, kwargs), output[0] if isinstance(output, tuple) else output
+        if name in self._neurons:
+            given = cast(Any, _Emit).apply(x, self._drawn(given))
+        visit = Visit(x.detach().clone(), given.detach().clone(), x.grad_fn, given.grad_fn)
+        self._visits.setdefault(name, []).append(visit)
+        if not isinstance(output, tuple):
+            return given
+        visit.rest = output[1:]
+        return _joined(given, output)
+
+    def spike(self, call: SpikeCall) -> Tensor | None:
+        if not _binary_step(call):
+            return None
+        emitted = self._drawn(call.output)
+        visit = Visit(call.arguments[0].detach().clone(), emitted.clone(), call=call)
+        self._visits.setdefault(call.place, []).append(visit)
+        return emitted
+
+    def finished(self) -> dict[Key, list[Visit]]:
+        """Return the visits, with the nodes that exist only after the calls."""
+        for visit in (v for visits in self._visits.values() for v in visits):
+            if visit.call is not None and visit.call.node is not None:
+                edges = visit.call.node.next_functions
+                visit.after, visit.before = visit.call.node, edges[0][0] if edges else None
+        return self._visits
+
+
+class _Changed(Exception):
+    """A repeated run took another way through the net."""
+
+
+@final
+class _Repeat:
+    """A further run, in which layers and neurons give what a function of their visit returns."""
+
+    def __init__(self, visits: Mapping[Key, list[Visit]]) -> None:
+        self._visits = visits
+        self._place: dict[Key, int] = {}
+
+    def _visit(self, key: Key, x: Tensor) -> Visit:
+        number = self._place[key] = self._place.get(key, -1) + 1
+        visits = self._visits.get(key, [])
+        if number >= len(visits) or visits[number].x.shape != x.shape:
+            raise _Changed
+        return visits[number]
+
+    def module(self, name: str, on_visit: OnVisit, *args: Any, **kwargs: Any) -> Any:
+        x = _first(args, kwargs).detach()
+        visit = self._visit(name, x)
+        given = on_visit(name, visit, x)
+        return given if visit.rest is None else (given, *visit.rest)
+
+    def spike(self, on_visit: OnVisit, call: SpikeCall) -> Tensor | None:
+        if call.place not in self._visits:
+            return None
+        x = call.arguments[0].detach()
+        return on_visit(call.place, self._visit(call.place, x), x)
+
+
+def channels_in_code(channels: int, bit: int) -> Tensor:
+    """Return the channels whose code has a bit set, bool `[channels]`.
+
+    Up to 16 channels have codes of their own.
+    """
+    index = torch.arange(channels)
+    mixed = index ^ (index >> 4) ^ (index >> 8) ^ (index >> 12)
+    return (mixed >> bit) & 1 == 1
+
+
+@final
+class CallLog:
+    """The record of a net's forward.
+
+    Args:
+        model: the net; it and its state are afterwards as before.
+        layers: layers by name.
+        norms: BatchNorms by name.
+        neurons: neuron modules by name, whose output is spikes.
+        run: runs the model on an input.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        layers: Mapping[str, nn.Module],
+        norms: Mapping[str, nn.Module],
+        neurons: Mapping[str, nn.Module],
+        run: Callable[[Any], Any],
+    ) -> None:
+        self.visits: dict[Key, list[Visit]] = {}
+        self.outputs: tuple[Node, ...] = ()  # nodes of the model's outputs
+        self._model, self._run = model, run
+        self._layers, self._norms, self._neurons = layers, norms, neurons
+
+    def record(self, x: Any, *, training: bool = False) -> None:
+        """Run the model once and note everything; a floating `x` should require a gradient.
+
+        `training` puts it in training mode but for norms and dropout, because the neurons of some
+        frameworks call no spike function in eval mode.
+
+        Raises:
+            ModelError: the model does not run.
+        """
+        recording = _Recording(frozenset(self._neurons))
+        parts = {**self._layers, **self._neurons, **self._norms}
+        with self._prepared(training=training), torch.enable_grad(), ExitStack() as stack:
+            for name, part in parts.items():
+                hook = functools.partial(recording.module, name)
+                stack.callback(part.register_forward_hook(hook, with_kwargs=True).remove)
+            stack.enter_context(watching(self._model, recording.spike))
+            try:
+                output = self._run(x)
+            except Exception as error:  # anything that the user's code raises
+                raise ModelError(
+                    f"{type(self._model).__name__} does not run on the example as it is called: "
+                    f"{one_line(error)}"
+                ) from error
+        self.visits = recording.finished()
+        self.outputs = tuple(t.grad_fn for t in tensors_of(output) if t.grad_fn is not None)
+
+    def keeps_state(self, x: Any) -> bool:
+        """Return whether a second forward gives another output than the first."""
+        with self._prepared(training=False), torch.no_grad():
+            first, second = ([*tensors_of(self._run(x))] for _ in range(2))
+        return not all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+    def compare_samples(self, x: Any, *, training: bool = False) -> dict[Key, list[Tensor]] | None:
+        """Run with another first sample; return where each neuron's argument changed, by call.
+
+        The bits that neurons emit change where their arguments did. None: the run took another
+        way through the net.
+        """
+        changed: dict[Key, list[Tensor]] = {}
+
+        def compare(key: Key, visit: Visit, x: Tensor) -> Tensor:
+            different = x != visit.x
+            changed.setdefault(key, []).append(different)
+            if visit.out.shape != different.shape:
+                rows = different.flatten(1).any(1) if different.ndim > 1 else different
+                different = rows.reshape(-1, *[1] * (visit.out.ndim - 1))
+            return torch.where(different, 1 - visit.out, visit.out)
+
+        ran = self._repeat(x, on_neuron=compare, training=training)
+        return changed if ran else None
+
+    def compare_channels(
+        self, x: Any, axes: Mapping[Key, int], *, training: bool = False
+    ) -> dict[Key, list[Tensor]] | None:
+        """Run with other values in some channels of every layer and neuron, `CODES` times.
+
+        Layers and neurons give what they gave, changed in the channels whose code has bit k set in
+        run k; `axes` counts the channel axis of each from the end.
+
+        Returns:
+            By layer or neuron: for each bit the channels in which what it read changed, bool `[C]`.
+            None: a run took another way through the net.
+        """
+        found: dict[Key, list[Tensor]] = {key: [] for key in axes}
+
+        def other(key: Key, visit: Visit, bit: int) -> Tensor:
+            axis = axes.get(key)
+            if axis is None or axis > visit.out.ndim:
+                return visit.out.clone()
+            chosen = channels_in_code(visit.out.shape[-axis], bit)
+            chosen = chosen.reshape(-1, *[1] * (axis - 1)).to(visit.out.device)
+            changed = 1 - visit.out if key in spiking else visit.out + 1
+            return torch.where(chosen, changed, visit.out)
+
+        spiking = {key for key in self.visits if key not in self._layers}
+        for bit in range(CODES):
+            seen: dict[Key, Tensor] = {}
+
+            def compare(
+                key: Key,
+                visit: Visit,
+                x: Tensor,
+                bit: int = bit,
+                seen: dict[Key, Tensor] = seen,
+            ) -> Tensor:
+                axis = axes.get(key)
+                if axis is not None and axis <= x.ndim:
+                    rest = [d for d in range(x.ndim) if d != x.ndim - axis]
+                    different = (x != visit.x).any(dim=rest) if rest else x != visit.x
+                    seen[key] = different | seen[key] if key in seen else different
+                return other(key, visit, bit)
+
+            if not self._repeat(x, on_neuron=compare, on_layer=compare, training=training):
+                return None
+            for key, different in seen.items():
+                found[key].append(different)
+        return found
+
+    def _repeat(
+        self,
+        x: Any,
+        *,
+        on_neuron: OnVisit,
+        on_layer: OnVisit | None = None,
+        training: bool,
+    ) -> bool:
+        """Run again; the functions get each visit of the record and what is read now."""
+        repeat = _Repeat(self.visits)
+        replaced = {name: (part, on_neuron) for name, part in self._neurons.items()}
+        if on_layer is not None:
+            replaced |= {name: (part, on_layer) for name, part in self._layers.items()}
+        with self._prepared(training=training), torch.no_grad(), ExitStack() as stack:
+            for name, (part, on_visit) in replaced.items():
+                forward = functools.partial(repeat.module, name, on_visit)
+                stack.enter_context(shadowed(part, "forward", forward))
+            spike = functools.partial(repeat.spike, on_neuron)
+            stack.enter_context(watching(self._model, spike))
+            try:
+                self._run(x)
+            except _Changed:
+                return False
+        return True
+
+    @contextmanager
+    def _prepared(self, *, training: bool) -> Iterator[None]:
+        model = self._model
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        devices = [device] if device.type == "cuda" else []
         with ExitStack() as stack:
-            stack.enter_context(exact(x.device))  # casts would separate a weight from its layer
+            for context in (evaluating(model), state_kept(model), exact(device)):
+                stack.enter_context(context)  # casts would separate a weight from its layer
+            stack.enter_context(torch.random.fork_rng(devices))
+            torch.manual_seed(0)
+            if training:
+                for module in model.modules():
+                    module.training = not isinstance(module, _MODAL)
             for parameter in model.parameters():
                 if not parameter.requires_grad and parameter.is_floating_point():
                     stack.callback(parameter.requires_grad_, False)
                     parameter.requires_grad_()  # frozen ones need an edge in the graph, too
-            for name, module in self._parts.items():
-                hook = functools.partial(self._note, name)
-                stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
-            try:
-                model(x.clone())  # not the leaf, because a model may change its input in place
-            except Exception as error:
-                raise ModelError(
-                    f"expected {type(model).__name__} to run on one time slice of shape "
-                    f"{tuple(example.shape)} with its modules in single-step mode, got "
-                    f"{type(error).__name__}: {error}; give an example of one slice, and loop "
-                    "over time outside of the model or by the step mode of its layers"
-                ) from error
+            reset(model)
+            yield
 
-    def _note(self, name: str, _: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
-        x: Tensor = args[0] if args else next(iter(kwargs.values()))
-        self._calls[name] += 1
-        if self._calls[name] > 1:  # a later step of a model that loops over time itself
-            first = set(self.after.values())
-            reached = ancestors(x.grad_fn, first.__contains__)
-            self._recurrent[name] |= any(node in first for node in reached)
-            return output
-        self.before[name] = x.grad_fn
-        self.shapes[name] = x.shape[1:], output.shape[1:]
-        self.binary[name] = bool(((x == 0) | (x == 1)).all())
-        if name in self.neurons:
-            bits = torch.randint(0, 2, output.shape, generator=self._generator)
-            bits[0] = 1  # so that a sum of two spikes is seen
-            output = cast(Any, _Emit).apply(output, bits.to(output))
-        self.after[name] = output.grad_fn
-        return output
 
-    def check(self) -> None:
-        """Refuse modules that were not called exactly once or do not use their weight as it is.
+_MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
-        A model that loops over time itself calls all modules once per step; the first step counts.
-        """
-        steps = max(1, min(self._calls[name] for name in self._parts))
-        for name, module in self._parts.items():
-            kind = f"{name!r} ({type(module).__name__})"
-            if self._calls[name] != steps:
-                raise ModelError(
-                    f"expected every layer, norm and neuron to be called exactly once per time "
-                    f"slice, got {self._calls[name]} calls of {kind}; remove what is not used, and "
-                    "give each use a module of its own"
-                )
-            if self._recurrent[name]:
-                raise ModelError(
-                    "expected the steps of a model that loops over time to be joined by the "
-                    f"neurons' state alone, got a connection from an earlier step to {kind}; "
-                    "recurrent connections are not supported"
-                )
-            if self.after[name] is None:
-                raise ModelError(
-                    f"expected {kind} to be part of the autograd graph, got an output without "
-                    "one; do not detach or disable gradients inside the model's forward"
-                )
-            if isinstance(module, LAYERS) and not self._plain(name, module.weight):
-                raise ModelError(
-                    f"expected {kind} to use its parameter 'weight' as it is, got a weight that is "
-                    "computed on the fly, where a pruned weight would not stay zero; replace it "
-                    "by a plain layer (weight standardisation), or make the parametrisation or "
-                    "mask permanent (torch.nn.utils.parametrize, torch.nn.utils.prune)"
-                )
 
-    def _plain(self, name: str, weight: Tensor) -> bool:
-        """Whether only operations of `_PLAIN` lie between a layer's output and its weight."""
-        before = self.before[name]
-        nodes = ancestors(self.after[name], lambda n: n is before or operation(n) not in _PLAIN)
-        return any(n is not before and getattr(n, "variable", None) is weight for n in nodes)
+def _first(args: Any, kwargs: Any) -> Tensor:
+    return next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
+
+
+def _joined(first: Tensor, output: tuple[Any, ...]) -> Any:
+    """Return a module's output with other spikes before its states."""
+    parts = (first, *output[1:])
+    return output._make(parts) if hasattr(output, "_make") else parts
+
+
+def _binary_step(call: SpikeCall) -> bool:
+    """Whether a call turned a floating tensor into as many values, all 0 or 1."""
+    out, x = call.output, call.arguments[0] if call.arguments else None
+    if not isinstance(x, Tensor) or not isinstance(out, Tensor) or not x.is_floating_point():
+        return False
+    if out.shape != x.shape or not x.ndim:
+        return False
+    return bool(((out == 0) | (out == 1)).all()) and not _is_binary(x)
+
+
+def _is_binary(x: Tensor) -> bool:
+    return bool(((x == 0) | (x == 1)).all()) and bool(x.any())

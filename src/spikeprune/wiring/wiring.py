@@ -1,35 +1,61 @@
 """The wiring of a net: its layers, the neurons that each feeds and reads, and values along it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from spikeprune.adapters.spike_functions.site import SpikeSite
 from spikeprune.errors import ModelError
+from spikeprune.execution.forward import Layout
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One prunable layer; its shapes and costs are those of one sample and one time slice."""
+    """One layer with weights; its shapes and costs are those of one sample and one time slice."""
 
     name: str
-    kind: str  # 'conv' or 'linear'
-    feeds: tuple[str, ...]  # neurons that its output reaches first; empty for the classifier
+    kind: str  # 'conv', 'transposed' or 'linear'
+    feeds: tuple[str, ...]  # neurons that its output reaches first, channel by channel
     sources: tuple[str, ...]  # neurons whose spikes it reads; empty for image or analog inputs
     binary: bool  # whether its operand is 0 or 1 whenever spikes are
     input_shape: torch.Size  # [C, *space] or [F]
     output_shape: torch.Size
     norms: tuple[str, ...]  # BatchNorms between the layer and the neurons that it feeds
     macs: int  # dense multiply-accumulates, borders included
+    prunable: bool = True  # whether its weight is a parameter of its own that is used as it is
+    follows: bool = True  # whether its input channels are those of its sources
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """The layers of a model and the neurons between them, by name, in the model's order."""
+    """The layers of a model and the neurons between them, by name, in the model's order.
+
+    Attributes:
+        layers: by name.
+        neurons: number of channels by neuron; the name is that of its module, with `#1`, `#2` where
+            a module has several.
+        sites: those of the neurons that were found by their spike functions.
+        notes: sentences on what is not mapped, not pruned or not counted.
+        layout: how the net is called, as given or found.
+    """
 
     layers: dict[str, Layer]
-    neurons: dict[str, int]  # number of channels of each neuron module
+    neurons: dict[str, int]
+    sites: dict[str, SpikeSite] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    layout: Layout = "sequence"
+
+    @property
+    def prunable(self) -> tuple[str, ...]:
+        """Names of the layers whose weights can be pruned."""
+        return tuple(name for name, layer in self.layers.items() if layer.prunable)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a layer that can be pruned feeds a neuron."""
+        return any(layer.prunable and layer.feeds for layer in self.layers.values())
 
     def spread(self, layer: str, values: Mapping[str, Tensor]) -> Tensor:
         """Return values of the neurons' channels as values of a layer's output channels, `[C_out]`.
@@ -52,14 +78,14 @@ class Wiring:
 
         Returns:
             `[C_in]` in [0, 1]; behind a flatten `[C * positions]`, a channel's rate repeated. All
-            entries are 1 if the layer reads the image or another layer. Several sources count as
-            independent, 1 - prod(1 - rate), which is exact in expectation for an additive join of
-            independent spikes and too high for AND and IAND. Pooling, which raises the rate, is
-            ignored.
+            entries are 1 if the layer reads the image or another layer, or if channels are mixed
+            on the way. Several sources count as independent, 1 - prod(1 - rate), which is exact in
+            expectation for an additive join of independent spikes and too high for AND and IAND.
+            Pooling, which raises the rate, is ignored.
         """
         found = self.layers[layer]
         inputs = found.input_shape[0]
-        if not found.sources:
+        if not found.sources or not found.follows:
             return torch.ones(inputs).to(next(iter(rates.values())))
         silent = torch.stack([1 - rates[name] for name in found.sources]).prod(0)
         return (1 - silent).repeat_interleave(inputs // len(silent))

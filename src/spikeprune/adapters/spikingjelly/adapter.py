@@ -8,6 +8,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
 from typing import Any, cast, final
 
 import torch
@@ -46,9 +47,14 @@ class SpikingJelly:
     unhoist = staticmethod(hoisted.detach)
 
     def matches(self, module: nn.Module) -> bool:
-        """Whether it is a neuron with a surrogate, one potential and one binary spike per step."""
+        """Whether it is a neuron with a surrogate, one potential and one binary spike per step.
+
+        Versions before 2 have none: their neurons are found by their spike functions.
+        """
         from spikingjelly.activation_based import base
 
+        if not _supported():
+            return False
         known = callable(getattr(module, "surrogate_function", None)) and not _is(module, _REFUSED)
         # isinstance(module, SelfObserving) would take many times as long, for every module.
         itself = callable(getattr(module, "observe_potential", None))
@@ -58,7 +64,7 @@ class SpikingJelly:
         """Whether it is any other neuron, or a stateful module of an unknown class."""
         from spikingjelly.activation_based import base
 
-        if self.matches(module):
+        if not _supported() or self.matches(module):
             return False
         homes = {c.__module__ for c in type(module).__mro__ if c.__module__.startswith(_PACKAGE)}
         if any(home.startswith(f"{_PACKAGE}neuron") for home in homes):
@@ -200,6 +206,11 @@ class SpikingJelly:
 
 
 ADAPTER = SpikingJelly()
+
+
+@functools.cache
+def _supported() -> bool:
+    return int(version("spikingjelly").split(".")[0]) >= 2
 
 
 def _is(module: nn.Module, names: tuple[str, ...]) -> bool:

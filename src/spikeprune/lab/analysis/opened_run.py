@@ -55,7 +55,8 @@ class OpenedRun:
     @cached_property
     def wiring(self) -> Wiring:
         """Wiring of the uncut net: which weights feed which neurons."""
-        return trace(self.full, self._example)
+        steps, layout = self.config.time_steps, self.config.layout
+        return trace(self.full, self._example, time_steps=steps, layout=layout)
 
     @cached_property
     def groups(self) -> tuple[ChannelGroup, ...]:

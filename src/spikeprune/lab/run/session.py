@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from spikeprune import data as datasets
 from spikeprune import zoo
-from spikeprune.adapters.registry import adapter_for
 from spikeprune.adapters.speedups import FuseReport, cannot_compile, fuse
 from spikeprune.data import Data
 from spikeprune.distributed.launch import local_device
@@ -115,7 +114,9 @@ class Session:
     @cached_property
     def _facts(self) -> _Facts:
         model = self.built(place=False)
-        wiring = trace(model, self.example)
+        wiring = trace(
+            model, self.example, time_steps=self.config.time_steps, layout=self.config.layout
+        )
         counts = {name: model.get_parameter(f"{name}.weight").numel() for name in wiring.layers}
         return _Facts(wiring, counts, fuse(model), channels_last_is_safe(model))
 
@@ -221,11 +222,11 @@ class Session:
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return the function from input to logits [T, B, K] of `model`, in float32 if in eval."""
-        adapter, c = adapter_for(model), self.config
+        c = self.config
 
         def run(x: Tensor) -> Tensor:
             with autocast(c.precision if model.training else "fp32", self.device):
-                return forward(model, x, adapter=adapter, time_steps=c.time_steps, layout=c.layout)
+                return forward(model, x, time_steps=c.time_steps, layout=c.layout)
 
         return run
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.registry import as_one_slice
+from spikeprune.adapters.rest import reset
 from spikeprune.adapters.speedups import unfuse
 from spikeprune.errors import ConfigError, ModelError
-from spikeprune.execution.forward import forward
+from spikeprune.execution.forward import Layout, forward
 from spikeprune.science import saliency
 
 SYNFLOW_ROUNDS = 100
@@ -28,13 +29,13 @@ class InitialNet:
     layers: tuple[str, ...]  # the prunable ones
     example: Tensor  # one slice of input, [B, C, H, W] or [B, F]; values do not matter
     time_steps: int
-    layout: str = "sequence"  # how the model is called, see `execution.forward`
+    layout: Layout = "sequence"  # how the model is called, see `execution.forward`
     batches: Sequence[tuple[Tensor, Tensor]] = ()  # pairs of input and target
     loss: Loss | None = None  # logits [T, B, K] and targets to a scalar
 
     def copied(self) -> tuple[nn.Module, dict[str, Tensor]]:
         """Return a copy of the net, state at rest, and the weights of its prunable layers."""
-        adapter_for(self.model).reset(self.model)  # a state under way has a graph behind it
+        reset(self.model)  # a state under way has a graph behind it
         model = copy.deepcopy(self.model)
         weights = {n: model.get_submodule(n).get_parameter("weight") for n in self.layers}
         return model, {n: weight.requires_grad_() for n, weight in weights.items()}
@@ -129,7 +130,7 @@ def synflow(net: InitialNet) -> dict[str, Tensor]:
         _linearise(module)
     weights = {n: model.get_submodule(n).get_parameter("weight") for n in net.layers}
     x = torch.ones_like(net.example[:1], dtype=torch.float64)
-    with adapter_for(model).tracing(model):
+    with as_one_slice(model):
         flow = _gradients(model(x).sum(), weights)
     return {n: (w * flow[n]).detach() for n, w in weights.items()}
 

@@ -107,10 +107,13 @@ def weight_scores(
 ) -> dict[str, Tensor]:
     """Return the score of every layer, broadcastable to its weight.
 
-    Layers that feed no spiking neuron are left out unless both `everywhere` hold.
+    Layers that feed no spiking neuron are left out unless both `everywhere` hold, and transposed
+    convolutions wherever something observed is needed.
     """
+    layers = inputs.wiring.layers
     return {
         name: criterion.score(name, weight, inputs)
         for name, weight in weights.items()
-        if inputs.wiring.layers[name].feeds or (everywhere and criterion.everywhere)
+        if (layers[name].feeds or (everywhere and criterion.everywhere))
+        and not (layers[name].kind == "transposed" and criterion.needs - {"gradient"})
     }

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import ConfigError, RunError
-from spikeprune.execution.forward import forward
+from spikeprune.execution.forward import Layout, forward
 from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
@@ -35,11 +35,12 @@ class EventObserver:
         *,
         time_steps: int,
         batches: Iterable[Any] | None,
-        layout: str,
+        layout: Layout,
     ) -> None:
         needs = needs_of(options)
         self._model, self._options = model, options.criticality
         self._batches, self._layout, self._time_steps = batches, layout, time_steps
+        self._wiring = wiring
         self._moments = "moments" in needs
         self.active = "potentials" in needs and event_steps[-1] > 0
         self.on_training = self.active and self._options.score_on == "train-batch"
@@ -49,7 +50,12 @@ class EventObserver:
         self._operands: WeightOperands | None = None
         if self.active:  # also where a loader is scored: it refuses curves that cannot serve
             self._observer = Observer(
-                model, self._options, time_steps=time_steps, train=True, moments=self._moments
+                model,
+                self._options,
+                time_steps=time_steps,
+                train=True,
+                moments=self._moments,
+                wiring=wiring,
             )
             if "operands" in needs:
                 self._operands = WeightOperands(model, wiring, train=self.on_training)
@@ -111,8 +117,9 @@ class EventObserver:
             ),
             moments=self._moments,
             over_ranks=True,
+            wiring=self._wiring,
         )
-        adapter_for(self._model).reset(self._model)  # the next training batch starts from rest
+        reset(self._model)  # the next training batch starts from rest
         return stats
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.rest import reset
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import WeightOperands
@@ -57,10 +57,12 @@ def _observed(
             "the event at the start needs potentials or firing rates, measured on training "
             "batches; call pruner.begin(batches, loss) with pairs of input and target"
         )
-    adapter_for(net.model).reset(net.model)  # the state of an unfinished forward has a graph
+    reset(net.model)  # the state of an unfinished forward has a graph
     model: nn.Module = copy.deepcopy(net.model).train()
     how, moments = options.criticality, "moments" in needs
-    observer = Observer(model, how, time_steps=net.time_steps, train=True, moments=moments)
+    observer = Observer(
+        model, how, time_steps=net.time_steps, train=True, moments=moments, wiring=wiring
+    )
     operands = WeightOperands(model, wiring, train=True) if "operands" in needs else None
     with torch.no_grad(), observer, operands or nullcontext():
         for x, _ in net.batches:

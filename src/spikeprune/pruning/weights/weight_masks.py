@@ -33,7 +33,7 @@ class WeightMasks:
         time_steps: int,
         dense_synops: Mapping[str, float] | None = None,
     ) -> None:
-        names = matching(wiring.layers, options.include, options.exclude)
+        names = matching(wiring.prunable, options.include, options.exclude)
         self._weights = {n: model.get_submodule(n).get_parameter("weight") for n in names}
         self._model, self._wiring = model, wiring
         self._options, self._time_steps = options, time_steps
