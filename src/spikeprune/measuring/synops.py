@@ -110,8 +110,13 @@ class Counts:
     neurons: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     def firing_rate(self, names: tuple[str, ...] | None = None) -> float | None:
-        """Return spikes per neuron and step of the named neurons (None: all), None without any."""
-        rows = [self.neurons[name] for name in (self.neurons if names is None else names)]
+        """Return spikes per neuron and step of the named neurons (None: all), None without any.
+
+        Neurons that were not seen are left out, such as those that call no spike function in eval
+        mode.
+        """
+        chosen = self.neurons if names is None else names
+        rows = [self.neurons[name] for name in chosen if name in self.neurons]
         places = sum(count for _, count in rows)
         return sum(float(spikes) for spikes, _ in rows) / places if places else None
 

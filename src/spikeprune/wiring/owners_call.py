@@ -11,7 +11,7 @@ from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.execution.forward import LAYOUTS, Layout, first_tensor
 from spikeprune.execution.precision import like_parameters
 
-_BATCH = 2
+_BATCH = 3
 _STEPS, _MOST = 2, 8  # calls of a net that takes one step at a time: where T is unknown, at most
 
 

@@ -86,6 +86,12 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
             channels of an operation or parameter cannot be followed; a norm has no scale; or a
             neuron fires without input or has a state per channel that cannot be cut.
     """
+    if wiring.sites:
+        raise ModelError(
+            f"the channels of neurons that were found by their spike function cannot be cut "
+            f"({', '.join(wiring.sites)}), because it is not known what else the neuron keeps by "
+            "channel; prune weights"
+        )
     adapter = adapter_for(model)
     neurons = spiking_neurons(model)
     _check_neurons(adapter, neurons, wiring)

@@ -1,6 +1,7 @@
 """Finding the wiring of a net by walking the autograd graph of a forward as its owner calls it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -25,6 +26,13 @@ _PLAIN = (
     "Convolution", "Addmm", "Mm", "Linear", "T", "Transpose", "View", "UnsafeView", "Squeeze",
     "Unsqueeze", "Expand", "Slice", "ReshapeAlias", "AsStrided", "Clone", "Add", "Permute",
 )  # fmt: skip
+# Operations that leave channel i, or block i behind a flatten, where it is.
+_KEEPING = frozenset({
+    "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "MaxPool2DWithIndices", "AvgPool2D",
+    "MaxPool1DWithIndices", "AvgPool1D", "AdaptiveAvgPool2D", "Add", "Sub", "Mul", "Neg", "Relu",
+    "View", "UnsafeView", "ReshapeAlias", "Clone", "Expand", "Alias", "AccumulateGrad",
+    "torch::autograd::AccumulateGrad", "Copy", "ToCopy",
+})  # fmt: skip
 # Operations that multiply activations, or an activation with a parameter outside of a layer.
 _PRODUCTS = (
     "Mm", "Bmm", "Addmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Convolution", "Linear",
@@ -141,10 +149,9 @@ class _Trace:
 
     def wiring(self) -> Wiring:
         """Return the wiring."""
-        follows = self._followed()
         names = self._names()
         usable = {key for key in names if self._usable(key)}
-        layers = {name: self._layer(name, names, usable, follows) for name in self._layers}
+        layers = {name: self._layer(name, names, usable) for name in self._layers}
         kept = [key for key in self.spiking if key in usable]
         return Wiring(
             layers=layers,
@@ -166,7 +173,7 @@ class _Trace:
         self._after = {
             key: {v.after for v in visits[key]} for key in (*self._layers, *self.spiking)
         }
-        cuts = {node for nodes in self._after.values() for node in nodes}
+        cuts = self._roots = {node for nodes in self._after.values() for node in nodes}
         self._into = {key: self._cone((v.before for v in visits[key]), cuts) for key in self._after}
         self._behind = {n: self._cone((v.after for v in visits[n]), cuts) for n in self._norms}
         self._out = self._cone(self._log.outputs, cuts)
@@ -250,24 +257,36 @@ class _Trace:
     def _channels(self, key: Key) -> int:
         return int(self._log.visits[key][0].x.shape[-self.axes[key].sample])
 
-    def _followed(self) -> Callable[[Key, Key], bool]:
-        """Return whether channel i of one layer or neuron is channel or block i of the next."""
-        axes: dict[Key, int] = {n: self._sample(n) for n in self._layers}
-        axes |= {key: found.sample for key, found in self.axes.items()}
-        changed = self._log.compare_channels(self._way.x, axes, training=self._training)
+    def _follows(self, first: Key, then: Key) -> bool:
+        """Whether channel i of one layer or neuron is channel or block i of the next.
 
-        def follows(first: Key, then: Key) -> bool:
-            if changed is None or not changed.get(then) or first not in axes:
-                return False
-            channels = int(self._log.visits[first][0].out.shape[-axes[first]])
-            for bit, found in enumerate(changed[then]):
-                repeat, rest = divmod(len(found), channels)
-                expected = channels_in_code(channels, bit).repeat_interleave(repeat)
-                if rest or bool((found.cpu() & ~expected).any()):
-                    return False
+        Either only operations that keep channels lie between them, or a run with other values in
+        some channels shows that no other channel changes.
+        """
+        axes = self._channel_axes
+        if first not in axes or then not in axes:
+            return False
+        channels = int(self._log.visits[first][0].out.shape[-axes[first]])
+        repeat, rest = divmod(int(self._log.visits[then][0].x.shape[-axes[then]]), channels)
+        if rest:
+            return False
+        if all(_keeps(n, axes[first]) for n in self._into[then] if n not in self._roots):
             return True
+        changed = self._changed_channels
+        return changed is not None and not any(
+            bool((found.cpu() & ~channels_in_code(channels, bit).repeat_interleave(repeat)).any())
+            for bit, found in enumerate(changed[then])
+        )
 
-        return follows
+    @cached_property
+    def _channel_axes(self) -> dict[Key, int]:
+        """The axis of the channels of layers and neurons, counted from the end."""
+        axes: dict[Key, int] = {n: self._sample(n) for n in self._layers}
+        return axes | {key: found.sample for key, found in self.axes.items()}
+
+    @cached_property
+    def _changed_channels(self) -> dict[Key, list[Tensor]] | None:
+        return self._log.compare_channels(self._way.x, self._channel_axes, training=self._training)
 
     def _usable(self, key: Key) -> bool:
         """Whether a neuron's potentials can be observed, in T time steps."""
@@ -314,15 +333,14 @@ class _Trace:
         name: str,
         names: Mapping[Key, str],
         usable: set[Key],
-        follows: Callable[[Key, Key], bool],
     ) -> Layer:
         visits, sample = self._log.visits[name], self._sample(name)
         feeds, sources = self._feeds(name), self._sources(name)
         transposed = _kind(self._parts[name]) == "transposed"
-        followed = [key for key in feeds if key in usable and follows(name, key)]
+        followed = [key for key in feeds if key in usable and self._follows(name, key)]
         if transposed or len(followed) < len(feeds):
             followed = []
-        read = all(key in usable and follows(key, name) for key in sources)
+        read = all(key in usable and self._follows(key, name) for key in sources)
         nodes = {node for key in followed for node in self._into[key]}
         norms = tuple(
             n
@@ -446,6 +464,15 @@ def _kind(module: nn.Module) -> str:
     if isinstance(module, nn.Linear):
         return "linear"
     return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"
+
+
+def _keeps(node: Node, axis: int) -> bool:
+    """Whether an operation leaves channels where they are; `axis` is theirs, from the end."""
+    if operation(node) != "Mean":
+        return operation(node) in _KEEPING
+    sizes = getattr(node, "_saved_self_sym_sizes", ())
+    dims = [int(d) - 2**64 if int(d) >= 2**63 else int(d) for d in getattr(node, "_saved_dim", ())]
+    return bool(dims) and all(len(sizes) - d % len(sizes) < axis for d in dims)
 
 
 def _is_input(node: Node) -> bool:

@@ -88,6 +88,6 @@ def _by_probing(function: Callable[..., Any], arguments: Sequence[Any]) -> Step 
             low, high = (low, middle) if fires(middle) == [1] else (middle, high)
     except (RuntimeError, TypeError, ValueError, IndexError):  # not a function of numbers
         return None
-    # Of the two neighbours the shorter decimal is the number that was meant: 0.3, not 0.30000001.
-    shorter = min((low, high), key=lambda value: len(f"{value:.6g}"))
-    return Step(shorter, strict=shorter == low)
+    # Of the two neighbours, that nearer to a short decimal was meant: 1, not 0.99999994.
+    meant = min((high, low), key=lambda value: abs(value - float(f"{value:.6g}")))
+    return Step(meant, strict=meant == low)

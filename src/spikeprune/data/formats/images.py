@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ def _decode_one(row: Encoded, shape: tuple[int, int, int], fit: bool) -> tuple[n
     try:
         with Image.open(source) as image:
             encoding = image.format or ""
-            converted = image.convert("L" if channels == 1 else "RGB")
+            converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
     except BROKEN_IMAGE as error:
         raise DataError(f"{row.where}: not a whole image ({error}); fetch it again") from error
     if converted.size != (width, height):
@@ -105,6 +105,16 @@ def _decode_one(row: Encoded, shape: tuple[int, int, int], fit: bool) -> tuple[n
             )
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(converted), encoding
+
+
+def _eight_bits(image: Any) -> Any:
+    """Return an image of 16 bits in 8; Pillow would clip its values at 255 instead."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.uint32)
+    return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _stack(block: list[np.ndarray], shape: tuple[int, int, int]) -> Tensor:
