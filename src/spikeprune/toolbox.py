@@ -5,6 +5,7 @@ run folders. These names stay; the modules that define them may move.
 """
 
 from spikeprune.adapters.speedups import fuse, hoist, unfuse, unhoist
+from spikeprune.cutting.cut_files import load_cut, save_cut
 from spikeprune.execution.forward import forward
 from spikeprune.execution.precision import widen
 from spikeprune.inference.event_driven import event_report
@@ -18,10 +19,12 @@ __all__ = [
     "forward",
     "fuse",
     "hoist",
+    "load_cut",
     "load_masks",
     "load_tree",
     "options_for",
     "rate_penalty",
+    "save_cut",
     "save_tree",
     "unfuse",
     "unhoist",

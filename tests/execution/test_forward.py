@@ -181,3 +181,73 @@ def test_every_module_gets_its_own_mode_back_even_after_an_error():
     with pytest.raises(RuntimeError, match="stop"):
         fail_while_evaluating(model)
     assert [module.training for module in model.modules()] == [True, True, False]
+
+
+class Audio(nn.Module):
+    """A first layer over a line, behind which nothing says how many axes an image has."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv1d(2, 4, 3), nn.Linear(4, K)
+
+    def forward(self, x):
+        lead = x.shape[:-2]
+        return self.out(self.conv(x.flatten(0, -3)).mean(-1)).unflatten(0, lead)
+
+
+def test_the_first_layer_says_how_many_axes_a_sample_has():
+    model, x = Audio(), torch.rand(5, 2, 9)
+    assert is_static(x, model)
+    assert not is_static(x.expand(T, *x.shape), model)
+    assert not is_static(x)  # without the model it would be taken for [T, B, F]
+    assert forward(model, x, time_steps=T).shape == (T, 5, K)
+    assert forward(model, x.expand(T, *x.shape), time_steps=T).shape == (T, 5, K)
+
+
+@pytest.mark.parametrize("batch", [T, T + 2])
+@pytest.mark.parametrize("first", ["time", "batch", "neither"])
+def test_logits_of_every_order_are_told(batch, first):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(F, K)
+
+        def forward(self, x):
+            steps = torch.stack([t * self.fc(x) for t in range(T)])
+            if first == "neither":
+                return steps.mean(0)
+            return steps if first == "time" else steps.transpose(0, 1)
+
+    model, x = Net(), torch.rand(batch, F)
+    expected = torch.stack([t * model.fc(x) for t in range(T)])
+    expected = expected.mean(0, keepdim=True) if first == "neither" else expected
+    for layout in ("batch", lambda net, x: net(x)):
+        torch.testing.assert_close(forward(model, x, time_steps=T, layout=layout), expected)
+
+
+def test_recordings_by_sample_are_told_by_their_shape():
+    model = nn.Sequential(nn.Flatten(0, 1), nn.Linear(F, K), nn.Unflatten(0, (5, T)))
+    x = torch.rand(5, T, F)
+    expected = model(x).transpose(0, 1)
+    assert torch.equal(forward(model, x, time_steps=T, layout="batch"), expected)
+    turned = x.transpose(0, 1).contiguous()
+    assert torch.equal(forward(model, turned, time_steps=T, layout="batch"), expected)
+
+
+def test_a_function_may_take_anything():
+    model = nn.Linear(F, K)
+    batch = {"x": torch.rand(5, F), "length": 3}
+    logits = forward(model, batch, time_steps=T, layout=lambda net, b: net(b["x"]))
+    assert torch.equal(logits, model(batch["x"]).unsqueeze(0))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(2, F, dtype=torch.uint8), "floating point, got uint8; scale them"),
+        ({"x": torch.zeros(2, F)}, "a tensor as input, got dict"),
+    ],
+)
+def test_inputs_that_a_named_layout_cannot_take(x, message):
+    with pytest.raises(DataError, match=message):
+        forward(nn.Linear(F, K), x, time_steps=T, layout="step")

@@ -73,3 +73,50 @@ def test_closing_removes_the_hook_of_the_step():
     loop.keeper.close()
     loop.step()
     assert loop.seen_by_penalty == []
+
+
+class TwoWeights:
+    """A loss whose gradient depends on the weights, to be stepped by a closure."""
+
+    def __init__(self, optimizer):
+        self.weight = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.optimizer = optimizer([self.weight])
+        self.penalties, self.capturing = [], False
+        self.keeper = MaskKeeper(
+            self.optimizer,
+            {"layer.weight": self.weight},
+            dense=lambda: self.capturing,
+            penalise=lambda: self.penalties.append(self.weight.grad.tolist()),
+        )
+        self.keeper.mask_with(Mask({"layer.weight": torch.tensor([True, False])}), trusted=True)
+
+    def closure(self):
+        self.optimizer.zero_grad()
+        loss = ((self.weight - torch.tensor([3.0, 4.0])) ** 2).sum()
+        loss.backward()
+        return loss
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda p: torch.optim.SGD(p, lr=0.1),
+        lambda p: torch.optim.Adam(p, lr=0.1),
+        lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=3),
+    ],
+    ids=["SGD", "Adam", "LBFGS"],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_closure_gives_the_gradient_at_the_weights_before_the_step(optimizer, named):
+    loop = TwoWeights(optimizer)
+    for loop.capturing in (False, True):
+        before = loop.weight.detach().clone()
+        loss = loop.optimizer.step(**{"closure": loop.closure}) if named else None
+        loss = loop.optimizer.step(loop.closure) if loss is None else loss
+        assert loss.item() == pytest.approx(float((before[0] - 3) ** 2 + 16))
+        loop.keeper.after_step()
+        assert loop.weight[1] == 0
+        assert loop.weight[0] > before[0]
+    taken = loop.keeper.dense_gradients()["layer.weight"]
+    torch.testing.assert_close(taken, 2 * (before - torch.tensor([3.0, 4.0])))
+    assert all(seen[1] == 0 for seen in loop.penalties)

@@ -15,6 +15,7 @@ from spikeprune.science.cost import (
     scoring_flops,
     synops,
     training_flops,
+    transposed_reads,
 )
 
 
@@ -203,3 +204,24 @@ def test_training_flops():
 def test_a_density_outside_its_range_is_refused(density):
     with pytest.raises(ConfigError, match=r"density in \[0, 1\]"):
         training_flops(1, 1, density=density)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "options"),
+    [
+        ((7,), (3,), {}),
+        ((6, 5), (3, 2), {"stride": 2}),
+        ((6, 5), (3, 4), {"stride": (2, 1), "padding": (1, 2)}),
+        ((4, 4, 3), (2, 3, 2), {"stride": 2, "padding": 1, "dilation": (1, 2, 1)}),
+        ((5,), (4,), {"stride": 3, "padding": 2, "output_padding": 2}),
+    ],
+)
+def test_transposed_reads_are_the_operations_of_a_transposed_convolution(size, kernel, options):
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(0, 4, (3, *size), generator=generator)
+    weight = torch.randint(0, 2, (3, 2, *kernel), generator=generator).double()
+    run = getattr(torch.nn.functional, f"conv_transpose{len(size)}d")
+    out = run(counts[None].double(), weight, **options)
+    padded = {k: v for k, v in options.items() if k != "output_padding"}
+    reads = transposed_reads(counts, kernel, output_size=out.shape[2:], **padded)
+    assert int((reads * weight.sum(1).long()).sum()) == int(out.sum())

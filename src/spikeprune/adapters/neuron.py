@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -124,6 +124,31 @@ def neurons_of(
             module = model.get_submodule(name)
             found[name] = ModuleNeuron(module, owner(module))
     return found
+
+
+def described(neuron: ModuleNeuron | SiteNeuron) -> dict[str, Any]:
+    """Return class, way of finding, threshold (None: not one number) and surrogate of a neuron."""
+    if isinstance(neuron, SiteNeuron):
+        site = neuron.site
+        held = dict(neuron.model.named_modules()).get(site.place.module)
+        by = site.step.threshold
+        return {
+            "class": "a module in a list" if held is None else type(held).__name__,
+            "found_by": "spike function",
+            "threshold": by if isinstance(by, float) else None,
+            "surrogate": site.function.__name__,
+        }
+    try:
+        threshold = neuron.threshold()
+    except ModelError:
+        threshold = None
+    surrogate = getattr(neuron.module, "surrogate_function", None)
+    return {
+        "class": type(neuron.module).__name__,
+        "found_by": neuron.adapter.framework,
+        "threshold": threshold,
+        "surrogate": None if surrogate is None else type(surrogate).__name__,
+    }
 
 
 @contextmanager

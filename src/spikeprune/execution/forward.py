@@ -166,6 +166,8 @@ def _batch_size(model: nn.Module, x: Any, time_steps: int, layout: Layout) -> in
 
 def _samples(model: nn.Module, x: Any, time_steps: int, layout: Layout) -> int:
     """Return the axis of the samples of a batch in a layout."""
+    if isinstance(layout, str) and not isinstance(x, Tensor):
+        return 0  # `call` refuses it
     by_sample = layout == "batch" and x.shape[1:2] == (time_steps,) != x.shape[:1]
     return 0 if by_sample or not isinstance(layout, str) else batch_axis(x, model)
 

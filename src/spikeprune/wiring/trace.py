@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any, final
 
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
@@ -14,31 +13,12 @@ from spikeprune.adapters.spike_functions.site import Axes, SpikeSite
 from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.errors import ModelError
-from spikeprune.execution.autograd_graph import ancestors
 from spikeprune.execution.forward import Layout
 from spikeprune.wiring.axes import axes_of
+from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
-from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, channels_in_code, operation
+from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, channels_in_code
 from spikeprune.wiring.wiring import Layer, Wiring
-
-# Operations between a layer's output and its weight if the layer uses its weight as it is.
-_PLAIN = (
-    "Convolution", "Addmm", "Mm", "Linear", "T", "Transpose", "View", "UnsafeView", "Squeeze",
-    "Unsqueeze", "Expand", "Slice", "ReshapeAlias", "AsStrided", "Clone", "Add", "Permute",
-)  # fmt: skip
-# Operations that leave channel i, or block i behind a flatten, where it is.
-_KEEPING = frozenset({
-    "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "MaxPool2DWithIndices", "AvgPool2D",
-    "MaxPool1DWithIndices", "AvgPool1D", "AdaptiveAvgPool2D", "Add", "Sub", "Mul", "Neg", "Relu",
-    "View", "UnsafeView", "ReshapeAlias", "Clone", "Expand", "Alias", "AccumulateGrad",
-    "torch::autograd::AccumulateGrad", "Copy", "ToCopy",
-})  # fmt: skip
-# Operations that multiply activations, or an activation with a parameter outside of a layer.
-_PRODUCTS = (
-    "Mm", "Bmm", "Addmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Convolution", "Linear",
-    "ScaledDotProductFlashAttentionForCpu", "ScaledDotProductEfficientAttention",
-    "ScaledDotProductFlashAttention", "ScaledDotProductAttentionMath",
-)  # fmt: skip
 
 
 def trace(
@@ -98,7 +78,7 @@ def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
     if training:  # the neurons of some frameworks call their spike function in training only
         log.record(way.x, training=True)
     traced = _Trace(parts, frozenset(neurons), log, way, training=training)
-    return traced.wiring(), traced.proves() if traced.spiking else not log.keeps_state(way.x)
+    return traced.wiring(), traced.proves() if traced.graph.spiking else not log.keeps_state(way.x)
 
 
 def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
@@ -113,7 +93,7 @@ def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.M
 
 @final
 class _Trace:
-    """The graph of a record, cut at the outputs of layers and neurons."""
+    """What a record and its graph say of layers and neurons."""
 
     def __init__(
         self,
@@ -125,13 +105,7 @@ class _Trace:
         training: bool,
     ) -> None:
         self._parts, self._log, self._way, self._training = parts, log, way, training
-        called = {name for name in parts if name in log.visits}
-        self._layers = [n for n, m in parts.items() if isinstance(m, LAYERS) and n in called]
-        self._norms = [n for n, m in parts.items() if isinstance(m, _BatchNorm) and n in called]
-        self.spiking: list[Key] = [n for n in parts if n in neurons and n in called]
-        self.spiking += [key for key in log.visits if isinstance(key, Place)]
-        self.spiking = self._real()
-        self._cut()
+        self.graph = CallGraph(parts, neurons, log)
         self.axes: dict[Key, Axes] = {}
         self._why: dict[str, list[str]] = {}  # reason -> layers
         self._find_axes()
@@ -142,7 +116,7 @@ class _Trace:
         A net that runs a single step in a forward may be one that is called step by step.
         """
         ran = {found.steps * len(self._log.visits[key]) for key, found in self.axes.items()}
-        told = len(self.axes) == len(self.spiking)
+        told = len(self.axes) == len(self.graph.spiking)
         if self._way.steps is None:
             return told and (self._way.layout != "batch" or ran != {1})
         return told and ran == {self._way.steps}
@@ -151,8 +125,8 @@ class _Trace:
         """Return the wiring."""
         names = self._names()
         usable = {key for key in names if self._usable(key)}
-        layers = {name: self._layer(name, names, usable) for name in self._layers}
-        kept = [key for key in self.spiking if key in usable]
+        layers = {name: self._layer(name, names, usable) for name in self.graph.layers}
+        kept = [key for key in self.graph.spiking if key in usable]
         return Wiring(
             layers=layers,
             neurons={names[key]: self._channels(key) for key in kept},
@@ -165,61 +139,6 @@ class _Trace:
             layout=self._way.layout,
         )
 
-    # The graph.
-
-    def _cut(self) -> None:
-        """Walk back from every layer, neuron and norm to the nearest layers and neurons."""
-        visits = self._log.visits
-        self._after = {
-            key: {v.after for v in visits[key]} for key in (*self._layers, *self.spiking)
-        }
-        cuts = self._roots = {node for nodes in self._after.values() for node in nodes}
-        self._into = {key: self._cone((v.before for v in visits[key]), cuts) for key in self._after}
-        self._behind = {n: self._cone((v.after for v in visits[n]), cuts) for n in self._norms}
-        self._out = self._cone(self._log.outputs, cuts)
-
-    @staticmethod
-    def _cone(starts: Any, cuts: set[Node | None]) -> set[Node]:
-        found: set[Node] = set()
-        for start in starts:
-            found.update(ancestors(start, cuts.__contains__))
-        return found
-
-    def _real(self) -> list[Key]:
-        """Return the neurons whose spikes leave their module, and that read more than parameters.
-
-        Some neurons call their spike function a second time to compute their reset.
-        """
-        self._cut()
-        roots = {node for n in self._layers for node in self._after[n]}
-        roots |= {node for key in self.spiking for node in self._after[key]}
-        real: list[Key] = []
-        for key in self.spiking:
-            if not isinstance(key, Place):
-                real.append(key)
-                continue
-            others = [
-                self._into[k]
-                for k in self._into
-                if not (isinstance(k, Place) and k.module == key.module)
-            ]
-            leaves = any(node in cone for cone in (*others, self._out) for node in self._after[key])
-            own = self._after[key]
-            reads = any(
-                (node in roots and node not in own) or _is_input(node) for node in self._into[key]
-            )
-            if leaves and reads:
-                real.append(key)
-        return real
-
-    def _feeds(self, layer: str) -> list[Key]:
-        return [k for k in self.spiking if not self._after[layer].isdisjoint(self._into[k])]
-
-    def _sources(self, layer: str) -> list[Key]:
-        return [k for k in self.spiking if not self._after[k].isdisjoint(self._into[layer])]
-
-    # Axes and channels.
-
     def _sample(self, name: str) -> int:
         """Return the number of axes of one sample behind a layer."""
         module: Any = self._parts[name]
@@ -231,7 +150,7 @@ class _Trace:
         changed = self._log.compare_samples(self._way.other, training=self._training)
         if changed is None:
             return
-        for key in self.spiking:
+        for key in self.graph.spiking:
             for sample in self._samples(key):
                 found = axes_of(changed[key], sample=sample, batch=self._way.batch)
                 if found is not None:
@@ -241,7 +160,7 @@ class _Trace:
     def _samples(self, key: Key) -> Iterator[int]:
         """Yield the numbers of axes that a neuron's sample may have, the likeliest first."""
         x = self._log.visits[key][0].x
-        fed_by = [n for n in self._layers if key in self._feeds(n)]
+        fed_by = [n for n in self.graph.layers if key in self.graph.feeds(n)]
         if not fed_by:
             yield from (x.ndim - 1, x.ndim - 2)
             return
@@ -270,7 +189,7 @@ class _Trace:
         repeat, rest = divmod(int(self._log.visits[then][0].x.shape[-axes[then]]), channels)
         if rest:
             return False
-        if all(_keeps(n, axes[first]) for n in self._into[then] if n not in self._roots):
+        if self.graph.keeps_channels(then, axes[first]):
             return True
         changed = self._changed_channels
         return changed is not None and not any(
@@ -281,7 +200,7 @@ class _Trace:
     @cached_property
     def _channel_axes(self) -> dict[Key, int]:
         """The axis of the channels of layers and neurons, counted from the end."""
-        axes: dict[Key, int] = {n: self._sample(n) for n in self._layers}
+        axes: dict[Key, int] = {n: self._sample(n) for n in self.graph.layers}
         return axes | {key: found.sample for key, found in self.axes.items()}
 
     @cached_property
@@ -315,9 +234,9 @@ class _Trace:
 
     def _names(self) -> dict[Key, str]:
         """Return a name for each neuron: that of its module, numbered where it has several."""
-        modules = [key.module for key in self.spiking if isinstance(key, Place)]
+        modules = [key.module for key in self.graph.spiking if isinstance(key, Place)]
         names: dict[Key, str] = {}
-        for key in self.spiking:
+        for key in self.graph.spiking:
             if isinstance(key, str):
                 names[key] = key
                 continue
@@ -326,8 +245,6 @@ class _Trace:
             names[key] = key.module if alone else f"{key.module}#{number}"
         return names
 
-    # The result.
-
     def _layer(
         self,
         name: str,
@@ -335,19 +252,12 @@ class _Trace:
         usable: set[Key],
     ) -> Layer:
         visits, sample = self._log.visits[name], self._sample(name)
-        feeds, sources = self._feeds(name), self._sources(name)
+        feeds, sources = self.graph.feeds(name), self.graph.sources(name)
         transposed = _kind(self._parts[name]) == "transposed"
         followed = [key for key in feeds if key in usable and self._follows(name, key)]
         if transposed or len(followed) < len(feeds):
             followed = []
         read = all(key in usable and self._follows(key, name) for key in sources)
-        nodes = {node for key in followed for node in self._into[key]}
-        norms = tuple(
-            n
-            for n in self._norms
-            if not self._after[name].isdisjoint(self._behind[n])
-            and not {v.after for v in self._log.visits[n]}.isdisjoint(nodes)
-        )
         inputs, outputs = (t.shape[-sample:] for t in (visits[0].x, visits[0].out))
         weight: Tensor = self._parts[name].weight  # type: ignore[assignment]
         places = (inputs if transposed else outputs).numel()
@@ -363,7 +273,7 @@ class _Trace:
             binary=self._binary(name, bool(sources)),
             input_shape=inputs,
             output_shape=outputs,
-            norms=norms,
+            norms=self.graph.norms_between(name, followed),
             macs=places * weight[0].numel() * max(1, tokens),
             prunable=self._prunable(name),
             follows=read,
@@ -389,35 +299,14 @@ class _Trace:
         values = all(bool(((v.x == 0) | (v.x == 1)).all()) for v in visits)
         if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
             return values and any(bool(v.x.any()) for v in visits)
-        spikes = {node for key in self.spiking for node in self._after[key]}
-        cuts = spikes | {node for n in self._layers for node in self._after[n]}
-        cone = self._into[name]
-        only = all(n in spikes for n in cone if n in cuts or hasattr(n, "variable"))
-        return reads_spikes and values and only
+        return reads_spikes and values and self.graph.only_spikes(name)
 
     def _prunable(self, name: str) -> bool:
         module: Any = self._parts[name]
-        shared = [n for n in self._layers if getattr(self._parts[n], "weight", 0) is module.weight]
-        return len(shared) == 1 and self._uses_weight(name, module.weight)
-
-    def _uses_weight(self, name: str, weight: Tensor) -> bool:
-        """Whether only operations of `_PLAIN` lie between a layer's output and its weight."""
-        for visit in self._log.visits[name]:
-            if visit.after is None:
-                continue  # detached: the layer cannot compute its weight with a gradient
-            nodes = self._inside(visit.before, visit.after)
-            if not any(getattr(n, "variable", None) is weight for n in nodes):
-                return False
-        return True
-
-    @staticmethod
-    def _inside(before: Node | None, after: Node | None) -> list[Node]:
-        """Return the nodes of a layer, from its output back to its input and parameters."""
-        return [
-            n
-            for n in ancestors(after, lambda n: n is before or operation(n) not in _PLAIN)
-            if n is not before
+        shared = [
+            n for n in self.graph.layers if getattr(self._parts[n], "weight", 0) is module.weight
         ]
+        return len(shared) == 1 and self.graph.uses_weight(name, module.weight)
 
     def _notes(self, layers: Mapping[str, Layer], usable: set[Key]) -> Iterator[str]:
         if not usable:
@@ -437,47 +326,18 @@ class _Trace:
                 f"not pruned: {_listed(shared)}; a weight that is computed in the forward, or that "
                 "two layers share, would not stay pruned (make a parametrisation permanent, untie)"
             )
-        products = self._uncounted()
+        products = self.graph.products()
         if products:
             yield (
                 "not counted in MACs, synaptic operations and energy: products outside of "
                 f"convolution and linear layers ({', '.join(products)})"
             )
 
-    def _uncounted(self) -> list[str]:
-        counted = {
-            node
-            for name in self._layers
-            for visit in self._log.visits[name]
-            for node in self._inside(visit.before, visit.after)
-        }
-        keys = (*self._layers, *self.spiking)
-        starts = [*self._log.outputs, *(v.before for key in keys for v in self._log.visits[key])]
-        numbers: dict[str, int] = {}
-        for node in self._cone(starts, set()):
-            if node not in counted and operation(node) in _PRODUCTS:
-                numbers[operation(node)] = numbers.get(operation(node), 0) + 1
-        return [f"{number} x {name}" for name, number in sorted(numbers.items())]
-
 
 def _kind(module: nn.Module) -> str:
     if isinstance(module, nn.Linear):
         return "linear"
     return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"
-
-
-def _keeps(node: Node, axis: int) -> bool:
-    """Whether an operation leaves channels where they are; `axis` is theirs, from the end."""
-    if operation(node) != "Mean":
-        return operation(node) in _KEEPING
-    sizes = getattr(node, "_saved_self_sym_sizes", ())
-    dims = [int(d) - 2**64 if int(d) >= 2**63 else int(d) for d in getattr(node, "_saved_dim", ())]
-    return bool(dims) and all(len(sizes) - d % len(sizes) < axis for d in dims)
-
-
-def _is_input(node: Node) -> bool:
-    variable = getattr(node, "variable", None)
-    return isinstance(variable, Tensor) and not isinstance(variable, nn.Parameter)
 
 
 def _listed(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spikeprune.data.formats.images import Encoded, channel_statistics, decode, resize
 from spikeprune.errors import DataError
@@ -91,3 +92,12 @@ def test_statistics_equal_those_of_numpy():
 def test_a_constant_channel_can_still_be_divided_by():
     _, std = channel_statistics(torch.full((4, 1, 2, 2), 9, dtype=torch.uint8))
     assert std == (1.0,)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, channels):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    part = decode([Encoded(tmp_path / "ramp.png", 0, "ramp")], (channels, 8, 8), 1)
+    wanted = torch.from_numpy((ramp / 257).round().astype(np.int64))
+    assert (part.images[0].long() - wanted).abs().max() <= 1

@@ -88,8 +88,8 @@ def test_a_dense_run_prunes_nothing(config):
     assert planned["epochs"] == {"dense": 3, "pruned": 0}
     assert list(planned) == [
         "data", "training_samples", "model", "parameters", "prunable_weights", "macs_per_sample",
-        "pruning", "layers", "steps_per_epoch", "seconds_per_step", "seconds_per_epoch", "epochs",
-        "estimated_training_seconds", "peak_memory_bytes",
+        "pruning", "layers", "neurons", "notes", "steps_per_epoch", "seconds_per_step",
+        "seconds_per_epoch", "epochs", "estimated_training_seconds", "peak_memory_bytes",
     ]  # fmt: skip
 
 
@@ -118,3 +118,16 @@ def test_what_the_run_would_refuse_is_refused(config):
         plan(config(every=50))
     with pytest.raises(BudgetError, match="floors"):
         plan(config(granularity="channel", sparsity=0.95))
+
+
+def test_the_neurons_that_were_found(config):
+    planned = plan(config())
+    assert planned["neurons"][0] == {
+        "name": "body.spike1",
+        "class": "LIFNode",
+        "found_by": "spikingjelly",
+        "threshold": 1.0,
+        "surrogate": "ATan",
+        "fed_by": ["stem.conv"],
+    }
+    assert planned["notes"] == []

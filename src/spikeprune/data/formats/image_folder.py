@@ -9,7 +9,7 @@ from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif"})
-_GREY = frozenset({"1", "L"})
+_GREY = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L"})
 
 
 class _Half(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from spikeprune.adapters.neuron import described, neurons_of
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.preflight import preflight
 from spikeprune.lab.run.results.metrics_json import peak_rss_bytes
@@ -44,6 +45,8 @@ def plan(config: RunConfig) -> dict[str, Any]:
         "macs_per_sample": session.macs_per_sample,
         "pruning": pruning,
         "layers": _layers(session),
+        "neurons": _neurons(session),
+        "notes": list(session.wiring.notes),
         "steps_per_epoch": session.steps_per_epoch,
         "seconds_per_step": step,
         "seconds_per_epoch": per_epoch,
@@ -57,12 +60,25 @@ def _layers(session: Session) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "weights": session.weight_counts[name],
+            "weights": session.weight_counts.get(name, 0),
             "macs_per_step": layer.macs,
             "operand": "spikes" if layer.binary else "analog",
             "feeds": list(layer.feeds),
         }
         for name, layer in session.wiring.layers.items()
+    ]
+
+
+def _neurons(session: Session) -> list[dict[str, Any]]:
+    """Return what was found of every neuron that is observed."""
+    wiring, model = session.wiring, session.built()
+    return [
+        {
+            "name": name,
+            **described(neuron),
+            "fed_by": [n for n, layer in wiring.layers.items() if name in layer.feeds],
+        }
+        for name, neuron in neurons_of(model, wiring.sites, wiring.neurons).items()
     ]
 
 

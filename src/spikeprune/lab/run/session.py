@@ -117,7 +117,7 @@ class Session:
         wiring = trace(
             model, self.example, time_steps=self.config.time_steps, layout=self.config.layout
         )
-        counts = {name: model.get_parameter(f"{name}.weight").numel() for name in wiring.layers}
+        counts = {name: model.get_parameter(f"{name}.weight").numel() for name in wiring.prunable}
         return _Facts(wiring, counts, fuse(model), channels_last_is_safe(model))
 
     @property
@@ -127,7 +127,7 @@ class Session:
 
     @property
     def weight_counts(self) -> dict[str, int]:
-        """Weights of every convolution and linear layer of the uncut net, by layer."""
+        """Weights of every layer of the uncut net that can be pruned, by layer."""
         return self._facts.weight_counts
 
     @cached_property

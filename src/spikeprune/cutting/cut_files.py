@@ -1,0 +1,45 @@
+"""A cut net in a folder: the plan of the cut and the weights, for a net of the user's own class."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from spikeprune.cutting.compact import Cut
+from spikeprune.cutting.cut_plan import apply_plan
+from spikeprune.errors import RunError
+from spikeprune.files import read_json, write_json
+from spikeprune.training.checkpoint import load_model_weights, save_tensors
+
+_PLAN, _WEIGHTS = "cut.json", "weights.safetensors"
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def save_cut(result: Cut, folder: str | Path) -> None:
+    """Write the plan and the weights of a cut net to a folder, without pickle.
+
+    The folder is made if it is not there; older files of the same names are replaced.
+    """
+    path = Path(folder).expanduser()
+    save_tensors(path / _WEIGHTS, result.model.state_dict())
+    write_json(path / _PLAN, result.plan)
+
+
+def load_cut(model: Net, folder: str | Path) -> Net:
+    """Cut a net of full size as the saved one was, in place, and load its weights; return it.
+
+    Args:
+        model: built anew, as the net that was pruned; its weights do not matter.
+        folder: of `save_cut`.
+
+    Raises:
+        RunError: files are missing or damaged.
+        ModelError: a net of another make.
+    """
+    path = Path(folder).expanduser()
+    if not (path / _PLAN).is_file():
+        raise RunError(f"expected a cut net in {path}, but there is no {_PLAN}; save_cut writes it")
+    apply_plan(model, read_json(path / _PLAN))
+    load_model_weights(model, path / _WEIGHTS)
+    return model
