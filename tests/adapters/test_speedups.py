@@ -50,7 +50,8 @@ def test_an_adapter_without_fused_forms_is_reported(monkeypatch):
         def opaque(self, module):
             return False
 
-    monkeypatch.setattr(speedups, "adapters", lambda: (Foreign(),))
+    monkeypatch.setattr(registry, "_registered", {"foreign": Foreign()})
+    monkeypatch.setattr(registry, "_BUILT_IN", {})
     report = fuse(nn.Sequential(nn.ReLU(), nn.Linear(1, 1)))
     assert report.fused == ()
     assert report.left == {"0": "neurons of foreign have no fused form"}
