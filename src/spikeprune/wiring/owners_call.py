@@ -11,7 +11,6 @@ from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.execution.forward import LAYOUTS, Layout, first_tensor
 from spikeprune.execution.precision import like_parameters
 
-_BATCH = 3
 _STEPS, _MOST = 2, 8  # calls of a net that takes one step at a time: where T is unknown, at most
 
 
@@ -67,10 +66,15 @@ def possible_calls(
         yield from _CALLS[name](model, example, time_steps)
 
 
-def _noise(model: nn.Module, example: Tensor) -> tuple[Tensor, Tensor]:
+def _samples(time_steps: int | None) -> int:
+    """Return a number of samples that is not the number of time steps."""
+    return 2 if time_steps == 3 else 3
+
+
+def _noise(model: nn.Module, example: Tensor, time_steps: int | None) -> tuple[Tensor, Tensor]:
     """Return two batches of noise like the first sample of an example, `[B, ...]`."""
     one = like_parameters(model, example.detach()[:1])
-    both = one.expand(_BATCH, *one.shape[1:]).clone()
+    both = one.expand(_samples(time_steps), *one.shape[1:]).clone()
     if not both.is_floating_point():
         return both, both
     noise = torch.Generator().manual_seed(1)
@@ -86,12 +90,12 @@ def _leaf(x: Tensor) -> Tensor:
 
 def _sequence(model: nn.Module, example: Tensor, time_steps: int | None) -> Iterator[OwnersCall]:
     steps = time_steps or _STEPS
-    x, other = (part.expand(steps, *part.shape) for part in _noise(model, example))
+    x, other = (part.expand(steps, *part.shape) for part in _noise(model, example, time_steps))
     yield _call("sequence", model, x, other, time_steps)
 
 
 def _batch(model: nn.Module, example: Tensor, time_steps: int | None) -> Iterator[OwnersCall]:
-    x, other = _noise(model, example)
+    x, other = _noise(model, example, time_steps)
     yield _call("batch", model, x, other, time_steps)
     if time_steps is not None:  # a net of recordings, and one slice as example
         x, other = (part.unsqueeze(1).repeat_interleave(time_steps, 1) for part in (x, other))
@@ -100,12 +104,12 @@ def _batch(model: nn.Module, example: Tensor, time_steps: int | None) -> Iterato
 
 def _step(model: nn.Module, example: Tensor, time_steps: int | None) -> Iterator[OwnersCall]:
     steps = min(time_steps or _STEPS, _MOST)  # what flows from one step to the next
-    x, other = _noise(model, example)
+    x, other = _noise(model, example, time_steps)
 
     def run(x: Tensor) -> list[Any]:
         return [model(x.clone()) for _ in range(steps)]
 
-    yield OwnersCall("step", run, _leaf(x), other, _BATCH, steps)
+    yield OwnersCall("step", run, _leaf(x), other, len(x), steps)
 
 
 _CALLS = {"sequence": _sequence, "batch": _batch, "step": _step}
@@ -115,7 +119,8 @@ def _call(layout: str, model: nn.Module, x: Tensor, other: Tensor, steps: int | 
     def run(x: Tensor) -> Any:
         return model(x.clone())  # not the leaf, because a model may change its input in place
 
-    return OwnersCall(layout, run, _leaf(x.clone()), other.clone(), _BATCH, steps)
+    batch = _samples(steps)
+    return OwnersCall(layout, run, _leaf(x.clone()), other.clone(), batch, steps)
 
 
 def _by_function(

@@ -94,6 +94,12 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
         )
     adapter = adapter_for(model)
     neurons = spiking_neurons(model)
+    lost = [name for name in neurons if name not in wiring.neurons]
+    if lost:
+        raise ModelError(
+            f"the channels of {', '.join(lost)} are not mapped, so no channel can be cut; prune "
+            "weights instead"
+        )
     _check_neurons(adapter, neurons, wiring)
     with exact(example.device), adapter.tracing(model):
         graph = _graph(model, example, neurons)
