@@ -67,11 +67,10 @@ def firing_rate(net, run):
 
 
 def runner(net, x, time_steps):
-    adapter = adapter_for(net)
 
     def run():
         with torch.no_grad():
-            return forward(net, x, time_steps=time_steps, adapter=adapter)
+            return forward(net, x, time_steps=time_steps)
 
     return run
 

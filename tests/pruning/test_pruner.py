@@ -22,6 +22,7 @@ from spikeprune.errors import (
     SpikePruneError,
 )
 from spikeprune.execution.forward import forward
+from spikeprune.execution.last_call import LastCall
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
@@ -662,7 +663,10 @@ def test_channel_budgets(budget):
 
 def traces(model, optimizer):
     """Everything that somebody may have hung onto a model or an optimiser."""
-    found = [n for n, m in model.named_modules() if m._forward_pre_hooks or m._forward_hooks]
+    found = []
+    for name, module in model.named_modules():
+        hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+        found += [name for h in hooks if not (isinstance(h, LastCall) and h.arguments is None)]
     found += [n for n, m in model.named_modules() if {"reset", "forward"} & m.__dict__.keys()]
     found += [n for n, p in model.named_parameters() if p._post_accumulate_grad_hooks]
     return found + list(optimizer._optimizer_step_pre_hooks)
@@ -904,9 +908,16 @@ def test_channels_without_a_norm_are_refused():
         make(net, sparsity=0.5, granularity="channel")
 
 
-def test_a_model_without_spiking_neurons_is_refused():
-    with pytest.raises(ModelError, match="expected spiking neurons"):
-        make(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), sparsity=0.5)
+def test_a_model_without_spiking_neurons_is_pruned_by_saliency_unless_they_were_asked_for():
+    def relus():
+        return nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    pruner = make(relus(), sparsity=0.5)
+    assert (pruner.options.saliency, pruner.options.regrow) == ("magnitude", "none")
+    assert "no spiking neuron was found" in pruner.notes[0]
+    for asked in ({"method": "criticality"}, {"regrow": "criticality"}):
+        with pytest.raises(ModelError, match=r"expected spiking neurons .*method='magnitude'"):
+            make(relus(), sparsity=0.5, **asked)
 
 
 def test_a_wrong_number_of_time_steps_is_an_error():

@@ -166,7 +166,8 @@ def _classify(
         y = classes_of(y, classes)
         if len(y) != logits.shape[1]:
             raise DataError(
-                f"expected one label for each of {logits.shape[1]} samples, got {len(y)}"
+                f"expected one label from 0 to {classes - 1} for each sample, got {len(y)} for "
+                f"{logits.shape[1]} samples"
             )
         right = y[predict(logits) == y]
         hits, totals = (torch.bincount(t, minlength=classes) for t in (right, y))

@@ -110,6 +110,7 @@ class Pruner:
         dense_synops: Mapping[str, float] | None = None,
         **overrides: Unpack[PruneOverrides],
     ) -> None:
+        complete = options is not None
         if options is None:
             options = options_for(method, sparsity=sparsity, **overrides)
         elif sparsity is not None or method != "auto" or overrides:
@@ -118,8 +119,9 @@ class Pruner:
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example, time_steps=time_steps, layout=layout)
         self.notes = self.wiring.notes
-        if not self.wiring.mapped and needs_of(options, start=True) & _NEEDS_NEURONS:
-            if method != "auto" or {"regrow", "saliency"} & overrides.keys():
+        weights = options.granularity == "weight"
+        if weights and not self.wiring.mapped and needs_of(options, start=True) & _NEEDS_NEURONS:
+            if complete or method != "auto" or {"regrow", "saliency"} & overrides.keys():
                 raise ModelError(_NO_NEURON.format(self.notes[0]))
             options = options_for("magnitude", sparsity=sparsity, **overrides)
         self.options = options

@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.base import Adapter
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
-from spikeprune.errors import ModelError
+from spikeprune.errors import ModelError, one_line
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.wiring.wiring import Wiring
 
@@ -102,7 +102,13 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
         )
     _check_neurons(adapter, neurons, wiring)
     with exact(example.device), adapter.tracing(model):
-        graph = _graph(model, example, neurons)
+        try:
+            graph = _graph(model, example, neurons)
+        except Exception as error:  # the net takes no single slice, or the tracer cannot follow it
+            raise ModelError(
+                f"channels are followed through one time slice, on which {type(model).__name__} "
+                f"does not run ({one_line(error)}); prune weights instead"
+            ) from error
         names = {module: name for name, module in model.named_modules()}
         _check_layers(graph, names, wiring)
         return tuple(_groups(graph, names, wiring))

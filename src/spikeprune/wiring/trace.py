@@ -12,8 +12,8 @@ from spikeprune.adapters.registry import owner, spiking_modules
 from spikeprune.adapters.spike_functions.site import Axes, SpikeSite
 from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
-from spikeprune.errors import ModelError
-from spikeprune.execution.forward import Layout
+from spikeprune.errors import ConfigError, ModelError
+from spikeprune.execution.forward import LAYOUTS, Layout
 from spikeprune.wiring.axes import axes_of
 from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
@@ -44,8 +44,10 @@ def trace(
 
     Raises:
         ModelError: the model does not run on the example, or has no layer that can be pruned.
-        ConfigError: an unknown layout.
+        ConfigError: an unknown layout, or no time step.
     """
+    if time_steps is not None and time_steps < 1:
+        raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
     refused: list[ModelError] = []
     found: Wiring | None = None
     for way in possible_calls(model, example, time_steps=time_steps, layout=layout):
@@ -59,7 +61,8 @@ def trace(
         found = found or wiring
     if found is not None:
         return found
-    raise refused[0]
+    asked = "" if layout is None else f" (layout {layout!r}; there are {', '.join(LAYOUTS)})"
+    raise ModelError(f"{refused[0]}{asked}") from refused[0]
 
 
 def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
@@ -116,7 +119,9 @@ class _Trace:
         A net that runs a single step in a forward may be one that is called step by step.
         """
         ran = {found.steps * len(self._log.visits[key]) for key, found in self.axes.items()}
-        told = len(self.axes) == len(self.graph.spiking)
+        told = len(self.axes) == len(self.graph.spiking) and all(
+            isinstance(key, Place) or found.plain for key, found in self.axes.items()
+        )
         if self._way.steps is None:
             return told and (self._way.layout != "batch" or ran != {1})
         return told and ran == {self._way.steps}

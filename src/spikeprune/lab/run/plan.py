@@ -71,7 +71,7 @@ def _layers(session: Session) -> list[dict[str, Any]]:
 
 def _neurons(session: Session) -> list[dict[str, Any]]:
     """Return what was found of every neuron that is observed."""
-    wiring, model = session.wiring, session.built()
+    wiring, model = session.wiring, session.built(place=False)
     return [
         {
             "name": name,

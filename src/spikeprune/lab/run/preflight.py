@@ -1,6 +1,7 @@
 """Try a run on one batch before it trains."""
 
 import math
+from contextlib import nullcontext
 
 from torch import Tensor, nn
 
@@ -57,10 +58,14 @@ def _evaluate_and_train(session: Session, model: nn.Module, x: Tensor, y: Tensor
         latency=False,
     )
     # This curve fits every neuron; the observer refuses a neuron that does not run for T steps.
-    named = CriticalityOptions(curve="atan")
-    with Observer(model, named, time_steps=session.config.time_steps, train=True) as seen:
+    named, steps = CriticalityOptions(curve="atan"), session.config.time_steps
+    observer = None
+    if session.wiring.neurons:
+        observer = Observer(model, named, time_steps=steps, train=True, wiring=session.wiring)
+    with observer or nullcontext():
         loss = session.loss(session.forward(model.train())(x), y)
-    seen.compute()
+    if observer is not None:
+        observer.compute()
     loss.backward()  # type: ignore[no-untyped-call]
     if not math.isfinite(loss.item()):
         raise ModelError(f"the untrained net has a loss of {loss.item()}; check weights and data")
