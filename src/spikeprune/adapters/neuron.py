@@ -52,8 +52,9 @@ class ModuleNeuron:
 
     def derivative(self) -> Callable[[Tensor], Tensor] | None:
         """Return the derivative in closed form, if the adapter knows one."""
-        known = isinstance(self.adapter, ClosedForms)
-        return self.adapter.derivative(self.module) if known else None  # type: ignore[attr-defined]
+        if not isinstance(self.adapter, ClosedForms):
+            return None
+        return self.adapter.derivative(self.module)
 
     def primitive(self) -> Callable[[Tensor], Tensor]:
         """Return the smooth forward value of the surrogate."""

@@ -14,7 +14,14 @@ from spikeprune.adapters.rest import reset
 from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import call, evaluating, first_tensor, is_static, tensors_of
+from spikeprune.execution.forward import (
+    call,
+    evaluating,
+    first_tensor,
+    is_static,
+    map_tensors,
+    tensors_of,
+)
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.measuring.synops import counting
 from spikeprune.pruning.pruner import Pruner
@@ -158,13 +165,7 @@ def _runs(pruner: Pruner, batch: Any, *, times: int = 1) -> tuple[Run, tuple[str
 
 def _like(model: nn.Module, value: Any) -> Any:
     """Return arguments with floating tensors in the type of the model's parameters."""
-    if isinstance(value, Tensor):
-        return like_parameters(model, value.detach())
-    if isinstance(value, dict):
-        return {key: _like(model, item) for key, item in value.items()}
-    if isinstance(value, tuple | list) and not hasattr(value, "_make"):
-        return type(value)(_like(model, item) for item in value)
-    return value
+    return map_tensors(value, lambda x: like_parameters(model, x.detach()))
 
 
 def _health(pruner: Pruner, run: Run) -> tuple[str, ...]:

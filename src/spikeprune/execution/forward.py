@@ -193,6 +193,17 @@ def tensors_of(output: Any) -> Iterator[Tensor]:
             yield from tensors_of(item)
 
 
+def map_tensors(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a batch with every tensor changed, in dicts, tuples and lists, too."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, dict):
+        return {key: map_tensors(value, change) for key, value in batch.items()}
+    if isinstance(batch, tuple | list) and not hasattr(batch, "_make"):
+        return type(batch)(map_tensors(value, change) for value in batch)
+    return batch
+
+
 @torch.no_grad()
 def _time_is_first(model: nn.Module, x: Any, time_steps: int, layout: Layout) -> bool:
     """Return whether the first axis of the logits stays when a batch gets one sample more.

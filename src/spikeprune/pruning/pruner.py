@@ -26,6 +26,7 @@ from spikeprune.pruning.selection import EventRecord, Selection, record_event, w
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
+from spikeprune.wiring.wiring import Wiring
 
 _MASKS: dict[str, type[WeightMasks | ChannelMasks]]
 _MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
@@ -119,8 +120,7 @@ class Pruner:
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example, time_steps=time_steps, layout=layout)
         self.notes = self.wiring.notes
-        weights = options.granularity == "weight"
-        if weights and not self.wiring.mapped and needs_of(options, start=True) & _NEEDS_NEURONS:
+        if _lacks_neurons(options, self.wiring):
             if complete or method != "auto" or {"regrow", "saliency"} & overrides.keys():
                 raise ModelError(_NO_NEURON.format(self.notes[0]))
             options = options_for("magnitude", sparsity=sparsity, **overrides)
@@ -350,6 +350,12 @@ class Pruner:
         event = record_event(number, self.steps, self.density, before=before, selection=selection)
         self.events.append(event)
         return event
+
+
+def _lacks_neurons(options: PruneOptions, wiring: Wiring) -> bool:
+    """Whether weights are ranked by neurons, and no layer feeds one that can be observed."""
+    by_neurons = bool(needs_of(options, start=True) & _NEEDS_NEURONS)
+    return options.granularity == "weight" and by_neurons and not wiring.mapped
 
 
 def _brief(steps: Iterable[int]) -> str:

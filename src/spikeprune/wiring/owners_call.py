@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.errors import ConfigError, unknown_name
-from spikeprune.execution.forward import LAYOUTS, Layout, first_tensor
+from spikeprune.execution.forward import LAYOUTS, Layout, first_tensor, map_tensors
 from spikeprune.execution.precision import like_parameters
 
 _STEPS, _MOST = 2, 8  # calls of a net that takes one step at a time: where T is unknown, at most
@@ -132,24 +132,15 @@ def _by_function(
 
 
 def _leaves(batch: Any) -> Any:
-    return _mapped(batch, lambda t: t.detach().clone().requires_grad_())
+    return map_tensors(batch, lambda t: _leaf(t.detach().clone()))
 
 
 def _changed(batch: Any) -> Any:
     def change(x: Tensor) -> Tensor:
+        if not (x.is_floating_point() and x.ndim):
+            return x
         x = x.detach().clone()
         x[0] = x[0] + torch.randn(x[0].shape, generator=torch.Generator().manual_seed(2)).to(x)
         return x
 
-    return _mapped(batch, change)
-
-
-def _mapped(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a batch with every floating tensor changed that has samples."""
-    if isinstance(batch, Tensor):
-        return change(batch) if batch.is_floating_point() and batch.ndim else batch
-    if isinstance(batch, dict):
-        return {key: _mapped(value, change) for key, value in batch.items()}
-    if isinstance(batch, tuple | list) and not hasattr(batch, "_make"):
-        return type(batch)(_mapped(value, change) for value in batch)
-    return batch
+    return map_tensors(batch, change)
