@@ -456,3 +456,38 @@ def test_recurrent_containers_are_followed():
     found = trace(model, IMAGE, time_steps=3)
     assert found.layers["0"].feeds == ("1.sub_module",)
     assert found.layers["2"].binary
+
+
+class Joined(nn.Module):
+    """A multi-step neuron in a block that gets time and samples as one axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.spike = nn.Conv2d(3, 4, 3, padding=1), neuron.IFNode(step_mode="m")
+        self.head = layer.Linear(256, 2, step_mode="m")
+
+    def forward(self, x):
+        y = self.spike(self.a(x.flatten(0, -4)))
+        return self.head(y.flatten(1).unflatten(0, x.shape[:-3]))
+
+
+def test_a_neuron_that_takes_samples_for_time_steps_is_not_scored():
+    wiring = trace(Joined(), IMAGE, time_steps=4)
+    assert wiring.neurons == {}
+    assert wiring.layers["a"].feeds == ()
+    assert wiring.layers["head"].binary
+
+
+class Readout(neuron.SimpleLIFNode):
+    """Answers its potential and never fires."""
+
+    def single_step_forward(self, x):
+        self.neuronal_charge(x)
+        return self.v
+
+
+def test_a_readout_that_never_fires_is_no_neuron():
+    model = nn.Sequential(conv(3, 4), neuron.IFNode(), conv(4, 2), Readout(2.0, True))
+    wiring = trace(model, IMAGE, time_steps=3)
+    assert wiring.neurons == {"1": 4}
+    assert wiring.layers["2"].feeds == ()

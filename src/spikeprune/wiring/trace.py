@@ -68,6 +68,19 @@ def trace(
 def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
     """Return the wiring for one way to call the net, and whether its neurons prove the way."""
     neurons = spiking_modules(model)
+    log = _recorded(model, neurons, way)
+    if log.analog:  # a readout that never fires is no neuron
+        neurons = {name: module for name, module in neurons.items() if name not in log.analog}
+        log = _recorded(model, neurons, way)
+    parts = _parts(model, neurons)
+    training = not neurons and not any(isinstance(key, Place) for key in log.visits)
+    if training:  # the neurons of some frameworks call their spike function in training only
+        log.record(way.x, training=True)
+    traced = _Trace(parts, frozenset(neurons), log, way, training=training)
+    return traced.wiring(), traced.proves() if traced.graph.spiking else not log.keeps_state(way.x)
+
+
+def _recorded(model: nn.Module, neurons: Mapping[str, nn.Module], way: OwnersCall) -> CallLog:
     parts = _parts(model, neurons)
     log = CallLog(
         model,
@@ -77,11 +90,7 @@ def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
         run=way.run,
     )
     log.record(way.x)
-    training = not neurons and not any(isinstance(key, Place) for key in log.visits)
-    if training:  # the neurons of some frameworks call their spike function in training only
-        log.record(way.x, training=True)
-    traced = _Trace(parts, frozenset(neurons), log, way, training=training)
-    return traced.wiring(), traced.proves() if traced.graph.spiking else not log.keeps_state(way.x)
+    return log
 
 
 def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
@@ -120,7 +129,7 @@ class _Trace:
         """
         ran = {found.steps * len(self._log.visits[key]) for key, found in self.axes.items()}
         told = len(self.axes) == len(self.graph.spiking) and all(
-            isinstance(key, Place) or found.plain for key, found in self.axes.items()
+            isinstance(key, Place) or self._steps_as_given(key) for key in self.axes
         )
         if self._way.steps is None:
             return told and (self._way.layout != "batch" or ran != {1})
@@ -212,15 +221,21 @@ class _Trace:
     def _changed_channels(self) -> dict[Key, list[Tensor]] | None:
         return self._log.compare_channels(self._way.x, self._channel_axes, training=self._training)
 
+    def _steps_as_given(self, name: str) -> bool:
+        """Whether a neuron module takes for time the axis that is time, and joins none."""
+        form, mode = self.axes[name].form, getattr(self._parts[name], "step_mode", None)
+        wanted = {"m": ("T B",), "s": ("B",)}.get(str(mode), ("B", "T B"))
+        return form in wanted
+
     def _usable(self, key: Key) -> bool:
         """Whether a neuron's potentials can be observed, in T time steps."""
         axes, steps = self.axes.get(key), self._way.steps
         if axes is None:
             return False
-        if not isinstance(key, Place):
-            module = self._parts[key]
-            if not axes.plain or owner(module).opaque(module):
-                return False
+        if not isinstance(key, Place) and (
+            not self._steps_as_given(key) or owner(self._parts[key]).opaque(self._parts[key])
+        ):
+            return False
         ran = axes.steps * len(self._log.visits[key])
         return (steps is None or ran == steps) and (
             not isinstance(key, Place) or self._site(key) is not None

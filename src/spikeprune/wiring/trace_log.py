@@ -77,6 +77,7 @@ class _Recording:
 
     def __init__(self, neurons: frozenset[str]) -> None:
         self._neurons = neurons
+        self.analog: set[str] = set()
         self._visits: dict[Key, list[Visit]] = {}
         self._bits = torch.Generator().manual_seed(0)
 
@@ -88,6 +89,8 @@ class _Recording:
     def module(self, name: str, part: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         x, given = _first(args, kwargs), output[0] if isinstance(output, tuple) else output
         if name in self._neurons:
+            if bool(((given != 0) & (given != 1)).any()):
+                self.analog.add(name)
             given = cast(Any, _Emit).apply(x, self._drawn(given))
         visit = Visit(x.detach().clone(), given.detach().clone(), x.grad_fn, given.grad_fn)
         self._visits.setdefault(name, []).append(visit)
@@ -177,6 +180,7 @@ class CallLog:
         run: Callable[[Any], Any],
     ) -> None:
         self.visits: dict[Key, list[Visit]] = {}
+        self.analog: frozenset[str] = frozenset()  # neurons that gave other values than spikes
         self.outputs: tuple[Node, ...] = ()  # nodes of the model's outputs
         self._model, self._run = model, run
         self._layers, self._norms, self._neurons = layers, norms, neurons
@@ -204,7 +208,7 @@ class CallLog:
                     f"{type(self._model).__name__} does not run on the example as it is called: "
                     f"{one_line(error)}"
                 ) from error
-        self.visits = recording.finished()
+        self.visits, self.analog = recording.finished(), frozenset(recording.analog)
         self.outputs = tuple(t.grad_fn for t in tensors_of(output) if t.grad_fn is not None)
 
     def keeps_state(self, x: Any) -> bool:
