@@ -159,6 +159,7 @@ def test_depthwise_convolutions_are_followed():
 
 
 def test_multi_step_models_are_traced_too():
-    net = Net(nn.BatchNorm2d(4), neuron.IFNode())
-    functional.set_step_mode(net.between, "m")
+    net = Net(layer.BatchNorm2d(4), neuron.IFNode(), nn.Flatten(-3), channels=4 * 64)
+    net.forward = lambda x: net.last(net.between(net.first(x)))
+    functional.set_step_mode(net, "m")
     assert [g.name for g in groups_of(net, torch.randn(1, 2, 8, 8))] == ["first"]
