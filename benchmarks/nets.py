@@ -14,7 +14,9 @@ from spikeprune.execution.forward import forward
 from spikeprune.lab.run.compute import channels_last, place
 from spikeprune.lab.settings.config import RunConfig
 
-__all__ = ["CASES", "QUICK", "Case", "Trainer", "ours", "spikingjelly", "spikingjelly_bf16"]
+__all__ = [
+    "CASES", "QUICK", "Case", "Trainer", "ours", "plain_torch", "spikingjelly", "spikingjelly_bf16"
+]  # fmt: skip
 
 POOL = 0
 _VGG16 = (
@@ -161,3 +163,47 @@ def ours(
         return forward(model, images, time_steps=case.time_steps)
 
     return Trainer(model, run, x, y, bf16=bf16)
+
+
+class _Step(torch.autograd.Function):
+    """A step at 0 with a rectangular surrogate, as research code writes it."""
+
+    @staticmethod
+    def forward(ctx, u):
+        ctx.save_for_backward(u)
+        return (u >= 0).to(u.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (u,) = ctx.saved_tensors
+        return gradient * (u.abs() < 0.5)
+
+
+class _OwnLIF(nn.Module):
+    def forward(self, x):
+        v, spikes = torch.zeros_like(x[0]), []
+        for current in x:
+            v = v + (current - v) / 2
+            spikes.append(_Step.apply(v - 1))
+            v = v - spikes[-1]
+        return torch.stack(spikes)
+
+
+class _PlainNet(nn.Module):
+    def __init__(self, channels: int, time_steps: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.readout = nn.Linear(channels, 10)
+        self.lif1, self.lif2, self.steps = _OwnLIF(), _OwnLIF(), time_steps
+
+    def forward(self, x):
+        x = self.lif1(self.first(x).expand(self.steps, -1, -1, -1, -1))
+        x = self.lif2(self.second(x.flatten(0, 1)).unflatten(0, (self.steps, -1)))
+        return self.readout(x.mean((0, 3, 4)))
+
+
+def plain_torch(channels: int, *, time_steps: int) -> nn.Module:
+    """Return a net of two convolutions with neurons of its own, which no framework knows."""
+    torch.manual_seed(0)
+    return _PlainNet(channels, time_steps)

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 
 from benchmarks.memory import peak_above
-from benchmarks.nets import CASES, QUICK, spikingjelly
+from benchmarks.nets import CASES, QUICK, plain_torch, spikingjelly
 from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import fuse
@@ -157,7 +157,7 @@ def scored_step(width, size, rounds):
     fuse(model, compiled=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     observer = Observer(model, time_steps=TIME_STEPS, train=True)
-    reads = WeightOperands(model, trace(model, x[:1]), train=True)
+    operands = WeightOperands(model, trace(model, x[:1]), train=True)
 
     def step(*watchers):
         with contextlib.ExitStack() as stack:
@@ -167,13 +167,32 @@ def scored_step(width, size, rounds):
 
     cases = {
         "criticality observed": lambda: step(observer),
-        "and operands counted, for a budget of SynOps": lambda: step(observer, reads),
+        "and operands counted, for a budget of SynOps": lambda: step(observer, operands),
         "plain step": step,
     }
     times = compare(cases, rounds=rounds)
     what = f"training step before an event, fused neurons, fp32, batch {size}"
     for name in list(cases)[:2]:
         yield Row(what, name, times[name], "plain step", times["plain step"])
+
+
+def found_neurons_step(channels, size, rounds):
+    """Time the same for neurons that are found by their spike function, in plain PyTorch."""
+    model, x = plain_torch(channels, time_steps=TIME_STEPS), torch.randn(size, 3, 32, 32)
+    y = torch.randint(10, (size,))
+    wiring = trace(model, x[:1], time_steps=TIME_STEPS)
+    observer = Observer(model, time_steps=TIME_STEPS, train=True, wiring=wiring)
+
+    def step():
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+
+    def observed():
+        with observer:
+            step()
+
+    times = compare({"observed": observed, "plain step": step}, rounds=rounds)
+    what = f"training step before an event, own neurons in plain PyTorch, fp32, batch {size}"
+    return Row(what, "criticality observed", times["observed"], "plain step", times["plain step"])
 
 
 def scoring(width, size, rounds, *, bf16):
@@ -228,6 +247,7 @@ def pruning_rows(*, quick: bool):
     yield event_memory(1 if quick else 100)
     yield ordinary_step(width, 2 * size, rounds)
     yield from scored_step(width, 2 * size, rounds)
+    yield found_neurons_step(8 if quick else 128, 2 * size, rounds)
     for bf16 in (False, True):
         yield scoring(width, size, rounds, bf16=bf16)
     for sparsity, goal in ((0.5, faster(3.3, 3.8)), (0.8, faster(9, 15))):
