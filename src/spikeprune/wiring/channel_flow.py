@@ -1,11 +1,12 @@
 """Where the channels of layers arrive, seen from runs of the net with other values in some of them.
 
-Every layer gives what it gave in the record, changed in chosen channels, and every norm and neuron
+Every layer gives what it gave in a base run, changed in chosen channels, and every norm and neuron
 passes on where its input changed. So what a layer, norm or neuron reads shows which channels of the
 layers before arrive at which of its positions, whatever lies between: views, concatenations,
 shuffles, pooling, states that are kept over time. Nothing is known of the operations themselves.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, final
@@ -66,7 +67,8 @@ class ChannelFlow:
             key: int(trace.log.visits[key][0].x.shape[-axis]) if axis else 0
             for key, axis in self._axes.items()
         } | {OUTPUT: 0}
-        self._outputs: list[Tensor] = []
+        # By layer, norm and neuron, what it read and gave in each call of the base run.
+        self._base: dict[Key, list[tuple[Tensor, Tensor]]] = {}
         self._outputs = self._ran({}, self._trace.way.x)[1]
         draw = torch.Generator().manual_seed(0)
         self.from_input = self._run({}, map_tensors(trace.way.x, lambda x: _bumped(x, draw)))
@@ -88,10 +90,12 @@ class ChannelFlow:
     def _followed(self) -> dict[Source, dict[Key, Tensor]]:
         """Return the arrivals; sources without a common target change in the same runs."""
         whole = {s: torch.ones(n, dtype=torch.bool) for s, n in self.channels.items()}
-        reached = {source: set(self._run({source: whole[source]})) for source in whole}
+        reached = {source: tuple(self._run({source: whole[source]})) for source in whole}
         rounds: list[list[Source]] = []
         for source in whole:
-            free = (r for r in rounds if not any(reached[s] & reached[source] for s in r))
+            free = (
+                r for r in rounds if all(set(reached[s]).isdisjoint(reached[source]) for s in r)
+            )
             found = next(free, None)
             if found is None:
                 rounds.append(found := [])
@@ -102,7 +106,7 @@ class ChannelFlow:
         return arrivals
 
     def _decoded(
-        self, sources: list[Source], reached: Mapping[Source, set[Key]]
+        self, sources: list[Source], reached: Mapping[Source, tuple[Key, ...]]
     ) -> dict[Source, dict[Key, Tensor]]:
         """Return which channel of each source is at each position of the targets that it reaches.
 
@@ -136,32 +140,51 @@ class ChannelFlow:
             changed[OUTPUT] = torch.ones(1, dtype=torch.bool)
         return {key: found for key, found in changed.items() if found.any()}
 
+    def _base_output(self, key: Key, visit: Visit) -> Tensor:
+        """Return what a layer, norm or neuron gives in the base run: numbers like no others.
+
+        A weight of 0 or a spike, which resets a potential to 0, would hide what comes before.
+        """
+        draw = torch.Generator().manual_seed(visit.out.numel())
+        if key in self._trace.graph.layers or key in self._trace.graph.norms:
+            return _bumped(visit.out, draw)
+        return 0.25 + 0.5 * torch.rand(visit.out.shape, generator=draw).to(visit.out)
+
     def _ran(self, chosen: Chosen, x: Any) -> tuple[dict[Key, Tensor], list[Tensor]]:
         changed: dict[Key, Tensor] = {}
+        called: Counter[Key] = Counter()
         draw = torch.Generator().manual_seed(1)
 
-        def see(key: Key, visit: Visit, x: Tensor) -> Tensor:
-            different = x != visit.x
+        def see(key: Key, visit: Visit, x: Tensor) -> tuple[Tensor, Tensor]:
+            """Return where the input is another than in the base run, and the output of that."""
+            base = self._base.setdefault(key, [])
+            if called[key] == len(base):
+                base.append((x.clone(), self._base_output(key, visit)))
+            before, given = base[called[key]]
+            called[key] += 1
+            different = (x != before) & ~(x.isnan() & before.isnan())
             axis = self._axes.get(key)
             if axis is not None:
                 rows = different.movedim(-axis, 0).flatten(1) if axis else different.reshape(1, -1)
                 found = rows.any(1).cpu()
                 changed[key] = changed[key] | found if key in changed else found
-            return different
+            return different, given
 
         def layer(key: Key, visit: Visit, x: Tensor) -> Tensor:
-            see(key, visit, x)
+            _, given = see(key, visit, x)
             if not isinstance(key, str) or key not in chosen:
-                return visit.out.clone()
+                return given.clone()
             axis = self._axes[key]
-            mask = chosen[key].reshape(-1, *[1] * (axis - 1)).to(visit.out.device)
-            return torch.where(mask, _bumped(visit.out, draw, axis), visit.out)
+            mask = chosen[key].reshape(-1, *[1] * (axis - 1)).to(given.device)
+            return torch.where(mask, _bumped(given, draw, axis), given)
 
         def passing(key: Key, visit: Visit, x: Tensor) -> Tensor:
-            different = see(key, visit, x)
-            if different.shape != visit.out.shape:
-                different = different.any().expand_as(visit.out)
-            return torch.where(different, _bumped(visit.out, draw), visit.out)
+            different, given = see(key, visit, x)
+            if not different.any():
+                return given.clone()
+            if different.shape != given.shape:
+                different = different.any().expand_as(given)
+            return torch.where(different, _bumped(given, draw), given)
 
         free = {s: mask for s, mask in chosen.items() if isinstance(s, FreeTensor)}
         with _changed_tensors(self._model, free, draw):
@@ -206,9 +229,10 @@ def _bumped(x: Tensor, draw: torch.Generator, axis: int = 0) -> Tensor:
     rest = list(x.shape)
     if axis:
         rest[-axis] = 1
-    sign = torch.randperm(torch.Size(rest).numel(), generator=draw).reshape(rest) % 2 * 2 - 1
+    number = torch.Size(rest).numel()
+    sign = torch.arange(number)[torch.rand(number, generator=draw).argsort()] % 2 * 2.0 - 1
     far = 0.5 + torch.rand(x.shape, generator=draw)
-    return x + (1 + 2 * x.abs().amax()) * (far * sign).to(x)
+    return x + (1 + 2 * x.abs().amax()) * (far * sign.reshape(rest)).to(x)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
