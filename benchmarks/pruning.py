@@ -15,7 +15,6 @@ from benchmarks.nets import CASES, QUICK, plain_torch, spikingjelly
 from benchmarks.timing import Row, at_most, compare, faster
 from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import fuse
-from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import latencies
 from spikeprune.measuring.weight_operands import WeightOperands
@@ -24,6 +23,7 @@ from spikeprune.pruning import mask_keeper as upkeep
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import choose_weights
 from spikeprune.training.losses import loss_by_name
+from spikeprune.wiring.cut_plan import apply_plan, plan_for
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 

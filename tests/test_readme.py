@@ -179,7 +179,7 @@ def test_a_net_of_ones_own_runs(tmp_path):
     (tmp_path / "net.py").write_text("\n".join(blocks("docs/any-net.md", "python")))
     done = in_folder(tmp_path, "net.py")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("{'#1': 48, '#2': 32} 0.10 no channel was cut")
+    assert done.stdout.startswith("{'#1': 48, '#2': 32} 0.10\n")
 
 
 @pytest.mark.parametrize("line", ["--method quiet", "--method magnitude --allocation square-root"])

@@ -9,14 +9,14 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from spikeprune import zoo
-from spikeprune.cutting import compact as module
 from spikeprune.cutting.compact import compact, cut
-from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.pruning.options import ChannelOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.losses import loss_by_name
+from spikeprune.wiring import cut_proof
+from spikeprune.wiring.cut_plan import apply_plan
 
 T = 3
 LOSS = loss_by_name("mean-logits")
@@ -162,7 +162,8 @@ def test_a_net_whose_channels_cannot_be_followed_stays_masked():
     pruner = trained(Grouped(), sparsity=0.9)
     before = {n: p.detach().clone() for n, p in pruner.model.named_parameters()}
     result = cut(pruner)
-    assert "no channel was cut: expected plain or depthwise convolutions" in result.notes[0]
+    assert result.notes[0].startswith("no channel was cut: no channel can be cut")
+    assert "conv: expected plain or depthwise convolutions, got 'conv' with 2" in result.notes[0]
     assert result.before == result.after == {}
     assert result.plan["modules"] == {}
     assert result.difference == 0.0
@@ -170,10 +171,32 @@ def test_a_net_whose_channels_cannot_be_followed_stays_masked():
     assert all(torch.equal(p, before[n]) for n, p in result.model.named_parameters())
 
 
-def test_a_net_whose_cut_is_not_exact_stays_masked_with_a_note():
+def fires_again(pruner, *numbers):
+    """Give dead channels of convolutions a shift by which they fire: no longer the masked net."""
+    for number in numbers:
+        dead = ~pruner.granularity.live[f"body.conv{number}"]
+        pruner.model.get_submodule(f"body.norm{number}").bias.data[dead] = 3.0
+
+
+def test_channels_whose_cut_is_not_exact_stay_masked_with_a_note():
     pruner = trained(build("vgg-small"), sparsity=0.5, granularity="channel")
-    dead = ~pruner.granularity.live["body.conv2"]
-    pruner.model.body.norm2.bias.data[dead] = 3.0  # it fires again: no longer the masked net
+    fires_again(pruner, 2)
+    with torch.no_grad():
+        before = logits(pruner.model.eval(), images(3))
+        result = cut(pruner, images(0))
+        torch.testing.assert_close(
+            logits(result.model.eval(), images(3)), before, atol=1e-5, rtol=1e-5
+        )
+    assert result.notes[-1].startswith("channels left whole: body.conv2; the cut net's logits")
+    assert "cutting is not exact" in result.notes[-1]
+    assert "body.conv2" not in result.after
+    assert 0 < sum(result.after.values()) < sum(result.before.values())
+
+
+def test_a_net_no_cut_of_which_is_exact_stays_masked_with_a_note():
+    options = {"sparsity": 0.5, "granularity": "channel", "exclude": ("stem.*", "body.conv3")}
+    pruner = trained(build("vgg-small"), **options)
+    fires_again(pruner, 2)
     before = {n: v.clone() for n, v in pruner.model.state_dict().items()}
     result = cut(pruner, images(0))
     assert "cutting is not exact" in result.notes[-1]
@@ -193,14 +216,14 @@ def test_weights_that_the_mask_calls_dead_must_be_zero():
 def test_rounding_is_told_from_a_cut_that_is_not_exact(monkeypatch):
     options = {"sparsity": 0.5, "granularity": "channel", "channels": ChannelOptions(floor=2)}
     pruner = trained(build("vgg-small", head="flatten"), **options)
-    single, doubles = module._difference, []
+    single, doubles = cut_proof.difference, []
 
     def noisy(model, plan, run):
         difference, fine = single(model, plan, run)
         doubles.append(next(model.parameters()).dtype == torch.float64)
         return (difference, fine) if doubles[-1] else (0.5, False)
 
-    monkeypatch.setattr(module, "_difference", noisy)
+    monkeypatch.setattr(cut_proof, "difference", noisy)
     result = cut(pruner)
     assert doubles == [False, True]
     assert result.difference < 1e-12

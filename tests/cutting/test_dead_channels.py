@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.cutting.dead_channels import dead_channels
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.science.masks import Mask, apply_
+from spikeprune.wiring.cut_plan import apply_plan, plan_for
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 

@@ -16,6 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune import Pruner, cut, evaluate
 from spikeprune.adapters.rest import reset
+from spikeprune.errors import ModelError
+from spikeprune.wiring.channel_masks import channel_count
+from spikeprune.wiring.cut_plan import apply_plan
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Net:
     mapped: bool = True  # whether a layer feeds a neuron that can be observed
     evaluates: bool = True
     words: int = 0  # size of the vocabulary, if the input is of integers
+    cuts: tuple[str, ...] = ()  # layers whose channels are pruned and cut
+    whole: str = ""  # why others are left whole, or all
 
 
 def per_step(net, x):
@@ -45,26 +50,40 @@ def answer(net, x):
     return net(x)["logits"]
 
 
+SIZES = "because its forward has sizes in its code"
 NETS = {
-    "loops over [T, B, F]": Net(plain.Sequence, (12,), over_time),
-    "one forward, functions for neurons": Net(plain.Stbp, (1, 8, 8)),
-    "one step a call": Net(plain.Stepwise, (1, 8, 8), per_step),
-    "explicit states": Net(plain.States, (12,)),
-    "answers [B, T, K]": Net(plain.ByBatch, (12,), lambda net, x: net(x).transpose(0, 1)),
-    "neurons in a list": Net(plain.Hidden, (12,), over_time),
-    "one activation for all": Net(plain.Shared, (12,)),
-    "recordings, [B*T, ...]": Net(plain.Joined, (T, 2, 8, 8)),
-    "recordings, [T*B, ...]": Net(lambda: plain.Joined("t"), (T, 2, 8, 8)),
-    "recurrent": Net(plain.Recurrent, (12,)),
-    "U-Net": Net(plain.UNet, (1, 8, 8), evaluates=False),
-    "first layer once": Net(plain.Once, (1, 8, 8)),
-    "threshold per channel": Net(plain.Threshold, (1, 8, 8)),
-    "residual, grouped": Net(plain.Residual, (1, 8, 8)),
-    "three-dimensional": Net(plain.Volume, (1, 4, 4, 4)),
-    "attention over tokens": Net(plain.Attention, (1, 8, 8)),
-    "words, dict": Net(plain.Words, (T,), answer, layout=answer, words=20),
-    "ternary spikes": Net(plain.Ternary, (12,), mapped=False),
-    "straight through": Net(plain.StraightThrough, (12,), mapped=False),
+    "loops over [T, B, F]": Net(plain.Sequence, (12,), over_time, cuts=("body.0", "body.2")),
+    "one forward, functions for neurons": Net(plain.Stbp, (1, 8, 8), whole=SIZES),
+    "one step a call": Net(plain.Stepwise, (1, 8, 8), per_step, cuts=("conv", "conv2")),
+    "explicit states": Net(plain.States, (12,), whole=SIZES),
+    "answers [B, T, K]": Net(
+        plain.ByBatch, (12,), lambda net, x: net(x).transpose(0, 1), whole=SIZES
+    ),
+    "neurons in a list": Net(plain.Hidden, (12,), over_time, cuts=("layers.0", "layers.1")),
+    "one activation for all": Net(plain.Shared, (12,), cuts=("a", "b")),
+    "recordings, [B*T, ...]": Net(plain.Joined, (T, 2, 8, 8), cuts=("body.0", "body.4")),
+    "recordings, [T*B, ...]": Net(
+        lambda: plain.Joined("t"), (T, 2, 8, 8), cuts=("body.0", "body.4")
+    ),
+    "recurrent": Net(plain.Recurrent, (12,), whole=SIZES),
+    "U-Net": Net(plain.UNet, (1, 8, 8), evaluates=False, cuts=("down", "low", "up")),
+    "first layer once": Net(plain.Once, (1, 8, 8), cuts=("encode.0", "conv")),
+    "threshold per channel": Net(plain.Threshold, (1, 8, 8), whole=SIZES),
+    "residual, grouped": Net(
+        plain.Residual,
+        (1, 8, 8),
+        whole="stem, a, b: expected plain or depthwise convolutions, got 'b' with 2 groups",
+    ),
+    "three-dimensional": Net(plain.Volume, (1, 4, 4, 4), cuts=("conv", "conv2")),
+    "attention over tokens": Net(
+        plain.Attention,
+        (1, 8, 8),
+        cuts=("patch", "mlp"),
+        whole="q, v; channels of 'q' are mixed on the way to 'mlp'",
+    ),
+    "words, dict": Net(plain.Words, (T,), answer, layout=answer, words=20, cuts=("fc",)),
+    "ternary spikes": Net(plain.Ternary, (12,), mapped=False, cuts=("a", "b")),
+    "straight through": Net(plain.StraightThrough, (12,), mapped=False, cuts=("a",)),
 }
 
 
@@ -223,3 +242,38 @@ def test_a_copy_and_the_state_go_through_files(net, tmp_path):
             reset(model)
             outputs.append(net.call(model, x))
     assert all(torch.equal(a, b) for a, b in itertools.pairwise(outputs))
+
+
+def test_channels_that_can_be_followed_are_pruned_and_cut_and_the_rest_is_named(net):
+    model, (x, y) = net.build(), batch_of(net)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    made = {"time_steps": T, "total_steps": 3, "sparsity": 0.5, "every": 1, "layout": net.layout}
+    made |= {"granularity": "channel", "saliency": "random", "regrow": "none"}
+    if not net.cuts:
+        with pytest.raises(ModelError, match=f"^no channel can be cut.*{net.whole}"):
+            Pruner(model, optimizer, net.example(x), **made)
+        return
+    pruner = Pruner(model, optimizer, net.example(x), **made)
+    assert any(net.whole in note for note in pruner.notes) or not net.whole
+    model.train()
+    for _ in range(4):
+        reset(model)
+        optimizer.zero_grad()
+        loss_of(net, net.call(model, x), y).backward()
+        optimizer.step()
+        pruner.step()
+    other, _ = batch_of(net, seed=1)
+    with torch.no_grad():
+        reset(model.eval())
+        masked = net.call(model, other)
+        result = cut(pruner)
+        reset(model)
+        torch.testing.assert_close(net.call(model, other), masked, atol=1e-5, rtol=1e-5)
+    assert tuple(result.before) == net.cuts
+    assert sum(result.after.values()) == sum(result.before.values()) // 2
+    assert all(channel_count(model.get_submodule(n), "out") == c for n, c in result.after.items())
+    assert not any("whole" in note or "no channel" in note for note in result.notes)
+    again = apply_plan(net.build(), result.plan).eval()
+    again.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(net.call(again, other), (reset(model), net.call(model, other))[1])

@@ -8,13 +8,13 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.speedups import hoist
-from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.science.cost import energy_nj
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.channel_masks import channel_masks
+from spikeprune.wiring.cut_plan import apply_plan, plan_for
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 

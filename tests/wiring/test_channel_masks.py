@@ -11,6 +11,7 @@ from spikeprune.wiring.channel_masks import (
     channel_masks,
     channel_tensors,
     checked_live,
+    tensor_of,
     tensor_owner,
 )
 from spikeprune.wiring.tied_channels import ChannelGroup, Member
@@ -87,8 +88,21 @@ def test_tensors_and_counts_by_role(model):
     ]
     for module, role, count, tensors in expected:
         assert channel_count(module, role) == count
-        assert list(channel_tensors(model, module, role)) == tensors
+        holder = nn.Sequential()
+        holder.add_module("part", module)
+        size = count or 3
+        named = [(f"part.{name}", dim) for name, dim in tensors]
+        assert list(channel_tensors(holder, "part", role, size)) == named
     assert channel_count(None, "out") is None
+    assert list(channel_tensors(transposed, "", "out", 3)) == [("weight", 1), ("bias", 0)]
+
+
+def test_a_tensor_outside_of_layers_is_found_by_the_length_of_its_axis():
+    model = nn.Module()
+    model.threshold = nn.Parameter(torch.ones(1, 5, 1))
+    assert list(channel_tensors(model, "threshold", "tensor", 5)) == [("threshold", 1)]
+    assert list(channel_tensors(model, "#1", "site", 5)) == []
+    assert tensor_of(model, "threshold") is model.threshold
 
 
 def test_the_owner_of_a_dotted_name(model):

@@ -1,8 +1,6 @@
 """From a masked net to a smaller one: cut dead channels and prove that the outputs stay."""
 
-import copy
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
-from spikeprune.cutting.cut_plan import Plan, apply_plan, cut_mask, plan_for
 from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
-from spikeprune.errors import ModelError, one_line
+from spikeprune.errors import ModelError
 from spikeprune.execution.forward import (
     call,
     evaluating,
@@ -26,15 +23,13 @@ from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.measuring.synops import counting
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
-from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
-
-TOLERANCE = 1e-5
-"""Largest difference of logits, relative to the largest logit, that cutting may cause."""
+from spikeprune.wiring.channel_masks import channel_count
+from spikeprune.wiring.channels import find_channels, left_whole
+from spikeprune.wiring.cut_plan import Plan, apply_plan, cut_mask, plan_for
+from spikeprune.wiring.cut_proof import Run, exact_groups, prove
+from spikeprune.wiring.tied_channels import ChannelGroup
 
 _LONGER = 8  # times T, to see whether a channel that is silent in T steps stays so
-
-Run = Callable[[nn.Module], Tensor]
-"""Runs a net on one batch, from rest, to all values of its output `[n]`."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +66,11 @@ def _choose(
         return pruner.granularity.groups, DeadChannels(pruner.granularity.live), ()
     model = pruner.model
     try:
-        groups = channel_groups(model, pruner.example, pruner.wiring)
+        channels = find_channels(model, pruner.example, pruner.wiring, time_steps=pruner.time_steps)
     except ModelError as error:
         # Weights can be pruned in nets whose channels cannot be followed: such a net stays masked.
         return (), DeadChannels({}), (f"no channel was cut: {error}",)
+    groups, notes = channels.groups, channels.notes
     found = dead_channels(model, groups, pruner.mask, run=partial(run, model))
     if found.silent and pruner.layout in ("sequence", "step"):
         longer, _ = _runs(pruner, batch, times=_LONGER)
@@ -85,46 +81,28 @@ def _choose(
                 f"the cut is exact for {pruner.time_steps} time steps; a constant drives channels "
                 f"of {', '.join(fires)} that were cut, and over more steps they would fire"
             )
-            return groups, found, (note,)
-    return groups, found, ()
+            return groups, found, (*notes, note)
+    return groups, found, notes
 
 
-def _difference(model: nn.Module, plan: Plan, run: Run) -> tuple[float, bool]:
-    """Cut `model` in place; return the difference of the outputs and whether it is small enough."""
-    masked = run(model)
-    difference = float((run(apply_plan(model, plan)) - masked).abs().max())
-    return difference, difference <= TOLERANCE * max(1.0, float(masked.abs().max()))
+def _proved(
+    model: nn.Module, groups: tuple[ChannelGroup, ...], found: DeadChannels, run: Run
+) -> tuple[tuple[ChannelGroup, ...], float, tuple[str, ...]]:
+    """Return the groups whose cut is exact, the difference of the outputs, and notes."""
+    proof: tuple[float, tuple[str, ...]] = (0.0, ())
+
+    def attempt(chosen: tuple[ChannelGroup, ...]) -> None:
+        nonlocal proof
+        proof = prove(model, plan_for(chosen, _of(chosen, found.live)), run)
+
+    sound, whole = exact_groups(groups, attempt)  # its last attempt is that of its result
+    if whole and not sound:
+        return (), 0.0, (f"no channel was cut: {next(iter(whole.values()))}; use the net masked",)
+    return sound, proof[0], (*proof[1], *left_whole(whole))
 
 
-def _prove(model: nn.Module, plan: Plan, run: Run) -> tuple[float, tuple[str, ...]]:
-    """Cut copies of `model`; return the difference of the outputs and notes on it.
-
-    Sums over fewer channels round differently, which in a large net now and then moves a potential
-    across its threshold and so changes a whole spike. Where single precision finds a difference,
-    double precision distinguishes rounding from a cut that is not exact.
-    """
-    reset(model)
-    try:
-        difference, fine = _difference(copy.deepcopy(model), plan, run)
-        if fine:
-            return difference, ()
-        double, fine = _difference(copy.deepcopy(model).double(), plan, run)
-    except Exception as error:  # the user's forward may have sizes in its code
-        raise ModelError(
-            f"the cut net does not run ({one_line(error)}), because its forward has sizes in its "
-            "code; it was left uncut, use it masked"
-        ) from error
-    if fine:
-        return double, (
-            f"cutting is exact (difference of the logits in double precision {double:.3g}); in "
-            "the model's own precision rounding moves potentials across thresholds: "
-            f"{difference:.3g}",
-        )
-    raise ModelError(
-        f"the cut net's logits differ from the masked net's by {difference:.3g} ({double:.3g} in "
-        f"double precision), expected at most {TOLERANCE:g} of the largest: cutting is not exact "
-        "for this net. It was left uncut, use it masked"
-    )
+def _of(groups: tuple[ChannelGroup, ...], live: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {group.name: live[group.name] for group in groups}
 
 
 def _runs(pruner: Pruner, batch: Any, *, times: int = 1) -> tuple[Run, tuple[str, ...]]:
@@ -186,7 +164,7 @@ def _health(pruner: Pruner, run: Run) -> tuple[str, ...]:
 
 
 def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
-    return {name: model.get_submodule(name).get_parameter("weight").shape[0] for name in layers}
+    return {name: channel_count(model.get_submodule(name), "out") or 0 for name in layers}
 
 
 @torch.no_grad()
@@ -195,8 +173,8 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
 
     After channel pruning these are the pruned channels, after weight pruning the channels without
     function (method, section 4, "What dead means"). A cut of a copy first proves that the output
-    stays that of the masked net. Where it does not, or where channels cannot be followed, the net
-    stays masked and a note says why. Modes stay as they are; the state of the neurons is reset.
+    stays that of the masked net. Where it does not, or where channels cannot be followed, they stay
+    masked and a note says why. Modes stay as they are; the state of the neurons is reset.
 
     Args:
         pruner: its events are over; it is closed here.
@@ -209,16 +187,11 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with exact(device), evaluating(model):
         groups, found, more = _choose(pruner, run, batch)
-        plan = plan_for(groups, found.live)
         notes += more + _health(pruner, run)
-        difference = 0.0
-        try:
-            difference, more = _prove(model, plan, run)
-            notes += more
-        except ModelError as error:
-            notes += (f"no channel was cut: {error}",)
-            groups, found, plan = (), DeadChannels({}), plan_for((), {})
+        groups, difference, more = _proved(model, groups, found, run)
+        notes += more
         reset(model)
+    plan = plan_for(groups, _of(groups, found.live))
     layers = [name for group in groups for name in group.producers]
     before, mask = _widths(model, layers), cut_mask(model, pruner.mask, plan)
     apply_plan(model, plan)
@@ -228,7 +201,9 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
         mask=mask,
         before=before,
         after=_widths(model, layers),
-        kept_though_inputs_dead=found.kept_though_inputs_dead,
+        kept_though_inputs_dead=[
+            kept for kept in found.kept_though_inputs_dead if kept["layer"] in layers
+        ],
         difference=difference,
         notes=notes,
     )

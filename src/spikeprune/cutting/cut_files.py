@@ -6,10 +6,10 @@ from typing import TypeVar
 from torch import nn
 
 from spikeprune.cutting.compact import Cut
-from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import RunError
 from spikeprune.files import read_json, write_json
 from spikeprune.training.checkpoint import load_model_weights, save_tensors
+from spikeprune.wiring.cut_plan import apply_plan
 
 _PLAN, _WEIGHTS = "cut.json", "weights.safetensors"
 

@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from spikeprune.adapters.speedups import hoist
-from spikeprune.cutting.cut_plan import apply_plan
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_driven
 from spikeprune.science.masks import Mask, unpack
 from spikeprune.training.checkpoint import load_model_weights
+from spikeprune.wiring.cut_plan import apply_plan
 from spikeprune.zoo.custom import build_model
 
 SCHEMA = 1

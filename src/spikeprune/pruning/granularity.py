@@ -17,6 +17,8 @@ class Granularity(Protocol):
     live: dict[str, Tensor]  # bool, by layer (weights) or by channel group (channels)
     last_magnitude: dict[str, Tensor]  # last live |w| by layer; empty unless a criterion needs it
 
+    notes: tuple[str, ...]  # sentences on what is not pruned
+
     @property
     def groups(self) -> tuple[ChannelGroup, ...] | None:
         """The channel groups that are pruned; None where single weights are."""

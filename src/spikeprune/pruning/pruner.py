@@ -135,6 +135,7 @@ class Pruner:
             time_steps=time_steps,
             dense_synops=dense_synops,
         )
+        self.notes += self.granularity.notes
         self._planned = planned_events(options, total_steps, at=events_at)
         self.event_steps = tuple(self._planned)
         self.granularity.check()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.registry import adapter_for
+from spikeprune.adapters.registry import owner
 from spikeprune.errors import BudgetError, ConfigError, require_one_of
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup
@@ -23,19 +23,18 @@ def channel_masks(
     bool `[n]` by group name; all channels of a missing group are live.
     """
     chosen = checked_live(groups, live)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     masks: dict[str, Tensor] = {}
     for group in groups:
-        for member in (*group.of("out"), *group.of("norm")):
-            module = model.get_submodule(member.module)
+        for member in group.of("out", "norm"):
             dead = member.index[~chosen[group.name]].reshape(-1)
-            for name, dim in channel_tensors(model, module, member.role):
-                parameter = module._parameters.get(name)
+            for name, dim in channel_tensors(model, member.module, member.role, member.size):
+                parameter = parameters.get(name)
                 if parameter is None:
                     continue
-                key = f"{member.module}.{name}"
-                if key not in masks:
-                    masks[key] = torch.ones_like(parameter, dtype=torch.bool)
-                masks[key].index_fill_(dim, dead.to(parameter.device), False)
+                if name not in masks:
+                    masks[name] = torch.ones_like(parameter, dtype=torch.bool)
+                masks[name].index_fill_(dim, dead.to(parameter.device), False)
     return Mask(masks)
 
 
@@ -70,26 +69,37 @@ def channel_count(module: nn.Module | None, role: str) -> int | None:
     return module.num_features if isinstance(module, _BatchNorm) else None
 
 
-def channel_tensors(model: nn.Module, module: nn.Module, role: str) -> Iterator[tuple[str, int]]:
-    """Yield (name, dimension) of the module's tensors with one entry per channel of a role."""
+def channel_tensors(model: nn.Module, path: str, role: str, size: int) -> Iterator[tuple[str, int]]:
+    """Yield (name, dimension) of the tensors with one entry per channel of a member of a group."""
+    if role == "site":  # what such a neuron keeps by channel are members of their own
+        return
+    if role == "tensor":
+        yield path, tensor_of(model, path).shape.index(size)
+        return
+    module, before = model.get_submodule(path), f"{path}." if path else ""
     if role == "state":
-        for name in adapter_for(model).channel_state(module):
-            owner, local = tensor_owner(module, name)
-            shape = getattr(owner, local).shape
-            yield name, shape.index(max(shape))
+        for name in owner(module).channel_state(module):
+            shape = tensor_of(module, name).shape
+            yield before + name, shape.index(max(shape))
     elif role == "norm":
-        shape = (channel_count(module, role),)
         for name, tensor in (module._parameters | module._buffers).items():
-            if tensor is not None and tensor.shape == shape:
-                yield name, 0
+            if tensor is not None and tensor.shape == (size,):
+                yield before + name, 0
     else:
         transposed = getattr(module, "transposed", False)
-        yield "weight", int((role == "in") != transposed)
+        yield f"{before}weight", int((role == "in") != transposed)
         if role == "out" and module._parameters.get("bias") is not None:
-            yield "bias", 0
+            yield f"{before}bias", 0
 
 
-def tensor_owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+def tensor_owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """Return the submodule that holds a tensor of dotted name, and the tensor's own name."""
     path, _, local = name.rpartition(".")
-    return module.get_submodule(path), local
+    return model.get_submodule(path), local
+
+
+def tensor_of(model: nn.Module, name: str) -> Tensor:
+    """Return a parameter or buffer of dotted name."""
+    holder, local = tensor_owner(model, name)
+    found: Tensor = getattr(holder, local)
+    return found

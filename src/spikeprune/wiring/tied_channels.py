@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spikeprune.adapters.base import Adapter
-from spikeprune.adapters.registry import adapter_for, spiking_neurons
+from spikeprune.adapters.registry import adapter_for, owner, spiking_neurons
 from spikeprune.errors import ModelError, one_line
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.wiring.wiring import Wiring
@@ -31,7 +30,8 @@ class Member:
 
     module: str
     # 'out' (rows of a convolution or linear layer; of a depthwise convolution also its inputs),
-    # 'in' (columns), 'norm' (a BatchNorm) or 'state' (a neuron).
+    # 'in' (columns), 'norm' (a BatchNorm), 'state' (a neuron module), 'site' (a neuron that was
+    # found by its spike function) or 'tensor' (a parameter or buffer of none of these, by name).
     role: str
     # int64 [n, k], the positions of each of the group's n channels along the dimension; k > 1
     # behind a flatten of k pixels.
@@ -50,9 +50,9 @@ class ChannelGroup:
     channels: int
     members: tuple[Member, ...]
 
-    def of(self, role: str) -> tuple[Member, ...]:
-        """Return the members of one role."""
-        return tuple(member for member in self.members if member.role == role)
+    def of(self, *roles: str) -> tuple[Member, ...]:
+        """Return the members of one role, or of several."""
+        return tuple(member for member in self.members if member.role in roles)
 
     @property
     def producers(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class ChannelGroup:
     @property
     def neurons(self) -> tuple[str, ...]:
         """Names of the neurons that these channels drive."""
-        return tuple(member.module for member in self.of("state"))
+        return tuple(member.module for member in self.of("state", "site"))
 
 
 def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[ChannelGroup, ...]:
@@ -100,7 +100,8 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
             f"the channels of {', '.join(lost)} are not mapped, so no channel can be cut; prune "
             "weights instead"
         )
-    _check_neurons(adapter, neurons, wiring)
+    for name, module in neurons.items():
+        _check(module, name, wiring.neurons[name])
     with exact(example.device), adapter.tracing(model):
         try:
             graph = _graph(model, example, neurons)
@@ -163,10 +164,10 @@ def _member(
     if name in wiring.neurons:
         role, size = "state", wiring.neurons[name]
     elif isinstance(module, _BatchNorm):
-        _check_norm(module, name)
+        _check(module, name)
         role, size = "norm", module.num_features
     elif isinstance(module, _ConvNd | nn.Linear):
-        _check_layer(module, name)
+        _check(module, name)
         pruner = graph.get_pruner_of_module(module)
         out = item.dep.handler == pruner.prune_out_channels or kind == "DEPTHWISE_CONV"
         role = "out" if out else "in"
@@ -213,17 +214,24 @@ def _check_operation(operation: object, kind: str) -> None:
         )
 
 
-def _check_norm(module: _BatchNorm, name: str) -> None:
-    if not module.affine:
-        raise ModelError(
-            f"expected BatchNorms with scale and shift, got {name!r} without (affine=False): "
-            "a dead channel could not be silenced; build it with affine=True"
-        )
+def fault(module: nn.Module, name: str, channels: int) -> str | None:
+    """Return why channels of a layer, norm or neuron module cannot be cut; None if they can."""
+    if isinstance(module, _BatchNorm):
+        return None if module.affine else _NO_SCALE.format(name)
+    if isinstance(module, _ConvNd | nn.Linear):
+        return _layer_fault(module, name)
+    return _neuron_fault(module, name, channels)
 
 
-def _check_layer(module: nn.Module, name: str) -> None:
+_NO_SCALE = (
+    "expected BatchNorms with scale and shift, got {!r} without (affine=False): a dead channel "
+    "could not be silenced; build it with affine=True"
+)
+
+
+def _layer_fault(module: nn.Module, name: str) -> str | None:
     if "weight" not in module._parameters or hasattr(module, "get_weight"):
-        raise ModelError(
+        return (
             f"expected layers with a plain weight, got {name!r} ({type(module).__name__}), which "
             "computes its weight in every forward; replace it by a plain layer"
         )
@@ -231,20 +239,31 @@ def _check_layer(module: nn.Module, name: str) -> None:
     if isinstance(module, _ConvNd) and groups > 1:
         depthwise = groups == module.in_channels == module.out_channels and not module.transposed
         if not depthwise:
-            raise ModelError(
+            return (
                 f"expected plain or depthwise convolutions, got {name!r} with {groups} groups for "
                 f"{module.in_channels} -> {module.out_channels} channels: its channels cannot be "
-                "cut one by one; prune weights instead"
+                "cut one by one"
             )
+    return None
 
 
-def _check_neurons(adapter: Adapter, neurons: dict[str, nn.Module], wiring: Wiring) -> None:
-    for name, module in neurons.items():
-        adapter.channel_state(module)  # raises an error if the state cannot be cut
+def _neuron_fault(module: nn.Module, name: str, channels: int) -> str | None:
+    adapter = owner(module)
+    try:
+        adapter.channel_state(module)
         reference = next(module.parameters(), torch.zeros(()))
-        silence = reference.new_zeros(wiring.neurons[name])
-        if adapter.simulate(module, silence, _QUIET_STEPS).any():
-            raise ModelError(
-                f"expected neurons that are silent without input, got {name!r}, which fires: "
-                "removing one of its channels would change the net; raise its threshold"
-            )
+        fires = adapter.simulate(module, reference.new_zeros(channels), _QUIET_STEPS).any()
+    except ModelError as error:
+        return str(error)
+    if not fires:
+        return None
+    return (
+        f"expected neurons that are silent without input, got {name!r}, which fires: "
+        "removing one of its channels would change the net; raise its threshold"
+    )
+
+
+def _check(module: nn.Module, name: str, channels: int = 0) -> None:
+    why = fault(module, name, channels)
+    if why is not None:
+        raise ModelError(why)

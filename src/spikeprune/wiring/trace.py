@@ -46,27 +46,34 @@ def trace(
         ModelError: the model does not run on the example, or has no layer that can be pruned.
         ConfigError: an unknown layout, or no time step.
     """
+    return traced(model, example, time_steps=time_steps, layout=layout).wiring()
+
+
+def traced(
+    model: nn.Module, example: Any, *, time_steps: int | None = None, layout: Layout | None = None
+) -> "Trace":
+    """Return the record that `trace` reads the wiring from; arguments and errors are its own."""
     if time_steps is not None and time_steps < 1:
         raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
     refused: list[ModelError] = []
-    found: Wiring | None = None
+    found: Trace | None = None
     for way in possible_calls(model, example, time_steps=time_steps, layout=layout):
         try:
-            wiring, proved = _traced(model, way)
+            one, proved = _traced(model, way)
         except ModelError as error:
             refused.append(error)
             continue
         if layout is not None or proved:
-            return wiring
-        found = found or wiring
+            return one
+        found = found or one
     if found is not None:
         return found
     asked = "" if layout is None else f" (layout {layout!r}; there are {', '.join(LAYOUTS)})"
     raise ModelError(f"{refused[0]}{asked}") from refused[0]
 
 
-def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
-    """Return the wiring for one way to call the net, and whether its neurons prove the way."""
+def _traced(model: nn.Module, way: OwnersCall) -> tuple["Trace", bool]:
+    """Return the trace for one way to call the net, and whether its neurons prove the way."""
     neurons = spiking_modules(model)
     log = _recorded(model, neurons, way)
     if log.analog:  # a readout that never fires is no neuron
@@ -76,8 +83,8 @@ def _traced(model: nn.Module, way: OwnersCall) -> tuple[Wiring, bool]:
     training = not neurons and not any(isinstance(key, Place) for key in log.visits)
     if training:  # the neurons of some frameworks call their spike function in training only
         log.record(way.x, training=True)
-    traced = _Trace(parts, frozenset(neurons), log, way, training=training)
-    return traced.wiring(), traced.proves() if traced.graph.spiking else not log.keeps_state(way.x)
+    one = Trace(parts, frozenset(neurons), log, way, training=training)
+    return one, one.proves() if one.graph.spiking else not log.keeps_state(way.x)
 
 
 def _recorded(model: nn.Module, neurons: Mapping[str, nn.Module], way: OwnersCall) -> CallLog:
@@ -104,8 +111,17 @@ def _parts(model: nn.Module, neurons: Mapping[str, nn.Module]) -> dict[str, nn.M
 
 
 @final
-class _Trace:
-    """What a record and its graph say of layers and neurons."""
+class Trace:
+    """What a record and its graph say of layers and neurons.
+
+    Attributes:
+        parts: layers, norms and neuron modules by name.
+        log: the record.
+        way: how the net was called.
+        training: whether neurons were in training mode.
+        graph: which of them lead to which.
+        axes: the axes of each neuron's argument, where they can be told.
+    """
 
     def __init__(
         self,
@@ -116,7 +132,7 @@ class _Trace:
         *,
         training: bool,
     ) -> None:
-        self._parts, self._log, self._way, self._training = parts, log, way, training
+        self.parts, self.log, self.way, self.training = parts, log, way, training
         self.graph = CallGraph(parts, neurons, log)
         self.axes: dict[Key, Axes] = {}
         self._why: dict[str, list[str]] = {}  # reason -> layers
@@ -127,18 +143,18 @@ class _Trace:
 
         A net that runs a single step in a forward may be one that is called step by step.
         """
-        ran = {found.steps * len(self._log.visits[key]) for key, found in self.axes.items()}
+        ran = {found.steps * len(self.log.visits[key]) for key, found in self.axes.items()}
         told = len(self.axes) == len(self.graph.spiking) and all(
             isinstance(key, Place) or self._steps_as_given(key) for key in self.axes
         )
-        if self._way.steps is None:
-            return told and (self._way.layout != "batch" or ran != {1})
-        return told and ran == {self._way.steps}
+        if self.way.steps is None:
+            return told and (self.way.layout != "batch" or ran != {1})
+        return told and ran == {self.way.steps}
 
     def wiring(self) -> Wiring:
         """Return the wiring."""
-        names = self._names()
-        usable = {key for key in names if self._usable(key)}
+        names = self.names()
+        usable = {key for key in names if self.usable(key)}
         layers = {name: self._layer(name, names, usable) for name in self.graph.layers}
         kept = [key for key in self.graph.spiking if key in usable]
         return Wiring(
@@ -150,45 +166,45 @@ class _Trace:
                 if isinstance(key, Place) and (site := self._site(key)) is not None
             },
             notes=tuple(self._notes(layers, usable)),
-            layout=self._way.layout,
+            layout=self.way.layout,
         )
 
-    def _sample(self, name: str) -> int:
+    def sample(self, name: str) -> int:
         """Return the number of axes of one sample behind a layer."""
-        module: Any = self._parts[name]
+        module: Any = self.parts[name]
         return 1 if isinstance(module, nn.Linear) else int(module.weight.ndim) - 1
 
     def _find_axes(self) -> None:
-        if self._way.other is None:
+        if self.way.other is None:
             return
-        changed = self._log.compare_samples(self._way.other, training=self._training)
+        changed = self.log.compare_samples(self.way.other, training=self.training)
         if changed is None:
             return
         for key in self.graph.spiking:
             for sample in self._samples(key):
-                found = axes_of(changed[key], sample=sample, batch=self._way.batch)
+                found = axes_of(changed[key], sample=sample, batch=self.way.batch)
                 if found is not None:
                     self.axes[key] = found
                     break
 
     def _samples(self, key: Key) -> Iterator[int]:
         """Yield the numbers of axes that a neuron's sample may have, the likeliest first."""
-        x = self._log.visits[key][0].x
+        x = self.log.visits[key][0].x
         fed_by = [n for n in self.graph.layers if key in self.graph.feeds(n)]
         if not fed_by:
             yield from (x.ndim - 1, x.ndim - 2)
             return
         for layer in fed_by:
             channels = self._out_channels(layer)
-            for sample in dict.fromkeys((self._sample(layer), 1)):
+            for sample in dict.fromkeys((self.sample(layer), 1)):
                 if sample < x.ndim and x.shape[-sample] % channels == 0:
                     yield sample
 
     def _out_channels(self, layer: str) -> int:
-        return int(self._log.visits[layer][0].out.shape[-self._sample(layer)])
+        return int(self.log.visits[layer][0].out.shape[-self.sample(layer)])
 
     def _channels(self, key: Key) -> int:
-        return int(self._log.visits[key][0].x.shape[-self.axes[key].sample])
+        return int(self.log.visits[key][0].x.shape[-self.axes[key].sample])
 
     def _follows(self, first: Key, then: Key) -> bool:
         """Whether channel i of one layer or neuron is channel or block i of the next.
@@ -199,8 +215,8 @@ class _Trace:
         axes = self._channel_axes
         if first not in axes or then not in axes:
             return False
-        channels = int(self._log.visits[first][0].out.shape[-axes[first]])
-        repeat, rest = divmod(int(self._log.visits[then][0].x.shape[-axes[then]]), channels)
+        channels = int(self.log.visits[first][0].out.shape[-axes[first]])
+        repeat, rest = divmod(int(self.log.visits[then][0].x.shape[-axes[then]]), channels)
         if rest:
             return False
         if self.graph.keeps_channels(then, axes[first]):
@@ -214,35 +230,35 @@ class _Trace:
     @cached_property
     def _channel_axes(self) -> dict[Key, int]:
         """The axis of the channels of layers and neurons, counted from the end."""
-        axes: dict[Key, int] = {n: self._sample(n) for n in self.graph.layers}
+        axes: dict[Key, int] = {n: self.sample(n) for n in self.graph.layers}
         return axes | {key: found.sample for key, found in self.axes.items()}
 
     @cached_property
     def _changed_channels(self) -> dict[Key, list[Tensor]] | None:
-        return self._log.compare_channels(self._way.x, self._channel_axes, training=self._training)
+        return self.log.compare_channels(self.way.x, self._channel_axes, training=self.training)
 
     def _steps_as_given(self, name: str) -> bool:
         """Whether a neuron module takes for time the axis that is time, and joins none."""
-        form, mode = self.axes[name].form, getattr(self._parts[name], "step_mode", None)
+        form, mode = self.axes[name].form, getattr(self.parts[name], "step_mode", None)
         wanted = {"m": ("T B",), "s": ("B",)}.get(str(mode), ("B", "T B"))
         return form in wanted
 
-    def _usable(self, key: Key) -> bool:
+    def usable(self, key: Key) -> bool:
         """Whether a neuron's potentials can be observed, in T time steps."""
-        axes, steps = self.axes.get(key), self._way.steps
+        axes, steps = self.axes.get(key), self.way.steps
         if axes is None:
             return False
         if not isinstance(key, Place) and (
-            not self._steps_as_given(key) or owner(self._parts[key]).opaque(self._parts[key])
+            not self._steps_as_given(key) or owner(self.parts[key]).opaque(self.parts[key])
         ):
             return False
-        ran = axes.steps * len(self._log.visits[key])
+        ran = axes.steps * len(self.log.visits[key])
         return (steps is None or ran == steps) and (
             not isinstance(key, Place) or self._site(key) is not None
         )
 
     def _site(self, place: Place) -> SpikeSite | None:
-        calls = [visit.call for visit in self._log.visits[place]]
+        calls = [visit.call for visit in self.log.visits[place]]
         first: Any = calls[0]
         apply = first.function.apply
         step = step_of(apply, first.arguments, first.output)
@@ -252,7 +268,7 @@ class _Trace:
             return None
         return SpikeSite(place, first.function, first.arguments[1:], step, self.axes[place])
 
-    def _names(self) -> dict[Key, str]:
+    def names(self) -> dict[Key, str]:
         """Return a name for each neuron: that of its module, numbered where it has several."""
         modules = [key.module for key in self.graph.spiking if isinstance(key, Place)]
         names: dict[Key, str] = {}
@@ -271,23 +287,23 @@ class _Trace:
         names: Mapping[Key, str],
         usable: set[Key],
     ) -> Layer:
-        visits, sample = self._log.visits[name], self._sample(name)
+        visits, sample = self.log.visits[name], self.sample(name)
         feeds, sources = self.graph.feeds(name), self.graph.sources(name)
-        transposed = _kind(self._parts[name]) == "transposed"
+        transposed = _kind(self.parts[name]) == "transposed"
         followed = [key for key in feeds if key in usable and self._follows(name, key)]
         if transposed or len(followed) < len(feeds):
             followed = []
         read = all(key in usable and self._follows(key, name) for key in sources)
         inputs, outputs = (t.shape[-sample:] for t in (visits[0].x, visits[0].out))
-        weight: Tensor = self._parts[name].weight  # type: ignore[assignment]
+        weight: Tensor = self.parts[name].weight  # type: ignore[assignment]
         places = (inputs if transposed else outputs).numel()
         slices = sum(v.out.shape[: v.out.ndim - sample].numel() for v in visits)
-        tokens = slices // (self._way.batch * (self._way.steps or slices))
+        tokens = slices // (self.way.batch * (self.way.steps or slices))
         if feeds and not followed:
             self._blame(name, feeds, usable)
         return Layer(
             name=name,
-            kind=_kind(self._parts[name]),
+            kind=_kind(self.parts[name]),
             feeds=tuple(names[key] for key in followed),
             sources=tuple(names[key] for key in sources),
             binary=self._binary(name, bool(sources)),
@@ -295,36 +311,37 @@ class _Trace:
             output_shape=outputs,
             norms=self.graph.norms_between(name, followed),
             macs=places * weight[0].numel() * max(1, tokens),
-            prunable=self._prunable(name),
+            prunable=self.prunable(name),
             follows=read,
         )
 
     def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
-        steps = {self.axes[k].steps * len(self._log.visits[k]) for k in feeds if k in self.axes}
-        if _kind(self._parts[layer]) == "transposed":
+        steps = {self.axes[k].steps * len(self.log.visits[k]) for k in feeds if k in self.axes}
+        if _kind(self.parts[layer]) == "transposed":
             why = "the rules of regrowth are those of plain convolutions"
         elif all(key in usable for key in feeds):
             why = "their channels are mixed, joined or reordered on the way to a neuron"
         elif not steps:
             why = "the axes of time, samples and channels of their neurons cannot be told apart"
-        elif self._way.steps is not None and steps != {self._way.steps}:
+        elif self.way.steps is not None and steps != {self.way.steps}:
             ran = " or ".join(map(str, sorted(steps)))
-            why = f"their neurons run {ran} steps or tokens, time_steps says {self._way.steps}"
+            why = f"their neurons run {ran} steps or tokens, time_steps says {self.way.steps}"
         else:
             why = "the firing rule of their neurons is no step of one argument"
         self._why.setdefault(why, []).append(layer)
 
     def _binary(self, name: str, reads_spikes: bool) -> bool:
-        visits = self._log.visits[name]
+        visits = self.log.visits[name]
         values = all(bool(((v.x == 0) | (v.x == 1)).all()) for v in visits)
         if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
             return values and any(bool(v.x.any()) for v in visits)
         return reads_spikes and values and self.graph.only_spikes(name)
 
-    def _prunable(self, name: str) -> bool:
-        module: Any = self._parts[name]
+    def prunable(self, name: str) -> bool:
+        """Whether a layer's weight is a parameter of its own that is used as it is."""
+        module: Any = self.parts[name]
         shared = [
-            n for n in self.graph.layers if getattr(self._parts[n], "weight", 0) is module.weight
+            n for n in self.graph.layers if getattr(self.parts[n], "weight", 0) is module.weight
         ]
         return len(shared) == 1 and self.graph.uses_weight(name, module.weight)
 
@@ -337,7 +354,7 @@ class _Trace:
             )
         for why, names in self._why.items() if usable else ():
             yield f"pruned by saliency alone, without regrowth by neuron: {_listed(names)}; {why}"
-        idle = [n for n, m in self._parts.items() if isinstance(m, LAYERS) and n not in layers]
+        idle = [n for n, m in self.parts.items() if isinstance(m, LAYERS) and n not in layers]
         if idle:
             yield f"not pruned and not counted: {_listed(idle)}, which the forward does not call"
         shared = [n for n, layer in layers.items() if not layer.prunable]

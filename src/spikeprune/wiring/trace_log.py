@@ -145,7 +145,19 @@ class _Repeat:
         if call.place not in self._visits:
             return None
         x = call.arguments[0].detach()
-        return on_visit(call.place, self._visit(call.place, x), x)
+        visit = self._visit(call.place, x)
+        return on_visit(call.place, visit, _with_others(x, visit, call))
+
+
+def _with_others(x: Tensor, visit: Visit, call: SpikeCall) -> Tensor:
+    """Return the argument of a spike function, NaN where another one, as a threshold, changed."""
+    recorded = () if visit.call is None else visit.call.arguments
+    for before, now in zip(recorded[1:], call.arguments[1:], strict=False):
+        if isinstance(before, Tensor) and isinstance(now, Tensor) and before.shape == now.shape:
+            changed = before.detach() != now.detach()
+            if changed.any():
+                x = x.masked_fill(changed, torch.nan)
+    return x
 
 
 def channels_in_code(channels: int, bit: int) -> Tensor:
@@ -233,8 +245,8 @@ class CallLog:
                 different = rows.reshape(-1, *[1] * (visit.out.ndim - 1))
             return torch.where(different, 1 - visit.out, visit.out)
 
-        ran = self._repeat(x, on_neuron=compare, training=training)
-        return changed if ran else None
+        ran = self.repeat(x, on_neuron=compare, training=training)
+        return None if ran is None else changed
 
     def compare_channels(
         self, x: Any, axes: Mapping[Key, int], *, training: bool = False
@@ -277,25 +289,32 @@ class CallLog:
                     seen[key] = different | seen[key] if key in seen else different
                 return other(key, visit, bit)
 
-            if not self._repeat(x, on_neuron=compare, on_layer=compare, training=training):
+            if self.repeat(x, on_neuron=compare, on_layer=compare, training=training) is None:
                 return None
             for key, different in seen.items():
                 found[key].append(different)
         return found
 
-    def _repeat(
+    def repeat(
         self,
         x: Any,
         *,
         on_neuron: OnVisit,
         on_layer: OnVisit | None = None,
+        on_norm: OnVisit | None = None,
         training: bool,
-    ) -> bool:
-        """Run again; the functions get each visit of the record and what is read now."""
+    ) -> list[Tensor] | None:
+        """Run again; the functions get each visit of the record and what is read now.
+
+        Returns:
+            The tensors of the output; None: the run took another way through the net.
+        """
         repeat = _Repeat(self.visits)
         replaced = {name: (part, on_neuron) for name, part in self._neurons.items()}
         if on_layer is not None:
             replaced |= {name: (part, on_layer) for name, part in self._layers.items()}
+        if on_norm is not None:
+            replaced |= {name: (part, on_norm) for name, part in self._norms.items()}
         with self._prepared(training=training), torch.no_grad(), ExitStack() as stack:
             for name, (part, on_visit) in replaced.items():
                 forward = functools.partial(repeat.module, name, on_visit)
@@ -303,10 +322,9 @@ class CallLog:
             spike = functools.partial(repeat.spike, on_neuron)
             stack.enter_context(watching(self._model, spike))
             try:
-                self._run(x)
+                return [*tensors_of(self._run(x))]
             except _Changed:
-                return False
-        return True
+                return None
 
     @contextmanager
     def _prepared(self, *, training: bool) -> Iterator[None]:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from spikeprune.cutting.cut_plan import apply_plan, plan_for
 from spikeprune.science.cost import conv_fan_out
 from spikeprune.wiring.channel_masks import channel_masks
+from spikeprune.wiring.cut_plan import apply_plan, plan_for
 
 NAMES = ["residual", "vgg-small", "depthwise"]
 

@@ -41,7 +41,7 @@ def test_the_penalty_is_the_subgradient_of_the_scales_that_are_pruned(masked):
 def test_an_excluded_layer_spares_all_that_are_tied_to_it(masked):
     _, channels = masked(ChannelMasks, exclude=("second",))
     assert list(channels.live) == ["inner"]
-    with pytest.raises(ConfigError, match=r"tied to all others.*exclude fewer"):
+    with pytest.raises(ConfigError, match=r"no channel is left.*exclude fewer"):
         masked(ChannelMasks, include=("s*",), exclude=("stem",))
 
 
@@ -63,10 +63,18 @@ def test_what_cannot_be_done_is_refused_in_advance(masked):
 
 def test_channels_that_drive_no_neuron_have_no_criticality(masked):
     _, channels = masked(ChannelMasks, tail=True, regrow="criticality")
-    assert "tail" in channels.live
+    assert list(channels.live) == ["stem", "inner"]
+    assert channels.notes == (
+        "channels left whole: tail; without the neuron that criticality needs",
+        "the sparsity is a share of the channels of the layers that are pruned",
+    )
+    channels.check()
+    _, alone = masked(ChannelMasks, tail=True, regrow="criticality", include=("tail",))
     with pytest.raises(ModelError, match="these drive none: 'tail'; exclude them"):
-        channels.check()
+        alone.check()
     _, channels = masked(ChannelMasks, tail=True, regrow="random")
+    assert "tail" in channels.live
+    assert channels.notes == ()
     channels.check()
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from spikeprune.cutting.cut_plan import plan_for
 from spikeprune.distributed.collectives import agree, by_main, main_first, require_same, world_size
 from spikeprune.errors import BusyError, RunError
 from spikeprune.files import write_json
@@ -30,6 +29,7 @@ from spikeprune.lab.run.stages.prune import prune
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.cut_plan import plan_for
 
 _SHARED_WITHIN = 60  # seconds
 _SAME_COMMAND = (

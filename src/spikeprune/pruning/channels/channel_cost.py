@@ -80,14 +80,15 @@ def cost_model(
     terms: list[_Term] = []
     for name, layer in wiring.layers.items():
         weight = model.get_submodule(name).get_parameter("weight")
+        sides = weight.shape[1::-1] if layer.kind == "transposed" else weight.shape[:2]
         if budget == "synops":
-            terms.append(_synops(groups, layer, weight, operands.get(name), dense_synops))
+            terms.append(_synops(groups, layer, sides, operands.get(name), dense_synops))
             continue
-        outs = _group_shares(groups, name, "out", _ones(weight.shape[0]))
+        outs = _group_shares(groups, name, "out", _ones(sides[0]))
         if budget == "channels":
-            terms += [_Term(weight.shape[0], outs, {})] if outs else []
+            terms += [_Term(sides[0], outs, {})] if outs else []
             continue
-        ins = _group_shares(groups, name, "in", _ones(weight.shape[1]))
+        ins = _group_shares(groups, name, "in", _ones(sides[1]))
         terms.append(_Term(layer.macs if budget == "macs" else weight.numel(), outs, ins))
     if budget == "parameters":
         terms += _other_parameters(model, groups, wiring)
@@ -97,11 +98,11 @@ def cost_model(
 def _synops(
     groups: tuple[ChannelGroup, ...],
     layer: Layer,
-    weight: Tensor,
+    sides: torch.Size,
     operands: Tensor | None,
     dense_synops: Mapping[str, float] | None,
 ) -> _Term:
-    n_out, n_in = weight.shape[:2]
+    n_out, n_in = sides
     if operands is None:
         reads, unit = _ones(n_in), float(layer.macs)
     else:
@@ -120,13 +121,13 @@ def _other_parameters(
     model: nn.Module, groups: tuple[ChannelGroup, ...], wiring: Wiring
 ) -> Iterator[_Term]:
     """Yield the terms of biases, norms and neurons; a parameter without channels is constant."""
-    members = {m.module: m for g in groups for m in g.members if m.role != "in"}
+    owners = {m.module: m for g in groups for m in g.of("out", "norm", "state", "tensor")}
     for name, parameter in model.named_parameters():
         path, _, local = name.rpartition(".")
         if path in wiring.layers and local == "weight":
             continue
-        owners = (m for owner, m in members.items() if f"{path}.".startswith(f"{owner}."))
-        owner = next(owners, None)
+        held = (m for n, m in owners.items() if f"{name}.".startswith(f"{n}." if n else ""))
+        owner = next(held, None)
         shares: dict[str, Tensor] = {}
         if owner is not None and parameter.numel() == owner.size:
             shares = _group_shares(groups, owner.module, owner.role, _ones(owner.size))

@@ -1,6 +1,7 @@
 """Channel pruning as a granularity of the `Pruner`: one mask a group of tied channels."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,16 @@ from spikeprune.pruning.criteria.of_channels import (
     ChannelScoreInputs,
     channel_scores,
     check_channel_score,
+    lacks,
 )
 from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, matching
 from spikeprune.pruning.selection import Selection
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_masks
-from spikeprune.wiring.tied_channels import ChannelGroup, channel_groups
+from spikeprune.wiring.channels import Channels, checked, find_channels, left_whole
+from spikeprune.wiring.cut_proof import exact_groups, owners_run, try_on_copy
+from spikeprune.wiring.tied_channels import ChannelGroup
 from spikeprune.wiring.wiring import Wiring
 
 
@@ -35,13 +39,19 @@ class ChannelMasks:
         wiring: Wiring,
         options: PruneOptions,
         *,
-        example: Tensor,
+        example: Any,
         time_steps: int,
         dense_synops: Mapping[str, float] | None = None,
     ) -> None:
         self._model, self._wiring, self._options = model, wiring, options
         self._dense_synops = dense_synops
-        self.groups = _chosen_groups(channel_groups(model, example, wiring), options)
+        found = find_channels(model, example, wiring, time_steps=time_steps)
+        run = owners_run(model, example, time_steps=time_steps, layout=wiring.layout)
+        sound, whole = exact_groups(found.groups, lambda some: try_on_copy(model, some, run))
+        found = checked(Channels(sound, {**found.whole, **whole}))
+        chosen = _chosen_groups(found, options)
+        self.groups, unscored = _scored(chosen, options)
+        self.notes = _notes({**found.whole, **unscored}, options.channels.budget)
         self.live = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in self.groups}
         self.last_magnitude: dict[str, Tensor] = {}
         norms = [norm for group in self.groups for norm in group.norms]
@@ -116,14 +126,43 @@ class ChannelMasks:
         return choose_channels(saliency, regrowth, cost, self._options)
 
 
-def _chosen_groups(
+def _scored(
     groups: tuple[ChannelGroup, ...], options: PruneOptions
-) -> tuple[ChannelGroup, ...]:
+) -> tuple[tuple[ChannelGroup, ...], dict[str, str]]:
+    """Return the groups that can be scored, and by layer why others are left whole.
+
+    All are returned if none can be scored; `ChannelMasks.check` then says what is missing.
+    """
+    criteria = {options.saliency: CHANNEL_SALIENCY[options.saliency]}
+    if options.regrow != "none":
+        criteria[options.regrow] = CHANNEL_REGROWTH[options.regrow]
+    whole: dict[str, str] = {}
+    for name, criterion in criteria.items():
+        part = "BatchNorm" if criterion.on == "norm" else "neuron"
+        for group in groups:
+            if lacks(group, criterion):
+                whole |= dict.fromkeys(group.producers, f"without the {part} that {name} needs")
+    scored = tuple(group for group in groups if group.name not in whole)
+    return (scored, whole) if scored else (groups, {})
+
+
+def _notes(whole: Mapping[str, str], unit: str) -> tuple[str, ...]:
+    """Return sentences on what is left whole, and what the budget is a share of."""
+    if not whole:
+        return ()
+    of = f"all {unit} of the net, layers that are left whole included"
+    if unit == "channels":
+        of = "the channels of the layers that are pruned"
+    return (*left_whole(whole), f"the sparsity is a share of {of}")
+
+
+def _chosen_groups(found: Channels, options: PruneOptions) -> tuple[ChannelGroup, ...]:
     """Return the groups whose layers are all to be pruned; an excluded layer spares its group.
 
     Patterns that include only a part of a group are refused: it would be spared in silence.
     """
-    producers = [name for group in groups for name in group.producers]
+    groups = found.groups
+    producers = [*(name for group in groups for name in group.producers), *found.whole]
     included = matching(producers, options.include, ())
     for group in groups:
         tied = [name for name in group.producers if name not in included]
@@ -136,7 +175,7 @@ def _chosen_groups(
     whole = tuple(group for group in groups if set(group.producers) <= set(chosen))
     if not whole:
         raise ConfigError(
-            "the excluded layers are tied to all others by additions, so no channel is left to "
-            "prune; exclude fewer layers"
+            "no channel is left to prune: the layers that are not excluded are tied to excluded "
+            "ones, or are left whole; exclude fewer layers"
         )
     return whole

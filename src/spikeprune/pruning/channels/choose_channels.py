@@ -38,7 +38,8 @@ def choose_channels(
     if with_count(0)[1] > allowed:
         raise BudgetError(
             f"the floors alone exceed the budget: {options.channels.floor} channel(s) per layer "
-            f"(multiples of {options.channels.round_to}) cost more than {allowed:.6g} of "
+            f"(multiples of {options.channels.round_to}), with what is left whole, cost more than "
+            f"{allowed:.6g} of "
             f"{total:.6g} {cost.unit}; lower the sparsity ({options.sparsity}) or the floor"
         )
     low, high = 0, sum(len(score) for score in saliency.values())

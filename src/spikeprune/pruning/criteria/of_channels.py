@@ -68,19 +68,21 @@ def _random(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
 
 def _criticality(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
     scores = {name: stats.score for name, stats in inputs.seen.stats.items()}
-    reduced = inputs.reduced(group.of("state"), scores)
+    reduced = inputs.reduced(group.of("state", "site"), scores)
     return rank_in_layer(reduced) if inputs.normalise == "layer" else reduced
 
 
 def _rate(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
     rates = {name: stats.rate for name, stats in inputs.seen.stats.items()}
-    return inputs.reduced(group.of("state"), rates)
+    return inputs.reduced(group.of("state", "site"), rates)
 
 
 def _potential(group: ChannelGroup, inputs: ChannelScoreInputs) -> Tensor:
     sizes = {name: stats.potential.size for name, stats in inputs.seen.stats.items()}
-    return inputs.reduced(group.of("state"), sizes)
+    return inputs.reduced(group.of("state", "site"), sizes)
 
+
+_ON = {"norm": ("norm",), "state": ("state", "site")}  # roles of the members to read from
 
 CHANNEL_SALIENCY: dict[str, ChannelCriterion] = {
     "magnitude": ChannelCriterion(_scale, on="norm"),
@@ -114,14 +116,19 @@ def check_channel_score(
     groups: tuple[ChannelGroup, ...], name: str, criterion: ChannelCriterion
 ) -> None:
     """Refuse groups without the module that a score is read from."""
-    lacking = ", ".join(repr(g.name) for g in groups if criterion.on and not g.of(criterion.on))
+    lacking = ", ".join(repr(g.name) for g in groups if lacks(g, criterion))
     if lacking and criterion.on == "norm":
         raise ModelError(
             f"channels are scored by their BatchNorm ({name}), but {lacking} has no BatchNorm; add "
-            "one, or exclude the layer"
+            "one, or exclude the layer, or score by neurons (such as saliency='firing-rate')"
         )
     if lacking:
         raise ModelError(
             f"{name} is scored on the neurons that a channel drives, but these drive none: "
             f"{lacking}; exclude them, or choose another score"
         )
+
+
+def lacks(group: ChannelGroup, criterion: ChannelCriterion) -> bool:
+    """Return whether a group is without the module that a score is read from."""
+    return bool(criterion.on) and not group.of(*_ON[criterion.on])

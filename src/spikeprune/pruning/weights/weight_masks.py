@@ -22,6 +22,7 @@ class WeightMasks:
     """Weight pruning: `live` maps each prunable layer to a mask shaped like its weight."""
 
     groups = None
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ import json
 import torch
 from safetensors import safe_open
 
-from spikeprune.cutting.cut_plan import plan_for
 from spikeprune.files import read_json
 from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.run.results.save_net import save_net
@@ -13,6 +12,7 @@ from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.science.masks import Mask
+from spikeprune.wiring.cut_plan import plan_for
 
 
 def saved(folder):

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.cutting.cut_plan import cut_mask
 from spikeprune.distributed.collectives import by_main
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
@@ -22,6 +21,7 @@ from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
 from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import accuracy
+from spikeprune.wiring.cut_plan import cut_mask
 
 _SYNOPS_SAMPLES = 2000  # training samples on which the SynOps of a dense net are counted
 _WORTHWHILE = 0.5  # share of zeros from which an event-driven net is measured

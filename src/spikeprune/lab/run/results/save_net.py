@@ -4,13 +4,13 @@ import json
 
 from torch import nn
 
-from spikeprune.cutting.cut_plan import Plan
 from spikeprune.files import write_json
 from spikeprune.inference.saved_net import SCHEMA
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.science.masks import Mask, pack
 from spikeprune.training.checkpoint import save_tensors
+from spikeprune.wiring.cut_plan import Plan
 
 
 def save_net(

@@ -28,7 +28,7 @@ Plan = dict[str, Any]
 modules that change only; roles as in `Member`."""
 
 _VERSION = 1
-_ROLES = ("out", "in", "norm", "state")
+_ROLES = ("out", "in", "norm", "state", "tensor")
 
 
 def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Plan:
@@ -43,7 +43,7 @@ def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Pl
     for group in groups:
         dead = ~chosen[group.name]
         for member in group.members:
-            if dead.any():
+            if dead.any() and member.role in _ROLES:
                 # Several groups meet in one module where channels are concatenated.
                 keep = kept.setdefault(
                     (member.module, member.role), torch.ones(member.size, dtype=torch.bool)
@@ -69,10 +69,10 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         ModelError: A plan of another version, or made for another net.
     """
     for path, role, keep in list(_cuts(model, plan)):  # checked as a whole before the first cut
-        module = model.get_submodule(path)
-        for name, dim in channel_tensors(model, module, role):
-            _slice(module, name, dim, keep)
-        _resize(module, role, len(keep))
+        for name, dim in channel_tensors(model, path, role, plan["modules"][path]["of"][role]):
+            _slice(model, name, dim, keep)
+        if role in ("out", "in"):
+            _resize(model.get_submodule(path), role, len(keep))
     reset(model)
     return model
 
@@ -85,10 +85,9 @@ def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
     """
     masks = dict(mask)
     for path, role, keep in _cuts(model, plan):
-        for name, dim in channel_tensors(model, model.get_submodule(path), role):
-            key = f"{path}.{name}"
-            if key in masks:
-                masks[key] = masks[key].index_select(dim, keep.to(masks[key].device))
+        for name, dim in channel_tensors(model, path, role, plan["modules"][path]["of"][role]):
+            if name in masks:
+                masks[name] = masks[name].index_select(dim, keep.to(masks[name].device))
     return Mask(masks)
 
 
@@ -104,8 +103,11 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
         for role in _ROLES:
             if role not in entry:
                 continue
-            size, before = entry["of"][role], channel_count(modules.get(path), role)
-            if path not in modules or before not in (None, size):
+            size = entry["of"][role]
+            before = _tensor_size(model, path, size)
+            if role != "tensor":
+                before = channel_count(modules.get(path), role) or (path in modules and size)
+            if before != size:
                 raise ModelError(
                     f"the channel plan does not fit: it expects {size} channels ({role}) in "
                     f"{path!r}, the model has {before or 'no such layer'}; build the net that "
@@ -114,15 +116,21 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
             yield path, role, torch.tensor(entry[role], dtype=torch.int64)
 
 
-def _slice(module: nn.Module, name: str, dim: int, keep: Tensor) -> None:
-    owner, local = tensor_owner(module, name)
+def _tensor_size(model: nn.Module, path: str, size: int) -> int:
+    """Return `size` if a tensor of that name has one axis of that length, else 0."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return size if path in tensors and list(tensors[path].shape).count(size) == 1 else 0
+
+
+def _slice(model: nn.Module, name: str, dim: int, keep: Tensor) -> None:
+    owner, local = tensor_owner(model, name)
     old: Tensor = getattr(owner, local)
     new = old.index_select(dim, keep.to(old.device))
     if old.dim() == 4 and old.is_contiguous(memory_format=torch.channels_last):
         new = new.contiguous(memory_format=torch.channels_last)
     parameter = isinstance(old, nn.Parameter)
     setattr(owner, local, nn.Parameter(new, old.requires_grad) if parameter else new)
-    if owner is not module and isinstance(owner, _BatchNorm):  # a norm inside a neuron
+    if isinstance(owner, _BatchNorm):  # also one inside a neuron
         owner.num_features = len(keep)
 
 
@@ -140,5 +148,3 @@ def _resize(module: nn.Module, role: str, size: int) -> None:
             module.out_features = size
         else:
             module.in_features = size
-    elif isinstance(module, _BatchNorm):
-        module.num_features = size

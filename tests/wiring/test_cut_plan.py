@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune import zoo
-from spikeprune.cutting.cut_plan import apply_plan, cut_mask, plan_for
 from spikeprune.errors import BudgetError, ConfigError, ModelError
 from spikeprune.execution.memory_format import channels_last_is_safe
 from spikeprune.science.masks import Mask, apply_
 from spikeprune.wiring.channel_masks import channel_masks
+from spikeprune.wiring.cut_plan import apply_plan, cut_mask, plan_for
 from spikeprune.wiring.tied_channels import channel_groups
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
