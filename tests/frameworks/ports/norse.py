@@ -1,4 +1,4 @@
-"""Norse: its neuron takes half of its input, so it is given twice; reset is a function of a user."""
+"""Norse: its neuron takes half of its input, so it is given twice; its reset is a function."""
 
 import norse.torch as norse
 import torch

@@ -1,7 +1,7 @@
 """The small net in plain PyTorch: what every port must equal.
 
-Neurons have H = V / 2 + I, fire where H >= 1 and reset to 0; the reset lets no gradient through. The
-surrogate gradient is that of the error function, 2 / sqrt(pi) exp(-(2 u)^2).
+Neurons have H = V / 2 + I, fire where H >= 1 and reset to 0; the reset lets no gradient through.
+The surrogate gradient is that of the error function, 2 / sqrt(pi) exp(-(2 u)^2).
 """
 
 import math

@@ -1,17 +1,14 @@
 """SpikingJelly 0.0.0.0.12, 0.0.0.0.14 and 2: one step a call; the state is in the neurons."""
 
 import importlib
+import importlib.util
 
 from tests.frameworks.ports.plain import Layers, T
 
-from spikingjelly import __name__ as _package
-
-try:
-    _room = importlib.import_module(f"{_package}.activation_based")
-except ModuleNotFoundError:  # its name up to 0.0.0.0.12
-    _room = importlib.import_module(f"{_package}.clock_driven")
+# `clock_driven` is the name up to 0.0.0.0.12.
+_new = importlib.util.find_spec("spikingjelly.activation_based") is not None
 neuron, surrogate, functional = (
-    importlib.import_module(f"{_room.__name__}.{name}")
+    importlib.import_module(f"spikingjelly.{'activation_based' if _new else 'clock_driven'}.{name}")
     for name in ("neuron", "surrogate", "functional")
 )
 
