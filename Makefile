@@ -49,7 +49,7 @@ unit: install
 frameworks: $(FRAMEWORKS:%=framework-%)
 
 framework-%: build/frameworks/%/.installed
-	FRAMEWORK=$* PYTHONPATH=build/frameworks/$* OMP_NUM_THREADS=1 \
+	FRAMEWORK=$* PYTHONPATH=build/frameworks/$*$${PYTHONPATH:+:$$PYTHONPATH} OMP_NUM_THREADS=1 \
 	  $(BIN)/python -m pytest tests/frameworks -q -r fE -p no:cacheprovider
 
 # Without dependencies: torch and what else they share with this package is in .venv.
