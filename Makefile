@@ -32,7 +32,7 @@ data:
 demo: install data
 	$(BIN)/spikeprune run --recipe $(RECIPE) --data $(DATA) --out $(OUT)
 
-test: lint types unit
+test: lint types unit frameworks
 
 lint: install
 	$(BIN)/ruff check .
@@ -46,13 +46,15 @@ unit: install
 	  --cov --cov-report=term
 
 # Nets of other frameworks, each in a process that sees its framework ahead of what .venv has.
-frameworks: $(FRAMEWORKS:%=framework-%)
+frameworks:
+	$(MAKE) --jobs 2 $(FRAMEWORKS:%=framework-%)
 
 framework-%: build/frameworks/%/.installed
 	FRAMEWORK=$* PYTHONPATH=build/frameworks/$*$${PYTHONPATH:+:$$PYTHONPATH} OMP_NUM_THREADS=1 \
 	  $(BIN)/python -m pytest tests/frameworks -q -r fE -p no:cacheprovider
 
 # Without dependencies: torch and what else they share with this package is in .venv.
+.PRECIOUS: build/frameworks/%/.installed
 build/frameworks/%/.installed: tests/frameworks/requirements/%.txt $(STAMP)
 	rm -rf $(@D)
 	$(BIN)/python -m pip install --quiet --no-deps --target $(@D) --requirement $<

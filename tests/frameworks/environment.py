@@ -14,11 +14,17 @@ INSTALLED = "spikingjelly-2"
 """The one that the package itself needs, which every process sees but those of older versions."""
 
 
-def here(framework):
-    """Return a parameter that is skipped unless the framework is that of this process."""
-    running = os.environ.get("FRAMEWORK", INSTALLED) == framework
-    reason = "needs an environment of its own: make frameworks"
-    return pytest.param(framework, marks=[] if running else pytest.mark.skip(reason=reason))
+SKIPPED = pytest.mark.skip(reason="needs an environment of its own: make frameworks")
+
+
+def frameworks():
+    """Yield each framework of this process with no mark, and those that are skipped with theirs."""
+    if running := os.environ.get("FRAMEWORK"):
+        assert running in NAMES, f"expected one of {NAMES}, got {running}"
+        yield running, ()
+        return
+    yield from ((name, (SKIPPED,)) for name in NAMES)
+    yield INSTALLED, ()
 
 
 def require(framework):

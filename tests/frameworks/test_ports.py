@@ -1,10 +1,11 @@
 """One small net in every framework: scores, masks, gradients and operations of the plain net."""
 
 import importlib
+from functools import cache
 
 import pytest
 import torch
-from tests.frameworks.environment import INSTALLED, NAMES, here, require
+from tests.frameworks.environment import frameworks, require
 from tests.frameworks.ports import plain
 from tests.frameworks.ports.plain import T
 from torch.nn.functional import cross_entropy
@@ -14,7 +15,7 @@ from spikeprune import Pruner, evaluate
 LAYERS = ("conv", "fc1", "fc2")
 
 
-@pytest.fixture(params=[here(name) for name in (*NAMES, INSTALLED)])
+@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in frameworks()])
 def port(request):
     """The class of the port to the framework of this process."""
     require(request.param)
@@ -32,6 +33,7 @@ def weights(net):
     return {name: net.get_submodule(name).weight for name in LAYERS}
 
 
+@cache
 def pruned(build):
     """Train a net through its events; return its pruner, and scores and masks at each event."""
     torch.manual_seed(0)

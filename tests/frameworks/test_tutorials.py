@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.frameworks.environment import INSTALLED, NAMES, here, require
+from tests.frameworks.environment import INSTALLED, frameworks, require
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -36,11 +36,10 @@ NEURONS = {
 
 
 def cases():
-    for framework in (*NAMES, INSTALLED):
+    for framework, marks in frameworks():
         folder = SCRIPTS / ROOMS.get(framework, framework.partition("-")[0])
         for path in sorted(folder.glob("*.py")):
-            case = here(framework)
-            yield pytest.param((framework, path), marks=case.marks, id=f"{framework}-{path.stem}")
+            yield pytest.param((framework, path), marks=marks, id=f"{framework}-{path.stem}")
 
 
 @dataclass
