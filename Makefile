@@ -9,7 +9,10 @@ OUT ?= runs/demo
 # Digits are few and small: they have a recipe of their own.
 RECIPE := $(if $(filter digits,$(DATA)),smoke,demo)
 
-.PHONY: demo test quick slow lint types unit install data clean benchmark
+# Frameworks whose versions exclude each other, as name-version: an environment each.
+FRAMEWORKS := $(basename $(notdir $(wildcard tests/frameworks/requirements/*.txt)))
+
+.PHONY: demo test quick slow lint types unit install data clean benchmark frameworks
 
 install: $(STAMP)
 
@@ -29,7 +32,7 @@ data:
 demo: install data
 	$(BIN)/spikeprune run --recipe $(RECIPE) --data $(DATA) --out $(OUT)
 
-test: lint types unit
+test: lint types unit frameworks
 
 lint: install
 	$(BIN)/ruff check .
@@ -41,6 +44,21 @@ types: install
 unit: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
 	  --cov --cov-report=term
+
+# Nets of other frameworks, each in a process that sees its framework ahead of what .venv has.
+frameworks:
+	$(MAKE) --jobs 2 $(FRAMEWORKS:%=framework-%)
+
+framework-%: build/frameworks/%/.installed
+	FRAMEWORK=$* PYTHONPATH=build/frameworks/$*$${PYTHONPATH:+:$$PYTHONPATH} OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest tests/frameworks -q -r fE -p no:cacheprovider
+
+# Without dependencies: torch and what else they share with this package is in .venv.
+.PRECIOUS: build/frameworks/%/.installed
+build/frameworks/%/.installed: tests/frameworks/requirements/%.txt $(STAMP)
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --no-deps --target $(@D) --requirement $<
+	touch $@
 
 # The inner loop: every fast test, without coverage.
 quick: install

@@ -4,7 +4,8 @@ import torch
 from tests.foreign.plain import StateLIF
 from torch import nn
 
-from spikeprune.adapters.rest import reset, state_kept
+from spikeprune.adapters.rest import at_rest, reset, state_kept
+from spikeprune.training.checkpoint import load_model_weights, save_tensors
 
 
 class Counting(nn.Module):
@@ -65,3 +66,28 @@ def test_new_attributes_go_away():
         model(torch.rand(2))
     assert not hasattr(model, "extra")
     assert model.total.item() == 0
+
+
+class Buffered(nn.Module):
+    """Keeps its potential in a buffer that takes the shape of the first batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mem", torch.zeros(0))
+
+    def forward(self, x):
+        self.mem = 0.5 * self.mem + x if self.mem.numel() else x
+        return (self.mem >= 1).float()
+
+
+def test_a_saved_state_is_left_out_where_a_net_has_none_yet(tmp_path):
+    used, fresh = (nn.Sequential(nn.Linear(3, 4), Buffered()) for _ in range(2))
+    with torch.no_grad():
+        used(torch.rand(2, 3))
+    assert used[1].mem.shape == (2, 4)
+    save_tensors(tmp_path / "net.safetensors", used.state_dict())
+    load_model_weights(fresh, tmp_path / "net.safetensors")
+    assert torch.equal(fresh[0].weight, used[0].weight)
+    assert not fresh[1].mem.numel()
+    load_model_weights(used, tmp_path / "net.safetensors")  # which has a state
+    assert at_rest(used, used.state_dict()).keys() == used.state_dict().keys()

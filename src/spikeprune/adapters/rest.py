@@ -1,7 +1,7 @@
 """The state that neurons keep between forwards: put to rest, or kept as it is."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +48,16 @@ def _needs_nothing(method: Any) -> bool:
     _, *others = inspect.signature(method).parameters.values()
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return all(p.default is not p.empty or p.kind in kinds for p in others)
+
+
+def at_rest(model: nn.Module, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state_dict with the state of neurons as the model has it before its first forward.
+
+    Some frameworks keep membrane potentials in buffers that are empty until a forward gives them
+    the shape of its batch; what was saved after that fits no net that is built anew.
+    """
+    empty = {n: b for n, b in model.state_dict().items() if isinstance(b, Tensor) and not b.numel()}
+    return {name: empty.get(name, value) for name, value in saved.items()}
 
 
 @contextmanager

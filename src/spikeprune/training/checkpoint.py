@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from spikeprune.adapters.rest import at_rest
 from spikeprune.errors import ModelError, RunError
 
 TENSOR = "__tensor__"
@@ -106,7 +107,7 @@ def load_model_weights(model: nn.Module, path: Path) -> None:
     Raises:
         ModelError: The file cannot be read safely or does not fit the model.
     """
-    state = _read_state(path)
+    state = at_rest(model, _read_state(path))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -16,6 +16,7 @@ from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
 from spikeprune.wiring.axes import axes_of
 from spikeprune.wiring.call_graph import CallGraph
+from spikeprune.wiring.eval_mode import modules_to_switch
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
 from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, channels_in_code
 from spikeprune.wiring.wiring import Layer, Wiring
@@ -79,15 +80,18 @@ def _traced(model: nn.Module, way: OwnersCall) -> tuple["Trace", bool]:
     if log.analog:  # a readout that never fires is no neuron
         neurons = {name: module for name, module in neurons.items() if name not in log.analog}
         log = _recorded(model, neurons, way)
-    parts = _parts(model, neurons)
-    training = not neurons and not any(isinstance(key, Place) for key in log.visits)
-    if training:  # the neurons of some frameworks call their spike function in training only
-        log.record(way.x, training=True)
-    one = Trace(parts, frozenset(neurons), log, way, training=training)
+    hidden: frozenset[Place] = frozenset()
+    if not neurons:  # those of some frameworks call their spike function in training only
+        trained = _recorded(model, neurons, way, training=True)
+        hidden = trained.places - log.places
+        log = trained if hidden else log
+    one = Trace(_parts(model, neurons), frozenset(neurons), log, way, hidden=hidden)
     return one, one.proves() if one.graph.spiking else not log.keeps_state(way.x)
 
 
-def _recorded(model: nn.Module, neurons: Mapping[str, nn.Module], way: OwnersCall) -> CallLog:
+def _recorded(
+    model: nn.Module, neurons: Mapping[str, nn.Module], way: OwnersCall, *, training: bool = False
+) -> CallLog:
     parts = _parts(model, neurons)
     log = CallLog(
         model,
@@ -96,7 +100,7 @@ def _recorded(model: nn.Module, neurons: Mapping[str, nn.Module], way: OwnersCal
         neurons=neurons,
         run=way.run,
     )
-    log.record(way.x)
+    log.record(way.x, training=training)
     return log
 
 
@@ -118,7 +122,7 @@ class Trace:
         parts: layers, norms and neuron modules by name.
         log: the record.
         way: how the net was called.
-        training: whether neurons were in training mode.
+        training: whether the net was in training mode, because neurons are hidden in eval mode.
         graph: which of them lead to which.
         axes: the axes of each neuron's argument, where they can be told.
     """
@@ -130,9 +134,10 @@ class Trace:
         log: CallLog,
         way: OwnersCall,
         *,
-        training: bool,
+        hidden: frozenset[Place],
     ) -> None:
-        self.parts, self.log, self.way, self.training = parts, log, way, training
+        self.parts, self.log, self.way = parts, log, way
+        self._hidden, self.training = hidden, bool(hidden)  # in eval mode
         self.graph = CallGraph(parts, neurons, log)
         self.axes: dict[Key, Axes] = {}
         self._why: dict[str, list[str]] = {}  # reason -> layers
@@ -266,7 +271,15 @@ class Trace:
             c is not None and explains(step, c.arguments, c.output) for c in calls
         ):
             return None
-        return SpikeSite(place, first.function, first.arguments[1:], step, self.axes[place])
+        others, axes = first.arguments[1:], self.axes[place]
+        switched = self._switched.get(place, ())
+        return SpikeSite(place, first.function, others, step, axes, in_training=switched)
+
+    @cached_property
+    def _switched(self) -> Mapping[Place, tuple[str, ...]]:
+        """By place hidden in eval mode the modules to run as in training."""
+        hidden = self._hidden
+        return modules_to_switch(self.log, self.way.x, hidden) if hidden else {}
 
     def names(self) -> dict[Key, str]:
         """Return a name for each neuron: that of its module, numbered where it has several."""
@@ -362,6 +375,12 @@ class Trace:
             yield (
                 f"not pruned: {_listed(shared)}; a weight that is computed in the forward, or that "
                 "two layers share, would not stay pruned (make a parametrisation permanent, untie)"
+            )
+        if self._hidden and not self._switched:
+            places = sorted(f"{place.module or 'the net'}" for place in self._hidden)
+            yield (
+                f"not counted in firing rates: the neurons of {_listed(places)}, which call no "
+                "spike function in eval mode; score them with score_on='train-batch'"
             )
         products = self.graph.products()
         if products:

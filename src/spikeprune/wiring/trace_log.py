@@ -6,7 +6,7 @@ axis is that of the samples, other channels show whether channel i stays channel
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast, final
@@ -17,6 +17,7 @@ from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.rest import reset, state_kept
+from spikeprune.adapters.spike_functions.site import as_in_training
 from spikeprune.adapters.spike_functions.watch import Place, SpikeCall, watching
 from spikeprune.adapters.toolkit import shadowed
 from spikeprune.errors import ModelError, one_line
@@ -194,7 +195,7 @@ class CallLog:
         self.visits: dict[Key, list[Visit]] = {}
         self.analog: frozenset[str] = frozenset()  # neurons that gave other values than spikes
         self.outputs: tuple[Node, ...] = ()  # nodes of the model's outputs
-        self._model, self._run = model, run
+        self.model, self._run = model, run
         self._layers, self._norms, self._neurons = layers, norms, neurons
 
     def record(self, x: Any, *, training: bool = False) -> None:
@@ -212,22 +213,38 @@ class CallLog:
             for name, part in parts.items():
                 hook = functools.partial(recording.module, name)
                 stack.callback(part.register_forward_hook(hook, with_kwargs=True).remove)
-            stack.enter_context(watching(self._model, recording.spike))
+            stack.enter_context(watching(self.model, recording.spike))
             try:
                 output = self._run(x)
             except Exception as error:  # anything that the user's code raises
                 raise ModelError(
-                    f"{type(self._model).__name__} does not run on the example as it is called: "
+                    f"{type(self.model).__name__} does not run on the example as it is called: "
                     f"{one_line(error)}"
                 ) from error
         self.visits, self.analog = recording.finished(), frozenset(recording.analog)
         self.outputs = tuple(t.grad_fn for t in tensors_of(output) if t.grad_fn is not None)
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """The places where a spike function was called."""
+        return frozenset(key for key in self.visits if isinstance(key, Place))
 
     def keeps_state(self, x: Any) -> bool:
         """Return whether a second forward gives another output than the first."""
         with self._prepared(training=False), torch.no_grad():
             first, second = ([*tensors_of(self._run(x))] for _ in range(2))
         return not all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+    def in_eval(self, x: Any, in_training: Collection[str]) -> tuple[list[Tensor], set[Place]]:
+        """Return outputs and places of called functions of a forward in eval mode.
+
+        The modules named by `in_training` run as in training.
+        """
+        called: set[Place] = set()
+        with self._prepared(training=False), torch.no_grad(), ExitStack() as stack:
+            stack.enter_context(as_in_training(self.model, in_training))
+            stack.enter_context(watching(self.model, lambda call: called.add(call.place)))
+            return [*tensors_of(self._run(x))], called
 
     def compare_samples(self, x: Any, *, training: bool = False) -> dict[Key, list[Tensor]] | None:
         """Run with another first sample; return where each neuron's argument changed, by call.
@@ -320,7 +337,7 @@ class CallLog:
                 forward = functools.partial(repeat.module, name, on_visit)
                 stack.enter_context(shadowed(part, "forward", forward))
             spike = functools.partial(repeat.spike, on_neuron)
-            stack.enter_context(watching(self._model, spike))
+            stack.enter_context(watching(self.model, spike))
             try:
                 return [*tensors_of(self._run(x))]
             except _Changed:
@@ -328,7 +345,7 @@ class CallLog:
 
     @contextmanager
     def _prepared(self, *, training: bool) -> Iterator[None]:
-        model = self._model
+        model = self.model
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         devices = [device] if device.type == "cuda" else []
         with ExitStack() as stack:

@@ -6,7 +6,7 @@ from tests.foreign.plain import LoopLIF, States, T, Threshold, Triangle
 from torch import nn
 
 from spikeprune import trace
-from spikeprune.adapters.spike_functions.site import Axes, observing_sites
+from spikeprune.adapters.spike_functions.site import Axes, as_in_training, observing_sites
 from spikeprune.errors import ObservationError
 
 
@@ -61,3 +61,13 @@ def test_the_surrogate_is_that_of_the_function_relative_to_threshold():
     torch.testing.assert_close(slope, 2 / (1 + (2 * u.detach()) ** 2))
     vector = trace(Threshold(), torch.rand(2, 1, 8, 8), time_steps=T).sites["#1"].surrogate
     assert vector(u).tolist() == [0, 0, 1, 1]
+
+
+def test_single_modules_run_as_in_training_while_the_net_is_in_eval_mode():
+    model = nn.Sequential(nn.Sequential(nn.Dropout()), nn.Dropout()).eval()
+    with as_in_training(model, ["0"]):
+        assert [m.training for m in model.modules()] == [False, True, False, False]
+    assert not any(m.training for m in model.modules())
+    with as_in_training(model, ["0"]):
+        model.train()
+    assert all(m.training for m in model.modules())

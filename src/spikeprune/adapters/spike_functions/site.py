@@ -1,6 +1,6 @@
 """A neuron that was found by its spike function, and how its potentials are observed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,6 +48,7 @@ class SpikeSite:
         others: its arguments behind the potential, of one call.
         step: its firing rule.
         axes: the axes of its argument.
+        in_training: names of the modules that run as in training to call it in eval mode.
     """
 
     place: Place
@@ -55,6 +56,7 @@ class SpikeSite:
     others: tuple[Any, ...]
     step: Step
     axes: Axes
+    in_training: tuple[str, ...] = ()
 
     @property
     def surrogate(self) -> Callable[[Tensor], Tensor]:
@@ -96,5 +98,20 @@ def observing_sites(
         with torch.no_grad():
             sinks[site](site.axes.split(site.step.relative(call.arguments)))
 
-    with watching(model, take):
+    switched = {name for site in sinks for name in site.in_training}
+    with as_in_training(model, switched), watching(model, take):
         yield
+
+
+@contextmanager
+def as_in_training(model: nn.Module, names: Collection[str]) -> Iterator[None]:
+    """Let some modules of a net in eval mode, but none inside of them, run as in training."""
+    modules = dict(model.named_modules())
+    switched = [] if model.training else [modules[n] for n in names if not modules[n].training]
+    for module in switched:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in switched:
+            module.training = model.training
