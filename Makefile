@@ -12,7 +12,7 @@ RECIPE := $(if $(filter digits,$(DATA)),smoke,demo)
 # Frameworks whose versions exclude each other, as name-version: an environment each.
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/frameworks/requirements/*.txt)))
 
-.PHONY: demo test quick slow lint types unit install data clean benchmark frameworks
+.PHONY: demo test quick coverage slow lint types unit install data clean benchmark frameworks
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ types: install
 	$(BIN)/mypy
 
 unit: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# The same tests, and the lines that none of them runs.
+coverage: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
 	  --cov --cov-report=term
 
@@ -60,7 +64,7 @@ build/frameworks/%/.installed: tests/frameworks/requirements/%.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps --target $(@D) --requirement $<
 	touch $@
 
-# The inner loop: every fast test, without coverage.
+# The inner loop: every fast test.
 quick: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q -m 'not slow'
 

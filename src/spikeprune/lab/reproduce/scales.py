@@ -44,7 +44,8 @@ class Scale:
 
 
 _DIGITS: dict[str, Any] = {
-    "every": 20,
+    "limit": 400,
+    "every": 5,
     "epochs": {"prune": 4, "finetune": 2},
     "optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 1e-4, "schedule": "cosine"},
 }
