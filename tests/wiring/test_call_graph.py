@@ -48,11 +48,6 @@ def test_operations_that_keep_channels_and_one_that_does_not():
     assert not graph.keeps_channels(graph.spiking[0], 3)
 
 
-def test_products_outside_of_layers_are_counted_by_operation():
-    assert graph_of(Attention(), torch.rand(2, 1, 8, 8)).products() == ["8 x Bmm"]
-    assert graph_of(States(), torch.rand(2, 12)).products() == []
-
-
 def test_a_layer_uses_its_weight_unless_it_is_computed():
     model = nn.Sequential(nn.Linear(3, 4), StateLIF(), nn.Linear(4, 2))
     graph = graph_of(model, torch.rand(2, 3))

@@ -138,6 +138,21 @@ def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
     return int((reads.long() * fan_out).sum())
 
 
+def matmul_synops(left: Tensor, right: Tensor) -> Tensor:
+    """Return the terms of a product whose two factors are not zero, exactly (float64, below 2^53).
+
+    Args:
+        left: `[batch, n, k]`.
+        right: `[batch, k, m]`; a batch of 1 is the same for all.
+
+    Returns:
+        The sum over batch and k of (non-zeros of column k on the left) x (of row k on the right).
+    """
+    columns = (left != 0).sum(1, dtype=torch.float32).double()
+    rows = (right != 0).sum(2, dtype=torch.float32).double()
+    return (columns * rows).sum()
+
+
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:
     """Return the multiply-accumulates of one time step of one sample: weights x output positions.
 

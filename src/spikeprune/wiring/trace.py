@@ -1,6 +1,6 @@
 """Finding the wiring of a net by walking the autograd graph of a forward as its owner calls it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, final
 
@@ -150,6 +150,7 @@ class _Trace:
                 if isinstance(key, Place) and (site := self._site(key)) is not None
             },
             notes=tuple(self._notes(layers, usable)),
+            products=tuple(self._log.products),
             layout=self._way.layout,
         )
 
@@ -297,6 +298,7 @@ class _Trace:
             macs=places * weight[0].numel() * max(1, tokens),
             prunable=self._prunable(name),
             follows=read,
+            by_values=self._by_values(name),
         )
 
     def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
@@ -319,7 +321,13 @@ class _Trace:
         values = all(bool(((v.x == 0) | (v.x == 1)).all()) for v in visits)
         if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
             return values and any(bool(v.x.any()) for v in visits)
+        if self._by_values(name):
+            return values and not reads_spikes and any(bool(v.x.any()) for v in visits)
         return reads_spikes and values and self.graph.only_spikes(name)
+
+    def _by_values(self, name: str) -> bool:
+        """Whether a layer reads another one's output through more than found neurons."""
+        return self.graph.reads_layers(name) and not self.graph.only_spikes(name)
 
     def _prunable(self, name: str) -> bool:
         module: Any = self._parts[name]
@@ -339,25 +347,31 @@ class _Trace:
             yield f"pruned by saliency alone, without regrowth by neuron: {_listed(names)}; {why}"
         idle = [n for n, m in self._parts.items() if isinstance(m, LAYERS) and n not in layers]
         if idle:
-            yield f"not pruned and not counted: {_listed(idle)}, which the forward does not call"
+            yield f"not pruned: {_listed(idle)}, which the forward does not call as a module"
         shared = [n for n, layer in layers.items() if not layer.prunable]
         if shared:
             yield (
                 f"not pruned: {_listed(shared)}; a weight that is computed in the forward, or that "
                 "two layers share, would not stay pruned (make a parametrisation permanent, untie)"
             )
-        products = self.graph.products()
-        if products:
+        if self._log.products:
             yield (
-                "not counted in MACs, synaptic operations and energy: products outside of "
-                f"convolution and linear layers ({', '.join(products)})"
+                "not prunable, and no part of a budget: products outside of convolution and linear "
+                f"layers ({_listed([*self._log.products])}); evaluations count them, or name them"
             )
+        if self._log.opaque:
+            yield not_counted(self._log.opaque)
 
 
 def _kind(module: nn.Module) -> str:
     if isinstance(module, nn.Linear):
         return "linear"
     return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"
+
+
+def not_counted(operators: Collection[str]) -> str:
+    """Return the note on operators whose operations no evaluation counts."""
+    return f"not counted in MACs, synaptic operations and energy: {_listed([*operators])}"
 
 
 def _listed(names: list[str]) -> str:

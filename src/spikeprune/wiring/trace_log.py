@@ -22,6 +22,7 @@ from spikeprune.adapters.toolkit import shadowed
 from spikeprune.errors import ModelError, one_line
 from spikeprune.execution.forward import evaluating, tensors_of
 from spikeprune.execution.precision import exact
+from spikeprune.execution.products import Product, watching_products
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
@@ -182,6 +183,8 @@ class CallLog:
         self.visits: dict[Key, list[Visit]] = {}
         self.analog: frozenset[str] = frozenset()  # neurons that gave other values than spikes
         self.outputs: tuple[Node, ...] = ()  # nodes of the model's outputs
+        self.products: dict[str, None] = {}  # computed outside of layers, by module and operation
+        self.opaque: dict[str, None] = {}  # operators whose operations cannot be counted
         self._model, self._run = model, run
         self._layers, self._norms, self._neurons = layers, norms, neurons
 
@@ -201,6 +204,8 @@ class CallLog:
                 hook = functools.partial(recording.module, name)
                 stack.callback(part.register_forward_hook(hook, with_kwargs=True).remove)
             stack.enter_context(watching(self._model, recording.spike))
+            products = watching_products(self._model, self._layers, self._product, self._opaque)
+            stack.enter_context(products)
             try:
                 output = self._run(x)
             except Exception as error:  # anything that the user's code raises
@@ -210,6 +215,12 @@ class CallLog:
                 ) from error
         self.visits, self.analog = recording.finished(), frozenset(recording.analog)
         self.outputs = tuple(t.grad_fn for t in tensors_of(output) if t.grad_fn is not None)
+
+    def _product(self, product: Product) -> None:
+        self.products[product.name] = None
+
+    def _opaque(self, operator: str) -> None:
+        self.opaque[operator] = None
 
     def keeps_state(self, x: Any) -> bool:
         """Return whether a second forward gives another output than the first."""
