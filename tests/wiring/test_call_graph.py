@@ -1,7 +1,7 @@
 """The graph of a recorded forward."""
 
 import torch
-from tests.foreign.plain import Attention, StateLIF, States
+from tests.foreign.plain import StateLIF, States
 from torch import nn
 
 from spikeprune.adapters.spike_functions.watch import Place

@@ -48,6 +48,7 @@ class Product:
     parameters: tuple[bool, bool]
     geometry: dict[str, Any]
     output_size: tuple[int, ...] = ()
+    part: int = 0  # which of several products of one operator
 
     @property
     def name(self) -> str:
@@ -124,16 +125,16 @@ class _Mode(TorchDispatchMode):
             query, key, value = (bound[n] for n in ("query", "key", "value"))
             keys, values = (_for_all_heads(t, query) for t in (key, value))
             self._matmul(place, query, keys.transpose(-2, -1))
-            self._matmul(place, _attention(query, keys, bound), values)
+            self._matmul(place, _attention(query, keys, bound), values, part=1)
         else:
             first, second = list(bound.values())[_MATMULS[name] :][:2]
             self._matmul(place, first, second)
 
-    def _matmul(self, place: Place, first: Tensor, second: Tensor) -> None:
+    def _matmul(self, place: Place, first: Tensor, second: Tensor, *, part: int = 0) -> None:
         left = first.reshape(-1, *(first.shape[-2:] if first.ndim > 1 else (1, len(first))))
         right = second.reshape(-1, *(second.shape[-2:] if second.ndim > 1 else (len(second), 1)))
         fixed = self._is_parameter(first), self._is_parameter(second)
-        self._take(Product(place, "matmul", left, right, fixed, {}))
+        self._take(Product(place, "matmul", left, right, fixed, {}, part=part))
 
     def _convolution(self, place: Place, bound: dict[str, Any], output: Tensor) -> None:
         x, weight = bound["input"], bound["weight"]
@@ -148,7 +149,9 @@ class _Mode(TorchDispatchMode):
 
 def _plain(args: Any) -> bool:
     tensors = [a for a in args if isinstance(a, Tensor)]
-    return all(t.layout is torch.strided and not t.is_quantized and not t.is_nested for t in tensors)
+    return all(
+        t.layout is torch.strided and not t.is_quantized and not t.is_nested for t in tensors
+    )
 
 
 def _bound(func: Any, args: Any, named: dict[str, Any]) -> dict[str, Any]:

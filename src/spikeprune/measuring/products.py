@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from spikeprune.execution.products import Product, watching_products
 from spikeprune.measuring.metrics import ProductMetrics
 from spikeprune.measuring.synops import position_sums
-from spikeprune.science.cost import conv_fan_out, conv_reads, matmul_synops, transposed_reads
+from spikeprune.science.cost import (
+    ROUNDING,
+    conv_fan_out,
+    conv_reads,
+    matmul_synops,
+    transposed_reads,
+)
 from spikeprune.wiring.wiring import Wiring
 
 
@@ -33,7 +39,9 @@ class _OneValue:
         self.high = high if self.high is None else torch.maximum(self.high, high)
 
     def holds(self) -> bool:
-        return self.low is None or self.high is None or bool(self.low >= self.high)
+        if self.low is None or self.high is None or not bool(self.high > self.low):
+            return not (self.low is not None and bool(self.low.isnan()))
+        return bool(self.high - self.low <= ROUNDING * self.high.abs())
 
 
 @dataclass
@@ -105,7 +113,9 @@ class ProductCounts:
         """Add one product."""
         weight = product.right if product.parameters[1] else product.left
         parameter = weight.data_ptr() if any(product.parameters) else None
-        key = (product.place, product.kind, product.parameters, parameter)
+        # One function of PyTorch may compute several products, mostly of different sizes.
+        sizes = product.part, product.left.shape[1:], product.right.shape[1:]
+        key = (product.place, product.kind, product.parameters, parameter, sizes)
         if key not in self._found:
             found = _ProductCount(product.name, product.kind, product.parameters)
             self._found[key] = found

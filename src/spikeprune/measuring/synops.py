@@ -13,7 +13,13 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.adapters.speedups import computed
 from spikeprune.adapters.spike_functions.site import observing_sites
 from spikeprune.errors import ModelError
-from spikeprune.science.cost import conv_fan_out, conv_reads, dense_macs, transposed_reads
+from spikeprune.science.cost import (
+    conv_fan_out,
+    conv_reads,
+    dense_macs,
+    is_spikes,
+    transposed_reads,
+)
 from spikeprune.wiring.wiring import Layer, Wiring
 
 _CACHED = 2**17  # elements
@@ -199,7 +205,7 @@ def _layer_hook(count: LayerCount, layer: Layer, *, strict: bool) -> Callable[..
         else:
             nonzero = position_sums(x, axes, lambda part: (part != 0).float()).long()
             if layer.by_values:
-                count.spikes = count.spikes and not bool(((x != 0) & (x != 1)).any())
+                count.spikes = count.spikes and is_spikes(x)
             if layer.sources and not layer.binary:
                 values = position_sums(x, axes, torch.abs).double()
         size, slices = tuple(output.shape[output.ndim - axes + 1 :]), x.numel() // nonzero.numel()

@@ -14,6 +14,7 @@ from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
+from spikeprune.science.cost import is_spikes
 from spikeprune.wiring.axes import axes_of
 from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
@@ -322,7 +323,8 @@ class _Trace:
         if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
             return values and any(bool(v.x.any()) for v in visits)
         if self._by_values(name):
-            return values and not reads_spikes and any(bool(v.x.any()) for v in visits)
+            fires = any(bool(v.x.any()) for v in visits)
+            return fires and not reads_spikes and all(is_spikes(v.x) for v in visits)
         return reads_spikes and values and self.graph.only_spikes(name)
 
     def _by_values(self, name: str) -> bool:
