@@ -146,4 +146,5 @@ def test_a_budget_of_synops_with_dropout():
         optimizer.step()
         pruner.step()
     use = pruner.events[-1].budget
-    assert use.unit == "synops" and 0 < use.cost <= use.allowed < use.total
+    assert use.unit == "synops"
+    assert 0 < use.cost <= use.allowed < use.total
