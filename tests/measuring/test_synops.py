@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from spikingjelly.activation_based import layer, neuron
@@ -8,6 +10,7 @@ from spikeprune import zoo
 from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
+from spikeprune.measuring.evaluate import evaluate
 from spikeprune.measuring.synops import counting
 from spikeprune.wiring.trace import trace
 
@@ -214,3 +217,102 @@ def test_nothing_changes_while_counting():
         before = forward(model, x, time_steps=T)
         with counting(model, trace(model, x[:1])):
             assert torch.equal(forward(model, x, time_steps=T), before)
+
+
+class Alone(nn.Module):
+    """Random spikes, as an unknown neuron would emit them, and one layer that reads them."""
+
+    def __init__(self, read, reader, call=lambda layer, x: layer(x)):
+        super().__init__()
+        self.first, self.reader, self.read, self.call = nn.Linear(K, K), reader, read, call
+
+    def forward(self, x):
+        return self.call(self.reader, self.read(unknown(self.first(x)))).flatten(1)
+
+
+def unknown(x):
+    """Fire straight through, without a spike function."""
+    return (x >= 0.1).float() + x.sigmoid() - x.sigmoid().detach()
+
+
+def whole(net, x):
+    return net(x)
+
+
+def parts(*shape):
+    return lambda x: x.flatten(1)[:, : torch.Size(shape).numel()].reshape(len(x), *shape)
+
+
+def twice(layer, x):
+    return layer(x).flatten(1).sum(1, keepdim=True) + layer(x[..., :-1]).flatten(1).sum(1, True)
+
+
+KINDS = {
+    "Conv1d": (parts(2, 10), nn.Conv1d(2, 3, 3, stride=2, padding=1), None),
+    "Conv3d": (parts(2, 2, 2, 5), nn.Conv3d(2, 3, (1, 2, 3), padding=(0, 1, 0)), None),
+    "grouped": (parts(4, 2, 5), nn.Conv2d(4, 6, 2, groups=2), None),
+    "transposed 1d": (parts(4, 5), nn.ConvTranspose1d(4, 2, 3, stride=2, padding=1), None),
+    "transposed 2d": (
+        parts(4, 2, 3), nn.ConvTranspose2d(4, 6, 2, stride=3, groups=2, output_padding=1), None
+    ),
+    "tokens": (parts(4, 5), nn.Linear(5, 3), None),
+    "keyword": (parts(2, 10), nn.Conv1d(2, 3, 3), lambda layer, x: layer(input=x)),
+    "two sizes": (parts(2, 10), nn.Conv1d(2, 3, 3), twice),
+    "twice": (parts(4, 5), nn.Linear(5, 5), lambda layer, x: layer((layer(x) > 0).float())),
+}  # fmt: skip
+
+
+def evaluated(model, x, wiring):
+    """Return the metrics of a net, and what its reader read and gave."""
+    operands, outputs = [], []
+
+    def keep(module, args, kwargs, output):
+        operands.append(args[0] if args else kwargs["input"])
+        outputs.append(output)
+
+    handle = model.reader.register_forward_hook(keep, with_kwargs=True)
+    batches = [(x, torch.zeros(len(x)))]
+    metrics = evaluate(model, batches, wiring=wiring, time_steps=1, latency=False)
+    handle.remove()
+    return metrics, (operands, outputs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer_and_of_call(kind):
+    read, reader, call = KINDS[kind]
+    torch.manual_seed(3)
+    model = Alone(read, reader, *([] if call is None else [call])).eval()
+    with torch.no_grad():
+        reader.weight.mul_(torch.rand(reader.weight.shape) < 0.6)
+    x = torch.randn(3, 8, K)
+    wiring = trace(model, x, layout=whole, time_steps=1)
+    metrics, (operands, outputs) = evaluated(model, x, wiring)
+    binary = copy.deepcopy(reader).double()
+    binary.weight.data, binary.bias = (binary.weight != 0).double(), None
+    expected = sum(float(binary((o != 0).double()).detach().sum()) for o in operands)
+    places = operands if getattr(reader, "transposed", False) else outputs
+    channel = (slice(None), 0) if isinstance(reader, nn.modules.conv._ConvNd) else (..., 0)
+    dense = sum(o[channel].numel() * reader.weight.numel() for o in places) // 3
+    row = metrics.layers[1]
+    assert row.synops == pytest.approx(expected / 3)
+    assert row.operand == "spikes"
+    assert metrics.dense_macs_per_sample == 8 * K * K + dense
+    assert metrics.effective_acs_per_sample == row.synops
+
+
+def test_an_unknown_neuron_between_known_ones_gives_spikes():
+    class Middle(nn.Module):
+        def forward(self, x):
+            return (x >= 0.1).float() + torch.sigmoid(x) - torch.sigmoid(x).detach()
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        layer.Linear(6, 8), neuron.IFNode(v_threshold=0.2), layer.Linear(8, 8), Middle(),
+        layer.Linear(8, 8), neuron.IFNode(v_threshold=0.2), layer.Linear(8, K),
+    ).eval()  # fmt: skip
+    x = images(B, 6)
+    rows = evaluate(model, [(x, torch.zeros(B))], time_steps=T, layout="step", latency=False).layers
+    assert [row.operand for row in rows] == ["analog", "spikes", "spikes", "spikes"]
+    model[3] = nn.Tanh()
+    rows = evaluate(model, [(x, torch.zeros(B))], time_steps=T, layout="step", latency=False).layers
+    assert [row.operand for row in rows] == ["analog", "spikes", "analog", "spikes"]

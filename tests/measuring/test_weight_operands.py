@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
-from spikeprune import zoo
+from spikeprune import Pruner, zoo
 from spikeprune.adapters.speedups import hoist
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
@@ -92,3 +93,58 @@ def test_a_window_under_way_goes_on_after_a_resume():
     rest.load_state_dict({"armed": False, "layers": {}})
     whole.disarm()
     assert not any(m._forward_hooks for m in model.modules())
+
+
+class Gesture(nn.Module):
+    """Dropout ahead of prunable layers, in the manner of nets for event cameras."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            layer.Conv2d(2, 4, 3, padding=1), neuron.LIFNode(v_threshold=0.1), layer.Flatten(),
+            layer.Dropout(0.5), layer.Linear(64, 8), neuron.LIFNode(v_threshold=0.1),
+            layer.Dropout(0.5), layer.Linear(8, 3),
+        )  # fmt: skip
+        functional.set_step_mode(self, "m")
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_dropout_ahead_of_a_layer(train):
+    torch.manual_seed(0)
+    model = Gesture().train(train)
+    x = torch.randn(4, 2, 2, 4, 4)
+    wiring = trace(model, x[0, :1], time_steps=4, layout="sequence")
+    assert wiring.layers["body.4"].binary
+    read = []
+    hook = model.body[4].register_forward_hook(lambda m, args, out: read.append(args[0].detach()))
+    with WeightOperands(model, wiring, train=train) as counter:
+        model(x)
+    hook.remove()
+    values = set(read[0].unique().tolist())
+    assert values == ({0.0, 2.0} if train else {0.0, 1.0})
+    expected = (read[0] != 0).sum((0, 1)).double() / 2
+    assert torch.equal(counter.compute(2)["body.4"], expected)
+    assert 0 < expected.sum() < 4 * 64
+
+
+def test_a_budget_of_synops_with_dropout():
+    torch.manual_seed(0)
+    model = Gesture()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x, y = torch.randn(4, 8, 2, 4, 4), torch.arange(8) % 3
+    pruner = Pruner(
+        model, optimizer, x[0, :2], time_steps=4, total_steps=6, sparsity=0.5, budget="synops",
+        layout="sequence",
+    )  # fmt: skip
+    for _ in range(6):
+        functional.reset_net(model)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x).mean(0), y).backward()
+        optimizer.step()
+        pruner.step()
+    use = pruner.events[-1].budget
+    assert use.unit == "synops"
+    assert 0 < use.cost <= use.allowed < use.total

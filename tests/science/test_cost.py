@@ -12,6 +12,8 @@ from spikeprune.science.cost import (
     conv_reads,
     dense_macs,
     energy_nj,
+    is_spikes,
+    matmul_synops,
     scoring_flops,
     synops,
     training_flops,
@@ -225,3 +227,14 @@ def test_transposed_reads_are_the_operations_of_a_transposed_convolution(size, k
     padded = {k: v for k, v in options.items() if k != "output_padding"}
     reads = transposed_reads(counts, kernel, output_size=out.shape[2:], **padded)
     assert int((reads * weight.sum(1).long()).sum()) == int(out.sum())
+
+
+def test_terms_of_a_product_by_hand():
+    left = torch.tensor([[[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]]])
+    right = torch.tensor([[[1.0, 1.0], [1.0, 0.0], [0.0, 5.0]]])
+    assert matmul_synops(left, right) == 1 * 2 + 0 * 1 + 2 * 1
+
+
+def test_spikes_may_be_rounded():
+    assert is_spikes(torch.tensor([0.0, 1.0, 0.9999999]))
+    assert not is_spikes(torch.tensor([0.0, 1.0, 0.99]))

@@ -1,7 +1,7 @@
 """The graph of a recorded forward."""
 
 import torch
-from tests.foreign.plain import Attention, StateLIF, States
+from tests.foreign.plain import StateLIF, States
 from torch import nn
 
 from spikeprune.adapters.spike_functions.watch import Place
@@ -46,11 +46,6 @@ def test_operations_that_keep_channels_and_one_that_does_not():
     mixing = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ChannelShuffle(2), StateLIF(), nn.Conv2d(4, 2, 1))
     graph = graph_of(mixing, torch.rand(2, 1, 8, 8))
     assert not graph.keeps_channels(graph.spiking[0], 3)
-
-
-def test_products_outside_of_layers_are_counted_by_operation():
-    assert graph_of(Attention(), torch.rand(2, 1, 8, 8)).products() == ["8 x Bmm"]
-    assert graph_of(States(), torch.rand(2, 12)).products() == []
 
 
 def test_a_layer_uses_its_weight_unless_it_is_computed():

@@ -23,9 +23,11 @@ from spikeprune.execution.forward import (
     predict,
 )
 from spikeprune.measuring.latency import measure_latency
-from spikeprune.measuring.metrics import LayerMetrics, Metrics
+from spikeprune.measuring.metrics import LayerMetrics, Metrics, ProductMetrics
+from spikeprune.measuring.products import ProductCounts, counting_products
 from spikeprune.measuring.synops import Counts, counting
-from spikeprune.science.cost import dense_macs, energy_nj
+from spikeprune.science.cost import energy_nj
+from spikeprune.wiring.notes import not_counted
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
 
@@ -79,13 +81,19 @@ def evaluate(
     density, densities = _densities(model, live, prunable)
     run = partial(forward, model, time_steps=time_steps, layout=layout)
     try:
-        with evaluating(model), counting(model, wiring) as counts:
+        with (
+            evaluating(model),
+            counting(model, wiring) as counts,
+            counting_products(model, wiring) as found,
+        ):
             seen = _classify(run, batches, _device(model), classes)
     finally:
         reset(model)
     rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
-    macs = sum(row.synops for row in rows if row.operand == "analog")
-    acs = sum(row.synops for row in rows if row.operand == "spikes")
+    products = found.rows(seen.samples)
+    every: tuple[LayerMetrics | ProductMetrics, ...] = (*rows, *products)
+    macs = sum(row.synops for row in every if row.operand == "analog")
+    acs = sum(row.synops for row in every if row.operand == "spikes")
     latency_ms = None
     if latency and isinstance(layout, str):
         latency_ms = latencies({"": model}, seen.example, time_steps=time_steps, layout=layout)[""]
@@ -95,7 +103,8 @@ def evaluate(
         parameters=sum(p.numel() for p in model.parameters()),
         nonzero_parameters=sum(int(p.count_nonzero()) for p in model.parameters()),
         density=density,
-        dense_macs_per_sample=_dense_macs(counts, seen.samples),
+        dense_macs_per_sample=sum(row.dense // seen.samples for row in counts.layers.values())
+        + sum(row.dense_macs for row in products),
         effective_macs_per_sample=macs,
         effective_acs_per_sample=acs,
         synops_per_sample=macs + acs,
@@ -105,8 +114,16 @@ def evaluate(
         latency_threads=torch.get_num_threads(),
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
-        notes=tuple(n for n in wiring.notes if "not counted" in n or n.startswith("no spiking")),
+        products=products,
+        notes=_notes(wiring, found),
     )
+
+
+def _notes(wiring: Wiring, found: ProductCounts) -> tuple[str, ...]:
+    notes = [n for n in wiring.notes if "not counted" in n or n.startswith("no spiking")]
+    if found.opaque:
+        notes.append(not_counted(found.opaque))
+    return tuple(dict.fromkeys(notes))
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -245,25 +262,22 @@ def _layers(
     for name, count in counts.layers.items():
         if count.nonzero is None:
             raise ModelError(f"the layer {name!r} was not run, so nothing could be counted there")
-        weighted = count.value_weighted()
+        layer = wiring.layers[name]
+        spikes = count.spikes if layer.by_values else layer.binary
+        weighted = None if spikes else count.value_weighted()
         rows.append(
             LayerMetrics(
                 name=name,
                 shape=tuple(count.weight.shape),
                 density=densities[name],
-                firing_rate=counts.firing_rate(wiring.layers[name].feeds),
+                firing_rate=counts.firing_rate(layer.feeds),
                 synops=count.synops() / samples,
-                operand="spikes" if wiring.layers[name].binary else "analog",
+                operand="spikes" if spikes else "analog",
                 value_weighted_acs=None if weighted is None else weighted / samples,
                 dead_channels=int((~count.weight.flatten(1).any(1)).sum()),
             )
         )
     return tuple(rows)
-
-
-def _dense_macs(counts: Counts, samples: int) -> int:
-    rows = counts.layers.values()
-    return sum(dense_macs(r.weight.shape, r.output_size) * r.slices // samples for r in rows)
 
 
 def _first_layers(

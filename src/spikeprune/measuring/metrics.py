@@ -21,6 +21,17 @@ class LayerMetrics:
 
 
 @dataclass(frozen=True)
+class ProductMetrics:
+    """A product that no layer module computes; operations are per sample over all T."""
+
+    name: str  # path of the module whose code computes it, and the operation
+    operation: str  # 'matmul' or 'convolution'
+    dense_macs: int
+    synops: float  # terms whose two factors are not 0
+    operand: str  # 'spikes' where a factor is spikes (synops are ACs), else 'analog' (MACs)
+
+
+@dataclass(frozen=True)
 class Metrics:
     """Results of `evaluate`; the fields are the keys of `dense` and `pruned` in metrics.json.
 
@@ -41,6 +52,9 @@ class Metrics:
             once (`static`; None for recordings) and if run at `every_step`. The totals count the
             layers as they were run.
         validation_accuracy: filled in by the caller (`dataclasses.replace`).
+        products: what no layer module computes (attention, functional layers); part of all totals,
+            but not of `density` and `first_layer_macs_per_sample`. Left out of `to_dict` where
+            there are none.
         notes: sentences on what the figures do not contain or may count as another kind; left out
             of `to_dict` where there are none.
     """
@@ -61,14 +75,16 @@ class Metrics:
     first_layer_macs_per_sample: dict[str, float | None]
     layers: tuple[LayerMetrics, ...]
     validation_accuracy: float | None = None
+    products: tuple[ProductMetrics, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, as JSON takes them."""
         plain = asdict(self)
         plain["per_class_accuracy"] = list(self.per_class_accuracy)
-        plain["notes"] = list(self.notes)
-        if not self.notes:
-            del plain["notes"]
+        for key in ("products", "notes"):
+            plain[key] = list(plain[key])
+            if not plain[key]:
+                del plain[key]
         plain["layers"] = [{**row, "shape": list(row["shape"])} for row in plain["layers"]]
         return plain

@@ -13,7 +13,13 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.adapters.speedups import computed
 from spikeprune.adapters.spike_functions.site import observing_sites
 from spikeprune.errors import ModelError
-from spikeprune.science.cost import conv_fan_out, conv_reads, transposed_reads
+from spikeprune.science.cost import (
+    conv_fan_out,
+    conv_reads,
+    dense_macs,
+    is_spikes,
+    transposed_reads,
+)
 from spikeprune.wiring.wiring import Layer, Wiring
 
 _CACHED = 2**17  # elements
@@ -29,6 +35,11 @@ class LayerCount:
     values: Tensor | None = None
     slices: int = 0  # samples x steps (x 1 where a hoisted layer computes one step)
     output_size: tuple[int, ...] = ()  # output positions per space axis
+    dense: int = 0  # multiply-accumulates of all slices
+    spikes: bool = True  # whether all operands were 0 or 1, of a layer that is judged by values
+    # Reads of calls at other sizes of input or output.
+    _finished: list[Tensor] = field(default_factory=list)
+    _finished_values: list[Tensor] = field(default_factory=list)
 
     @property
     def weight(self) -> Tensor:
@@ -43,13 +54,31 @@ class LayerCount:
     def reads(self) -> Tensor:
         """Return the operands read by each kernel position of each channel, `[C_in, *kernel]`."""
         assert self.nonzero is not None
-        return self._read(self.nonzero)
+        return sum(self._finished, self._read(self.nonzero))
+
+    def add(self, nonzero: Tensor, values: Tensor | None, output_size: tuple[int, ...]) -> None:
+        """Add the operands of one call."""
+        sizes = nonzero.shape, output_size
+        if self.nonzero is not None and sizes != (self.nonzero.shape, self.output_size):
+            self._finish()
+        self.output_size = output_size
+        self.nonzero = nonzero if self.nonzero is None else self.nonzero + nonzero
+        if values is not None:
+            self.values = values if self.values is None else self.values + values
+
+    def _finish(self) -> None:
+        """Keep what was read so far, of a layer that is called at several sizes."""
+        self._finished = [self.reads()]
+        if self.values is not None:
+            self._finished_values = [sum(self._finished_values, self._read(self.values))]
+        self.nonzero = self.values = None
 
     def value_weighted(self) -> float | None:
         """Return the operations with each operand counted by its size: 2 for two added spikes."""
         if self.values is None:
             return None
-        return float((self._read(self.values) * self._fan_out()).sum())
+        reads = sum(self._finished_values, self._read(self.values))
+        return float((reads * self._fan_out()).sum())
 
     def _fan_out(self) -> Tensor:
         """Return the live weights at each kernel position of each input channel."""
@@ -75,13 +104,18 @@ class LayerCount:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of `reads`, as tensors and plain values."""
-        return {"nonzero": self.nonzero, "output_size": list(self.output_size)}
+        return {
+            "nonzero": self.nonzero,
+            "output_size": list(self.output_size),
+            "finished": self._finished,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`."""
         counted = state["nonzero"]
         self.nonzero = None if counted is None else counted.to(self.weight.device)
         self.output_size = tuple(state["output_size"])
+        self._finished = [reads.to(self.weight.device) for reads in state.get("finished", [])]
 
 
 def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
@@ -165,21 +199,26 @@ def _layer_hook(count: LayerCount, layer: Layer, *, strict: bool) -> Callable[..
 
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         x = computed(module, args[0] if args else next(iter(kwargs.values()))).detach()
-        if layer.binary and strict:
+        values = None
+        if layer.binary and strict and not layer.by_values:
             nonzero = _spikes(x, axes, layer.name).long()
         else:
-            nonzero = _position_sums(x, axes, lambda part: (part != 0).float()).long()
+            nonzero = position_sums(x, axes, lambda part: (part != 0).float()).long()
+            if layer.by_values:
+                count.spikes = count.spikes and is_spikes(x)
             if layer.sources and not layer.binary:
-                values = _position_sums(x, axes, torch.abs).double()
-                count.values = values if count.values is None else count.values + values
-        count.nonzero = nonzero if count.nonzero is None else count.nonzero + nonzero
-        count.slices += x.numel() // nonzero.numel()
-        count.output_size = tuple(output.shape[output.ndim - axes + 1 :])
+                values = position_sums(x, axes, torch.abs).double()
+        size, slices = tuple(output.shape[output.ndim - axes + 1 :]), x.numel() // nonzero.numel()
+        count.add(nonzero, values, size)
+        count.slices += slices
+        # A transposed convolution sends every input to all positions of its kernel.
+        places = nonzero.shape[1:] if getattr(module, "transposed", False) else size
+        count.dense += dense_macs(count.weight.shape, places) * slices
 
     return hook
 
 
-def _position_sums(x: Tensor, axes: int, term: Callable[[Tensor], Tensor]) -> Tensor:
+def position_sums(x: Tensor, axes: int, term: Callable[[Tensor], Tensor]) -> Tensor:
     """Sum `term(x)` over all but the last `axes` axes; exact for counts up to 2^24 a batch."""
     # Reduced in the order of memory: across it (channels_last) a sum takes ten times as long.
     moved = axes > 1 and not x.is_contiguous()
@@ -206,7 +245,7 @@ def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
         wrong.append((part * part).sub_(part).abs_().sum())
         return part
 
-    counts = _position_sums(x, axes, term)
+    counts = position_sums(x, axes, term)
     if wrong and bool(torch.stack(wrong).sum() != 0):
         other = x[(x != 0) & (x != 1)].flatten()[0].item()
         raise ModelError(

@@ -24,6 +24,10 @@ AC_PJ = 0.9
 """Energy of a 32-bit floating-point addition at 45 nm, in pJ (Horowitz, ISSCC 2014)."""
 
 
+ROUNDING = 1e-4
+"""Largest relative difference of two values that count as the same spike."""
+
+
 def conv_reads(
     counts: Tensor,
     kernel_size: Sequence[int],
@@ -136,6 +140,29 @@ def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
             f"for a weight of shape {tuple(weight.shape)}, got {reads.dtype} {tuple(reads.shape)}"
         )
     return int((reads.long() * fan_out).sum())
+
+
+def is_spikes(x: Tensor) -> bool:
+    """Return whether all values are 0 or, but for rounding, 1.
+
+    A spike that fires straight through, `spike + u - u.detach()`, is 1 with the rounding of `u`.
+    """
+    return not bool(((x != 0) & ((x - 1).abs() > ROUNDING)).any())
+
+
+def matmul_synops(left: Tensor, right: Tensor) -> Tensor:
+    """Return the terms of a product whose two factors are not zero, exactly (float64, below 2^53).
+
+    Args:
+        left: `[batch, n, k]`.
+        right: `[batch, k, m]`; a batch of 1 is the same for all.
+
+    Returns:
+        The sum over batch and k of (non-zeros of column k on the left) x (of row k on the right).
+    """
+    columns = (left != 0).sum(1, dtype=torch.float32).double()
+    rows = (right != 0).sum(2, dtype=torch.float32).double()
+    return (columns * rows).sum()
 
 
 def dense_macs(weight_shape: Sequence[int], output_size: Sequence[int] = ()) -> int:

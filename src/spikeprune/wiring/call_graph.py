@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.execution.autograd_graph import ancestors
-from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, operation
+from spikeprune.wiring.recording import Key
+from spikeprune.wiring.trace_log import LAYERS, CallLog, operation
 
 # Operations between a layer's output and its weight if the layer uses its weight as it is.
 _PLAIN = (
@@ -23,12 +24,6 @@ _KEEPING = frozenset({
     "View", "UnsafeView", "ReshapeAlias", "Clone", "Expand", "Alias", "AccumulateGrad",
     "torch::autograd::AccumulateGrad", "Copy", "ToCopy",
 })  # fmt: skip
-# Operations that multiply activations, or an activation with a parameter outside of a layer.
-_PRODUCTS = (
-    "Mm", "Bmm", "Addmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Convolution", "Linear",
-    "ScaledDotProductFlashAttentionForCpu", "ScaledDotProductEfficientAttention",
-    "ScaledDotProductFlashAttention", "ScaledDotProductAttentionMath",
-)  # fmt: skip
 
 
 @final
@@ -123,6 +118,12 @@ class CallGraph:
             if node in self._roots or hasattr(node, "variable")
         )
 
+    def reads_layers(self, layer: str) -> bool:
+        """Whether a layer reads what another gave, not only through neurons, and no input."""
+        given = {node for name in self.layers for node in self._after[name]}
+        into = self._into[layer]
+        return not given.isdisjoint(into) and not any(_is_input(node) for node in into)
+
     def keeps_channels(self, then: Key, axis: int) -> bool:
         """Whether all operations ahead of a layer or neuron leave channels where they are.
 
@@ -148,22 +149,6 @@ class CallGraph:
             for n in ancestors(after, lambda n: n is before or operation(n) not in _PLAIN)
             if n is not before
         ]
-
-    def products(self) -> list[str]:
-        """Return the products outside of layers, by operation, with their numbers."""
-        counted = {
-            node
-            for name in self.layers
-            for visit in self._log.visits[name]
-            for node in self._inside(visit.before, visit.after)
-        }
-        keys = (*self.layers, *self.spiking)
-        starts = [*self._log.outputs, *(v.before for key in keys for v in self._log.visits[key])]
-        numbers: dict[str, int] = {}
-        for node in self._cone(starts, set()):
-            if node not in counted and operation(node) in _PRODUCTS:
-                numbers[operation(node)] = numbers.get(operation(node), 0) + 1
-        return [f"{number} x {name}" for name, number in sorted(numbers.items())]
 
 
 def _keeps(node: Node, axis: int) -> bool:

@@ -19,8 +19,8 @@ from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import map_tensors
 from spikeprune.wiring.channel_masks import tensor_of, tensor_owner
+from spikeprune.wiring.recording import Key, Visit
 from spikeprune.wiring.trace import Trace
-from spikeprune.wiring.trace_log import Key, Visit
 
 NONE, MIXED = -1, -2
 """Of a position: no channel arrives there; several do, or which one cannot be told."""

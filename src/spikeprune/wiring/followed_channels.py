@@ -11,9 +11,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.wiring.channel_flow import MIXED, OUTPUT, ChannelFlow, FreeTensor, Source
 from spikeprune.wiring.channel_masks import tensor_of
+from spikeprune.wiring.recording import Key
 from spikeprune.wiring.tied_channels import ChannelGroup, Member, fault
 from spikeprune.wiring.trace import Trace
-from spikeprune.wiring.trace_log import Key
 
 Side = tuple[str, str]
 """Name and role of a member of a group."""

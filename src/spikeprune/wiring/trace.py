@@ -14,11 +14,14 @@ from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
+from spikeprune.science.cost import is_spikes
+from spikeprune.wiring import notes
 from spikeprune.wiring.axes import axes_of
 from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.eval_mode import modules_to_switch
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
-from spikeprune.wiring.trace_log import LAYERS, CallLog, Key, channels_in_code
+from spikeprune.wiring.recording import Key
+from spikeprune.wiring.trace_log import LAYERS, CallLog, channels_in_code
 from spikeprune.wiring.wiring import Layer, Wiring
 
 
@@ -171,6 +174,7 @@ class Trace:
                 if isinstance(key, Place) and (site := self._site(key)) is not None
             },
             notes=tuple(self._notes(layers, usable)),
+            products=tuple(self.log.products),
             layout=self.way.layout,
         )
 
@@ -326,6 +330,7 @@ class Trace:
             macs=places * weight[0].numel() * max(1, tokens),
             prunable=self.prunable(name),
             follows=read,
+            by_values=self._by_values(name),
         )
 
     def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
@@ -348,7 +353,14 @@ class Trace:
         values = all(bool(((v.x == 0) | (v.x == 1)).all()) for v in visits)
         if any(v.before is None for v in visits):  # detached: only spikes are 0 and 1 here
             return values and any(bool(v.x.any()) for v in visits)
+        if self._by_values(name):
+            fires = any(bool(v.x.any()) for v in visits)
+            return fires and not reads_spikes and all(is_spikes(v.x) for v in visits)
         return reads_spikes and values and self.graph.only_spikes(name)
+
+    def _by_values(self, name: str) -> bool:
+        """Whether a layer reads another one's output through more than found neurons."""
+        return self.graph.reads_layers(name) and not self.graph.only_spikes(name)
 
     def prunable(self, name: str) -> bool:
         """Whether a layer's weight is a parameter of its own that is used as it is."""
@@ -360,42 +372,24 @@ class Trace:
 
     def _notes(self, layers: Mapping[str, Layer], usable: set[Key]) -> Iterator[str]:
         if not usable:
-            yield (
-                "no spiking neuron was found whose potential can be observed: weights are pruned "
-                "by saliency alone, and operands that no found neuron emits count as analog "
-                "(declare neurons by spikeprune.extend.spikes)"
-            )
+            yield notes.no_neuron()
         for why, names in self._why.items() if usable else ():
-            yield f"pruned by saliency alone, without regrowth by neuron: {_listed(names)}; {why}"
+            yield notes.by_saliency_alone(names, why)
         idle = [n for n, m in self.parts.items() if isinstance(m, LAYERS) and n not in layers]
         if idle:
-            yield f"not pruned and not counted: {_listed(idle)}, which the forward does not call"
+            yield notes.never_called(idle)
         shared = [n for n, layer in layers.items() if not layer.prunable]
         if shared:
-            yield (
-                f"not pruned: {_listed(shared)}; a weight that is computed in the forward, or that "
-                "two layers share, would not stay pruned (make a parametrisation permanent, untie)"
-            )
+            yield notes.weights_not_their_own(shared)
         if self._hidden and not self._switched:
-            places = sorted(f"{place.module or 'the net'}" for place in self._hidden)
-            yield (
-                f"not counted in firing rates: the neurons of {_listed(places)}, which call no "
-                "spike function in eval mode; score them with score_on='train-batch'"
-            )
-        products = self.graph.products()
-        if products:
-            yield (
-                "not counted in MACs, synaptic operations and energy: products outside of "
-                f"convolution and linear layers ({', '.join(products)})"
-            )
+            yield notes.hidden_in_eval_mode(place.module for place in self._hidden)
+        if self.log.products:
+            yield notes.not_prunable(self.log.products)
+        if self.log.opaque:
+            yield notes.not_counted(self.log.opaque)
 
 
 def _kind(module: nn.Module) -> str:
     if isinstance(module, nn.Linear):
         return "linear"
     return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:6])
-    return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown

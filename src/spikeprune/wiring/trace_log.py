@@ -8,8 +8,7 @@ axis is that of the samples, other channels show whether channel i stays channel
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -18,147 +17,23 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.rest import reset, state_kept
 from spikeprune.adapters.spike_functions.site import as_in_training
-from spikeprune.adapters.spike_functions.watch import Place, SpikeCall, watching
+from spikeprune.adapters.spike_functions.watch import Place, watching
 from spikeprune.adapters.toolkit import shadowed
 from spikeprune.errors import ModelError, one_line
 from spikeprune.execution.forward import evaluating, tensors_of
 from spikeprune.execution.precision import exact
+from spikeprune.execution.products import Product, watching_products
+from spikeprune.wiring.recording import Key, OnVisit, OtherWay, Recording, Repeat, Visit
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
 
 CODES = 4  # runs with other channels: each channel has a code of this many bits
 
-Key = str | Place
-"""Name of a layer, norm or neuron module, or the place where a spike function is called."""
-
 
 def operation(node: Node) -> str:
     """Return the name of a node's operation, without the suffix of its version."""
     return node.name().split("Backward")[0]
-
-
-@final
-class _Emit(torch.autograd.Function):
-    """Replaces values and keeps the graph, which is walked but never run backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor) -> Tensor:
-        return values.clone()
-
-
-@dataclass
-class Visit:
-    """One call of a layer, norm or neuron.
-
-    Attributes:
-        x: what it read, detached; the argument of a spike function.
-        out: what it gave, detached; of a neuron the bits that it emitted.
-        before: autograd node of what it read.
-        after: node of what it gave.
-        call: of a spike function, with its own output.
-        rest: what a module gave behind its spikes, such as states.
-    """
-
-    x: Tensor
-    out: Tensor
-    before: Node | None = None
-    after: Node | None = None
-    call: SpikeCall | None = None
-    rest: tuple[Any, ...] | None = None
-
-
-OnVisit = Callable[[Key, Visit, Tensor], Tensor]
-"""Takes a visit of the record and what is read now; returns what is given now."""
-
-
-@final
-class _Recording:
-    """The first run: notes every call, and lets neurons emit random bits."""
-
-    def __init__(self, neurons: frozenset[str]) -> None:
-        self._neurons = neurons
-        self.analog: set[str] = set()
-        self._visits: dict[Key, list[Visit]] = {}
-        self._bits = torch.Generator().manual_seed(0)
-
-    def _drawn(self, like: Tensor) -> Tensor:
-        made = torch.randint(0, 2, like.shape, generator=self._bits)
-        made.view(-1)[::4] = 1  # so that a sum of two spikes is seen
-        return made.to(like)
-
-    def module(self, name: str, part: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-        x, given = _first(args, kwargs), output[0] if isinstance(output, tuple) else output
-        if name in self._neurons:
-            if bool(((given != 0) & (given != 1)).any()):
-                self.analog.add(name)
-            given = cast(Any, _Emit).apply(x, self._drawn(given))
-        visit = Visit(x.detach().clone(), given.detach().clone(), x.grad_fn, given.grad_fn)
-        self._visits.setdefault(name, []).append(visit)
-        if not isinstance(output, tuple):
-            return given
-        visit.rest = output[1:]
-        return _joined(given, output)
-
-    def spike(self, call: SpikeCall) -> Tensor | None:
-        if not _binary_step(call):
-            return None
-        emitted = self._drawn(call.output)
-        visit = Visit(call.arguments[0].detach().clone(), emitted.clone(), call=call)
-        self._visits.setdefault(call.place, []).append(visit)
-        return emitted
-
-    def finished(self) -> dict[Key, list[Visit]]:
-        """Return the visits, with the nodes that exist only after the calls."""
-        for visit in (v for visits in self._visits.values() for v in visits):
-            if visit.call is not None and visit.call.node is not None:
-                edges = visit.call.node.next_functions
-                visit.after, visit.before = visit.call.node, edges[0][0] if edges else None
-        return self._visits
-
-
-class _Changed(Exception):
-    """A repeated run took another way through the net."""
-
-
-@final
-class _Repeat:
-    """A further run, in which layers and neurons give what a function of their visit returns."""
-
-    def __init__(self, visits: Mapping[Key, list[Visit]]) -> None:
-        self._visits = visits
-        self._place: dict[Key, int] = {}
-
-    def _visit(self, key: Key, x: Tensor) -> Visit:
-        number = self._place[key] = self._place.get(key, -1) + 1
-        visits = self._visits.get(key, [])
-        if number >= len(visits) or visits[number].x.shape != x.shape:
-            raise _Changed
-        return visits[number]
-
-    def module(self, name: str, on_visit: OnVisit, *args: Any, **kwargs: Any) -> Any:
-        x = _first(args, kwargs).detach()
-        visit = self._visit(name, x)
-        given = on_visit(name, visit, x)
-        return given if visit.rest is None else (given, *visit.rest)
-
-    def spike(self, on_visit: OnVisit, call: SpikeCall) -> Tensor | None:
-        if call.place not in self._visits:
-            return None
-        x = call.arguments[0].detach()
-        visit = self._visit(call.place, x)
-        return on_visit(call.place, visit, _with_others(x, visit, call))
-
-
-def _with_others(x: Tensor, visit: Visit, call: SpikeCall) -> Tensor:
-    """Return the argument of a spike function, NaN where another one, as a threshold, changed."""
-    recorded = () if visit.call is None else visit.call.arguments
-    for before, now in zip(recorded[1:], call.arguments[1:], strict=False):
-        if isinstance(before, Tensor) and isinstance(now, Tensor) and before.shape == now.shape:
-            changed = before.detach() != now.detach()
-            if changed.any():
-                x = x.masked_fill(changed, torch.nan)
-    return x
 
 
 def channels_in_code(channels: int, bit: int) -> Tensor:
@@ -195,6 +70,8 @@ class CallLog:
         self.visits: dict[Key, list[Visit]] = {}
         self.analog: frozenset[str] = frozenset()  # neurons that gave other values than spikes
         self.outputs: tuple[Node, ...] = ()  # nodes of the model's outputs
+        self.products: dict[str, None] = {}  # computed outside of layers, by module and operation
+        self.opaque: dict[str, None] = {}  # operators whose operations cannot be counted
         self.model, self._run = model, run
         self._layers, self._norms, self._neurons = layers, norms, neurons
 
@@ -207,13 +84,15 @@ class CallLog:
         Raises:
             ModelError: the model does not run.
         """
-        recording = _Recording(frozenset(self._neurons))
+        recording = Recording(frozenset(self._neurons))
         parts = {**self._layers, **self._neurons, **self._norms}
         with self._prepared(training=training), torch.enable_grad(), ExitStack() as stack:
             for name, part in parts.items():
                 hook = functools.partial(recording.module, name)
                 stack.callback(part.register_forward_hook(hook, with_kwargs=True).remove)
             stack.enter_context(watching(self.model, recording.spike))
+            products = watching_products(self.model, self._layers, self._product, self._opaque)
+            stack.enter_context(products)
             try:
                 output = self._run(x)
             except Exception as error:  # anything that the user's code raises
@@ -228,6 +107,12 @@ class CallLog:
     def places(self) -> frozenset[Place]:
         """The places where a spike function was called."""
         return frozenset(key for key in self.visits if isinstance(key, Place))
+
+    def _product(self, product: Product) -> None:
+        self.products[product.name] = None
+
+    def _opaque(self, operator: str) -> None:
+        self.opaque[operator] = None
 
     def keeps_state(self, x: Any) -> bool:
         """Return whether a second forward gives another output than the first."""
@@ -326,7 +211,7 @@ class CallLog:
         Returns:
             The tensors of the output; None: the run took another way through the net.
         """
-        repeat = _Repeat(self.visits)
+        repeat = Repeat(self.visits)
         replaced = {name: (part, on_neuron) for name, part in self._neurons.items()}
         if on_layer is not None:
             replaced |= {name: (part, on_layer) for name, part in self._layers.items()}
@@ -340,7 +225,7 @@ class CallLog:
             stack.enter_context(watching(self.model, spike))
             try:
                 return [*tensors_of(self._run(x))]
-            except _Changed:
+            except OtherWay:
                 return None
 
     @contextmanager
@@ -365,27 +250,3 @@ class CallLog:
 
 
 _MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-
-
-def _first(args: Any, kwargs: Any) -> Tensor:
-    return next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
-
-
-def _joined(first: Tensor, output: tuple[Any, ...]) -> Any:
-    """Return a module's output with other spikes before its states."""
-    parts = (first, *output[1:])
-    return output._make(parts) if hasattr(output, "_make") else parts
-
-
-def _binary_step(call: SpikeCall) -> bool:
-    """Whether a call turned a floating tensor into as many values, all 0 or 1."""
-    out, x = call.output, call.arguments[0] if call.arguments else None
-    if not isinstance(x, Tensor) or not isinstance(out, Tensor) or not x.is_floating_point():
-        return False
-    if out.shape != x.shape or not x.ndim:
-        return False
-    return bool(((out == 0) | (out == 1)).all()) and not _is_binary(x)
-
-
-def _is_binary(x: Tensor) -> bool:
-    return bool(((x == 0) | (x == 1)).all()) and bool(x.any())

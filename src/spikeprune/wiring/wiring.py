@@ -26,6 +26,9 @@ class Layer:
     macs: int  # dense multiply-accumulates, borders included
     prunable: bool = True  # whether its weight is a parameter of its own that is used as it is
     follows: bool = True  # whether its input channels are those of its sources
+    # Whether it reads what a layer gave, through more than found neurons: only the values of its
+    # operand can tell then whether it reads spikes, so an evaluation decides by them.
+    by_values: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Wiring:
             a module has several.
         sites: those of the neurons that were found by their spike functions.
         notes: sentences on what is not mapped, not pruned or not counted.
+        products: what is multiplied outside of layers, such as attention, by module and operation.
         layout: how the net is called, as given or found.
     """
 
@@ -45,6 +49,7 @@ class Wiring:
     neurons: dict[str, int]
     sites: dict[str, SpikeSite] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
     layout: Layout = "sequence"
 
     @property

@@ -60,7 +60,7 @@ def watching(model: nn.Module, on_call: OnCall) -> Iterator[None]:
     Functions of torch itself and of this package are left out. Code that `torch.compile` has
     compiled is not seen.
     """
-    names = _Names(model)
+    names = CallNames(model)
     with _replaced(
         lambda function, node, arguments, run: _report(
             names, on_call, function, node, arguments, run
@@ -70,7 +70,7 @@ def watching(model: nn.Module, on_call: OnCall) -> Iterator[None]:
 
 
 def _report(
-    names: "_Names",
+    names: "CallNames",
     on_call: OnCall,
     function: type[torch.autograd.Function],
     node: Any,
@@ -86,7 +86,7 @@ def _report(
     return (output if replaced is None else replaced), call
 
 
-class _Names:
+class CallNames:
     """Names of the modules of a net, from the frames of a call."""
 
     def __init__(self, model: nn.Module) -> None:

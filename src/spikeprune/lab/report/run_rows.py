@@ -59,6 +59,7 @@ class NetMetrics(TypedDict, total=False):
     latency_threads: int
     first_layer_macs_per_sample: dict[str, float | None]
     layers: list[LayerMetrics]
+    notes: list[str]
 
 
 class RunMetrics(TypedDict, total=False):

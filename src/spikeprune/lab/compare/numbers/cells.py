@@ -59,6 +59,7 @@ class Cell:
     # pruned accuracy). Fractions, counts per sample, nJ, seconds; None if not measured.
     values: Mapping[str, float | None]
     facts: Mapping[str, str]  # conditions of the run (see `run_facts.FACTS`), in words
+    notes: tuple[str, ...] = ()  # what the counts of its nets do not contain
 
     @property
     def key(self) -> Key:
@@ -124,7 +125,8 @@ def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
     target, budget = pruned.get("sparsity"), pruned.get("budget")
     setting = f"{facts['data']}, {record.metrics['model']['name']}, T {facts['T']}"
     seed = int(record.metrics.get("seed", 0))
-    return Cell(setting, method, target, budget, seed, folder, values, facts)
+    notes = tuple(record.metrics.get("pruned", {}).get("notes", ()))
+    return Cell(setting, method, target, budget, seed, folder, values, facts, notes)
 
 
 def _number(value: Any) -> float | None:

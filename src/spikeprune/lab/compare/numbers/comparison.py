@@ -70,7 +70,7 @@ class Comparison:
         return differences + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:
-        notes = []
+        notes = list(dict.fromkeys(note for cell in self.cells for note in cell.notes))
         counts = {len(row.cells) for row in self.rows}
         if len(counts) > 1:
             notes.append(f"Rows have from {min(counts)} to {max(counts)} seeds.")

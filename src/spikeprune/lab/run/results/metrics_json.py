@@ -144,7 +144,10 @@ def _pruning(result: Pruned | None, steps_per_epoch: int) -> dict[str, Any]:
 def _notes(
     session: Session, dense: DenseMetrics, pruned: Measured, result: Pruned | None
 ) -> list[str]:
-    config, notes = session.config, []
+    config = session.config
+    # What a figure does not contain is said first.
+    measured = (dense["metrics"], pruned)
+    notes = list(dict.fromkeys(note for net in measured for note in net.get("notes", ())))
     if result is None:
         notes.append("the method is dense: nothing was pruned")
     if config.start == "checkpoint":
