@@ -1,198 +1,100 @@
 """Nets that nobody here adapted, the whole way: three added lines, own counting, a cut, a copy."""
 
 import copy
+import functools
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
-from tests.foreign import plain
-from tests.foreign.plain import T
-from torch import nn
-from torch.nn.functional import cross_entropy
-from torch.nn.modules.conv import _ConvNd
+from tests.foreign.nets import NETS, PLAIN
+from tests.foreign.walk import (
+    batch_of,
+    channels_of,
+    layers_of,
+    pruner_of,
+    trained,
+    walked,
+)
 
-from spikeprune import Pruner, cut, evaluate
 from spikeprune.adapters.rest import reset
+from spikeprune.errors import ModelError
+from spikeprune.wiring.trace import trace
+
+TAKEN = [name for name, net in NETS.items() if not net.refused]
+SLOW = {"FashionMNISTNet", "NMNISTNet", "SpikingResNet, bottleneck", "SEWResNet, AND"}  # as others
+walk_of = functools.cache(lambda name: walked(NETS[name]))
 
 
-@dataclass
-class Net:
-    """A net, a batch as it takes it, and how its owner trains it."""
-
-    build: Callable[[], nn.Module]
-    shape: tuple[int, ...]  # of one sample as the net takes it, without the batch
-    call: Callable[[nn.Module, Any], Any] = lambda net, x: net(x)  # to [B, K] or [T, B, K]
-    layout: Any = None
-    example: Callable[[Any], Any] = lambda x: x[:2]
-    mapped: bool = True  # whether a layer feeds a neuron that can be observed
-    evaluates: bool = True
-    words: int = 0  # size of the vocabulary, if the input is of integers
+def nets(names):
+    return pytest.mark.parametrize("name", names, ids=[name.replace(" ", "-") for name in names])
 
 
-def per_step(net, x):
-    reset(net)
-    return torch.stack([net(x) for _ in range(T)])
-
-
-def over_time(net, x):
-    return net(x.expand(T, *x.shape))
-
-
-def answer(net, x):
-    return net(x)["logits"]
-
-
-NETS = {
-    "loops over [T, B, F]": Net(plain.Sequence, (12,), over_time),
-    "one forward, functions for neurons": Net(plain.Stbp, (1, 8, 8)),
-    "one step a call": Net(plain.Stepwise, (1, 8, 8), per_step),
-    "explicit states": Net(plain.States, (12,)),
-    "answers [B, T, K]": Net(plain.ByBatch, (12,), lambda net, x: net(x).transpose(0, 1)),
-    "neurons in a list": Net(plain.Hidden, (12,), over_time),
-    "one activation for all": Net(plain.Shared, (12,)),
-    "recordings, [B*T, ...]": Net(plain.Joined, (T, 2, 8, 8)),
-    "recordings, [T*B, ...]": Net(lambda: plain.Joined("t"), (T, 2, 8, 8)),
-    "recurrent": Net(plain.Recurrent, (12,)),
-    "U-Net": Net(plain.UNet, (1, 8, 8), evaluates=False),
-    "first layer once": Net(plain.Once, (1, 8, 8)),
-    "threshold per channel": Net(plain.Threshold, (1, 8, 8)),
-    "residual, grouped": Net(plain.Residual, (1, 8, 8)),
-    "three-dimensional": Net(plain.Volume, (1, 4, 4, 4)),
-    "attention over tokens": Net(plain.Attention, (1, 8, 8)),
-    "words, dict": Net(plain.Words, (T,), answer, layout=answer, words=20),
-    "ternary spikes": Net(plain.Ternary, (12,), mapped=False),
-    "straight through": Net(plain.StraightThrough, (12,), mapped=False),
-}
-
-
-@pytest.fixture(params=NETS, ids=[name.replace(" ", "-") for name in NETS])
-def net(request):
-    torch.manual_seed(0)
-    return NETS[request.param]
-
-
-def batch_of(net, size=8, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    if net.words:
-        x = torch.randint(0, net.words, (size, *net.shape), generator=generator)
-    else:
-        x = 2 * torch.rand(size, *net.shape, generator=generator)
-    return x, torch.randint(0, 3, (size,), generator=generator)
-
-
-def loss_of(net, output, y):
-    if not net.evaluates:
-        return output.square().mean()
-    return cross_entropy(output if output.ndim == 2 else output.mean(0), y)
-
-
-def trained(net, sparsity=0.9):
-    model = net.build()
-    x, y = batch_of(net)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    pruner = Pruner(
-        model,
-        optimizer,
-        net.example(x),
-        time_steps=T,
-        total_steps=8,
-        sparsity=sparsity,
-        every=2,
-        layout=net.layout,
-    )
-    model.train()
-    for _ in range(9):
-        reset(model)
-        optimizer.zero_grad()
-        loss_of(net, net.call(model, x), y).backward()
-        optimizer.step()
-        pruner.step()
-    return pruner
-
-
-def layers_of(model):
-    return {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear)}
-
-
-@torch.no_grad()
-def counted(model, run):
-    """Return the synaptic operations of a run: each layer again, on ones, with ones for weights."""
-    found = {}
-
-    def hook(name, module, args, output):
-        x, whole = (args[0] != 0).double(), copy.deepcopy(module).double()
-        whole.weight.data, whole.bias = (module.weight != 0).double(), None
-        whole._forward_hooks.clear()
-        found[name] = found.get(name, 0) + whole(x).sum().item()
-
-    handles = [
-        m.register_forward_hook(lambda *a, n=n: hook(n, *a)) for n, m in layers_of(model).items()
-    ]
-    run()
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def test_three_lines_prune_it_to_the_density_asked_for(net):
-    pruner = trained(net)
-    weights = [m.weight for n, m in layers_of(pruner.model).items() if n in pruner.wiring.prunable]
-    live = sum(int(w.count_nonzero()) for w in weights)
-    assert live == round(0.1 * sum(w.numel() for w in weights))
-    assert pruner.wiring.mapped == net.mapped
-    assert len(weights) == len(layers_of(pruner.model))
-    if net.mapped:
-        assert pruner.options.regrow == "criticality"
-        assert sum(event.regrown for event in pruner.events) > 0
-        assert any(scores.any() for scores in pruner.last_scores.values())
-    else:
-        assert pruner.options.regrow == "none"
-        assert "by saliency alone" in pruner.notes[0]
-
-
-def test_a_cut_changes_nothing_on_the_data_of_its_owner(net):
-    pruner = trained(net)
-    model, (x, _) = pruner.model.eval(), batch_of(net, seed=1)
-    with torch.no_grad():
-        reset(model)
-        before = net.call(model, x)
-        result = cut(pruner)
-        reset(model)
-        torch.testing.assert_close(net.call(result.model, x), before, atol=1e-5, rtol=1e-5)
-
-
-def test_it_is_counted_as_by_hand(net):
-    if not net.evaluates:
-        pytest.skip("it answers no classes")
-    pruner = trained(net)
-    model, (x, y) = pruner.model, batch_of(net, size=6, seed=2)
-    recordings = net.shape[:1] == (T,) and not net.words
-    found = evaluate(
-        model, [(x, y)], time_steps=T, wiring=pruner.wiring, mask=pruner.mask, latency=False
-    )
-    model.eval()
-    with torch.no_grad():
-        reset(model)
-        output = net.call(model, x)
-        by_hand = counted(model, lambda: (reset(model), net.call(model, x)))
-    logits = output if output.ndim == 2 else output.mean(0)
-    assert found.test_accuracy == (logits.argmax(1) == y).double().mean().item()
-    assert {row.name: round(row.synops * 6) for row in found.layers} == by_hand
-    assert recordings or found.dense_macs_per_sample >= found.synops_per_sample
-    assert (found.firing_rate > 0) == net.mapped
-
-
-def test_operands_are_spikes_where_spikes_are_read(net):
+@nets(TAKEN)
+def test_three_lines_prune_it_to_the_density_asked_for(name):
+    net, walk = NETS[name], walk_of(name)
+    assert walk.live == round(0.1 * walk.prunable)
+    assert bool(walk.mapped) == net.mapped
+    assert all(layer in " ".join(walk.notes) for layer in walk.dense)
     if not net.mapped:
-        pytest.skip("no neuron is found")
-    x, _ = batch_of(net)
-    model = net.build()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    made = {"time_steps": T, "total_steps": 8, "sparsity": 0.5, "every": 2, "layout": net.layout}
-    pruner = Pruner(model, optimizer, net.example(x), **made)
+        assert "by saliency alone" in walk.notes[0]
+    elif not walk.dense:
+        assert walk.regrow == "criticality"
+        assert walk.regrown > 0
+        assert walk.scored
+
+
+@nets(TAKEN)
+def test_a_cut_changes_nothing_on_the_data_of_its_owner_and_goes_through_files(name):
+    walk = walk_of(name)
+    assert walk.cut_difference <= 1e-5
+    assert walk.loaded
+
+
+@nets([name for name in TAKEN if NETS[name].evaluates])
+def test_it_is_counted_as_by_hand(name):
+    net, walk = NETS[name], walk_of(name)
+    recordings = net.shape[:1] == (net.steps,) and not net.words
+    assert walk.synops == walk.by_hand
+    assert walk.accuracy[0] == walk.accuracy[1]
+    assert recordings or walk.macs >= sum(walk.synops.values()) / 6
+    assert (walk.firing_rate > 0) == (walk.found_by != "none")
+
+
+@nets([name for name in TAKEN if name not in SLOW])
+def test_its_channels_are_cut_or_refused_at_construction(name):
+    found = channels_of(NETS[name])
+    assert found.startswith(("cut", "masked", "refused"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@nets([name for name, net in NETS.items() if net.refused])
+def test_what_cannot_be_pruned_is_refused_at_construction(name):
+    with pytest.raises(ModelError, match=NETS[name].refused):
+        pruner_of(NETS[name], sparsity=0.9)
+
+
+def test_a_part_that_is_compiled_is_named():
+    model = NETS["stochastic depth"].build()
+    model.block._compiled_call_impl = model.block._call_impl  # as model.block.compile() sets it
+    with pytest.raises(ModelError, match="got block that it has"):
+        trace(model, torch.rand(2, 1, 8, 8), time_steps=4)
+
+
+@nets(["dropout", "MNISTNet", "DVSGestureNet"])
+def test_dropout_ahead_of_a_layer_is_no_fault_under_a_budget_of_synops(name):
+    torch.manual_seed(0)
+    net = NETS[name]
+    pruner = trained(net, sparsity=0.5, budget="synops")
+    used = pruner.events[-1].budget
+    assert used.unit == "synops"
+    assert 0 < used.cost <= used.allowed
+
+
+@nets([name for name in PLAIN if PLAIN[name].mapped])
+def test_operands_are_spikes_where_spikes_are_read(name):
+    net = PLAIN[name]
+    pruner = pruner_of(net, sparsity=0.5)
+    model = pruner.model
     pruner.close()
     read = dict.fromkeys(layers_of(model), True)
     for name, module in layers_of(model).items():
@@ -210,7 +112,9 @@ def test_operands_are_spikes_where_spikes_are_read(net):
     assert any(said.values())
 
 
-def test_a_copy_and_the_state_go_through_files(net, tmp_path):
+@nets(PLAIN)
+def test_a_copy_and_the_state_go_through_files(name, tmp_path):
+    net = PLAIN[name]
     pruner = trained(net)
     reset(pruner.model)  # a state under way has a graph behind it, which no copy can take
     torch.save(pruner.model.state_dict(), tmp_path / "net.pt")
