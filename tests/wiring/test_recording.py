@@ -13,7 +13,8 @@ def called(layer, x):
 def test_what_a_module_read_and_gave_is_noted():
     layer, x = nn.Linear(2, 3), torch.randn(4, 2, requires_grad=True)
     (visit,) = called(layer, x)["fc"]
-    assert torch.equal(visit.x, x) and torch.equal(visit.out, layer(x))
+    assert torch.equal(visit.x, x)
+    assert torch.equal(visit.out, layer(x))
     assert visit.after.name().startswith("AddmmBackward")
 
 
@@ -21,7 +22,8 @@ def test_neurons_give_bits_that_are_drawn_and_keep_the_graph():
     recording = Recording(frozenset({"lif"}))
     u = torch.randn(64, requires_grad=True)
     given = recording.module("lif", nn.Identity(), (u,), {}, (u > 0).float())
-    assert set(given.tolist()) == {0.0, 1.0} and given.grad_fn is not None
+    assert set(given.tolist()) == {0.0, 1.0}
+    assert given.grad_fn is not None
     assert not recording.analog
 
 

@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from spikeprune.adapters.speedups import computed
 from spikeprune.adapters.spike_functions.site import observing_sites
 from spikeprune.errors import ModelError
+from spikeprune.execution.recomputing import recomputing
 from spikeprune.science.cost import (
     conv_fan_out,
     conv_reads,
@@ -159,6 +160,8 @@ class Counts:
 def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> Iterator[Counts]:
     """Count in every forward while active; afterwards no hook is left, also after an exception.
 
+    Forwards that activation checkpointing runs again are left out.
+
     `train` True counts forwards in training mode only, False those in eval mode, None both. The net
     has the layers and neurons of `wiring`, with as many channels as traced or fewer.
 
@@ -170,7 +173,7 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
 
     def hang(name: str, hook: Callable[..., None]) -> None:
         def in_mode(*call: Any) -> None:
-            if train is None or model.training is train:
+            if not recomputing() and (train is None or model.training is train):
                 hook(*call)
 
         module = model.get_submodule(name)
@@ -268,6 +271,8 @@ def _neuron_hook(counts: Counts, name: str) -> Callable[..., None]:
 
 def _site_sink(counts: Counts, name: str) -> Callable[[Tensor], None]:
     def take(x: Tensor) -> None:
+        if recomputing():
+            return
         spikes, places = counts.neurons.get(name, (x.new_zeros((), dtype=torch.float64), 0))
         counts.neurons[name] = spikes + (x >= 0).sum(), places + x.numel()
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikeprune.adapters.neuron import Neuron
 from spikeprune.errors import ObservationError
+from spikeprune.execution.recomputing import recomputing
 from spikeprune.neurons.sinks import TimeFold
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
@@ -45,8 +46,9 @@ class PotentialSums:
     """A sink that sums the potentials of one neuron as they come.
 
     Between calls it holds at most one running value `[B, C, *space]`, and `[C]` between batches.
-    Forwards in the other mode than `train` are left out. With a `threshold` it sums the moments as
-    well. A kernel may be made of a `traceable` curve, see `neurons.sinks.TimeFold`.
+    Forwards in the other mode than `train` are left out, and those that checkpointing runs again.
+    With a `threshold` it sums the moments as well. A kernel may be made of a `traceable` curve, see
+    `neurons.sinks.TimeFold`.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class PotentialSums:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> None:
         """Add potentials relative to the threshold, `[T', B, C, *space]`."""
-        if self._neuron.training is not self._train:
+        if not self._listens():
             return
         if self._partial is not None and self._partial.shape != x.shape[1:]:
             raise ObservationError(
@@ -100,7 +102,7 @@ class PotentialSums:
     def fold(self, steps: int) -> TimeFold | None:
         """Return how to sum a whole sequence inside the neuron; None: not possible."""
         whole = steps == self._time_steps and not self._charged
-        summed = self._neuron.training is self._train and self._threshold is None
+        summed = self._listens() and self._threshold is None
         if not (whole and summed and self._traceable):
             return None
         return TimeFold(self._curve, self._options.time, self._take_folded)
@@ -111,6 +113,9 @@ class PotentialSums:
         self._partial = total
         self._close()
         self._count(self._time_steps, self._time_steps * fired.numel() // fired.shape[1])
+
+    def _listens(self) -> bool:
+        return self._neuron.training is self._train and not recomputing()
 
     def _count(self, steps: int, entries: int) -> None:
         self.total += steps
@@ -132,6 +137,8 @@ class PotentialSums:
 
     def reset(self) -> None:
         """Note that the neuron was reset: the steps before must be whole sequences."""
+        if recomputing():
+            return
         if self._since_reset % self._time_steps:
             raise ObservationError(
                 f"expected neuron {self._name!r} to record a multiple of T = {self._time_steps} "

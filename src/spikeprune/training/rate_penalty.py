@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.errors import ObservationError
+from spikeprune.execution.recomputing import recomputing
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,7 +38,7 @@ def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
     counts: list[int] = []
 
     def hook(neuron: nn.Module, _: Any, output: Any) -> None:
-        if neuron.training and torch.is_grad_enabled():
+        if neuron.training and torch.is_grad_enabled() and not recomputing():
             emitted: Tensor = output[0] if isinstance(output, tuple) else output
             spikes.append(emitted.sum(dtype=torch.promote_types(emitted.dtype, torch.float32)))
             counts.append(emitted.numel())
