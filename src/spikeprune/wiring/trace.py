@@ -12,6 +12,7 @@ from spikeprune.adapters.registry import owner, spiking_modules
 from spikeprune.adapters.spike_functions.site import Axes, SpikeSite
 from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
+from spikeprune.distributed.data_parallel import inner_model
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
 from spikeprune.wiring.axes import axes_of
@@ -48,6 +49,7 @@ def trace(
     """
     if time_steps is not None and time_steps < 1:
         raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
+    model = inner_model(model)
     refused: list[ModelError] = []
     found: Wiring | None = None
     for way in possible_calls(model, example, time_steps=time_steps, layout=layout):
