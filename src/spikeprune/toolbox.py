@@ -13,6 +13,7 @@ from spikeprune.inference.saved_net import load_masks
 from spikeprune.pruning.methods import options_for
 from spikeprune.training.checkpoint import load_tree, save_tree
 from spikeprune.training.rate_penalty import rate_penalty
+from spikeprune.training.weights_file import load_weights
 
 __all__ = [
     "event_report",
@@ -22,6 +23,7 @@ __all__ = [
     "load_cut",
     "load_masks",
     "load_tree",
+    "load_weights",
     "options_for",
     "rate_penalty",
     "save_cut",

@@ -5,7 +5,8 @@ from tests.foreign.plain import StateLIF
 from torch import nn
 
 from spikeprune.adapters.rest import at_rest, reset, state_kept
-from spikeprune.training.checkpoint import load_model_weights, save_tensors
+from spikeprune.training.checkpoint import save_tensors
+from spikeprune.training.weights_file import load_weights
 
 
 class Counting(nn.Module):
@@ -86,8 +87,8 @@ def test_a_saved_state_is_left_out_where_a_net_has_none_yet(tmp_path):
         used(torch.rand(2, 3))
     assert used[1].mem.shape == (2, 4)
     save_tensors(tmp_path / "net.safetensors", used.state_dict())
-    load_model_weights(fresh, tmp_path / "net.safetensors")
+    load_weights(fresh, tmp_path / "net.safetensors")
     assert torch.equal(fresh[0].weight, used[0].weight)
     assert not fresh[1].mem.numel()
-    load_model_weights(used, tmp_path / "net.safetensors")  # which has a state
+    load_weights(used, tmp_path / "net.safetensors")  # which has a state
     assert at_rest(used, used.state_dict()).keys() == used.state_dict().keys()

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from spikeprune import Pruner, evaluate, trace
 from spikeprune.distributed.data_parallel import data_parallel, inner_model, inner_optimizer
+from spikeprune.errors import ModelError
 
 WORKER = Path(__file__).parent / "pruner_on_ranks.py"
 
@@ -118,6 +120,25 @@ def test_one_process_is_left_as_it_is():
     assert data_parallel(model, run) is run
     assert inner_model(model) is model
     assert inner_optimizer(optimizer) is optimizer
+
+
+def test_a_compiled_net_is_refused_where_it_comes_in():
+    whole, part, in_place = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)), nn.Linear(2, 2)
+    part[0] = torch.compile(part[0])
+    in_place.compile()
+    x = torch.rand(4, 2)
+    for model in (torch.compile(whole), part, in_place):
+        optimizer = torch.optim.SGD(model.parameters())
+        for give in (
+            lambda model=model: inner_model(model),
+            lambda model=model, optimizer=optimizer: Pruner(
+                model, optimizer, x, time_steps=1, total_steps=1, sparsity=0.5
+            ),
+            lambda model=model: trace(model, x),
+            lambda model=model: evaluate(model, [(x, torch.zeros(4))], time_steps=1),
+        ):
+            with pytest.raises(ModelError, match=r"is compiled by torch.compile.*give the net as"):
+                give()
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices for nccl")

@@ -2,7 +2,6 @@
 
 import math
 import os
-import pickle
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from spikeprune.errors import ModelError, RunError
-from spikeprune.training.checkpoint import load_model_weights, load_tree, save_tensors, save_tree
+from spikeprune.errors import RunError
+from spikeprune.training.checkpoint import load_tensors, load_tree, save_tensors, save_tree
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bool, torch.uint8, torch.int64)
 PLAIN = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5)
@@ -101,10 +100,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         save_tensors(path, {"a": torch.ones(1)})
     monkeypatch.undo()
     save_tree(tmp_path / "deep" / "er" / "b", {"x": 1})
-    model = nn.Module()
-    model.register_buffer("a", torch.ones(1))
-    load_model_weights(model, path)
-    assert not model.a.any()
+    assert not load_tensors(path)["a"].any()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.99])
@@ -123,74 +119,3 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path):
     for name in ("plain.safetensors", "text", "absent"):
         with pytest.raises(RunError, match="not a whole checkpoint"):
             load_tree(tmp_path / name)
-
-
-# -- weights for a model -----------------------------------------------------------------------
-
-
-def net(width=5):
-    torch.manual_seed(width)
-    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Linear(width, 3))
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
-def test_weights_are_loaded(suffix, tmp_path):
-    path, source, target = tmp_path / f"w.{suffix}", net(), net()
-    nn.init.normal_(source[0].weight)
-    (save_file if suffix == "safetensors" else torch.save)(source.state_dict(), path)
-    load_model_weights(target, path)
-    assert same(dict(target.state_dict()), dict(source.state_dict()))
-
-
-def refused(model, path):
-    with pytest.raises(ModelError) as caught:
-        load_model_weights(model, path)
-    message = str(caught.value)
-    assert len(message) < 500
-    assert "\n" not in message
-    assert str(path) in message
-    return message
-
-
-class Trap:
-    """Unpickling it would run code."""
-
-    def __reduce__(self):
-        return (print, ("run",))
-
-
-def test_pickles_are_refused_unrun(tmp_path, capsys):
-    torch.save({"a": Trap()}, tmp_path / "trap.pt")
-    torch.save(net(), tmp_path / "whole.pt")
-    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap()))
-    for name in ("trap.pt", "whole.pt", "plain.pt"):
-        message = refused(net(), tmp_path / name)
-        assert "pickle, which could run any code. Expected a safetensors file" in message
-    assert "run" not in capsys.readouterr().out
-
-
-def test_files_that_are_no_weights_are_refused(tmp_path):
-    (tmp_path / "text.safetensors").write_text("hello")
-    torch.save(net().state_dict(), tmp_path / "cut.pt")
-    content = (tmp_path / "cut.pt").read_bytes()
-    (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])
-    for name in ("text.safetensors", "cut.pt"):
-        assert "cannot be read: " in refused(net(), tmp_path / name)
-    torch.save({"epoch": 3, "model": net().state_dict()}, tmp_path / "nested.pt")
-    assert "hold: epoch, model. Expected" in refused(net(), tmp_path / "nested.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    assert "hold: list" in refused(net(), tmp_path / "list.pt")
-    assert "does not exist" in refused(net(), tmp_path / "absent.pt")
-
-
-def test_weights_of_another_net_are_refused_in_a_line(tmp_path):
-    path = tmp_path / "w.safetensors"
-    save_file(net(6).state_dict(), path)
-    message = refused(net(5), path)
-    assert "do not fit Sequential" in message
-    assert "7 of 9 tensors of another shape (first 0.weight: (6, 4) for (5, 4))" in message
-    big = nn.Sequential(*(nn.Linear(2, 2) for _ in range(200)))
-    save_file({"0.weight": torch.zeros(2, 2), "other": torch.zeros(1)}, path)
-    message = refused(big, path)
-    assert "399 of 400 tensors missing (first 0.bias)" in message
-    assert "1 of 400 tensors unknown (first other)" in message

@@ -8,7 +8,8 @@ from torch import nn
 from spikeprune.cutting.compact import Cut
 from spikeprune.errors import RunError
 from spikeprune.files import read_json, write_json
-from spikeprune.training.checkpoint import load_model_weights, save_tensors
+from spikeprune.training.checkpoint import save_tensors
+from spikeprune.training.weights_file import load_weights
 from spikeprune.wiring.cut_plan import apply_plan
 
 _PLAN, _WEIGHTS = "cut.json", "weights.safetensors"
@@ -41,5 +42,5 @@ def load_cut(model: Net, folder: str | Path) -> Net:
     if not (path / _PLAN).is_file():
         raise RunError(f"expected a cut net in {path}, but there is no {_PLAN}; save_cut writes it")
     apply_plan(model, read_json(path / _PLAN))
-    load_model_weights(model, path / _WEIGHTS)
+    load_weights(model, path / _WEIGHTS)
     return model

@@ -43,8 +43,24 @@ def data_parallel(model: nn.Module, run: Callable[[Tensor], Tensor]) -> Callable
     return DistributedDataParallel(_Whole(model, run), **options)
 
 
+def _is_compiled(module: nn.Module) -> bool:
+    # The class of torch._dynamo takes seconds to import.
+    return type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
+
+
 def inner_model(model: nn.Module) -> nn.Module:
-    """Return the net inside DistributedDataParallel, or the net itself; refuse other wrappers."""
+    """Return the net inside DistributedDataParallel, or the net itself; refuse other wrappers.
+
+    Raises:
+        ModelError: the net is compiled, copied or sharded.
+    """
+    compiled = next((n for n, m in model.named_modules() if _is_compiled(m)), None)
+    if compiled is not None:
+        raise ModelError(
+            f"{compiled or 'the net'} is compiled by torch.compile, and compiled code skips the "
+            "hooks by which spikes are seen and counted; give the net as it was before, train it "
+            "uncompiled, and compile what `cut` returns"
+        )
     if isinstance(model, DistributedDataParallel):
         model = model.module
         assert isinstance(model, nn.Module)

@@ -15,7 +15,7 @@ from spikeprune.execution.forward import forward
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_driven
 from spikeprune.science.masks import Mask, unpack
-from spikeprune.training.checkpoint import load_model_weights
+from spikeprune.training.weights_file import load_weights
 from spikeprune.wiring.cut_plan import apply_plan
 from spikeprune.zoo.custom import build_model
 
@@ -104,7 +104,7 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
         net = apply_plan(build_model(**plan["model"]), plan["cut"])
-    load_model_weights(net, path / MODEL)
+    load_weights(net, path / MODEL)
     if ":" not in model:  # a user's net may not be able to use an expanded output
         hoist(net)
     return Predictor(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
+from spikeprune.distributed.data_parallel import inner_model
 from spikeprune.errors import DataError, ModelError, RunError
 from spikeprune.execution.batches import classes_of, pair_of
 from spikeprune.execution.batchnorm import fold_batchnorm
@@ -74,6 +75,7 @@ def evaluate(
             than prunable ones.
         RunError: logits that are not finite.
     """
+    model = inner_model(model)
     if wiring is None:
         wiring, batches = _traced(model, batches, time_steps, layout)
     layout = wiring.layout if layout is None else layout

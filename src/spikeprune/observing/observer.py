@@ -122,8 +122,8 @@ class Observer:
                 mode = "training" if self._train else "eval"
                 raise ObservationError(
                     f"expected neuron {name!r} to record {expected or 'some'} time steps, got "
-                    f"{recorded}; run the model in {mode} mode while the observer is armed, each "
-                    "neuron equally often"
+                    f"{recorded}; call the net itself (not net.forward, nor a compiled net) in "
+                    f"{mode} mode while it is observed, each neuron equally often"
                 )
             self._sums[name].reset()
 

@@ -6,8 +6,6 @@ metadata as JSON, so one atomic rename replaces both.
 
 import json
 import os
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from spikeprune.adapters.rest import at_rest
-from spikeprune.errors import ModelError, RunError
+from spikeprune.errors import RunError
 
 TENSOR = "__tensor__"
 CHANNELS_LAST = "__channels_last__"
@@ -99,64 +96,6 @@ def load_tree(path: Path) -> dict[str, Any]:
         ) from error
     assert isinstance(tree, dict)
     return tree
-
-
-def load_model_weights(model: nn.Module, path: Path) -> None:
-    """Load a safetensors file or a weights-only state_dict into `model`, all keys matching.
-
-    Raises:
-        ModelError: The file cannot be read safely or does not fit the model.
-    """
-    state = at_rest(model, _read_state(path))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ModelError(
-            f"weights {path} do not fit {type(model).__name__}: {_misfit(model, state)}. Expected "
-            "a state_dict made from the same model and arguments"
-        ) from error
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelError(f"weights file {path} does not exist")
-    expected = "Expected a safetensors file, or a state_dict saved with torch.save"
-    try:
-        if path.suffix == ".safetensors":
-            weights: dict[str, Tensor] = load_file(path)
-            return weights
-        with warnings.catch_warnings(action="ignore"):  # about pickles, which are refused below
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"weights {path} are refused: they are no plain state_dict but a pickle, which could "
-            f"run any code. {expected}(model.state_dict(), ...)"
-        ) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).partition("\n")[0][:200]
-        raise ModelError(f"weights {path} cannot be read: {reason}. {expected}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        held = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
-        raise ModelError(f"weights {path} are no plain state_dict but hold: {held}. {expected}")
-    return dict(state)
-
-
-def _misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """Return in a line how a state_dict differs from the model's: counts, with one name each."""
-    own = {n: v for n, v in model.state_dict().items() if isinstance(v, Tensor)}
-    shapes = [n for n in own if n in state and own[n].shape != state[n].shape]
-    found = {
-        "missing": [n for n in own if n not in state],
-        "unknown": [n for n in state if n not in own],
-        "of another shape": [
-            f"{n}: {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in shapes
-        ],
-    }
-    return "; ".join(
-        f"{len(names)} of {len(own)} tensors {kind} (first {names[0]})"
-        for kind, names in found.items()
-        if names
-    )
 
 
 def rng_states(device: torch.device) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeprune.errors import ConfigError, ModelError, unknown_name
+from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.execution.forward import LAYOUTS, Layout, first_tensor, map_tensors
 from spikeprune.execution.precision import like_parameters
 
@@ -42,9 +42,7 @@ def possible_calls(
 
     Raises:
         ConfigError: an unknown layout, or an example that is no tensor where it must be one.
-        ModelError: a net that torch.compile has compiled, whole or in part.
     """
-    _refuse_compiled(model)
     if layout is not None and not isinstance(layout, str):
         yield _by_function(model, example, layout, time_steps)
         return
@@ -66,17 +64,6 @@ def possible_calls(
         time_steps = own
     for name in names:
         yield from _CALLS[name](model, example, time_steps)
-
-
-def _refuse_compiled(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        wrapped = type(module).__name__ == "OptimizedModule"  # its import takes seconds
-        if wrapped or module._compiled_call_impl is not None:
-            raise ModelError(
-                f"expected a net that torch.compile has not compiled, got {name or 'one'} that it "
-                "has, whose forwards cannot be observed while it trains; give the net as it is "
-                "before torch.compile, train that, and compile it after the cut"
-            )
 
 
 def _samples(time_steps: int | None) -> int:

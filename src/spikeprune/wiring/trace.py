@@ -6,12 +6,12 @@ from typing import Any, final
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvTransposeNd
 
 from spikeprune.adapters.registry import owner, spiking_modules
 from spikeprune.adapters.spike_functions.site import Axes, SpikeSite
 from spikeprune.adapters.spike_functions.step import explains, step_of
 from spikeprune.adapters.spike_functions.watch import Place
+from spikeprune.distributed.data_parallel import inner_model
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
 from spikeprune.science.cost import is_spikes
@@ -21,7 +21,7 @@ from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.eval_mode import modules_to_switch
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
 from spikeprune.wiring.recording import Key
-from spikeprune.wiring.trace_log import LAYERS, CallLog, channels_in_code
+from spikeprune.wiring.trace_log import LAYERS, CallLog, channels_in_code, kind_of
 from spikeprune.wiring.wiring import Layer, Wiring
 
 
@@ -59,6 +59,7 @@ def traced(
     """Return the record that `trace` reads the wiring from; arguments and errors are its own."""
     if time_steps is not None and time_steps < 1:
         raise ConfigError(f"expected at least one time step, got time_steps={time_steps}")
+    model = inner_model(model)
     refused: list[ModelError] = []
     found: Trace | None = None
     for way in possible_calls(model, example, time_steps=time_steps, layout=layout):
@@ -205,7 +206,8 @@ class Trace:
             return
         for layer in fed_by:
             channels = self._out_channels(layer)
-            for sample in dict.fromkeys((self.sample(layer), 1)):
+            most = self.sample(layer)
+            for sample in dict.fromkeys((most, *range(1, most))):  # flattened positions
                 if sample < x.ndim and x.shape[-sample] % channels == 0:
                     yield sample
 
@@ -228,7 +230,8 @@ class Trace:
         repeat, rest = divmod(int(self.log.visits[then][0].x.shape[-axes[then]]), channels)
         if rest:
             return False
-        if self.graph.keeps_channels(then, axes[first]):
+        kept = axes[then] in (axes[first], 1)  # 1: behind a flatten
+        if kept and self.graph.keeps_channels(then, axes[first]):
             return True
         changed = self._changed_channels
         return changed is not None and not any(
@@ -306,7 +309,7 @@ class Trace:
     ) -> Layer:
         visits, sample = self.log.visits[name], self.sample(name)
         feeds, sources = self.graph.feeds(name), self.graph.sources(name)
-        transposed = _kind(self.parts[name]) == "transposed"
+        transposed = kind_of(self.parts[name]) == "transposed"
         followed = [key for key in feeds if key in usable and self._follows(name, key)]
         if transposed or len(followed) < len(feeds):
             followed = []
@@ -317,10 +320,10 @@ class Trace:
         slices = sum(v.out.shape[: v.out.ndim - sample].numel() for v in visits)
         tokens = slices // (self.way.batch * (self.way.steps or slices))
         if feeds and not followed:
-            self._blame(name, feeds, usable)
+            self._blame(name, feeds, usable, tokens=tokens)
         return Layer(
             name=name,
-            kind=_kind(self.parts[name]),
+            kind=kind_of(self.parts[name]),
             feeds=tuple(names[key] for key in followed),
             sources=tuple(names[key] for key in sources),
             binary=self._binary(name, bool(sources)),
@@ -333,13 +336,15 @@ class Trace:
             by_values=self._by_values(name),
         )
 
-    def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
+    def _blame(self, layer: str, feeds: list[Key], usable: set[Key], *, tokens: int) -> None:
         steps = {self.axes[k].steps * len(self.log.visits[k]) for k in feeds if k in self.axes}
-        if _kind(self.parts[layer]) == "transposed":
+        if kind_of(self.parts[layer]) == "transposed":
             why = "the rules of regrowth are those of plain convolutions"
         elif all(key in usable for key in feeds):
             why = "their channels are mixed, joined or reordered on the way to a neuron"
-        elif not steps:
+        elif tokens > 1:
+            why = "they run on tokens, and neurons with axes ahead of their channels are not scored"
+        elif not all(key in self.axes for key in feeds):
             why = "the axes of time, samples and channels of their neurons cannot be told apart"
         elif self.way.steps is not None and steps != {self.way.steps}:
             ran = " or ".join(map(str, sorted(steps)))
@@ -387,9 +392,3 @@ class Trace:
             yield notes.not_prunable(self.log.products)
         if self.log.opaque:
             yield notes.not_counted(self.log.opaque)
-
-
-def _kind(module: nn.Module) -> str:
-    if isinstance(module, nn.Linear):
-        return "linear"
-    return "transposed" if isinstance(module, _ConvTransposeNd) else "conv"

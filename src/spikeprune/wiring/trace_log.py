@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from spikeprune.adapters.rest import reset, state_kept
 from spikeprune.adapters.spike_functions.site import as_in_training
@@ -27,6 +27,14 @@ from spikeprune.wiring.recording import Key, OnVisit, OtherWay, Recording, Repea
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
+
+
+def kind_of(layer: nn.Module) -> str:
+    """Return 'linear', 'conv' or 'transposed'."""
+    if isinstance(layer, nn.Linear):
+        return "linear"
+    return "transposed" if isinstance(layer, _ConvTransposeNd) else "conv"
+
 
 CODES = 4  # runs with other channels: each channel has a code of this many bits
 

@@ -25,9 +25,9 @@ from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.methods import Method
 from spikeprune.pruning.pruner import Pruner
-from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import make_optimizer
 from spikeprune.training.losses import loss_by_name
+from spikeprune.training.weights_file import load_weights
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
 from spikeprune.zoo.custom import build_model
@@ -158,7 +158,7 @@ class Session:
         if place:
             self.placed(model)
         if weights and self.config.weights is not None:
-            load_model_weights(model, Path(self.config.weights).expanduser())
+            load_weights(model, Path(self.config.weights).expanduser())
         return model
 
     def placed(self, model: nn.Module) -> nn.Module:

@@ -19,8 +19,8 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
-from spikeprune.training.checkpoint import load_model_weights
 from spikeprune.training.loop import accuracy
+from spikeprune.training.weights_file import load_weights
 from spikeprune.wiring.cut_plan import cut_mask
 
 _SYNOPS_SAMPLES = 2000  # training samples on which the SynOps of a dense net are counted
@@ -145,7 +145,7 @@ def _share_of_zeros(net: nn.Module) -> float:
 def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
     """Return the dense net of a run from its file."""
     model = session.built()
-    load_model_weights(model, folder.dense.model)
+    load_weights(model, folder.dense.model)
     return model
 
 
