@@ -920,6 +920,29 @@ def test_a_model_without_spiking_neurons_is_pruned_by_saliency_unless_they_were_
             make(relus(), sparsity=0.5, **asked)
 
 
+class ByBatch(nn.Module):
+    """A net in multi-step mode that takes `[B, T, C, H, W]`."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.lif = layer.Conv2d(2, 4, 3), neuron.LIFNode()
+        self.head = layer.Linear(4, 3)
+        functional.set_step_mode(self, "m")
+
+    def forward(self, x):
+        return self.head(self.lif(self.conv(x.transpose(0, 1))).mean((-2, -1)))
+
+
+def test_a_layout_that_hides_the_neurons_is_told_with_the_one_that_shows_them():
+    net = ByBatch()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    made = {"time_steps": 4, "total_steps": 4, "sparsity": 0.5, "every": 1, "layout": "sequence"}
+    say = "layout='sequence' says, but 1 do with layout='batch'"
+    with pytest.raises(ModelError, match=say):
+        Pruner(net, optimizer, torch.rand(1, 2, 8, 8), method="criticality", **made)
+    assert say in Pruner(net, optimizer, torch.rand(1, 2, 8, 8), **made).notes[-1]
+
+
 def test_a_wrong_number_of_time_steps_is_an_error():
     for wrong in (2, 4):
         pruner = make(time_steps=wrong, sparsity=0.5, every=1)

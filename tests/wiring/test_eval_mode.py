@@ -110,3 +110,29 @@ def test_a_neuron_that_computes_something_else_in_training_is_named():
     assert first > 0
     assert found.layers[0].firing_rate is None
     assert found.layers[1].firing_rate == pytest.approx(second)
+
+
+class Online(nn.Module):
+    """Calls its head once more in training, as online training through time does."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.lif, self.head = nn.Linear(12, 8), FastLIF(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        spikes = self.lif(self.first(x))
+        if self.lif.training:
+            self.head(spikes.detach())
+        return self.head(spikes)
+
+
+def test_a_neuron_that_changes_in_training_what_layers_read_is_not_switched():
+    model = Online()
+    wiring = trace(model, torch.rand(1, 12), time_steps=T)
+    assert all(not site.in_training for site in wiring.sites.values())
+    assert any("not counted in firing rates: the neurons of lif" in note for note in wiring.notes)
+    x = torch.rand(5, 12)
+    found = evaluate(model, [(x, torch.zeros(5, dtype=torch.int64))], time_steps=T, wiring=wiring)
+    reset(model.eval())
+    fired = sum(int(model.lif(model.first(x)).sum()) for _ in range(T))
+    assert found.layers[-1].synops == pytest.approx(fired * 3 / 5)

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
-from spikeprune.errors import ConfigError, ModelError, RunError
+from spikeprune.errors import ConfigError, ModelError, RunError, SpikePruneError
 from spikeprune.execution.forward import Layout
 from spikeprune.execution.last_call import LastCall
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
 from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.events.schedule import planned_events
-from spikeprune.pruning.events.sparse_start import cost_at_start, rounds_at_start
+from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, rounds_at_start
 from spikeprune.pruning.granularity import Granularity
 from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.methods import options_for
@@ -121,8 +121,10 @@ class Pruner:
         self.wiring = trace(model, example, time_steps=time_steps, layout=layout)
         self.notes = self.wiring.notes
         if _lacks_neurons(options, self.wiring):
+            hint = _other_layout(model, example, time_steps=time_steps, layout=layout)
             if complete or method != "auto" or {"regrow", "saliency"} & overrides.keys():
-                raise ModelError(_NO_NEURON.format(self.notes[0]))
+                raise ModelError(hint or _NO_NEURON.format(self.notes[0]))
+            self.notes += (hint,) if hint else ()
             options = options_for("magnitude", sparsity=sparsity, **overrides)
         self.options = options
         self.model, self.optimizer, self.example = model, optimizer, example
@@ -155,9 +157,24 @@ class Pruner:
         )
         self._needs_gradient = "gradient" in needs_of(options)
         self._begun = 0 not in self._planned
+        if not self._begun:
+            check_start(self._initial_net(), self._planned[0], self.wiring)
         self._count()
         self._attach()
         self._observer.arm_if_due(0)
+
+    def _initial_net(
+        self, batches: tuple[tuple[Tensor, Tensor], ...] = (), loss: Loss | None = None
+    ) -> InitialNet:
+        return InitialNet(
+            self.model,
+            tuple(self.granularity.live),
+            self.example,
+            self.time_steps,
+            layout=self.layout,
+            batches=batches,
+            loss=loss,
+        )
 
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
@@ -183,15 +200,8 @@ class Pruner:
             return None
         self._observer.disarm()
         planned, before = self._planned[0], dict(self.granularity.live)
-        net = InitialNet(
-            self.model,
-            tuple(before),
-            self.example,
-            self.time_steps,
-            layout=self.layout,
-            batches=tuple(itertools.islice(batches or (), self.options.criticality.batches)),
-            loss=loss,
-        )
+        first = tuple(itertools.islice(batches or (), self.options.criticality.batches))
+        net = self._initial_net(first, loss)
         self.start_cost = cost_at_start(net, planned.options)
         for part, seen in rounds_at_start(net, planned, self.wiring, self._generator):
             with torch.no_grad():
@@ -357,6 +367,22 @@ def _lacks_neurons(options: PruneOptions, wiring: Wiring) -> bool:
     """Whether weights are ranked by neurons, and no layer feeds one that can be observed."""
     by_neurons = bool(needs_of(options, start=True) & _NEEDS_NEURONS)
     return options.granularity == "weight" and by_neurons and not wiring.mapped
+
+
+def _other_layout(model: nn.Module, example: Any, *, time_steps: int, layout: Layout | None) -> str:
+    """Return a sentence on the layout that shows neurons where the given one does not, or ''."""
+    if not isinstance(layout, str):
+        return ""
+    try:
+        found = trace(model, example, time_steps=time_steps)
+    except SpikePruneError:
+        return ""
+    if not found.mapped:
+        return ""
+    return (
+        f"no neuron runs {time_steps} steps when the net is called as layout={layout!r} says, but "
+        f"{len(found.neurons)} do with layout={found.layout!r}: give that"
+    )
 
 
 def _brief(steps: Iterable[int]) -> str:

@@ -18,7 +18,8 @@ def modules_to_switch(
     """Return by place the modules that run as in training to call the spike function in eval mode.
 
     That is the module that calls it or, where the one around it chooses (a neuron with a module for
-    its surrogate), both. The output of the net must stay as it is. Empty: there is no such choice.
+    its surrogate), both. What layers read and the net answers must stay as it is: some neurons give
+    more than spikes in training. Empty: there is no such choice.
     """
     modules = dict(log.model.named_modules())
     expected, _ = log.in_eval(x, ())
@@ -27,8 +28,11 @@ def modules_to_switch(
         names = {name for found in chosen.values() for name in found}
         if not names or not names <= modules.keys() - {""}:
             continue
-        outputs, called = log.in_eval(x, names)
-        same = len(outputs) == len(expected) and all(map(torch.allclose, outputs, expected))
+        found, called = log.in_eval(x, names)
+        same = len(found) == len(expected) and all(
+            a.shape == b.shape and torch.allclose(a, b)
+            for a, b in zip(found, expected, strict=True)
+        )
         if same and called >= set(places):
             return chosen
     return {}

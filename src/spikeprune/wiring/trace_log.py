@@ -23,7 +23,15 @@ from spikeprune.errors import ModelError, one_line
 from spikeprune.execution.forward import evaluating, tensors_of
 from spikeprune.execution.precision import exact
 from spikeprune.execution.products import Product, watching_products
-from spikeprune.wiring.recording import Key, OnVisit, OtherWay, Recording, Repeat, Visit
+from spikeprune.wiring.recording import (
+    Key,
+    OnVisit,
+    OtherWay,
+    Recording,
+    Repeat,
+    Visit,
+    first_argument,
+)
 
 LAYERS = (_ConvNd, nn.Linear)
 """Classes of the layers whose weights are prunable."""
@@ -129,15 +137,25 @@ class CallLog:
         return not all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
     def in_eval(self, x: Any, in_training: Collection[str]) -> tuple[list[Tensor], set[Place]]:
-        """Return outputs and places of called functions of a forward in eval mode.
+        """Run in eval mode, the modules named by `in_training` as in training.
 
-        The modules named by `in_training` run as in training.
+        Returns:
+            What every call of a layer read, in order, with the outputs behind; and the places of
+            the functions that were called.
         """
         called: set[Place] = set()
+        read: list[Tensor] = []
+
+        def note(part: nn.Module, args: Any, kwargs: Any) -> None:
+            read.append(first_argument(args, kwargs).detach().clone())
+
         with self._prepared(training=False), torch.no_grad(), ExitStack() as stack:
             stack.enter_context(as_in_training(self.model, in_training))
             stack.enter_context(watching(self.model, lambda call: called.add(call.place)))
-            return [*tensors_of(self._run(x))], called
+            for part in self._layers.values():
+                stack.callback(part.register_forward_pre_hook(note, with_kwargs=True).remove)
+            output = self._run(x)
+            return [*read, *tensors_of(output)], called
 
     def compare_samples(self, x: Any, *, training: bool = False) -> dict[Key, list[Tensor]] | None:
         """Run with another first sample; return where each neuron's argument changed, by call.

@@ -11,9 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikeprune.adapters.registry import as_one_slice
 from spikeprune.adapters.rest import reset
 from spikeprune.adapters.speedups import unfuse
-from spikeprune.errors import ConfigError, ModelError
+from spikeprune.errors import ConfigError, ModelError, one_line
 from spikeprune.execution.forward import Layout, forward
 from spikeprune.science import saliency
+from spikeprune.wiring.wiring import Wiring
 
 SYNFLOW_ROUNDS = 100
 """Rounds of pruning and measuring; each keeps the same share of the live weights."""
@@ -133,6 +134,29 @@ def synflow(net: InitialNet) -> dict[str, Tensor]:
     with as_one_slice(model):
         flow = _gradients(model(x).sum(), weights)
     return {n: (w * flow[n]).detach() for n, w in weights.items()}
+
+
+def check_synflow(net: InitialNet, wiring: Wiring) -> None:
+    """Refuse a net that cannot be linearised.
+
+    Raises:
+        ModelError: neurons that cannot pass their input on, or a net that takes no single slice.
+    """
+    if wiring.sites:
+        raise ModelError(
+            f"synflow needs neurons that pass their input on, and {', '.join(wiring.sites)} were "
+            "found by their spike function, which cannot; use another saliency, such as snip"
+        )
+    try:
+        synflow(net)
+    except ModelError:
+        raise
+    except Exception as error:  # anything that the user's forward raises
+        raise ModelError(
+            f"synflow runs one time slice of ones in double precision, on which "
+            f"{type(net.model).__name__} fails ({one_line(error)}); use another saliency, such as "
+            "snip"
+        ) from error
 
 
 @torch.no_grad()

@@ -86,6 +86,7 @@ class Criterion:
     """A score of weights, to drop by (saliency) or to bring back by (regrowth).
 
     `score` takes layer name, weight and inputs; it returns a tensor that broadcasts to the weight.
+    `check` refuses nets that `measure` cannot measure, before any training.
     `cost` takes the number of samples and T and returns the cost of all rounds of `measure`, in
     training steps (forward and backward over all T) of one sample.
     """
@@ -94,6 +95,7 @@ class Criterion:
     needs: AbstractSet[Need] = frozenset()
     everywhere: bool = True  # defined also for layers that feed no spiking neuron
     measure: Callable[[InitialNet], dict[str, Tensor]] | None = None  # at initialization, by layer
+    check: Callable[[InitialNet, Wiring], None] | None = None
     rounds: int = 1  # events of geometrically falling density in which `measure` prunes
     cost: Callable[[int, int], float] = lambda samples, time_steps: 0.0
 

@@ -4,7 +4,13 @@ import math
 
 from torch import Tensor
 
-from spikeprune.pruning.criteria.at_initialization import SYNFLOW_ROUNDS, grasp, snip, synflow
+from spikeprune.pruning.criteria.at_initialization import (
+    SYNFLOW_ROUNDS,
+    check_synflow,
+    grasp,
+    snip,
+    synflow,
+)
 from spikeprune.pruning.criteria.inputs import Criterion, ScoreInputs
 from spikeprune.science import regrowth, saliency
 from spikeprune.science.criticality import rank_in_layer
@@ -102,6 +108,7 @@ SALIENCY: dict[str, Criterion] = {
     "synflow": Criterion(
         _measured,
         measure=synflow,
+        check=check_synflow,
         rounds=SYNFLOW_ROUNDS,
         cost=lambda samples, time_steps: SYNFLOW_ROUNDS / time_steps,
     ),

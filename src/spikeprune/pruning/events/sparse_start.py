@@ -21,6 +21,17 @@ from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
 
 
+def check_start(net: InitialNet, planned: PlannedEvent, wiring: Wiring) -> None:
+    """Refuse a net on which the saliency of the start cannot be measured.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    check = SALIENCY[planned.options.saliency].check
+    if check is not None:
+        check(net, wiring)
+
+
 def rounds_at_start(
     net: InitialNet, planned: PlannedEvent, wiring: Wiring, generator: torch.Generator
 ) -> Iterator[tuple[PlannedEvent, Observations]]:
