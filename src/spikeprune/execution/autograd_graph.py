@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import torch
 from torch.autograd.graph import Node
 
 
@@ -19,3 +20,8 @@ def ancestors(
         yield node
         if not stop(node):
             waiting.extend(source for source, _ in node.next_functions)
+
+
+def repeated() -> bool:
+    """Return whether a backward pass is under way: it runs checkpointed forwards a second time."""
+    return torch._C._current_graph_task_id() != -1

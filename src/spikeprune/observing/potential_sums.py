@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikeprune.adapters.neuron import Neuron
 from spikeprune.errors import ObservationError
+from spikeprune.execution.autograd_graph import repeated
 from spikeprune.neurons.sinks import TimeFold
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
@@ -45,7 +46,8 @@ class PotentialSums:
     """A sink that sums the potentials of one neuron as they come.
 
     Between calls it holds at most one running value `[B, C, *space]`, and `[C]` between batches.
-    Forwards in the other mode than `train` are left out. With a `threshold` it sums the moments as
+    Forwards in the other mode than `train` are left out, and so are those that a backward pass runs
+    a second time (`torch.utils.checkpoint`). With a `threshold` it sums the moments as
     well. A kernel may be made of a `traceable` curve, see `neurons.sinks.TimeFold`.
     """
 
@@ -77,7 +79,7 @@ class PotentialSums:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> None:
         """Add potentials relative to the threshold, `[T', B, C, *space]`."""
-        if self._neuron.training is not self._train:
+        if self._neuron.training is not self._train or repeated():
             return
         if self._partial is not None and self._partial.shape != x.shape[1:]:
             raise ObservationError(
@@ -107,6 +109,8 @@ class PotentialSums:
 
     @torch.no_grad()
     def _take_folded(self, total: Tensor, fired: Tensor) -> None:
+        if repeated():
+            return
         self._fired = _plus(self._fired, per_channel(fired))
         self._partial = total
         self._close()

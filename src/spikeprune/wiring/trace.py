@@ -180,7 +180,8 @@ class _Trace:
             return
         for layer in fed_by:
             channels = self._out_channels(layer)
-            for sample in dict.fromkeys((self._sample(layer), 1)):
+            most = self._sample(layer)
+            for sample in dict.fromkeys((most, *range(1, most))):  # flattened positions
                 if sample < x.ndim and x.shape[-sample] % channels == 0:
                     yield sample
 
@@ -203,7 +204,8 @@ class _Trace:
         repeat, rest = divmod(int(self._log.visits[then][0].x.shape[-axes[then]]), channels)
         if rest:
             return False
-        if self.graph.keeps_channels(then, axes[first]):
+        kept = axes[then] in (axes[first], 1)  # 1: behind a flatten
+        if kept and self.graph.keeps_channels(then, axes[first]):
             return True
         changed = self._changed_channels
         return changed is not None and not any(
@@ -284,7 +286,7 @@ class _Trace:
         slices = sum(v.out.shape[: v.out.ndim - sample].numel() for v in visits)
         tokens = slices // (self._way.batch * (self._way.steps or slices))
         if feeds and not followed:
-            self._blame(name, feeds, usable)
+            self._blame(name, feeds, usable, tokens=tokens)
         return Layer(
             name=name,
             kind=_kind(self._parts[name]),
@@ -299,13 +301,15 @@ class _Trace:
             follows=read,
         )
 
-    def _blame(self, layer: str, feeds: list[Key], usable: set[Key]) -> None:
+    def _blame(self, layer: str, feeds: list[Key], usable: set[Key], *, tokens: int) -> None:
         steps = {self.axes[k].steps * len(self._log.visits[k]) for k in feeds if k in self.axes}
         if _kind(self._parts[layer]) == "transposed":
             why = "the rules of regrowth are those of plain convolutions"
         elif all(key in usable for key in feeds):
             why = "their channels are mixed, joined or reordered on the way to a neuron"
-        elif not steps:
+        elif tokens > 1:
+            why = "they run on tokens, and neurons with axes ahead of their channels are not scored"
+        elif not all(key in self.axes for key in feeds):
             why = "the axes of time, samples and channels of their neurons cannot be told apart"
         elif self._way.steps is not None and steps != {self._way.steps}:
             ran = " or ".join(map(str, sorted(steps)))
