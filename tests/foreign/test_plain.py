@@ -2,43 +2,24 @@
 
 import copy
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
 from tests.foreign import plain
 from tests.foreign.plain import T
-from torch import nn
-from torch.nn.functional import cross_entropy
-from torch.nn.modules.conv import _ConvNd
+from tests.foreign.walk import (
+    Net,
+    batch_of,
+    counted,
+    layers_of,
+    over_time,
+    per_step,
+    prunes,
+    train,
+)
 
-from spikeprune import Pruner, cut, evaluate
+from spikeprune import cut, evaluate
 from spikeprune.adapters.rest import reset
-
-
-@dataclass
-class Net:
-    """A net, a batch as it takes it, and how its owner trains it."""
-
-    build: Callable[[], nn.Module]
-    shape: tuple[int, ...]  # of one sample as the net takes it, without the batch
-    call: Callable[[nn.Module, Any], Any] = lambda net, x: net(x)  # to [B, K] or [T, B, K]
-    layout: Any = None
-    example: Callable[[Any], Any] = lambda x: x[:2]
-    mapped: bool = True  # whether a layer feeds a neuron that can be observed
-    evaluates: bool = True
-    words: int = 0  # size of the vocabulary, if the input is of integers
-
-
-def per_step(net, x):
-    reset(net)
-    return torch.stack([net(x) for _ in range(T)])
-
-
-def over_time(net, x):
-    return net(x.expand(T, *x.shape))
 
 
 def answer(net, x):
@@ -74,67 +55,8 @@ def net(request):
     return NETS[request.param]
 
 
-def batch_of(net, size=8, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    if net.words:
-        x = torch.randint(0, net.words, (size, *net.shape), generator=generator)
-    else:
-        x = 2 * torch.rand(size, *net.shape, generator=generator)
-    return x, torch.randint(0, 3, (size,), generator=generator)
-
-
-def loss_of(net, output, y):
-    if not net.evaluates:
-        return output.square().mean()
-    return cross_entropy(output if output.ndim == 2 else output.mean(0), y)
-
-
-def trained(net, sparsity=0.9):
-    model = net.build()
-    x, y = batch_of(net)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    pruner = Pruner(
-        model,
-        optimizer,
-        net.example(x),
-        time_steps=T,
-        total_steps=8,
-        sparsity=sparsity,
-        every=2,
-        layout=net.layout,
-    )
-    model.train()
-    for _ in range(9):
-        reset(model)
-        optimizer.zero_grad()
-        loss_of(net, net.call(model, x), y).backward()
-        optimizer.step()
-        pruner.step()
-    return pruner
-
-
-def layers_of(model):
-    return {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear)}
-
-
-@torch.no_grad()
-def counted(model, run):
-    """Return the synaptic operations of a run: each layer again, on ones, with ones for weights."""
-    found = {}
-
-    def hook(name, module, args, output):
-        x, whole = (args[0] != 0).double(), copy.deepcopy(module).double()
-        whole.weight.data, whole.bias = (module.weight != 0).double(), None
-        whole._forward_hooks.clear()
-        found[name] = found.get(name, 0) + whole(x).sum().item()
-
-    handles = [
-        m.register_forward_hook(lambda *a, n=n: hook(n, *a)) for n, m in layers_of(model).items()
-    ]
-    run()
-    for handle in handles:
-        handle.remove()
-    return found
+def trained(net):
+    return train(net, prunes(net))
 
 
 def test_three_lines_prune_it_to_the_density_asked_for(net):
@@ -188,12 +110,9 @@ def test_it_is_counted_as_by_hand(net):
 def test_operands_are_spikes_where_spikes_are_read(net):
     if not net.mapped:
         pytest.skip("no neuron is found")
-    x, _ = batch_of(net)
-    model = net.build()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    made = {"time_steps": T, "total_steps": 8, "sparsity": 0.5, "every": 2, "layout": net.layout}
-    pruner = Pruner(model, optimizer, net.example(x), **made)
+    pruner = prunes(net)
     pruner.close()
+    model = pruner.model
     read = dict.fromkeys(layers_of(model), True)
     for name, module in layers_of(model).items():
 

@@ -15,7 +15,7 @@ TOKENS = {
 def test_the_whole_way(name):
     torch.manual_seed(0)
     row = walk(NETS[name], size=4)
-    assert row.exact and row.cut_equal and row.loaded
-    assert row.evaluated == NETS[name].evaluates
-    assert row.adapted and row.mapped and not row.found
+    expected = (True, True, NETS[name].evaluates, True)
+    assert (row.exact, row.cut_equal, row.evaluated, row.loaded) == expected
+    assert min(row.adapted, row.mapped) > 0 == row.found
     assert (row.channels == "cut") == (name == "BatchNorm through time")
