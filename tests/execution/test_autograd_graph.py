@@ -1,8 +1,10 @@
 """Walks over the graph of a computation that is small enough to list its nodes."""
 
+import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
-from spikeprune.execution.autograd_graph import ancestors
+from spikeprune.execution.autograd_graph import ancestors, repeated
 
 
 def test_every_ancestor_comes_once():
@@ -33,3 +35,17 @@ def test_the_walk_ends_at_nodes_that_stop_it():
 
 def test_a_tensor_without_a_graph_has_no_ancestors():
     assert list(ancestors(torch.ones(2).grad_fn)) == []
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpointed_forward_knows_its_repetition(reentrant):
+    seen = []
+
+    def forward(x):
+        seen.append(repeated())
+        return x.sin()
+
+    x = torch.ones(2, requires_grad=True)
+    checkpoint(forward, x, use_reentrant=reentrant).sum().backward()
+    assert seen == [False, True]
+    assert not repeated()

@@ -42,7 +42,8 @@ class Recordings(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv1, self.norm1, self.lif1 = nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), lif()
-        self.conv2, self.norm2, self.lif2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), lif()
+        self.conv2, self.norm2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.lif2 = lif(v_threshold=0.02)
         self.pool, self.head = nn.AvgPool2d(2), nn.Linear(8 * 4, 3)
 
     def block(self, x, conv, norm, fire):
@@ -162,13 +163,13 @@ class Multihead(nn.Module):
     def __init__(self):
         super().__init__()
         self.patches, self.attention = Patches(), nn.MultiheadAttention(16, 2, batch_first=True)
-        self.fire, self.head = lif(), nn.Linear(16, 3)
+        self.fire, self.head = lif(v_threshold=0.02), nn.Linear(16, 3)
 
     def forward(self, x):
         x = self.patches(x.expand(T, *x.shape))
         steps, batch = x.shape[:2]
         x = x.flatten(0, 1)
-        x, _ = self.attention(x, x, x, need_weights=False)
+        x = x + self.attention(x, x, x, need_weights=False)[0]
         return self.head(self.fire(x.unflatten(0, (steps, batch))).mean(2)).mean(0)
 
 

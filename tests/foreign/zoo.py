@@ -229,7 +229,7 @@ ZOO = {
     ),
     "SNASNet": whole(lambda: snas("forward"), 8),
     "SNASNet, backward": whole(lambda: snas("backward"), 8),
-    "SpikeDHS": image(spike_dhs_net, 32, 3, first, layout=first, low=1),
+    "SpikeDHS": image(spike_dhs_net, 32, 3, first, layout=first, low=0.3),
     "OTTT VGG": image(
         lambda: spiking_vggws_ottt.OTTTSpikingVGG(
             cfg=[8, "M", 512], num_classes=10, spiking_neuron=neuron.OTTTLIFNode

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import ConfigError, ModelError, ObservationError
@@ -207,6 +208,23 @@ def test_forwards_in_the_other_mode_are_left_out():
         functional.reset_net(model)
         model.train()
     assert observer.compute()["2"].samples == 6
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpointed_forward_is_recorded_once(reentrant):
+    model, x, stats = net(), batch().requires_grad_(), []
+
+    def forward(x):
+        return run(model, x)
+
+    for call in (forward, lambda x: checkpoint(forward, x, use_reentrant=reentrant)):
+        model[1].reset_running_stats()
+        with Observer(model, time_steps=T, train=True) as observer:
+            call(x).sum().backward()
+        stats.append(observer.compute())
+    for name, plain in stats[0].items():
+        assert torch.equal(stats[1][name].score, plain.score)
+        assert stats[1][name].samples == plain.samples == 6
 
 
 def test_nothing_is_recorded_after_disarming_and_arming_starts_anew():

@@ -289,6 +289,39 @@ def test_layers_of_tokens_count_their_places():
     assert found.macs == 4 * 64 * 2
 
 
+def flattened(n, x):
+    return n.head(n.lif(n.conv(x).flatten(-2)).mean(-1))
+
+
+def test_positions_may_be_flattened_ahead_of_a_neuron():
+    parts = {"conv": conv(3, 4, stride=4), "lif": neuron.LIFNode(), "head": nn.Linear(4, 2)}
+    model = Net(flattened, **parts)  # as many positions as channels: 4
+    functional.set_step_mode(model, "m")
+    wiring = trace(model, IMAGE, time_steps=2)
+    assert wiring.layers["conv"].feeds == ("lif",)
+    assert wiring.neurons == {"lif": 4}
+
+
+def on_tokens(n, x):
+    return n.head(n.lif(n.token(n.first(n.conv(x)).flatten(-2).transpose(-2, -1))).mean(-2))
+
+
+def test_tokens_as_many_as_features_are_not_taken_for_channels():
+    model = Net(
+        on_tokens,
+        conv=conv(3, 4, stride=4),
+        first=neuron.LIFNode(),
+        token=nn.Linear(4, 4),
+        lif=neuron.LIFNode(),
+        head=nn.Linear(4, 2),
+    )
+    functional.set_step_mode(model, "m")
+    wiring = trace(model, IMAGE, time_steps=2)
+    assert wiring.layers["token"].feeds == ()
+    assert "token; they run on tokens" in wiring.notes[0]
+    assert wiring.neurons == {"first": 4}
+
+
 def test_a_layer_that_is_never_called_is_left_out_and_named():
     model = Net(lambda n, x: n.spike(n.a(x)), a=conv(3, 4), spike=neuron.IFNode(), spare=conv(4, 4))
     wiring = trace(model, IMAGE)
