@@ -64,9 +64,9 @@ def yes(fact):
     return "yes" if fact else "NO"
 
 
-def short(sentence, most=110):
-    """Return a sentence without what is in brackets, and no longer than a cell bears."""
-    sentence = re.sub(r" \([^()]*\)|\|", "", sentence).split(";")[0]
+def short(sentence, most=90):
+    """Return a sentence without brackets and ways out, no longer than a cell bears."""
+    sentence = re.split(r" \(|;", sentence)[0].replace("|", "/")
     return sentence if len(sentence) <= most else f"{sentence[:most].rsplit(' ', 1)[0]} ..."
 
 

@@ -20,7 +20,7 @@ from spikeprune.adapters.rest import reset, state_kept
 from spikeprune.adapters.spike_functions.watch import Place, SpikeCall, watching
 from spikeprune.adapters.toolkit import shadowed
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import evaluating, tensors_of
+from spikeprune.execution.forward import evaluating, same_draws, tensors_of
 from spikeprune.execution.precision import exact
 
 LAYERS = (_ConvNd, nn.Linear)
@@ -312,12 +312,9 @@ class CallLog:
     def _prepared(self, *, training: bool) -> Iterator[None]:
         model = self._model
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        devices = [device] if device.type == "cuda" else []
         with ExitStack() as stack:
-            for context in (evaluating(model), state_kept(model), exact(device)):
+            for context in (evaluating(model), state_kept(model), same_draws(model), exact(device)):
                 stack.enter_context(context)  # casts would separate a weight from its layer
-            stack.enter_context(torch.random.fork_rng(devices))
-            torch.manual_seed(0)
             if training:
                 for module in model.modules():
                     module.training = not isinstance(module, _MODAL)
