@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from spikingjelly.activation_based import functional, layer, neuron
+from spikingjelly.activation_based import encoding, functional, layer, neuron
 from torch import nn
 
 from spikeprune import zoo
@@ -229,3 +229,24 @@ def test_rounding_is_told_from_a_cut_that_is_not_exact(monkeypatch):
     assert result.difference < 1e-12
     assert "in the model's own precision rounding moves potentials" in result.notes[0]
     assert result.notes[0].endswith("0.5")
+
+
+def test_a_net_that_draws_its_spikes_is_compared_on_the_same_draws():
+    model = nn.Sequential(
+        encoding.PoissonEncoder(),
+        layer.Conv2d(2, 8, 3, padding=1, bias=False),
+        layer.BatchNorm2d(8),
+        neuron.LIFNode(v_threshold=0.1),
+        layer.Flatten(),
+        layer.Linear(512, 3),
+    )
+    functional.set_step_mode(model, "m")
+    result = cut(trained(model, granularity="channel", sparsity=0.5), images(9).sigmoid())
+    assert (result.after, result.notes) == ({"1": 4}, ())
+
+
+def test_the_proof_draws_from_no_generator_of_its_owner():
+    pruner = trained(build("vgg-small"), sparsity=0.9)
+    state = torch.get_rng_state()
+    cut(pruner)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -7,7 +7,15 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, DataError, ModelError
-from spikeprune.execution.forward import LAYOUTS, evaluating, forward, is_static, of_size, predict
+from spikeprune.execution.forward import (
+    LAYOUTS,
+    evaluating,
+    forward,
+    is_static,
+    of_size,
+    predict,
+    same_draws,
+)
 
 T, B, F, K = 3, 2, 5, 4
 
@@ -251,3 +259,13 @@ def test_a_function_may_take_anything():
 def test_inputs_that_a_named_layout_cannot_take(x, message):
     with pytest.raises(DataError, match=message):
         forward(nn.Linear(F, K), x, time_steps=T, layout="step")
+
+
+def test_a_model_gets_the_same_draws_and_its_owner_other_ones():
+    model, drawn = nn.Linear(1, 1), []
+    before = torch.get_rng_state()
+    for _ in range(2):
+        with same_draws(model):
+            drawn.append(torch.rand(3))
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.get_rng_state(), before)

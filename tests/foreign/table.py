@@ -1,89 +1,81 @@
-"""Print what comes of every foreign net, by running it: `python -m tests.foreign.table`."""
+"""The table of `docs/foreign-nets.md`, from running every net: `python -m tests.foreign.table`."""
 
+import importlib.metadata
 import platform
+import re
 import sys
-import warnings
-from importlib.metadata import version
 
 import torch
-from tests.foreign import model_zoo, research
-from tests.foreign.nets import NETS, PLAIN
-from tests.foreign.walk import Walk, channels_of, pruner_of, walked
+from tests.foreign import spikingjelly_nets, test_plain, zoo
+from tests.foreign.walk import Row, walk
 
 from spikeprune.errors import SpikePruneError
 
-_HEAD = "| net | found by | layers mapped | weights | cut equal | channels | evaluate | load |"
-_SETS = {
-    "Plain PyTorch": PLAIN,
-    "Research style on SpikingJelly": research.NETS,
-    "SpikingJelly's model zoo": model_zoo.NETS,
+GROUPS = {
+    "plain PyTorch": test_plain.NETS,
+    "SpikingJelly's zoo": zoo.ZOO,
+    "research code on SpikingJelly": spikingjelly_nets.NETS,
 }
+HEAD = (
+    *("net", "found by", "layers pruned", "with regrowth by neuron", "exact", "cut equal"),
+    *("channels", "evaluate", "load"),
+)
 
 
-def main() -> None:
-    """Print a table for each set of nets, then how many were pruned and how many refused."""
-    refused: list[str] = []
-    for title, nets in _SETS.items():
-        print(f"## {title}\n\n{_HEAD}\n|{'---|' * 8}")
+def main():
+    """Print versions, the table and the counts."""
+    rows, refused = [], []
+    for group, nets in GROUPS.items():
+        rows.append([f"**{group}**", *[""] * (len(HEAD) - 1)])
         for name, net in nets.items():
-            print(_row(name, net, refused), flush=True)
-        print()
-    total = len(NETS)
-    print(f"Of {total} nets, {total - len(refused)} are pruned with three added lines to exactly")
-    print(f"90 % of their prunable weights, and {len(refused)} are refused at construction.\n")
-    for line in refused:
-        print(f"- {line}")
-    print(
-        f"\nPython {platform.python_version()}, PyTorch {torch.__version__}, "
-        f"SpikingJelly {version('spikingjelly')}."
-    )
+            torch.manual_seed(0)
+            try:
+                rows.append(cells(name, net, walk(net, size=4)))
+            except SpikePruneError as error:
+                refused.append(name)
+                rows.append([name, f"refused: {error}", *[""] * (len(HEAD) - 2)])
+            print(name, file=sys.stderr)
+    total = sum(map(len, GROUPS.values()))
+    print(versions(), end="\n\n")
+    print(f"{total - len(refused)} of {total} nets are pruned with three lines, ", end="")
+    print(f"{len(refused)} are refused at construction.", end="\n\n")
+    for row in (HEAD, ["---"] * len(HEAD), *rows):
+        print("|", " | ".join(row), "|")
 
 
-def _row(name: str, net, refused: list[str]) -> str:
-    try:
-        torch.manual_seed(0)
-        pruner_of(net, sparsity=0.9).close()
-    except SpikePruneError as error:
-        refused.append(f"{name}: {error}")
-        return f"| {name} | refused | | | | | | |"
-    walk = walked(net)
-    cells = (
+def cells(name, net, row: Row):
+    """Return the cells of one net."""
+    ways = {"adapter": row.adapted, "spike functions": row.found}
+    return [
         name,
-        walk.found_by,
-        f"{walk.mapped} of {walk.layers}",
-        _weights(walk),
-        _cut(walk),
-        channels_of(net).split(":")[0],
-        _evaluated(net, walk),
-        _yes(walk.loaded),
-    )
-    return f"| {' | '.join(cells)} |"
+        ", ".join(way for way, number in ways.items() if number) or "none",
+        f"{row.prunable} of {row.layers}",
+        str(row.mapped),
+        yes(row.exact),
+        yes(row.cut_equal) + (", masked" if "no channel was cut" in row.cut_note else ""),
+        row.channels if row.channels == "cut" else f"refused: {short(row.channels)}",
+        yes(row.evaluated) if net.evaluates else "no classes",
+        yes(row.loaded),
+    ]
 
 
-def _weights(walk: Walk) -> str:
-    exact = walk.live == round(0.1 * walk.prunable)
-    dense = f", {len(walk.dense)} layers dense" if walk.dense else ""
-    return f"{walk.live} of {walk.prunable}{'' if exact else ', NOT EXACT'}{dense}"
+def yes(fact):
+    """Return a word for a fact."""
+    return "yes" if fact else "NO"
 
 
-def _cut(walk: Walk) -> str:
-    if walk.cut_difference > 1e-5:
-        return f"NO, {walk.cut_difference:.2g}"
-    return f"yes, {walk.cut_channels} channels" if walk.cut_channels else "masked"
+def short(sentence, most=90):
+    """Return a sentence without brackets and ways out, no longer than a cell bears."""
+    sentence = re.split(r" \(|;", sentence)[0].replace("|", "/")
+    return sentence if len(sentence) <= most else f"{sentence[:most].rsplit(' ', 1)[0]} ..."
 
 
-def _evaluated(net, walk: Walk) -> str:
-    if not net.evaluates:
-        return "no classes"
-    equal = walk.synops == walk.by_hand and walk.accuracy[0] == walk.accuracy[1]
-    partly = any("not counted" in note for note in walk.evaluate_notes)
-    return _yes(equal) + (", products named as not counted" if partly else "")
-
-
-def _yes(said: bool) -> str:
-    return "yes" if said else "NO"
+def versions():
+    """Return the versions in one line."""
+    names = {"torch": "torch", "SpikingJelly": "spikingjelly"}
+    found = [f"{name} {importlib.metadata.version(of)}" for name, of in names.items()]
+    return ", ".join([f"Python {platform.python_version()}", *found])
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    sys.exit(main())
+    main()

@@ -1,8 +1,11 @@
-"""A foreign net the whole way: three added lines, own counting, channels, a cut, files."""
+"""The whole way of a foreign net: pruned by three lines, counted by hand, cut, saved, loaded."""
 
 import copy
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,34 +17,42 @@ from spikeprune.adapters.rest import reset
 from spikeprune.errors import SpikePruneError
 from spikeprune.toolbox import load_cut, save_cut
 
+T = 4
+LAYERS = (_ConvNd, nn.Linear)
+
 
 @dataclass
-class Walk:
-    """What came of the way: numbers of the package beside numbers that are counted here."""
+class Net:
+    """A net, a batch as it takes it, and how its owner trains it."""
 
-    found_by: str
-    mapped: int  # layers that feed an observed neuron
-    layers: int
-    dense: list[str]  # layers that are not pruned
-    live: int
-    prunable: int
-    regrown: int
-    regrow: str
-    notes: tuple[str, ...]
-    scored: bool
-    synops: dict[str, int] = field(default_factory=dict)
-    by_hand: dict[str, int] = field(default_factory=dict)
-    evaluate_notes: tuple[str, ...] = ()
-    accuracy: tuple[float, float] = (0.0, 0.0)
-    firing_rate: float = 0.0
-    macs: float = 0.0
-    cut_channels: int = 0
-    cut_difference: float = 0.0  # on other data than the proof has seen
-    cut_notes: tuple[str, ...] = ()
-    loaded: bool = False
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]  # of one sample as the net takes it, without the batch
+    call: Callable[[nn.Module, Any], Any] = lambda net, x: net(x)  # to [B, K] or [T, B, K]
+    layout: Any = None
+    example: Callable[[Any], Any] = lambda x: x[:2]
+    mapped: bool = True  # whether a layer feeds a neuron that can be observed
+    evaluates: bool = True
+    words: int = 0  # size of the vocabulary, if the input is of integers
+    time_steps: int = T
+    rate: float = 0.05  # of learning
+    options: dict[str, Any] = field(default_factory=dict)  # of the pruner
+    cuts: tuple[str, ...] = ()  # layers whose channels are pruned and cut
+    whole: str = ""  # why others are left whole, or all
+
+
+def per_step(net, x):
+    """Call the net T times with one slice."""
+    reset(net)
+    return torch.stack([net(x) for _ in range(T)])
+
+
+def over_time(net, x):
+    """Call the net with the batch repeated T times."""
+    return net(x.expand(T, *x.shape))
 
 
 def batch_of(net, size=8, seed=0):
+    """Return inputs and labels of 3 classes."""
     generator = torch.Generator().manual_seed(seed)
     if net.words:
         x = torch.randint(0, net.words, (size, *net.shape), generator=generator)
@@ -51,34 +62,37 @@ def batch_of(net, size=8, seed=0):
 
 
 def loss_of(net, output, y):
+    """Return the loss that the owner trains with."""
     if not net.evaluates:
         return output.square().mean()
     return cross_entropy(output if output.ndim == 2 else output.mean(0), y)
 
 
-def pruner_of(net, **options):
-    model = net.build()
-    x, _ = batch_of(net)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    made = {"time_steps": net.steps, "total_steps": 8, "every": 2, "layout": net.layout}
-    return Pruner(model, optimizer, net.example(x), **made, **options)
+def prunes(net, **options):
+    """Return a pruner of the net anew: the first of the three lines."""
+    torch.manual_seed(0)
+    model, (x, _) = net.build(), batch_of(net)
+    optimizer = torch.optim.SGD(model.parameters(), lr=net.rate, momentum=0.9)
+    made = {"sparsity": 0.9, "every": 2, "time_steps": net.time_steps, "total_steps": 8}
+    example = net.example(x)
+    return Pruner(model, optimizer, example, **made | net.options | options, layout=net.layout)
 
 
-def trained(net, sparsity=0.9, **options):
-    pruner = pruner_of(net, sparsity=sparsity, **options)
-    model, optimizer, (x, y) = pruner.model, pruner.optimizer, batch_of(net)
-    model.train()
-    for _ in range(9):
+def train(net, pruner, *, size=8, steps=9):
+    """Train as the owner does, and call `pruner.step()`."""
+    model, (x, y) = pruner.model.train(), batch_of(net, size)
+    for _ in range(steps):
         reset(model)
-        optimizer.zero_grad()
+        pruner.optimizer.zero_grad()
         loss_of(net, net.call(model, x), y).backward()
-        optimizer.step()
+        pruner.optimizer.step()
         pruner.step()
     return pruner
 
 
 def layers_of(model):
-    return {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear)}
+    """Return convolutions and linear layers by name."""
+    return {n: m for n, m in model.named_modules() if isinstance(m, LAYERS)}
 
 
 @torch.no_grad()
@@ -87,13 +101,15 @@ def counted(model, run):
     found = {}
 
     def hook(name, module, args, output):
-        whole = copy.deepcopy(module).double()
-        whole.__class__ = next(k for k in type(module).__mro__ if k.__module__.startswith("torch."))
-        whole.weight.data, whole.bias = (module.weight != 0).double(), None
+        x, whole = (args[0] != 0).double(), copy.deepcopy(module).double()
+        weight = whole.weight.data = (module.weight != 0).double()
+        whole.bias = None
         whole._forward_hooks.clear()
-        sample = 1 if isinstance(module, nn.Linear) else module.weight.ndim - 1
-        x = (args[0] != 0).double().reshape(-1, *args[0].shape[-sample:])
-        found[name] = found.get(name, 0) + whole(x).sum().item()
+        if hasattr(whole, "_conv_forward"):  # past a forward that changes the weight
+            given = whole._conv_forward(x.flatten(0, x.ndim - weight.ndim), weight, None)
+        else:
+            given = whole(x)
+        found[name] = found.get(name, 0) + given.sum().item()
 
     handles = [
         m.register_forward_hook(lambda *a, n=n: hook(n, *a)) for n, m in layers_of(model).items()
@@ -105,107 +121,107 @@ def counted(model, run):
 
 
 @torch.no_grad()
-def answer_of(net, model, x):
-    """Return the output at rest in eval mode; what is drawn at random is drawn alike."""
-    reset(model)
-    torch.manual_seed(7)
-    return net.call(model.eval(), x)
+def answer_of(net, model, seed=1, size=8):
+    """Return the output of a model at rest, in eval mode."""
+    reset(model.eval())
+    torch.manual_seed(seed)  # of encoders in the net
+    return net.call(model, batch_of(net, size, seed)[0])
 
 
-def walked(net) -> Walk:
-    """Prune, count, evaluate, cut, save and load a net.
+@dataclass
+class Row:
+    """What came out of one net."""
+
+    layers: int
+    prunable: int
+    mapped: int  # layers that take part in regrowth
+    adapted: int  # neurons of an adapter
+    found: int  # neurons found by their spike functions
+    live: int
+    exact: bool
+    alive: bool  # whether the output of the masked net depends on the input
+    cut_equal: bool
+    cut_note: str
+    channels: str  # 'cut', or why not
+    evaluated: bool
+    loaded: bool
+    notes: tuple[str, ...]
+
+
+def walk(net, size=8):
+    """Go the whole way with one net.
 
     Raises:
-        SpikePruneError: at construction only; a later one is an `AssertionError`.
+        SpikePruneError: the net is refused at construction; later ones are not caught.
     """
-    torch.manual_seed(0)
-    pruner_of(net, sparsity=0.9).close()  # what is refused is refused here
-    try:
-        torch.manual_seed(0)
-        pruner = trained(net)
-        walk = _pruned(pruner)
-        if net.evaluates:
-            _evaluated(net, pruner, walk)
-        _cut(net, pruner, walk)
-    except SpikePruneError as error:
-        raise AssertionError("refused after construction") from error
-    return walk
-
-
-def _pruned(pruner) -> Walk:
-    layers, wiring = layers_of(pruner.model), pruner.wiring
-    weights = [module.weight for name, module in layers.items() if name in wiring.prunable]
-    spiking = set(wiring.neurons)
-    ways = ["spike functions"] * bool(wiring.sites) + ["adapter"] * bool(
-        spiking - set(wiring.sites)
-    )
-    return Walk(
-        found_by=" and ".join(ways) or "none",
-        mapped=sum(bool(layer.feeds) for layer in wiring.layers.values()),
-        layers=len(layers),
-        dense=[name for name in layers if name not in wiring.prunable],
-        live=sum(int(w.count_nonzero()) for w in weights),
-        prunable=sum(w.numel() for w in weights),
-        regrown=sum(event.regrown for event in pruner.events),
-        regrow=pruner.options.regrow,
-        notes=pruner.notes,
-        scored=any(scores.any() for scores in pruner.last_scores.values()),
-    )
-
-
-def _evaluated(net, pruner, walk: Walk) -> None:
-    model, (x, y) = pruner.model, batch_of(net, size=6, seed=2)
-    reset(model)
-    torch.manual_seed(7)
-    given = {"time_steps": net.steps, "wiring": pruner.wiring, "mask": pruner.mask}
-    found = evaluate(model, [(x, y)], **given, latency=False)
-    output = answer_of(net, model, x)
-    logits = output if output.ndim == 2 else output.mean(0)
-    walk.by_hand = counted(model, lambda: answer_of(net, model, x))
-    walk.synops = {row.name: round(row.synops * 6) for row in found.layers}
-    walk.accuracy = found.test_accuracy, (logits.argmax(1) == y).double().mean().item()
-    walk.firing_rate, walk.macs = found.firing_rate, found.dense_macs_per_sample
-    walk.evaluate_notes = tuple(found.notes)
-
-
-def _cut(net, pruner, walk: Walk) -> None:
-    x, _ = batch_of(net, seed=1)
-    before = answer_of(net, pruner.model, x)
+    pruner = prunes(net)
+    train(net, pruner, size=size)
+    model, wiring = pruner.model, pruner.wiring
+    weights = [m.weight for n, m in layers_of(model).items() if n in wiring.prunable]
+    live = sum(int(w.count_nonzero()) for w in weights)
+    evaluated = net.evaluates and same_counts(net, pruner)
+    masked = answer_of(net, model)
     result = cut(pruner)
-    after = answer_of(net, result.model, x)
-    walk.cut_difference = (after - before).abs().max().item()
-    walk.cut_channels = sum(result.before.values()) - sum(result.after.values())
-    walk.cut_notes = tuple(result.notes)
-    reset(result.model)
+    return Row(
+        layers=len(layers_of(model)),
+        prunable=len(weights),
+        mapped=sum(1 for layer in wiring.layers.values() if layer.feeds),
+        adapted=len(wiring.neurons) - len(wiring.sites),
+        found=len(wiring.sites),
+        live=live,
+        exact=live == round((1 - pruner.options.sparsity) * sum(w.numel() for w in weights)),
+        alive=not close(answer_of(net, model, 5), masked),
+        cut_equal=close(answer_of(net, result.model), masked),
+        cut_note=" ".join(result.notes),
+        channels=channels(net, size),
+        evaluated=evaluated,
+        loaded=loads(net, result),
+        notes=pruner.notes,
+    )
+
+
+def close(found, expected):
+    """Whether outputs are equal up to rounding."""
+    return torch.allclose(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def same_counts(net, pruner):
+    """Whether `evaluate` agrees with counting by hand, in accuracy and by layer in SynOps."""
+    model, (x, y) = pruner.model, batch_of(net, 6, 2)
+    torch.manual_seed(2)
+    data = [(x if callable(pruner.layout) else data_of(net, pruner, x), y)]
+    parts = {"wiring": pruner.wiring, "mask": pruner.mask, "latency": False}
+    found = evaluate(model, data, time_steps=net.time_steps, **parts)
+    outputs = []
+    by_hand = counted(model, lambda: outputs.append(answer_of(net, model, 2, 6)))
+    logits = outputs[0] if outputs[0].ndim == 2 else outputs[0].mean(0)
+    accuracy = (logits.argmax(1) == y).double().mean().item()
+    layers = {row.name: round(row.synops * 6) for row in found.layers}
+    return found.test_accuracy == accuracy and layers == by_hand
+
+
+def data_of(net, pruner, x):
+    """Return a batch as `evaluate` takes it."""
+    return x
+
+
+def channels(net, size):
+    """Prune channels, and say 'cut', or why not."""
+    try:
+        pruner = prunes(net, granularity="channel", sparsity=0.5, allocation="global")
+    except SpikePruneError as error:
+        return str(error)
+    train(net, pruner, size=size)
+    masked = answer_of(net, pruner.model)
+    result = cut(pruner)
+    smaller = sum(result.after.values()) < sum(result.before.values())
+    assert close(answer_of(net, result.model), masked), "channels"
+    return "cut" if smaller else " ".join(result.notes)
+
+
+def loads(net, result):
+    """Whether the cut net comes back from a folder, in a net built anew."""
     with tempfile.TemporaryDirectory() as folder:
-        save_cut(result, folder)
-        again = load_cut(net.build(), folder)
-    walk.loaded = torch.equal(answer_of(net, again, x), after)
-
-
-def channels_of(net) -> str:
-    """Prune and cut half of the channels; say what came of it.
-
-    Raises:
-        AssertionError: a refusal after construction, or a cut that changes the answers.
-    """
-    torch.manual_seed(0)
-    options = {"granularity": "channel", "method": "auto", "sparsity": 0.5}
-    try:
-        pruner_of(net, **options).close()
-    except SpikePruneError as error:
-        return f"refused: {error}"
-    try:
-        torch.manual_seed(0)
-        pruner = trained(net, **options)
-        x, _ = batch_of(net, seed=1)
-        before = answer_of(net, pruner.model, x)
-        result = cut(pruner)
-    except SpikePruneError as error:
-        raise AssertionError(f"refused after construction: {error}") from error
-    torch.testing.assert_close(answer_of(net, result.model, x), before, atol=1e-4, rtol=1e-4)
-    gone = sum(result.before.values()) - sum(result.after.values())
-    if not gone:
-        assert result.notes, "no channel was cut, and nothing says why"
-        return "masked"
-    return f"cut, {gone} of {sum(result.before.values())}"
+        save_cut(result, Path(folder))
+        again = load_cut(net.build(), Path(folder))
+    return torch.equal(answer_of(net, again), answer_of(net, result.model))

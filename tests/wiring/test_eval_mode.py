@@ -128,7 +128,7 @@ class Online(nn.Module):
 
 def test_a_neuron_that_changes_in_training_what_layers_read_is_not_switched():
     model = Online()
-    wiring = trace(model, torch.rand(1, 12), time_steps=T)
+    wiring = trace(model, torch.rand(1, 12), time_steps=T, layout="step")
     assert all(not site.in_training for site in wiring.sites.values())
     assert any("not counted in firing rates: the neurons of lif" in note for note in wiring.notes)
     x = torch.rand(5, 12)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.base import SelfObserving
+from spikeprune.adapters.toolkit import Watching
 from spikeprune.errors import ConfigError, ModelError, ObservationError
 from spikeprune.neurons.sinks import Sink
 
@@ -95,7 +96,8 @@ class Declared:
             if found is None:
                 stack.enter_context(cast(SelfObserving, module).observe_potential(sink))
             else:
-                stack.callback(module.register_forward_hook(_reporting(found, sink)).remove)
+                hook = Watching(_reporting(found, sink))
+                stack.callback(module.register_forward_hook(hook).remove)
             yield
 
     def surrogate(self, module: nn.Module) -> Callable[[Tensor], Tensor]:

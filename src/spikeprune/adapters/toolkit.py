@@ -71,6 +71,31 @@ class Recorder:
             )
 
 
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Do nothing."""
+
+
+@final
+class Watching:
+    """A hook that is there for a while: a copy or a file of its module gets one that does nothing.
+
+    So a net can be copied and saved, as by `torch.save(model)`, also while it is observed.
+    """
+
+    def __init__(self, action: Callable[..., Any] = _nothing) -> None:
+        self._action = action
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the action."""
+        return self._action(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Watching":
+        return Watching()
+
+    def __reduce__(self) -> tuple[type["Watching"], tuple[()]]:
+        return Watching, ()
+
+
 @contextmanager
 def self_recording(
     module: nn.Module, sink: Sink, shape: Callable[[Tensor], tuple[int, ...]]
@@ -81,13 +106,12 @@ def self_recording(
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recorder.begin(shape(first_input(args, kwargs)))
 
-    def end(called: nn.Module, *_: Any) -> None:
-        if called is module:  # not a copy, see `before_forward`
-            recorder.end()
+    def end(*_: Any) -> None:
+        recorder.end()
 
     with (
         before_forward(module, begin),
-        module.register_forward_hook(end),
+        module.register_forward_hook(Watching(end)),
         cast(SelfObserving, module).observe_potential(recorder),
     ):
         yield
@@ -97,16 +121,12 @@ def self_recording(
 def before_forward(
     module: nn.Module, action: Callable[[tuple[Any, ...], dict[str, Any]], None]
 ) -> Iterator[None]:
-    """Call `action(args, kwargs)` before each forward of a module while active.
-
-    Copies that are made meanwhile keep the hook; `action` is not called for them.
-    """
+    """Call `action(args, kwargs)` before each forward of a module while active."""
 
     def hook(called: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if called is module:
-            action(args, kwargs)
+        action(args, kwargs)
 
-    with module.register_forward_pre_hook(hook, with_kwargs=True):
+    with module.register_forward_pre_hook(Watching(hook), with_kwargs=True):
         yield
 
 
@@ -132,7 +152,7 @@ class PassThrough(torch.autograd.Function):
 
 @final
 class FollowedBy:
-    """A neuron's method followed by a callback; a deepcopy is the copied neuron's method alone."""
+    """A neuron's method followed by a callback; copies and files get the method alone."""
 
     def __init__(self, module: nn.Module, name: str, then: Callable[[], None]) -> None:
         self._module, self._name, self._then = module, name, then
@@ -147,6 +167,10 @@ class FollowedBy:
         """Return the method of the copied neuron."""
         copied = memo[id(self._module)]
         return cast(Callable[[], None], getattr(type(copied), self._name).__get__(copied))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give a file the method of the neuron that is saved."""
+        return getattr, (self._module, self._name)
 
 
 @contextmanager

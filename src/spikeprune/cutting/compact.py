@@ -17,6 +17,7 @@ from spikeprune.execution.forward import (
     first_tensor,
     is_static,
     map_tensors,
+    same_draws,
     tensors_of,
 )
 from spikeprune.execution.precision import exact, like_parameters
@@ -133,7 +134,9 @@ def _runs(pruner: Pruner, batch: Any, *, times: int = 1) -> tuple[Run, tuple[str
 
     def run(model: nn.Module) -> Tensor:
         reset(model)
-        found = [t.flatten().double() for t in tensors_of(ask(model)) if t.is_floating_point()]
+        with same_draws(model):  # of an encoder in the net
+            output = ask(model)
+        found = [t.flatten().double() for t in tensors_of(output) if t.is_floating_point()]
         if not found:
             raise ModelError("expected an output with floating numbers to compare nets by")
         return torch.cat(found)

@@ -247,6 +247,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def same_draws(model: nn.Module) -> Iterator[None]:
+    """Give a random model the same random numbers every time; the generators are as before after.
+
+    The numbers are those of the CPU and of the device of the parameters.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
 def of_size(x: Tensor, size: int, model: nn.Module | None = None) -> Tensor:
     """Return a batch of `size` samples, the samples of `x` repeated as often as needed."""
     axis = batch_axis(x, model)

@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.speedups import computed
 from spikeprune.adapters.spike_functions.site import observing_sites
+from spikeprune.adapters.toolkit import Watching
 from spikeprune.errors import ModelError
 from spikeprune.execution.recomputing import recomputing
 from spikeprune.science.cost import (
@@ -177,7 +178,7 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
                 hook(*call)
 
         module = model.get_submodule(name)
-        stack.callback(module.register_forward_hook(in_mode, with_kwargs=True).remove)
+        stack.callback(module.register_forward_hook(Watching(in_mode), with_kwargs=True).remove)
 
     with ExitStack() as stack:
         for name, layer in wiring.layers.items():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import Layout, evaluating, tensors_of
+from spikeprune.execution.forward import Layout, evaluating, same_draws, tensors_of
 from spikeprune.execution.precision import exact
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.channel_masks import channel_masks
@@ -133,8 +133,7 @@ def owners_run(model: nn.Module, example: Any, *, time_steps: int, layout: Layou
 
     def run(net: nn.Module, number: int) -> Tensor:
         reset(net)
-        with torch.random.fork_rng(_devices(net)), torch.no_grad():
-            torch.manual_seed(0)
+        with same_draws(net), torch.no_grad():
             output = [*tensors_of(calls(net)[number]())]
         found = [t.flatten().double() for t in output if t.is_floating_point()]
         if not found:
@@ -154,8 +153,3 @@ def _runs(run: Callable[[], object]) -> bool:
     except Exception:  # anything that the user's code raises
         return False
     return True
-
-
-def _devices(model: nn.Module) -> list[torch.device]:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    return [device] if device.type == "cuda" else []

@@ -20,7 +20,7 @@ from spikeprune.adapters.spike_functions.site import as_in_training
 from spikeprune.adapters.spike_functions.watch import Place, watching
 from spikeprune.adapters.toolkit import shadowed
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import evaluating, tensors_of
+from spikeprune.execution.forward import evaluating, same_draws, tensors_of
 from spikeprune.execution.precision import exact
 from spikeprune.execution.products import Product, watching_products
 from spikeprune.wiring.recording import (
@@ -258,12 +258,9 @@ class CallLog:
     def _prepared(self, *, training: bool) -> Iterator[None]:
         model = self.model
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        devices = [device] if device.type == "cuda" else []
         with ExitStack() as stack:
-            for context in (evaluating(model), state_kept(model), exact(device)):
+            for context in (evaluating(model), state_kept(model), same_draws(model), exact(device)):
                 stack.enter_context(context)  # casts would separate a weight from its layer
-            stack.enter_context(torch.random.fork_rng(devices))
-            torch.manual_seed(0)
             if training:
                 for module in model.modules():
                     module.training = not isinstance(module, _MODAL)

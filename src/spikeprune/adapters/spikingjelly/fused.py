@@ -54,10 +54,13 @@ def infer_by(module: nn.Module, body: Inference) -> bool:
 
 
 class _Sinks(list[Sink]):
-    """The sinks of one neuron; a deepcopy of the neuron has none."""
+    """The sinks of one neuron; a copy of the neuron, or its file, has none."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Sinks":
         return _Sinks()
+
+    def __reduce__(self) -> tuple[type["_Sinks"], tuple[()]]:
+        return _Sinks, ()
 
 
 class _Fused:
