@@ -131,7 +131,7 @@ def test_a_compiled_net_is_refused_where_it_comes_in():
         optimizer = torch.optim.SGD(model.parameters())
         for give in (
             lambda model=model: inner_model(model),
-            lambda model=model: Pruner(
+            lambda model=model, optimizer=optimizer: Pruner(
                 model, optimizer, x, time_steps=1, total_steps=1, sparsity=0.5
             ),
             lambda model=model: trace(model, x),
