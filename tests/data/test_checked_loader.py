@@ -27,14 +27,15 @@ def recordings(count=2):
     ("x", "y", "message"),
     [
         (torch.zeros(2, 1, 5, 5, dtype=torch.uint8), torch.zeros(2).long(), "got uint8"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(2), r"int64 \[2\].*got float32"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(3).long(), r"int64 \[2\].*got int64 \[3\]"),
-        (torch.zeros(2, 1, 5, 5), 0, "got int"),
-        (torch.zeros(2, 1, 5, 5), torch.tensor([0, 3]), "labels 0 to 2, got 0 to 3"),
-        (torch.zeros(2, 1, 5, 5), torch.tensor([-1, 0]), "labels 0 to 2, got -1 to 0"),
+        (torch.zeros(2, 1, 5, 5), torch.tensor([0.5, 1]), r"0 to 2 for each sample.*\[0.5, 1.0\]"),
+        (torch.zeros(2, 1, 5, 5), torch.zeros(3).long(), "expected 2 labels, one a sample, got 3"),
+        (torch.zeros(2, 1, 5, 5), 0, "one label from 0 to 2"),
+        (torch.zeros(2, 1, 5, 5), torch.tensor([0, 3]), r"from 0 to 2 .*\[0, 3\]"),
+        (torch.zeros(2, 1, 5, 5), torch.tensor([-1, 0]), r"from 0 to 2 .*\[-1, 0\]"),
+        (torch.zeros(2, 1, 5, 5), torch.tensor([[0, 1, 1], [1, 0, 0]]), "one label from 0 to 2"),
         (torch.zeros(4, 2, 1, 5, 5), torch.zeros(2).long(), "T = 3 time steps"),
         (torch.zeros(2, 1, 5, 6), torch.zeros(2).long(), r"got float32 \[2, 1, 5, 6\]"),
-        ([0], torch.zeros(2).long(), "got list"),
+        (["a"], torch.zeros(2).long(), "got list"),
     ],
 )
 def test_every_batch_is_checked(x, y, message):
@@ -43,17 +44,52 @@ def test_every_batch_is_checked(x, y, message):
         list(loader)
 
 
-@pytest.mark.parametrize("batch", [torch.zeros(2, 1, 5, 5), (1, 2, 3), {"x": 1, "y": 2}])
+@pytest.mark.parametrize("batch", [torch.zeros(2, 1, 5, 5), (torch.zeros(2),), {"x": 1, "y": 2}])
 def test_a_batch_is_a_pair(batch):
-    with pytest.raises(DataError, match=r"batch 0: expected a pair \(x, y\), got "):
+    with pytest.raises(DataError, match=r"batch 0: expected .*\(input, labels\), got "):
         list(checked([batch]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([2, 0], dtype=torch.int32),
+        torch.tensor([2.0, 0.0]),
+        torch.tensor([[2], [0]]),
+        torch.tensor([[0, 0, 1], [1, 0, 0]]),
+    ],
+)
+def test_labels_as_people_have_them_are_classes(labels):
+    x, _ = static()
+    ((_, got),) = checked([(x, labels, "more")])
+    assert got.dtype == torch.int64
+    assert got.tolist() == [2, 0]
+
+
+def test_samples_ahead_of_time_are_turned_round():
+    x = torch.rand(2, 3, 1, 5, 5)
+    square = torch.rand(3, 3, 1, 5, 5)
+    first, second = checked([(x, torch.zeros(2)), (square, torch.zeros(3))])
+    assert torch.equal(first[0], x.transpose(0, 1))
+    assert torch.equal(second[0], square.transpose(0, 1))
+    _, same = checked([recordings(), (square, torch.zeros(3))])
+    assert torch.equal(same[0], square)
+
+
+def test_time_and_samples_that_cannot_be_told_apart_are_refused():
+    with pytest.raises(
+        DataError, match=r"batch 0: .* other than T = 3 samples.*another batch size"
+    ):
+        list(checked([recordings(3)]))
 
 
 def test_a_known_kind_excludes_the_other():
     assert len(list(checked([static(), recordings()]))) == 2
-    with pytest.raises(DataError, match=r"batch 1: expected .* \[B, 1, 5, 5\], T = 3"):
+    with pytest.raises(DataError, match=r"batch 1: expected .* \[B, 1, 5, 5\], with T = 3"):
         list(checked([static(), recordings()], kind="static"))
-    with pytest.raises(DataError, match=r"batch 0: expected .* \[3, B, 1, 5, 5\], T = 3"):
+    with pytest.raises(
+        DataError, match=r"batch 0: expected .* \[3, B, 1, 5, 5\] or \[B, 3, 1, 5, 5\], with T = 3"
+    ):
         list(checked([static()], kind="events"))
 
 
@@ -62,7 +98,7 @@ def test_batches_are_handed_on_as_float32():
     ((got, labels),) = checked([(x.double() + 0.5, y)])
     assert got.dtype == torch.float32
     assert torch.equal(got, x + 0.5)
-    assert labels is y
+    assert torch.equal(labels, y)
 
 
 def test_the_kind_is_that_of_the_first_batch():

@@ -6,6 +6,7 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
+from spikeprune.data.batches import classes_of, pair_of
 from spikeprune.data.types import Kind
 from spikeprune.errors import DataError
 
@@ -14,7 +15,10 @@ from spikeprune.errors import DataError
 class CheckedLoader:
     """A user's iterable of `(x, y)` batches, such as a DataLoader, that checks every batch.
 
-    `where` is its name in messages, `shape` is `(C, H, W)`, and the kind None allows both kinds.
+    It yields images `[B, C, H, W]` or recordings `[T, B, C, H, W]` with classes int64 `[B]`. Taken
+    are recordings `[B, T, C, H, W]` as well, labels `[B, 1]` or one-hot `[B, K]`, and tuples with
+    more entries, which are left out. `where` is its name in messages, `shape` is `(C, H, W)`, and
+    the kind None allows both kinds.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class CheckedLoader:
         self._where, self._shape, self._classes = where, shape, classes
         self._time_steps, self._kind = time_steps, kind
         self._counted: tuple[int, int] | None = None
+        self._time_axis: int | None = None  # of recordings, once a batch has shown it
 
     @classmethod
     def empty(cls) -> Self:
@@ -76,32 +81,47 @@ class CheckedLoader:
         return self._counted
 
     def _checked(self, batch: Any, where: str) -> tuple[Tensor, Tensor]:
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise DataError(f"{where}: expected a pair (x, y), got {type(batch).__name__}")
-        x, y = batch
-        self._check_x(x, where)
-        samples = x.shape[-4]
-        if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != (samples,):
-            raise DataError(
-                f"{where}: expected labels as int64 [{samples}], one a sample, got {_describe(y)}"
-            )
-        low, high = (int(y.min()), int(y.max())) if samples else (0, 0)
-        if not 0 <= low <= high < self._classes:
-            expected = f"labels 0 to {self._classes - 1}"
-            raise DataError(f"{where}: expected {expected}, got {low} to {high}")
+        try:
+            x, labels = pair_of(batch)
+            self._check_x(x, where)
+            x = self._time_first(x, where)
+            y = classes_of(labels, self._classes)
+        except DataError as error:
+            said = str(error)
+            raise error if said.startswith(where) else DataError(f"{where}: {said}") from None
+        if len(y) != x.shape[-4]:
+            raise DataError(f"{where}: expected {x.shape[-4]} labels, one a sample, got {len(y)}")
         return x.to(torch.float32), y
+
+    def _time_first(self, x: Tensor, where: str) -> Tensor:
+        """Return recordings as `[T, B, C, H, W]`; a batch of other than T samples shows the axis.
+
+        Raises:
+            DataError: every batch so far has T samples, so the axes cannot be told apart.
+        """
+        if x.ndim == 4:
+            return x
+        if x.shape[0] != x.shape[1]:
+            self._time_axis = 0 if x.shape[0] == self._time_steps else 1
+        if self._time_axis is None:
+            raise DataError(
+                f"{where}: expected a batch of other than T = {self._time_steps} samples, got "
+                f"{_describe(x)}, in which time and samples cannot be told apart; choose another "
+                "batch size"
+            )
+        return x.movedim(self._time_axis, 0)
 
     def _check_x(self, x: Any, where: str) -> None:
         static: tuple[Any, ...] = ("B", *self._shape)
-        forms = {"static": static, "events": (self._time_steps, *static)}
-        wanted = [form for kind, form in forms.items() if self._kind in (None, kind)]
+        events = [(self._time_steps, *static), ("B", self._time_steps, *static[1:])]
+        wanted = [static] * (self._kind != "events") + events * (self._kind != "static")
         floating = isinstance(x, Tensor) and x.is_floating_point()
         if floating and any(_fits(tuple(x.shape), form) for form in wanted):
             return
         names = " or ".join(f"[{', '.join(map(str, form))}]" for form in wanted)
         raise DataError(
-            f"{where}: expected normalised floating point {names}, T = {self._time_steps} time "
-            f"steps first for events, got {_describe(x)}"
+            f"{where}: expected normalised floating point {names}, with T = {self._time_steps} "
+            f"time steps for events, got {_describe(x)}"
         )
 
 

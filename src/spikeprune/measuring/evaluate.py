@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
+from spikeprune.data.batches import classes_of, pair_of
 from spikeprune.distributed.data_parallel import inner_model
 from spikeprune.errors import DataError, ModelError, RunError
-from spikeprune.execution.batches import classes_of, pair_of
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import (
     Layout,

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.adapters.neuron import Neuron, neurons_of, observing
+from spikeprune.data.batches import input_of
 from spikeprune.distributed.collectives import agree, settle_buffers_, sum_over_ranks
 from spikeprune.errors import ConfigError, ObservationError
-from spikeprune.execution.batches import input_of
 from spikeprune.execution.forward import evaluating
 from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, PotentialSums

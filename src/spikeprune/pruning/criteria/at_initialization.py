@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikeprune.adapters.registry import as_one_slice
 from spikeprune.adapters.rest import reset
 from spikeprune.adapters.speedups import unfuse
+from spikeprune.data.batches import pair_of
 from spikeprune.errors import ConfigError, ModelError, one_line
 from spikeprune.execution.forward import Layout, forward
 from spikeprune.science import saliency
@@ -49,7 +50,7 @@ class InitialNet:
                 "pruner.begin(batches, loss) with pairs of input and target"
             )
         model.train()
-        for x, y in self.batches:
+        for x, y in map(pair_of, self.batches):
             logits = forward(model, x, time_steps=self.time_steps, layout=self.layout)
             yield self.loss(logits, y) / len(self.batches)
 
@@ -125,38 +126,50 @@ def synflow(net: InitialNet) -> dict[str, Tensor]:
 
     Source: Tanaka et al., 2020 (SynFlow).
     """
-    model, _ = net.copied()
-    model.double().eval()
-    for module in model.modules():
-        _linearise(module)
+    model, x = _linearised(net)
     weights = {n: model.get_submodule(n).get_parameter("weight") for n in net.layers}
-    x = torch.ones_like(net.example[:1], dtype=torch.float64)
     with as_one_slice(model):
         flow = _gradients(model(x).sum(), weights)
     return {n: (w * flow[n]).detach() for n, w in weights.items()}
 
 
+def _linearised(net: InitialNet) -> tuple[nn.Module, Tensor]:
+    """Return a copy of the net with absolute weights and no biases, and an input of ones."""
+    model, _ = net.copied()
+    model.double().eval()
+    for module in model.modules():
+        _linearise(module)
+    return model, torch.ones_like(net.example[:1], dtype=torch.float64)
+
+
+@torch.no_grad()
 def check_synflow(net: InitialNet, wiring: Wiring) -> None:
-    """Refuse a net that cannot be linearised.
+    """Refuse a net that is not linear without its biases and with neurons that pass on.
 
     Raises:
         ModelError: neurons that cannot pass their input on, or a net that takes no single slice.
     """
+    hint = "use another saliency, such as snip"
     if wiring.sites:
         raise ModelError(
-            f"synflow needs neurons that pass their input on, and {', '.join(wiring.sites)} were "
-            "found by their spike function, which cannot; use another saliency, such as snip"
+            "synflow needs neurons that pass their input on, which those that are found by their "
+            f"spike function cannot ({', '.join(wiring.sites)}); {hint}"
         )
     try:
-        synflow(net)
-    except ModelError:
-        raise
+        model, x = _linearised(net)
+        with as_one_slice(model):
+            one, two = (model(scale * x) for scale in (1, 2))
+        linear = torch.allclose(two, 2 * one)
     except Exception as error:  # anything that the user's forward raises
         raise ModelError(
             f"synflow runs one time slice of ones in double precision, on which "
-            f"{type(net.model).__name__} fails ({one_line(error)}); use another saliency, such as "
-            "snip"
+            f"{type(net.model).__name__} fails ({one_line(error)}); {hint}"
         ) from error
+    if not linear:
+        raise ModelError(
+            f"synflow needs a net that is linear once its neurons pass their input on, which "
+            f"{type(net.model).__name__} is not; {hint}"
+        )
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spikeprune.adapters.rest import reset
+from spikeprune.data.batches import pair_of
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.weight_operands import WeightOperands
@@ -76,15 +77,15 @@ def _observed(
     )
     operands = WeightOperands(model, wiring, train=True) if "operands" in needs else None
     with torch.no_grad(), observer, operands or nullcontext():
-        for x, _ in net.batches:
+        for x, _ in map(pair_of, net.batches):
             forward(model, x, time_steps=net.time_steps, layout=net.layout)
-    samples = sum(len(y) for _, y in net.batches)
+    samples = sum(len(y) for _, y in map(pair_of, net.batches))
     found = operands.compute(samples) if operands else {}
     return Observations(generator, observer.compute(), operands=found)
 
 
 def cost_at_start(net: InitialNet, options: PruneOptions) -> float:
     """Return the cost of the event at step 0, in training steps of one sample."""
-    samples = sum(len(y) for _, y in net.batches)
+    samples = sum(len(y) for _, y in map(pair_of, net.batches))
     observed = samples / 3 if "potentials" in needs_of(options) else 0.0  # forward only
     return observed + SALIENCY[options.saliency].cost(samples, net.time_steps)

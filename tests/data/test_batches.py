@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
+from spikeprune.data.batches import classes_of, input_of, pair_of
 from spikeprune.errors import DataError
-from spikeprune.execution.batches import classes_of, input_of, pair_of
 
 X, Y = torch.rand(4, 3), torch.tensor([2, 0, 1, 2])
 
