@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import io
 import math
 from dataclasses import fields
 
@@ -13,6 +14,7 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 from spikeprune import zoo
+from spikeprune.adapters.speedups import fuse
 from spikeprune.errors import (
     BudgetError,
     ConfigError,
@@ -918,6 +920,28 @@ def test_a_model_without_spiking_neurons_is_pruned_by_saliency_unless_they_were_
     for asked in ({"method": "criticality"}, {"regrow": "criticality"}):
         with pytest.raises(ModelError, match=r"expected spiking neurons .*method='magnitude'"):
             make(relus(), sparsity=0.5, **asked)
+
+
+def answer(model, x):
+    functional.reset_net(model)
+    return forward(model, x, time_steps=T)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_net_is_saved_and_copied_while_it_is_observed(fused):
+    net = dense_net()
+    if fused:
+        fuse(net)
+    pruner = make(net, sparsity=0.5)
+    pruner.steps = 1
+    pruner._observer.arm_if_due(1)
+    file = io.BytesIO()
+    torch.save(net, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=False)
+    x = torch.rand(3, 6)
+    for other in (saved, copy.deepcopy(net)):
+        assert torch.equal(answer(other, x), answer(net, x))
 
 
 class ByBatch(nn.Module):

@@ -90,13 +90,15 @@ class ChannelFlow:
     def _followed(self) -> dict[Source, dict[Key, Tensor]]:
         """Return the arrivals; sources without a common target change in the same runs."""
         whole = {s: torch.ones(n, dtype=torch.bool) for s, n in self.channels.items()}
-        reached = {source: tuple(self._run({source: whole[source]})) for source in whole}
+        free: list[Source] = [source for source in whole if isinstance(source, FreeTensor)]
+        reached = {s: tuple(self._run({s: whole[s]})) for s in whole if s not in free}
+        reached |= self._reached_together(free, whole)
         rounds: list[list[Source]] = []
         for source in whole:
-            free = (
+            apart = (
                 r for r in rounds if all(set(reached[s]).isdisjoint(reached[source]) for s in r)
             )
-            found = next(free, None)
+            found = next(apart, None)
             if found is None:
                 rounds.append(found := [])
             found.append(source)
@@ -104,6 +106,17 @@ class ChannelFlow:
         for sources in rounds:
             arrivals |= self._decoded(sources, reached)
         return arrivals
+
+    def _reached_together(
+        self, sources: list[Source], whole: Chosen
+    ) -> dict[Source, tuple[Key, ...]]:
+        """Return the targets of sources of which most reach none; these are found together."""
+        found = self._run({source: whole[source] for source in sources}) if sources else {}
+        if len(sources) < 2 or not found:
+            return {source: tuple(found) for source in sources}
+        middle = len(sources) // 2
+        halves = (sources[:middle], sources[middle:])
+        return {s: t for half in halves for s, t in self._reached_together(half, whole).items()}
 
     def _decoded(
         self, sources: list[Source], reached: Mapping[Source, tuple[Key, ...]]

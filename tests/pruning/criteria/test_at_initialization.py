@@ -5,13 +5,21 @@ import copy
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
+from tests.foreign import plain
 from torch import nn
 
 from spikeprune.adapters.speedups import fuse
 from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import forward
-from spikeprune.pruning.criteria.at_initialization import InitialNet, grasp, snip, synflow
+from spikeprune.pruning.criteria.at_initialization import (
+    InitialNet,
+    check_synflow,
+    grasp,
+    snip,
+    synflow,
+)
 from spikeprune.training.losses import loss_by_name
+from spikeprune.wiring.trace import trace
 
 T = 3
 LOSS = loss_by_name("mean-logits")
@@ -174,3 +182,45 @@ def test_a_weight_without_gradient_is_named():
     parameter = torch.zeros((), requires_grad=True)
     with pytest.raises(ModelError, match=r"'0' got no gradient.*exclude the layer"):
         snip(initial(model, loss=blind))
+
+
+class HardTanh(nn.Module):
+    """A bounded activation, which no adapter knows to pass its input on."""
+
+    def forward(self, x):
+        return x.clamp(0, 1)
+
+
+class Single(nn.Module):
+    """Casts to single precision."""
+
+    def forward(self, x):
+        return x.float()
+
+
+@pytest.mark.parametrize(
+    ("between", "message"),
+    [
+        (plain.StateLIF(), "found by their spike function cannot"),
+        (HardTanh(), "linear once its neurons pass their input on, which Sequential is not"),
+        (Single(), "in double precision, on which Sequential fails"),
+    ],
+)
+def test_synflow_refuses_what_is_not_linear(between, message):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), between, nn.Linear(8, 3))
+    wiring = trace(model, torch.rand(1, 6), time_steps=T, layout="step")
+    with pytest.raises(ModelError, match=message):
+        check_synflow(InitialNet(model, ("0", "2"), torch.rand(1, 6), T), wiring)
+
+
+def test_synflow_takes_a_net_whose_neurons_pass_on():
+    model = net()
+    check_synflow(initial(model), trace(model, torch.rand(1, 6), time_steps=T))
+
+
+def test_batches_may_hold_more_than_input_and_target():
+    model = net()
+    longer = [(x, y, "name") for x, y in batches()]
+    found, expected = snip(initial(model, longer)), snip(initial(model, batches()))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
