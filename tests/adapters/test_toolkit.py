@@ -118,8 +118,10 @@ def test_an_action_precedes_the_forwards_of_one_module_alone():
 
 
 def test_the_first_input_comes_by_position_or_by_name():
-    assert first_input((1, 2), {"x": 3}) == 1
-    assert first_input((), {"x": 3, "y": 4}) == 3
+    one, two, three = (torch.tensor(value) for value in (1, 2, 3))
+    assert first_input((one, two), {"x": three}) is one
+    assert first_input((), {"x": three, "y": one}) is three
+    assert first_input((None, two), {}) is two
 
 
 class Observing(nn.Module):

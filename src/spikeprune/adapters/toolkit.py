@@ -131,8 +131,8 @@ def before_forward(
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """Return the first argument of a call, given by position or by name."""
-    return cast(Tensor, args[0] if args else next(iter(kwargs.values())))
+    """Return the first tensor of a call, given by position or by name."""
+    return next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
 
 
 @final

@@ -13,6 +13,7 @@ from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_cha
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import (
     call,
+    device_of,
     evaluating,
     first_tensor,
     is_static,
@@ -187,7 +188,7 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
     pruner.close()
     model = pruner.model
     run, notes = _runs(pruner, batch)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with exact(device), evaluating(model):
         groups, found, more = _choose(pruner, run, batch)
         notes += more + _health(pruner, run)

@@ -247,13 +247,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's parameters, the CPU if it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
 @contextmanager
 def same_draws(model: nn.Module) -> Iterator[None]:
     """Give a random model the same random numbers every time; the generators are as before after.
 
     The numbers are those of the CPU and of the device of the parameters.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         yield

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.speedups import computed
 from spikeprune.adapters.spike_functions.site import observing_sites
-from spikeprune.adapters.toolkit import Watching
+from spikeprune.adapters.toolkit import Watching, first_input
 from spikeprune.errors import ModelError
 from spikeprune.execution.recomputing import recomputing
 from spikeprune.science.cost import (
@@ -202,7 +202,7 @@ def _layer_hook(count: LayerCount, layer: Layer, *, strict: bool) -> Callable[..
     axes = count.weight.ndim - 1
 
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
-        x = computed(module, args[0] if args else next(iter(kwargs.values()))).detach()
+        x = computed(module, first_input(args, kwargs)).detach()
         values = None
         if layer.binary and strict and not layer.by_values:
             nonzero = _spikes(x, axes, layer.name).long()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import Layout, evaluating, same_draws, tensors_of
+from spikeprune.execution.forward import Layout, device_of, evaluating, same_draws, tensors_of
 from spikeprune.execution.precision import exact
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.channel_masks import channel_masks
@@ -116,7 +116,7 @@ def try_on_copy(model: nn.Module, groups: Groups, run: Run) -> None:
     """
     draw = torch.Generator().manual_seed(0)
     live = {g.name: torch.randperm(g.channels, generator=draw) % 2 == 0 for g in groups}
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with exact(device), evaluating(model), torch.no_grad():
         reset(model)
         masked = copied(model)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from spikeprune.adapters.spike_functions.watch import Place, SpikeCall
+from spikeprune.adapters.toolkit import first_input
 
 Key = str | Place
 """Name of a layer, norm or neuron module, or the place where a spike function is called."""
@@ -65,7 +66,7 @@ class Recording:
 
     def module(self, name: str, part: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """Note the call of a module (a forward hook behind `name`); neurons give random bits."""
-        x, given = first_argument(args, kwargs), output[0] if isinstance(output, tuple) else output
+        x, given = first_input(args, kwargs), output[0] if isinstance(output, tuple) else output
         if name in self._neurons:
             if bool(((given != 0) & (given != 1)).any()):
                 self.analog.add(name)
@@ -116,7 +117,7 @@ class Repeat:
 
     def module(self, name: str, on_visit: OnVisit, *args: Any, **kwargs: Any) -> Any:
         """Return what `on_visit` gives in place of a module's output."""
-        x = first_argument(args, kwargs).detach()
+        x = first_input(args, kwargs).detach()
         visit = self._visit(name, x)
         given = on_visit(name, visit, x)
         return given if visit.rest is None else (given, *visit.rest)
@@ -139,11 +140,6 @@ def _with_others(x: Tensor, visit: Visit, call: SpikeCall) -> Tensor:
             if changed.any():
                 x = x.masked_fill(changed, torch.nan)
     return x
-
-
-def first_argument(args: Any, kwargs: Any) -> Tensor:
-    """Return the first tensor of a call."""
-    return next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
 
 
 def _joined(first: Tensor, output: tuple[Any, ...]) -> Any:

@@ -18,9 +18,9 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from spikeprune.adapters.rest import reset, state_kept
 from spikeprune.adapters.spike_functions.site import as_in_training
 from spikeprune.adapters.spike_functions.watch import Place, watching
-from spikeprune.adapters.toolkit import shadowed
+from spikeprune.adapters.toolkit import first_input, shadowed
 from spikeprune.errors import ModelError, one_line
-from spikeprune.execution.forward import evaluating, same_draws, tensors_of
+from spikeprune.execution.forward import device_of, evaluating, same_draws, tensors_of
 from spikeprune.execution.precision import exact
 from spikeprune.execution.products import Product, watching_products
 from spikeprune.wiring.recording import (
@@ -30,7 +30,6 @@ from spikeprune.wiring.recording import (
     Recording,
     Repeat,
     Visit,
-    first_argument,
 )
 
 LAYERS = (_ConvNd, nn.Linear)
@@ -147,7 +146,7 @@ class CallLog:
         read: list[Tensor] = []
 
         def note(part: nn.Module, args: Any, kwargs: Any) -> None:
-            read.append(first_argument(args, kwargs).detach().clone())
+            read.append(first_input(args, kwargs).detach().clone())
 
         with self._prepared(training=False), torch.no_grad(), ExitStack() as stack:
             stack.enter_context(as_in_training(self.model, in_training))
@@ -257,7 +256,7 @@ class CallLog:
     @contextmanager
     def _prepared(self, *, training: bool) -> Iterator[None]:
         model = self.model
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        device = device_of(model)
         with ExitStack() as stack:
             for context in (evaluating(model), state_kept(model), same_draws(model), exact(device)):
                 stack.enter_context(context)  # casts would separate a weight from its layer
