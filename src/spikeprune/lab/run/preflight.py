@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spikeprune.errors import DataError, ModelError, SpikePruneError, one_line
 from spikeprune.execution.forward import LAYOUTS
+from spikeprune.execution.sound_weights import require_sound
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
 from spikeprune.measuring.evaluate import evaluate
@@ -17,6 +18,7 @@ from spikeprune.observing.observer import Observer
 def preflight(session: Session) -> None:
     """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
+    require_sound(session.built(weights=True))
     try_pruning(session)
     try_training(session)
 
