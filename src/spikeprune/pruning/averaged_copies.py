@@ -42,7 +42,7 @@ def notes_on_averages(model: nn.Module, mask: Mask) -> tuple[str, ...]:
     return (f"an AveragedModel of this net has {alive} dead weights that are not 0: {_ADVICE}",)
 
 
-def _averages(model: nn.Module, mask: Mask) -> Iterator[dict[str, Tensor]]:
+def _averages(model: nn.Module, mask: Mask) -> Iterator[Mapping[str, Tensor]]:
     """Yield the parameters of every averaged copy that is in memory."""
     shapes = {name: live.shape for name, live in mask.items()}
     for found in gc.get_objects():
