@@ -29,6 +29,7 @@ from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_held, req
 from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
 from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
+from spikeprune.pruning.without_effect import notes_on
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
@@ -83,7 +84,7 @@ class Pruner:
         last_scores: criticality [C] by neuron at the last event.
         last_regrown: bool by layer or channel group, what the last event brought back.
         wiring: which weights feed which neurons.
-        notes: sentences on what is not mapped, not pruned or not counted.
+        notes: sentences on what is not mapped, pruned or counted, and options without effect.
         event_steps: optimiser steps after which an event happens.
         start_cost: cost of the measurements of `begin`, in training steps of one sample.
 
@@ -129,7 +130,7 @@ class Pruner:
                 raise ModelError(hint or NO_NEURON.format(self.notes[0]))
             self.notes += (hint,) if hint else ()
             options = options_for("magnitude", sparsity=sparsity, **overrides)
-        self.options = options
+        self.options, self.notes = options, self.notes + notes_on(options, overrides)
         self.model, self.optimizer, self.example = model, optimizer, example
         self.time_steps, self.layout = time_steps, self.wiring.layout
         self.granularity: Granularity = _MASKS[options.granularity](
