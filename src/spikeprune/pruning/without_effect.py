@@ -183,7 +183,8 @@ def notes_on(options: PruneOptions, given: Mapping[str, Any]) -> tuple[str, ...]
 
 def sentence(name: str, value: Any, why: str) -> str:
     """Return that an option has no effect, and why."""
-    return f"{name} {value} has no effect: {why}"
+    shown = f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else value
+    return f"{name} {shown} has no effect: {why}"
 
 
 def _default(f: "Field[Any]") -> Any:

@@ -170,7 +170,7 @@ CASES = {
             (
                 "limit 100",
                 "validation 0.2",
-                "augment ('flip',)",
+                "augment [flip]",
                 "image_size 8",
                 "batch_size 32",
                 "data_root d",
