@@ -12,7 +12,7 @@ from torch.optim import optimizer as registry
 from torch.optim.lr_scheduler import StepLR
 
 from spikeprune import Pruner
-from spikeprune.errors import ConfigError, RunError
+from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.pruning.optimizer_watch import OptimizerWatch
 
 T = 2
@@ -222,6 +222,17 @@ def test_parameters_replaced_while_training_are_refused_before_the_masks_change(
         with pytest.raises(RunError, match=r"'0\.weight' was replaced after the Pruner was made"):
             train(model, optimizer, pruner)
         assert pruner.density == before
+
+
+def test_a_net_that_is_compiled_meanwhile_is_refused():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), **SGD)
+    with pruner_of(model, optimizer) as pruner:
+        model[0].compile(backend="eager")
+        backward(model)
+        optimizer.step()
+        with pytest.raises(ModelError, match=r"0 is compiled by torch\.compile"):
+            pruner.step()
 
 
 def test_a_net_that_takes_another_type_in_place_goes_on():

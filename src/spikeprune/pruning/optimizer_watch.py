@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from spikeprune.distributed.data_parallel import inner_optimizer
+from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
 from spikeprune.errors import ConfigError, RunError
 
 _SHOWN = 3  # names in a message
@@ -51,7 +51,9 @@ def require_in_place(
 
     Raises:
         RunError: they were.
+        ModelError: the model was compiled.
     """
+    inner_model(model)
     for name, parameter in parameters.items():
         owner, _, attribute = name.rpartition(".")
         own = getattr(model.get_submodule(owner), attribute, None)
