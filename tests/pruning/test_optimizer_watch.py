@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from spikeprune import Pruner
 from spikeprune.errors import ConfigError, ModelError, RunError
-from spikeprune.pruning.optimizer_watch import OptimizerWatch
+from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_in_place
 
 T = 2
 SGD = {"lr": 0.1, "momentum": 0.9}
@@ -222,6 +222,24 @@ def test_parameters_replaced_while_training_are_refused_before_the_masks_change(
         with pytest.raises(RunError, match=r"'0\.weight' was replaced after the Pruner was made"):
             train(model, optimizer, pruner)
         assert pruner.density == before
+
+
+def test_a_layer_that_is_replaced_or_taken_out_meanwhile_is_refused():
+    for change in (nn.Linear(5, 6), nn.Identity()):
+        model = net()
+        optimizer = torch.optim.SGD(model.parameters(), **SGD)
+        with pruner_of(model, optimizer) as pruner:
+            model[0] = change
+            with pytest.raises(RunError, match=r"'0\.weight' was replaced"):
+                pruner.step()
+
+
+def test_masks_on_another_device_are_refused():
+    parameter, mask = nn.Parameter(torch.ones(2, device="meta")), torch.ones(2, dtype=torch.bool)
+    model = nn.ParameterDict({"w": parameter})
+    require_in_place(model, {"w": parameter}, {"w": mask.to("meta")})
+    with pytest.raises(RunError, match=r"'w' was moved to meta after the Pruner was made"):
+        require_in_place(model, {"w": parameter}, {"w": mask})
 
 
 def test_a_net_that_is_compiled_meanwhile_is_refused():

@@ -53,12 +53,11 @@ def require_in_place(
         RunError: they were.
         ModelError: the model was compiled.
     """
-    inner_model(model)
+    own = dict(inner_model(model).named_parameters(remove_duplicate=False))
     for name, parameter in parameters.items():
-        owner, _, attribute = name.rpartition(".")
-        own = getattr(model.get_submodule(owner), attribute, None)
-        if own is not parameter or live[name].device != parameter.device:
-            change = "replaced" if own is not parameter else f"moved to {parameter.device}"
+        same = own.get(name) is parameter
+        if not same or live[name].device != parameter.device:
+            change = f"moved to {parameter.device}" if same else "replaced"
             raise RunError(
                 f"{name!r} was {change} after the Pruner was made, so masks and optimiser are of "
                 "the old tensor; move the model and load its weights first, then make optimiser "
