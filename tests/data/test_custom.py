@@ -156,3 +156,12 @@ def test_what_cannot_be_used_is_refused(load, changes, message):
 def test_other_things_are_refused(load, made):
     with pytest.raises(DataError, match=r"expected a Data, a mapping, or the tuple \(train"):
         load(made)
+
+
+def test_the_parameters_that_a_function_takes(load):
+    load(lambda batch_size, limit=None: good())
+    assert data.taken("mine:loaders") == {"batch_size", "limit"}
+    load(lambda: good())
+    assert data.taken("mine:loaders") == set()
+    load(lambda seed, **others: good())
+    assert data.taken("mine:loaders") is None

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import spikeprune
 from spikeprune.errors import ModelError, RunError
@@ -171,3 +172,11 @@ def test_masks_that_are_missing_or_damaged_are_refused(copy):
     copy.masks.unlink()
     with pytest.raises(RunError, match=r"cannot read .*masks"):
         load_masks(copy.path)
+
+
+def test_weights_that_are_not_finite_are_refused(copy):
+    tensors = load_file(copy.model)
+    tensors["head.classifier.bias"][0] = torch.inf
+    save_file(tensors, copy.model)
+    with pytest.raises(ModelError, match=r"model\.safetensors .*classifier\.bias' .* not finite"):
+        load(copy.path)

@@ -24,6 +24,14 @@ def is_import_path(name: str) -> bool:
     return _IMPORT_PATH.fullmatch(name) is not None
 
 
+def taken(name: str) -> frozenset[str] | None:
+    """Return the parameters that the user's function has; None if it takes any."""
+    parameters = inspect.signature(user_callable(name, "data")).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return frozenset(parameter.name for parameter in parameters)
+
+
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
     """Call the user's function and check the result.
 
@@ -67,11 +75,10 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
 
 
 def _call(name: str, arguments: dict[str, Any]) -> Any:
-    function = user_callable(name, "data")
-    parameters = inspect.signature(function).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    function, names = user_callable(name, "data"), taken(name)
+    if names is None:
         return function(**arguments)
-    names = {parameter.name for parameter in parameters}
+    parameters = inspect.signature(function).parameters.values()
     required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
     unknown = sorted(set(required) - set(arguments))
     if unknown:

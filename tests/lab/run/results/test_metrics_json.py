@@ -42,6 +42,8 @@ def test_without_pruning_the_cost_is_the_dense_net_s():
     assert found["regrowth"] == {"events": [], "survival_mean": None}
     assert (found["criticality"], found["cut"]) == ({}, {})
     assert found["notes"] == ["the method is dense: nothing was pruned"]
+    regrown = assemble(session(regrow="random"), DENSE, DENSE["metrics"], None)["notes"]
+    assert "regrow random has no effect: the method is dense, which prunes nothing" in regrown
     assert found["schema"] == SCHEMA
     assert found.keys() == RunMetrics.__annotations__.keys()
     json.dumps(found, allow_nan=False)

@@ -150,6 +150,7 @@ def _notes(
     # What a figure does not contain is said first.
     measured = (dense["metrics"], pruned)
     notes = list(dict.fromkeys(note for net in measured for note in net.get("notes", ())))
+    notes += session.without_effect
     if result is None:
         notes.append("the method is dense: nothing was pruned")
     if config.start == "checkpoint":
