@@ -92,7 +92,7 @@ def test_code_in_a_file_is_refused_by_name_and_nothing_else_is(tmp_path):
     words = r"x/y names code .* run: model 'a:b'\. Nothing .*, add --trust-code \(in Python trust_c"
     with pytest.raises(RunError, match=words):
         refuse_code(named_code({"model": ["a:b", "a:b"]}), "x/y")
-    with pytest.raises(RunError, match="this, say please$"):
+    with pytest.raises(RunError, match=r"this, say please$"):
         refuse_code(named_code({"model": "a:b"}), "x", "say please")
 
 
