@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spikeprune import limits
 from spikeprune.errors import RunError
 
 
@@ -45,14 +46,43 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(_as_json(value), indent=2, allow_nan=False) + "\n")
 
 
+def read_text(path: Path, limit: int = limits.YAML_BYTES) -> str:
+    """Return the text of a file; a RunError if it has more bytes than `limit` or is no UTF-8."""
+    limits.require_small(path, limit, error=RunError)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is no text in UTF-8 ({error})") from error
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path, limits.JSON_BYTES))
     except FileNotFoundError as error:
         raise RunError(f"expected the file {path}, which does not exist") from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
     except ValueError as error:
         raise RunError(f"{path} is not valid JSON ({error}); remove it and run again") from error
+    if _is_deeper(value, limits.NESTING):
+        raise _too_deep(path)
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a JSON value has more levels of mappings and lists than `levels`."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [one for one in level if isinstance(one, dict | list)]
+        if not level:
+            return False
+        level = [v for one in level for v in (one.values() if isinstance(one, dict) else one)]
+    return True
+
+
+def _too_deep(path: Path) -> RunError:
+    return RunError(f"{path} is nested deeper than {limits.NESTING} levels; it is no file of ours")
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -69,11 +99,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of JSON lines, none without a file, and not a last line that a crash cut."""
     if not path.is_file():
         return []
+    limits.require_small(path, limits.ROWS_BYTES, error=RunError)
     rows = []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(json.loads(line))
+        except RecursionError as error:
+            raise _too_deep(path) from error
         except ValueError as error:
             raise RunError(f"line {number} of {path} is not valid JSON ({error})") from error
     return rows

@@ -1,7 +1,7 @@
 """No command imports code that a folder or a recipe names, unless it is told to trust it.
 
-`stranger.py` lies in the current folder; once imported it leaves a file. Every command is given what
-names it wherever a name can stand.
+`stranger.py` lies in the current folder; once imported it leaves a file. Every command is given
+what names it wherever a name can stand.
 """
 
 import shutil
@@ -100,7 +100,7 @@ def folder(real, poison):
 def comparison(real, poison):
     """Write `grid`, a comparison whose base, settings and variants have poison."""
     values = {
-        "base": TINY | POISONS[poison],
+        "base": TINY | POISONS["extensions"] | POISONS[poison],
         "methods": ["magnitude", "stranger's"],
         "variants": {"v": {"method": "magnitude", "extensions": ["stranger"]}},
         "settings": {"s": POISONS[poison]},
@@ -141,9 +141,9 @@ CASES = [
     *cases("run", "--recipe theirs.yaml --out x", recipe),
     *cases("plan", "--recipe theirs.yaml", recipe),
     *cases("search", "--recipe theirs.yaml --out x --max-drop 99 --runs 1", recipe),
-    *cases("compare", "--recipe theirs.yaml --out x --sparsities [0.5] --jobs 1", recipe),
+    *cases("compare", "--recipe theirs.yaml --out x --methods [magnitude]", recipe),
     *cases("compare", "grid", comparison, code=DONE),
-    *cases("compare", "one two --out x", folder, ("model", "plan"), DONE),
+    *cases("compare", "one --out x", folder, ("model", "plan"), DONE),
     *cases("report", "grid", comparison, code=DONE),
     *cases("report", "one", folder, (*POISONS, "plan"), DONE),
     *cases("evaluate", "one", folder, ("model", "data", "plan")),
@@ -185,10 +185,14 @@ def test_what_files_name_is_imported_only_if_trusted(
         return
     said = capsys.readouterr().err
     assert said.count("spikeprune: error:") == 1
-    assert "names code" in said and "'stranger" in said and "--trust-code" in said
+    assert "names code" in said
+    assert "'stranger" in said
+    assert "--trust-code" in said
     if command == "reproduce":
         return
     assert files() == before
+    if make is recipe and poison != "model":
+        return  # one poison is enough for the long way
     assert main([command, *line, "--trust-code"]) == 0
     assert Path("imported").exists()
 
@@ -221,4 +225,5 @@ def test_files_beside_trusted_code_hide_no_module_of_python_or_of_a_package(real
     code = "import sys; from spikeprune.cli import main; sys.exit(main())"
     line = [sys.executable, "-P", "-c", code, "evaluate", "one", "--trust-code"]
     assert subprocess.run(line, check=False, capture_output=True).returncode == 0
-    assert Path("imported").exists() and not Path("hidden").exists()
+    assert Path("imported").exists()
+    assert not Path("hidden").exists()

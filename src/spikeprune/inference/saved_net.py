@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from spikeprune import limits
 from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
@@ -96,6 +97,9 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
             f"{path / PLAN} has schema {schema}, this spikeprune reads {SCHEMA}; "
             "update with: pip install --upgrade spikeprune"
         )
+    limits.require_at_most(
+        plan["time_steps"], limits.TIME_STEPS, f"time_steps of {path / PLAN}", error=RunError
+    )
     model = plan["model"]["name"]
     if ":" in model and not user_code:
         raise RunError(

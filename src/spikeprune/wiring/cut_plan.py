@@ -113,7 +113,18 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
                     f"{path!r}, the model has {before or 'no such layer'}; build the net that "
                     "was pruned, at full size"
                 )
-            yield path, role, torch.tensor(entry[role], dtype=torch.int64)
+            yield path, role, torch.tensor(_positions(entry[role], size, path), dtype=torch.int64)
+
+
+def _positions(kept: Any, size: int, path: str) -> list[int]:
+    """Return kept positions after a check that they are in [0, size), in order, and not none."""
+    whole = isinstance(kept, list) and all(type(place) is int for place in kept)
+    if not whole or not kept or kept[0] < 0 or kept[-1] >= size or sorted(set(kept)) != kept:
+        raise ModelError(
+            f"the channel plan does not fit: expected rising positions from 0 to {size - 1} in "
+            f"{path!r}; make the plan again from the net that was pruned"
+        )
+    return list(kept)
 
 
 def _tensor_size(model: nn.Module, path: str, size: int) -> int:

@@ -1,5 +1,6 @@
 """A finished run, opened for analysis: its record, and its nets rebuilt from the saved files."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikeprune import limits
+from spikeprune.errors import RunError
 from spikeprune.files import read_json
 from spikeprune.inference.saved_net import load, load_masks
 from spikeprune.lab.report.run_record import RunRecord, read_record
@@ -61,7 +64,10 @@ class OpenedRun:
 
     @property
     def _example(self) -> Tensor:
-        return torch.zeros(1, *self.plan["input"]["shape"])
+        shape = self.plan["input"]["shape"]
+        what = f"an input of {shape}, as {self.files.plan} says,"
+        limits.require_memory(4 * math.prod(shape), what, error=RunError)
+        return torch.zeros(1, *shape)
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from spikeprune.errors import RunError
-from spikeprune.files import read_json, read_rows
+from spikeprune.files import read_json, read_rows, read_text
 from spikeprune.lab.report.run_rows import EpochRow, EventRow, LayerMetrics, NetMetrics, RunMetrics
 from spikeprune.lab.run_folder import RunFolder
 
@@ -67,7 +67,7 @@ def read_record(folder: Path) -> RunRecord:
         metrics=metrics,
         epochs=tuple(cast(EpochRow, row) for row in rows if row.get("kind") == "epoch"),
         events=tuple((metrics.get("regrowth") or {}).get("events") or events),
-        config=files.config.read_text(encoding="utf-8") if files.config.is_file() else "",
+        config=read_text(files.config) if files.config.is_file() else "",
     )
 
 

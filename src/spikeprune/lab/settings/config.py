@@ -10,7 +10,7 @@ from spikeprune.data.augment import AUGMENTATIONS
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.files import write_text
+from spikeprune.files import read_text, write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning import options
@@ -253,7 +253,7 @@ class RunConfig:
         if not path.is_file():
             raise RunError(f"expected a configuration, but there is no file {path}")
         try:
-            return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
+            return cls.from_dict(parse_yaml(read_text(path), str(path)))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 
