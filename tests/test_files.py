@@ -3,12 +3,22 @@
 import json
 import math
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from spikeprune import limits
 from spikeprune.errors import RunError
-from spikeprune.files import append_row, keep_rows, read_json, read_rows, write_json, write_text
+from spikeprune.files import (
+    append_row,
+    keep_rows,
+    read_json,
+    read_rows,
+    read_text,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
@@ -90,3 +100,36 @@ def test_a_file_that_somebody_holds_is_not_exchanged(tmp_path):
     write_text(path, "third")
     assert path.read_text() == "third"
     assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_file_of_silly_size_is_refused_unread(tmp_path):
+    path = tmp_path / "x.json"
+    with path.open("wb") as file:
+        file.truncate(limits.ROWS_BYTES + 1)  # takes no room on the disk
+    tracemalloc.start()
+    for read in (read_json, read_rows, read_text):
+        with pytest.raises(RunError, match=r"x.json: expected at most .* bytes, got 268,435,457"):
+            read(path)
+    assert tracemalloc.get_traced_memory()[1] < limits.MIB
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("levels", [limits.NESTING + 1, 2000, 100_000])
+@pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
+def test_json_that_is_nested_too_deep_is_refused(tmp_path, levels, left, right):
+    path = tmp_path / "x.json"
+    path.write_text(left * limits.NESTING + "1" + right * limits.NESTING)
+    read_json(path)
+    path.write_text(left * levels + "1" + right * levels)
+    with pytest.raises(RunError, match=r"x.json is nested deeper than 64 levels"):
+        read_json(path)
+
+
+def test_rows_that_are_nested_too_deep_and_text_that_is_none_are_refused(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(RunError, match="x is nested deeper than 64 levels"):
+        read_rows(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(RunError, match="x is no text in UTF-8"):
+        read_text(path)

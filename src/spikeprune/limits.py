@@ -10,7 +10,7 @@ from spikeprune.errors import SpikePruneError
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
-YAML_BYTES = 256 * KIB
+YAML_BYTES = 64 * KIB
 """Recipes, `config.yaml` and `compare.yaml`."""
 YAML_VALUES = 100_000
 """Values of a YAML file, those that aliases stand for counted each time."""
@@ -22,7 +22,7 @@ NESTING = 64
 IDX_BYTES = GIB
 IMAGE_PIXELS = 2**26
 IMAGE_BYTES = 64 * MIB
-"""Of one encoded image in a Parquet file."""
+"""Of one encoded image."""
 RECORDING_BYTES = 64 * MIB
 PARQUET_BYTES = 16 * GIB
 """Uncompressed, of one Parquet file."""

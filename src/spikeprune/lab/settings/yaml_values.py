@@ -110,10 +110,24 @@ def _with_numbers(base: Any) -> Any:
     return extended
 
 
+class _Loader(yaml.SafeLoader):
+    """Stops at nesting that is too deep, for which the scanner takes quadratic time."""
+
+    _levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._levels += 1
+        if self._levels > limits.NESTING + 1:  # the last may be a scalar
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self._levels -= 1
+        return node
+
+
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Return the mapping in a YAML text from `source`; an empty text is an empty mapping."""
     try:
-        loader = _with_numbers(yaml.SafeLoader)(text)
+        loader = _with_numbers(_Loader)(text)
         node = loader.get_single_node()
         if node is None:
             return {}
