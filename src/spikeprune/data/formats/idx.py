@@ -4,8 +4,8 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ def _header(file: Path, content: bytes, dimensions: int) -> tuple[int, ...]:
     return shape
 
 
-def _read_up_to(stream: IO[bytes], count: int) -> bytearray:
+def _read_up_to(stream: BufferedIOBase, count: int) -> bytearray:
     """Read at most `count` bytes, in pieces: nothing is allocated that is not there."""
     values = bytearray()
     while len(values) < count and (piece := stream.read(min(_PIECE, count - len(values)))):

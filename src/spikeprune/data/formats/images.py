@@ -103,9 +103,9 @@ def opened_image(content: bytes | Path, where: str) -> Iterator[Any]:
     """
     from PIL import Image
 
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    limits.require_at_most(size, limits.IMAGE_BYTES, where, error=DataError, unit="bytes")
     try:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        limits.require_at_most(size, limits.IMAGE_BYTES, where, error=DataError, unit="bytes")
         with warnings.catch_warnings():
             # Of many pixels, on which there is a limit of our own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
