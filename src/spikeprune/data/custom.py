@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,14 +13,8 @@ from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
 from spikeprune.user_code import current_folder_importable, user_callable
 
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TUPLE = ("train", "validation", "test", "shape", "classes")
 _OPTIONAL = ("score", "kind", "label", "mean", "std")
-
-
-def is_import_path(name: str) -> bool:
-    """Return whether `name` has the form `module:callable` or `package.module:callable`."""
-    return _IMPORT_PATH.fullmatch(name) is not None
 
 
 def taken(name: str) -> frozenset[str] | None:

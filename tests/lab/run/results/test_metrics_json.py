@@ -87,6 +87,11 @@ def test_the_command_can_be_pasted_whatever_the_folder_is_called():
     assert found["command"] == "spikeprune run --recipe 'runs/a b/config.yaml'"
 
 
+def test_the_command_says_that_it_trusts_the_code_of_the_configuration():
+    own = session(extensions=("json",))
+    assert assemble(own, DENSE, DENSE["metrics"], None)["command"].endswith(" --trust-code")
+
+
 @pytest.mark.parametrize(
     ("asked", "kind", "once"),
     [(True, "static", True), (False, "static", False), (True, "events", False)],

@@ -28,6 +28,7 @@ from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.manifest import NAME
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
+from spikeprune.user_code import named_code
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ def assemble(
     """Return the content of `metrics.json`; latencies and the event-driven net are the caller's."""
     config = session.config
     recipe = shlex.quote(str(config.folder / "config.yaml"))
+    trust = " --trust-code" if named_code(config.to_dict()) else ""
     return {
         "schema": SCHEMA,
         "spikeprune": __version__,
         "method": config.method,
         "granularity": config.granularity,
-        "command": f"spikeprune run --recipe {recipe}",
+        "command": f"spikeprune run --recipe {recipe}{trust}",
         "data": _data(session.data),
         "model": session.description,
         "start": config.start,
