@@ -32,6 +32,7 @@ class DenseFolder(_Files):
     """Files of a dense net, shared by every run with the same dense configuration."""
 
     config = _Named("config.yaml")  # all options of the run
+    identity = _Named("identity.json")  # what the run is made of: code, weights, data
     metrics = _Named("metrics.json")  # all measurements
     model = _Named(MODEL)  # tensors of the finished net
     checkpoints = _Named("checkpoints")  # folder of the states from which a stopped run goes on

@@ -81,6 +81,7 @@ class RunMetrics(TypedDict, total=False):
     precision: str
     compiled: bool
     versions: dict[str, str]
+    identity: dict[str, Any] | None
     target: dict[str, Any]
     static_first_layer: bool | None
     dense: NetMetrics

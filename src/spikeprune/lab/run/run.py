@@ -16,7 +16,8 @@ from spikeprune.errors import BusyError, RunError
 from spikeprune.files import write_json
 from spikeprune.lab.report.report import write_report
 from spikeprune.lab.run.check import check
-from spikeprune.lab.run.dense_net import dense_metrics, held_by_main, shared_folder
+from spikeprune.lab.run.claim import begin, claim, refuse_stale_result, stands_in
+from spikeprune.lab.run.dense_net import dense_metrics, held_by_main
 from spikeprune.lab.run.preflight import preflight
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.progress.tracker import Tracker
@@ -46,10 +47,13 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
     session, folder = Session(config), RunFolder(config.folder)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    if not by_main(folder.metrics.is_file):
+    if by_main(folder.metrics.is_file):
+        by_main(lambda: refuse_stale_result(session, folder, display))
+    else:
         _prepare(session, folder, display)
         with held_by_main(folder.config, busy=lambda: _refuse_second(folder)):
             if not by_main(folder.metrics.is_file):  # another process may just have finished it
+                by_main(lambda: begin(session, folder, display))
                 _stages(session, folder, display)
     display.stage("report")
     return by_main(lambda: write_report(folder.path))
@@ -64,24 +68,12 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
         what += f", {world_size()} processes"
     display.stage("prepare", what)
     check(config, steps_per_epoch=session.steps_per_epoch)
+    by_main(lambda: stands_in(session, folder))  # refused before the net is tried
     for message in session.notices():
         display.message(message)
     preflight(session)
-    by_main(lambda: _claim(session, folder))
+    by_main(lambda: claim(session, folder))
     agree(lambda: _require_shared(folder))
-
-
-def _claim(session: Session, folder: RunFolder) -> None:
-    """Write the configuration: from now on the folder belongs to this run."""
-    shared = shared_folder(session, folder)
-    try:
-        for path in (folder.config, shared.config):
-            session.config.save(path, replace=False)  # never replaced, because it is also the lock
-    except OSError as error:
-        raise RunError(
-            f"expected to write to {folder.path} and {shared.path.parent}, got: {error}; give a "
-            "folder that can be written as --out"
-        ) from error
 
 
 def _require_shared(folder: RunFolder) -> None:
