@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from spikeprune.data import locate
-from spikeprune.data.fingerprint import agreeing, fingerprint, unmoved
+from spikeprune.data.fingerprint import agreeing, fingerprint
+from spikeprune.data.random_states import unmoved
 from spikeprune.errors import RunError, SpikePruneError
 from spikeprune.lab.run.dense_net import key_of, shared_name
 from spikeprune.lab.run.identity.identity import Identity, changes, identify

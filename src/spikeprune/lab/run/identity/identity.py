@@ -43,7 +43,7 @@ class Identity:
         """The identity as `metrics.json` has it: digests of source, weights and data in short."""
         data = self.to_dict()["data"]
         return {
-            "source": {n: d[:12] for n, d in sorted((self.extensions | self.source).items())},
+            "source": {n: d[:12] for n, d in sorted({**self.extensions, **self.source}.items())},
             "weights": {name: digest[:12] for name, digest in self.weights.items()},
             "data": data and _hash(data["parts"])[:12],
         }

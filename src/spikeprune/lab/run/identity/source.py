@@ -40,8 +40,8 @@ def source_digests(modules: Iterable[str]) -> dict[str, str]:
     folder of a named module; never Python's own, this package, or what is installed. A named module
     that is installed counts by the record of its installation. A module that imports names which
     it computes counts with every Python file of its folder and of the packages in it. Keys are
-    paths by import, such as `nets/blocks.py`. A named module without a file, such as one typed into a
-    notebook, has an empty digest: it cannot be compared.
+    paths by import, such as `nets/blocks.py`. A named module without a file, such as one typed into
+    a notebook, has an empty digest: it cannot be compared.
 
     Raises:
         RunError: a file has changed since this process imported it.
@@ -61,7 +61,7 @@ class _Walk:
         self.digests: dict[str, str] = {}
         self._path = [os.getcwd(), *(entry or os.getcwd() for entry in sys.path)]
         named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        self._folders = {Path(f or os.curdir).resolve() for f in (os.getcwd(), *filter(None, named))}
+        self._folders = {Path(f).resolve() for f in (os.getcwd(), *filter(None, named))}
         self._waiting: list[str] = []
         self._seen: set[str] = set()
         self._known: dict[str, _Found | None] = {}
@@ -69,13 +69,12 @@ class _Walk:
     def start(self, name: str) -> bool:
         """Begin at a module; return whether it is of the user's own files."""
         found = self._find(name.partition(".")[0])
-        places = (*([found.file] if found and found.file else []), *(found.folders if found else ()))
-        beside = {Path(place).resolve() for place in places}
-        if not beside or any(map(_is_installed, beside)):
+        if found is None or not (found.file or found.folders):
             return False
-        top = next(iter(beside))
-        home = top.parent.parent if top.name == "__init__.py" else top.parent
-        self._folders.add(home)
+        top = (Path(found.folders[0]) if found.folders else Path(found.file or "")).resolve()
+        if _is_installed(top):
+            return False
+        self._folders.add(top.parent)
         self._waiting.append(name)
         return True
 

@@ -108,18 +108,29 @@ def refuse_stale(folder: RunFolder, identity: Identity) -> None:
     there = Record.read(folder)
     if there is None:
         return
-    known = replace(there.identity, code=identity.code)
-    for part in ("source", "extensions", "weights"):
-        before, after = getattr(known, part), getattr(identity, part)
-        shared = before.keys() & after.keys()
-        known = replace(known, **{part: {name: before[name] for name in shared}})
-        identity = replace(identity, **{part: {name: after[name] for name in shared}})
-    found = changes(known, identity)
+    known = replace(
+        there.identity,
+        code=identity.code,
+        source=_kept(there.identity.source, identity.source),
+        extensions=_kept(there.identity.extensions, identity.extensions),
+        weights=_kept(there.identity.weights, identity.weights),
+    )
+    now = replace(
+        identity,
+        source=_kept(identity.source, known.source),
+        extensions=_kept(identity.extensions, known.extensions),
+        weights=_kept(identity.weights, known.weights),
+    )
+    found = changes(known, now)
     if found:
         raise RunError(
             f"{folder.path} holds a finished run, and since then {_words(found)}; give another "
             "--out for a run with what is there now, or restore what the run was made with"
         )
+
+
+def _kept(digests: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if name in names}
 
 
 def notes_of(folder: RunFolder) -> list[str]:
@@ -173,8 +184,8 @@ def _mixed(what: str, seen: Sequence[Mapping[str, Any]]) -> list[str]:
         if len({str(one.get(name)) for one in seen}) > 1
     ]
     return [
-        f"{what} went on under other conditions ({'; '.join(words)}): the result is not bit for bit "
-        "that of an uninterrupted run"
+        f"{what} went on under other conditions ({'; '.join(words)}): the result is not bit for "
+        "bit that of an uninterrupted run"
     ]
 
 
