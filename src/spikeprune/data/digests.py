@@ -49,7 +49,9 @@ def _add(state: Any, value: Any) -> bool:
         state.update(f"{value.dtype} {tuple(value.shape)}".encode())
         flat = value.detach().cpu().reshape(-1).contiguous()
         state.update(flat.view(torch.uint8).numpy().data if len(flat) else b"")
-    elif isinstance(value, np.ndarray) and value.dtype != object:
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        return _add(state, value.tolist())
+    elif isinstance(value, np.ndarray):
         state.update(f"{value.dtype} {value.shape}".encode() + value.tobytes())
     elif isinstance(value, list | tuple):
         state.update(f"{len(value)}".encode())
