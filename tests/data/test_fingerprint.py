@@ -1,6 +1,7 @@
 """Fingerprints of data: equal for unchanged data, and a change is counted in words."""
 
 import json
+from itertools import pairwise
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -25,7 +26,7 @@ def made(count=40, *, shuffle=0, change=(), labels=(), info=INFO):
         y[number] = 1 - y[number]
     part = Part(images, y)
     ends = (0, count * 3 // 4, count * 9 // 10, count)
-    train, held, test = (torch.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    train, held, test = (torch.arange(a, b) for a, b in pairwise(ends))
     loader = lambda index, **kind: Loader(part, index, info, batch_size=4, **kind)  # noqa: E731
     return Data(
         info,

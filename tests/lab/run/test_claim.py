@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,15 +94,13 @@ def _files(tmp_path, monkeypatch):
 
 def write(name, text):
     """Write a module as an edit between two processes does: the next import is a new one."""
-    with open(name, "w") as file:
-        file.write(text)
+    Path(name).write_text(text)
     for known in ("my_nets", "my_parts", "my_data", "my_rule"):
         sys.modules.pop(known, None)
 
 
 def edit(name, old, new):
-    with open(name) as file:
-        text = file.read()
+    text = Path(name).read_text()
     assert old in text
     write(name, text.replace(old, new))
 
@@ -141,10 +140,8 @@ def test_after_an_edit_of_the_net_a_second_run_trains_a_dense_net_of_its_own():
     told = Told()
     run(make("three", method="dense"), display=told)
     assert told.dense == 3
-    shapes = [
-        load_tensors(RunFolder(make(n).folder).model)["0.weight"].shape[0] for n in ("two", "three")
-    ]
-    assert shapes == [4, 6]
+    nets = [load_tensors(RunFolder(make(name).folder).model) for name in ("two", "three")]
+    assert [net["0.weight"].shape[0] for net in nets] == [4, 6]
     assert len(os.listdir(DENSE_NETS)) == 2
 
 
@@ -232,27 +229,25 @@ def test_an_edited_extension_begins_again_with_the_dense_net_that_is_there():
 def weights(seed):
     torch.manual_seed(seed)
     model = Session(make("none")).built()
-    save_tensors(module_path("net.safetensors"), model.state_dict())
+    save_tensors(path_of("net.safetensors"), model.state_dict())
 
 
-def module_path(name):
-    from pathlib import Path
-
+def path_of(name):
     return Path(name).absolute()
 
 
 def test_replaced_weights_are_refused_with_the_files_of_the_old_ones():
     weights(0)
-    state = load_tensors(module_path("net.safetensors"))
+    state = load_tensors(path_of("net.safetensors"))
     config = started(weights="net.safetensors", start="checkpoint")
-    save_tensors(module_path("net.safetensors"), {n: v + 1 for n, v in state.items()})
+    save_tensors(path_of("net.safetensors"), {n: v + 1 for n, v in state.items()})
     words = refused(config, "the weights net.safetensors changed", "or delete the folder")
     assert "dense, checkpoints, history.jsonl in it belong to what was there before" in words
 
 
 def test_repaired_weights_are_taken_if_nothing_was_trained(monkeypatch):
     weights(0)
-    path = module_path("net.safetensors")
+    path = path_of("net.safetensors")
     state = load_tensors(path)
     save_tensors(path, {n: v * 1e30 if v.is_floating_point() else v for n, v in state.items()})
     values = {"weights": "net.safetensors", "start": "checkpoint"}
@@ -371,11 +366,8 @@ def test_a_run_without_a_record_goes_on_with_a_note():
     edit("my_parts.py", "4", "4  # the same")
     run(config)
     assert any("begun without a record" in text for text in read_json(folder.metrics)["notes"])
-    assert [row["epoch"] for row in read_rows(folder.history) if row["kind"] == "epoch"] == [
-        1,
-        2,
-        3,
-    ]
+    epochs = [row["epoch"] for row in read_rows(folder.history) if row["kind"] == "epoch"]
+    assert epochs == [1, 2, 3]
 
 
 def test_a_dense_net_that_0_1_0_began_goes_on():
