@@ -1,6 +1,7 @@
 """Fingerprints of data: equal for unchanged data, and a change is counted in words."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -140,4 +141,17 @@ def test_user_loaders_name_what_changed(monkeypatch):
         "the validation inputs changed: 1 of 20 samples",
         "the test batches changed: 1 of 4 batches",
         "the test inputs changed: 1 of 20 samples",
+    ]
+
+
+def test_a_loader_for_scoring_of_the_user_s_own_counts():
+    def data(value):
+        x = torch.full((8, 1, 2, 2), value)
+        score = DataLoader(TensorDataset(x, torch.zeros(8).long()), batch_size=4)
+        return replace(made(), score=score)
+
+    assert changed(data(0.0), data(0.0)) == []
+    assert changed(data(0.0), data(1.0)) == [
+        "the scoring batches changed: 2 of 2 batches",
+        "the scoring inputs changed: 8 of 8 samples",
     ]

@@ -14,7 +14,7 @@ from spikeprune.data.types import Data
 
 LIMIT = 256 << 20
 """Bytes of samples in memory that are read of a part; of a larger one evenly spaced samples are."""
-_ROLES = {"train": "training", "validation": "validation", "test": "test"}
+_ROLES = {"train": "training", "score": "scoring", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def fingerprint(data: Data) -> Fingerprint:
     left_out: list[str] = []
     for role, name in _ROLES.items():
         batches = getattr(data, role)
+        if role == "score" and (isinstance(batches, Loader) or batches is data.train):
+            continue  # the training samples once more
         if isinstance(batches, Loader):
             parts |= _in_memory(batches, name)
         else:

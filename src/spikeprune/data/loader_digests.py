@@ -27,8 +27,9 @@ def of_loader(
     """
     given = batches.given if isinstance(batches, CheckedLoader) else batches
     items = getattr(given, "dataset", None)
-    parts: dict[str, Digest | str | None] = {f"number of {name} batches": f"{len(batches)}"}
+    parts: dict[str, Digest | str | None] = {}
     with unmoved(given):
+        parts[f"number of {name} batches"] = f"{len(batches)}"
         indexed = hasattr(items, "__getitem__") and hasattr(items, "__len__")
         if draws or isinstance(given, Sequence):
             parts[f"{name} batches"] = _same_twice(lambda: _digest_batches(batches))

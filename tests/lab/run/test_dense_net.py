@@ -6,7 +6,7 @@ import torch
 from spikeprune.files import read_json, read_rows
 from spikeprune.lab.run import dense_net as module
 from spikeprune.lab.run.dense_net import dense_key, dense_metrics, held_by_main, shared_folder
-from spikeprune.lab.run.identity.identity import dense_name
+from spikeprune.lab.run.identity.identity import conditions, dense_name
 from spikeprune.lab.run.identity.standing import Record
 from spikeprune.lab.run.locks import held, is_held
 from spikeprune.lab.run.progress.display import Silent
@@ -169,7 +169,7 @@ def test_the_folder_depends_on_the_number_of_processes_and_on_compiling(tmp_path
 def test_a_run_that_goes_on_keeps_the_folder_that_it_recorded(tmp_path):
     session = Session(make(tmp_path / "x"))
     folder = RunFolder(session.config.folder)
-    Record(session.identity, "recorded").write(folder)
+    Record(session.identity, "recorded", [conditions()]).write(folder)
     assert shared_folder(session, folder).path.name == "recorded"
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from spikeprune.data import locate
+from spikeprune.data.custom import is_import_path
 from spikeprune.data.fingerprint import agreeing, fingerprint
 from spikeprune.data.random_states import unmoved
 from spikeprune.errors import RunError, SpikePruneError
@@ -70,7 +71,7 @@ def refuse_stale_result(session: Session, folder: RunFolder, display: Display) -
 def _comparable(session: Session, record: Record) -> Identity:
     """Return the identity without data that the user's function draws anew at every call."""
     identity = session.identity
-    if ":" not in session.config.data or identity.data is None:
+    if not is_import_path(session.config.data) or identity.data is None:
         return identity
     data_alone = replace(record.identity, data=identity.data)
     if len(changes(data_alone, identity)) == len(changes(record.identity, identity)):

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from zipfile import ZipFile
 
 import pytest
 
@@ -142,3 +143,11 @@ def test_a_file_that_changed_after_its_import_is_refused(write, tmp_path, monkey
         source_digests(["edited_net"])
     del sys.modules["edited_net"]  # as a new process
     source_digests(["edited_net"])
+
+
+def test_a_module_in_an_archive_cannot_be_compared(write, tmp_path, monkeypatch):
+    with ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr("zipped.py", "")
+    monkeypatch.syspath_prepend(tmp_path / "code.zip")
+    write(net="import zipped")
+    assert source_digests(["net"])["zipped"] == ""

@@ -12,6 +12,7 @@ import torch
 from spikeprune._version import __version__
 from spikeprune.adapters.registry import adapters
 from spikeprune.data import Data
+from spikeprune.data.custom import is_import_path
 from spikeprune.data.fingerprint import Fingerprint, changed_parts, fingerprint
 from spikeprune.lab.run.identity.source import source_digests
 from spikeprune.lab.run.results.versions import code_hash
@@ -62,7 +63,7 @@ class Change:
 
 def identify(config: RunConfig, data: Data | None) -> Identity:
     """Return the identity of a run now; its files are read, its data are sampled or None."""
-    own = [name.partition(":")[0] for name in (config.model, config.data) if _is_callable(name)]
+    own = [name.partition(":")[0] for name in (config.model, config.data) if is_import_path(name)]
     own += [module for module in map(_module, adapters()) if not module.startswith("spikeprune.")]
     source = source_digests(own)
     return Identity(
@@ -109,10 +110,6 @@ def conditions() -> dict[str, Any]:
         "torch": torch.__version__,
         "instructions": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def _is_callable(name: str) -> bool:
-    return ":" in name and "/" not in name
 
 
 def _module(adapter: object) -> str:

@@ -88,6 +88,9 @@ class _Walk:
             found = self._find(name)
             if found is None or found.file is None or not self._is_own(found.file):
                 continue
+            if not found.file.is_file():  # inside of an archive
+                self.digests[name] = ""
+                continue
             content = found.file.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
             _refuse_edited(name, found.file, digest)

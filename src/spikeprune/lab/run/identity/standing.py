@@ -45,6 +45,8 @@ class Record:
         try:
             if plain["schema"] != _SCHEMA:
                 raise ValueError(f"schema {plain['schema']}")
+            if not plain["conditions"]:
+                raise ValueError("no conditions")
             identity = Identity.from_dict(plain)
             return cls(identity, plain["dense"], plain["conditions"], tuple(plain["notes"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -125,7 +127,8 @@ def refuse_stale(folder: RunFolder, identity: Identity) -> None:
     if found:
         raise RunError(
             f"{folder.path} holds a finished run, and since then {_words(found)}; give another "
-            "--out for a run with what is there now, or restore what the run was made with"
+            "--out for a run with what is there now, or restore what the run was made with; "
+            f"`spikeprune report {folder.path}` shows the old result"
         )
 
 
