@@ -94,6 +94,15 @@ def files(folder):
     return sorted(re.sub(r"(events\.out\.tfevents)\..*", r"\1.*", name) for name in found)
 
 
+def dense_files(base):
+    """Return the relative names of the files of the one dense net that all runs share.
+
+    The name of its folder is a hash with that of the package's source, which every change moves.
+    """
+    (folder,) = (base / ".dense").iterdir()
+    return files(folder)
+
+
 def paths(value, prefix=""):
     """Yield the dotted paths of all leaves; `[]` stands for every element of a list."""
     if isinstance(value, dict) and value:
@@ -207,6 +216,14 @@ def assert_same_values(expected, found):
     fail_with(lines)
 
 
+def without_0_1_0(name, found):
+    """Leave out what the dense net of the halted run has not: 0.1.0, which trained it, wrote none.
+
+    The halted run is a folder of version 0.1.0 and stays one.
+    """
+    return [one for one in found if name != "halted" or not one.startswith("dense/identity.json")]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder with the three runs, the halted run that went on, and their dense net."""
@@ -218,12 +235,14 @@ def finished(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RECORD_OF)
 def test_a_finished_run_leaves_the_recorded_files(finished, name):
-    assert_same_names(recorded(RECORD_OF[name])["files"], files(finished / name))
+    assert_same_names(
+        without_0_1_0(name, recorded(RECORD_OF[name])["files"]), files(finished / name)
+    )
 
 
 @pytest.mark.parametrize("name", RECORD_OF)
 def test_the_keys_and_columns_of_a_finished_run_are_those_recorded(finished, name):
-    expected = comparable(recorded(RECORD_OF[name])["keys"])
+    expected = set(without_0_1_0(name, comparable(recorded(RECORD_OF[name])["keys"])))
     found = comparable(keys(finished / name))
     options = {key for key in found if key.startswith("config.yaml: ")}
     # A later version may have more options; every recorded one must stay.
@@ -238,7 +257,7 @@ def test_the_masks_are_the_recorded_ones_bit_for_bit(finished, name):
 
 
 def test_all_runs_share_one_dense_net_in_the_recorded_folder(finished):
-    assert_same_names(recorded("common")["dense_files"], files(finished / ".dense"))
+    assert_same_names(recorded("common")["dense_files"], dense_files(finished))
 
 
 def test_the_keys_of_dense_nets_are_those_recorded(tmp_path):
@@ -295,7 +314,7 @@ def record():
             raise RuntimeError("the halted run went on to other masks than the uninterrupted one")
         for name, found in ((name, base / name) for name in RUNS):
             write(name, {"masks": masks(found), "files": files(found), "keys": keys(found)})
-        common = {"torch": torch_release(), "dense_files": files(base / ".dense")}
+        common = {"torch": torch_release(), "dense_files": dense_files(base)}
         write("common", common | {"dense_keys": dense_keys(base)})
 
 

@@ -103,3 +103,21 @@ def test_the_key_follows_files_and_facts(tmp_path):
     file.write_text("12")
     os.utime(file, ns=(0, 1))
     assert key != cache.fingerprint([file], "fact", 4)
+
+
+@pytest.mark.parametrize("way", ["written over", "moved into place"])
+def test_a_file_that_was_replaced_with_size_and_time_kept_is_noticed(tmp_path, way):
+    """As `cp -p` and `rsync` leave it."""
+    file, other = tmp_path / "a", tmp_path / "b"
+    file.write_text("one")
+    key, status = cache.fingerprint([file]), file.stat()
+    other.write_text("two")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if way == "written over":
+        file.write_text("two")
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    else:
+        other.rename(file)
+    now = file.stat()
+    assert (now.st_size, now.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert cache.fingerprint([file]) != key

@@ -30,11 +30,16 @@ def folder() -> Path | None:
 
 
 def fingerprint(files: Iterable[Path], *facts: object) -> str:
-    """Return a key that changes when a file is replaced or one of `facts` changes."""
+    """Return a key that changes when a file is replaced or one of `facts` changes.
+
+    `cp -p` and `rsync` keep size and time of a file, but no copy has the inode and the time of the
+    last change of status (ctime) that the file before it had.
+    """
     digest = hashlib.sha256(repr((_FORMAT, facts)).encode())
     for file in files:
         status = file.stat()
-        digest.update(f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        marks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        digest.update(f"{file.resolve()}\0{marks}\n".encode())
     return digest.hexdigest()[:24]
 
 

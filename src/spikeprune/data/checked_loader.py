@@ -54,6 +54,11 @@ class CheckedLoader:
         raise DataError(f"{self._where}: expected at least one batch, got none")
 
     @property
+    def given(self) -> Iterable[Any]:
+        """What the user gave."""
+        return self._batches
+
+    @property
     def samples(self) -> int:
         """Number of samples: the length of a DataLoader's data set, else counted in one pass."""
         length = _length(getattr(self._batches, "dataset", None))

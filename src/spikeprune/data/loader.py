@@ -51,6 +51,11 @@ class Loader:
         """Number of samples, including a dropped last batch."""
         return len(self._index)
 
+    @property
+    def stored(self) -> tuple[Part, Tensor]:
+        """The part in memory, and which of its samples are handed out, int64 `[n]`."""
+        return self._part, self._index
+
     def __len__(self) -> int:
         whole, rest = divmod(len(self._index), self._batch_size)
         return whole if self._seed is not None or rest == 0 else whole + 1

@@ -35,6 +35,7 @@ class DenseFolder(_Files):
     """Files of a dense net, shared by every run with the same dense configuration."""
 
     config = _Named("config.yaml")  # all options of the run
+    identity = _Named("identity.json")  # what the run is made of: code, weights, data
     metrics = _Named("metrics.json")  # all measurements
     model = _Named(MODEL)  # tensors of the finished net
     checkpoints = _Named("checkpoints")  # folder of the states from which a stopped run goes on
@@ -42,7 +43,7 @@ class DenseFolder(_Files):
 
     def finish(self, metrics: Any) -> None:
         """Write the checksums of all files of the finished net, and last the metrics."""
-        self.write_last(metrics, [self.model, self.history])
+        self.write_last(metrics, (self.model, self.history, self.identity))
 
     def write_last(self, metrics: Any, files: Iterable[Path]) -> None:
         """Write the checksums of files that exist and of the metrics, then the metrics.
@@ -65,9 +66,10 @@ class RunFolder(DenseFolder):
 
     def finish(self, metrics: Any) -> None:
         """Write the checksums of all files of the finished run, and last the metrics."""
-        own = (self.config, self.plan, self.masks, self.model, self.history)
-        dense = (self.dense.model, self.dense.history, self.dense.metrics)
-        self.write_last(metrics, (*own, *dense))
+        own = (self.config, self.identity, self.plan, self.masks, self.model, self.history)
+        dense = self.dense
+        of_dense = (dense.model, dense.history, dense.metrics, dense.identity)
+        self.write_last(metrics, (*own, *of_dense))
 
     @property
     def dense(self) -> DenseFolder:

@@ -1,10 +1,13 @@
 """The dense net: trained once for all runs with an equal key, and held while it is trained."""
 
 import pytest
+import torch
 
 from spikeprune.files import read_json, read_rows
 from spikeprune.lab.run import dense_net as module
 from spikeprune.lab.run.dense_net import dense_key, dense_metrics, held_by_main, shared_folder
+from spikeprune.lab.run.identity.identity import conditions, dense_name
+from spikeprune.lab.run.identity.standing import Record
 from spikeprune.lab.run.locks import held, is_held
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.session import Session
@@ -154,7 +157,27 @@ def test_only_rank_0_holds_a_file(tmp_path, monkeypatch):
 def test_the_folder_depends_on_the_number_of_processes_and_on_compiling(tmp_path, monkeypatch):
     config = make(tmp_path / "x")
     folder = RunFolder(config.folder)
-    assert shared_folder(Session(config), folder).path == tmp_path / ".dense" / dense_key(config)
+    alone, identity = dense_key(config), Session(config).identity
+    expected = tmp_path / ".dense" / dense_name(alone, identity)
+    assert shared_folder(Session(config), folder).path == expected
     monkeypatch.setattr(module, "world_size", lambda: 2)
-    expected = dense_key(config, processes=2)
-    assert shared_folder(Session(config), folder).path.name == expected != dense_key(config)
+    together = dense_key(config, processes=2)
+    assert together != alone
+    assert shared_folder(Session(config), folder).path.name == dense_name(together, identity)
+
+
+def test_a_run_that_goes_on_keeps_the_folder_that_it_recorded(tmp_path):
+    session = Session(make(tmp_path / "x"))
+    folder = RunFolder(session.config.folder)
+    Record(session.identity, "recorded", [conditions()]).write(folder)
+    assert shared_folder(session, folder).path.name == "recorded"
+
+
+def test_a_dense_net_records_what_it_is_made_of(tmp_path):
+    _, folder = dense_of(make(tmp_path / "a"), Silent())
+    session = Session(make(tmp_path / "a"))
+    shared = shared_folder(session, folder)
+    record = Record.read(shared)
+    assert (record.identity, record.dense) == (session.identity, shared.path.name)
+    assert [one["threads"] for one in record.conditions] == [torch.get_num_threads()]
+    assert folder.dense.identity.read_bytes() == shared.identity.read_bytes()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spikeprune import data as datasets
 from spikeprune.cli import main
 from spikeprune.errors import RunError
 from spikeprune.files import read_json, read_rows
@@ -15,6 +14,7 @@ from spikeprune.lab.run.locks import held
 from spikeprune.lab.run.progress.display import Silent
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages import train as module_of_training
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.training.checkpoint import load_tree
@@ -215,7 +215,7 @@ def test_a_finished_run_is_only_reported_again(tmp_path, monkeypatch):
     folder = RunFolder(config.folder)
     run(config)
     before = snapshot(tmp_path)
-    monkeypatch.setattr(datasets, "load", None)  # nothing is read
+    monkeypatch.setattr(module_of_training, "train_epoch", None)  # nothing is trained
     folder.report.unlink()
     told = Told()
     assert run(config, display=told) == folder.report

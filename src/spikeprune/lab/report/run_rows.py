@@ -173,6 +173,7 @@ class RunMetrics(TypedDict, total=False):
     precision: str
     compiled: bool
     versions: dict[str, str]
+    identity: dict[str, Any] | None
     target: Target | None
     static_first_layer: bool | None
     checksums: str

@@ -103,6 +103,8 @@ def _start(config: RunConfig) -> None:
             f"weights are given ({config.weights}), but start is init, which would not use them; "
             "use --start checkpoint, or leave --weights out"
         )
+    if RunFolder(config.folder).metrics.is_file():  # a finished run needs them no more
+        return
     if config.weights is not None and not Path(config.weights).expanduser().is_file():
         raise ConfigError(f"expected a checkpoint, but there is no file {config.weights}")
 

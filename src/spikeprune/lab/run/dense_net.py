@@ -8,6 +8,8 @@ from pathlib import Path
 
 from spikeprune.distributed.collectives import by_main, world_size
 from spikeprune.files import copy_file, read_json, read_rows, sweep
+from spikeprune.lab.run.identity.identity import conditions, dense_name
+from spikeprune.lab.run.identity.standing import Record, went_on
 from spikeprune.lab.run.locks import Claim, held
 from spikeprune.lab.run.progress.display import Display
 from spikeprune.lab.run.progress.tracker import Tracker, mirror, optional
@@ -30,11 +32,11 @@ _DENSE_FIELDS = (
 
 
 def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) -> str:
-    """Return the key of the dense net: 16 hexadecimal digits of a hash of all that it depends on.
+    """Return what a configuration says of its dense net: 16 hexadecimal digits of a hash.
 
     Methods, granularities and targets with equal data, net, training and total epochs share a key
-    (method, section 5). The hash has the content of a checkpoint, but neither the code behind
-    `module:callable` nor the content of a data folder.
+    (method, section 5). The hash has the content of a checkpoint. It reads no data and no code:
+    these enter the name of the shared folder, see `shared_name`.
     """
     plain = config.to_dict()
     relevant = {name: plain[name] for name in _DENSE_FIELDS}
@@ -70,10 +72,24 @@ def held_by_main(path: Path, busy: Callable[[], None]) -> Iterator[Claim | None]
         yield claims[0] if claims else None
 
 
+def shared_name(session: Session) -> str:
+    """Return the name of the shared folder of the dense net: its key, and code and data as now."""
+    return dense_name(key_of(session), session.identity)
+
+
+def key_of(session: Session) -> str:
+    """Return the `dense_key` of a session."""
+    return dense_key(session.config, compiled=session.compiled, processes=world_size())
+
+
 def shared_folder(session: Session, folder: RunFolder) -> DenseFolder:
-    """Return where the dense net is trained for all runs beside this one with an equal key."""
-    key = dense_key(session.config, compiled=session.compiled, processes=world_size())
-    return dense_folder(folder, key)
+    """Return where the dense net is trained for all runs of one key and identity. Collective."""
+
+    def name() -> str:
+        recorded = Record.read(folder)
+        return recorded.dense if recorded else shared_name(session)
+
+    return dense_folder(folder, by_main(name))
 
 
 def dense_metrics(session: Session, folder: RunFolder, display: Display) -> DenseMetrics:
@@ -107,6 +123,7 @@ def _train(session: Session, shared: DenseFolder, display: Display, claim: Claim
     tracker = Tracker(
         shared.history, None, display, steps_per_epoch=session.steps_per_epoch, claim=claim
     )
+    by_main(lambda: _record(session, shared))
     cost = TrainStage(
         session=session,
         model=model,
@@ -126,11 +143,19 @@ def _train(session: Session, shared: DenseFolder, display: Display, claim: Claim
     by_main(write)
 
 
+def _record(session: Session, shared: DenseFolder) -> None:
+    """Write what the dense net is made of, and under which conditions it is trained."""
+    new = Record(session.identity, shared.path.name, [conditions()])
+    went_on(Record.read(shared), new).write(shared)
+
+
 def _copy(session: Session, shared: DenseFolder, folder: RunFolder, display: Display) -> None:
     """Copy the dense net into the run's folder; the metrics come last and mark it as complete."""
     copy_file(shared.model, folder.dense.model)
     if shared.history.is_file():  # there is none for a checkpoint that is not trained further
         copy_file(shared.history, folder.dense.history)
+    if shared.identity.is_file():
+        copy_file(shared.identity, folder.dense.identity)
     rows, board = read_rows(shared.history), folder.tensorboard / "dense"
     with optional(display):
         mirror(rows, board, steps_per_epoch=session.steps_per_epoch)

@@ -12,6 +12,7 @@ from spikeprune.execution.sound_weights import require_sound
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
 from spikeprune.lab.run_folder import DenseFolder
+from spikeprune.manifest import faults
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
@@ -29,7 +30,7 @@ def preflight(session: Session) -> None:
 def try_saved_dense(session: Session, folders: Iterable[DenseFolder]) -> None:
     """Refuse a dense net that was trained before, in one of `folders`, and is no longer whole."""
     for folder in folders:
-        if not folder.metrics.is_file():
+        if not folder.metrics.is_file() or faults(folder.path):  # then it is made again
             continue
         try:
             load_weights(session.built(), folder.model)

@@ -15,6 +15,7 @@ from spikeprune.errors import BusyError, RunError
 from spikeprune.files import copy_file
 from spikeprune.lab.report.report import write_report
 from spikeprune.lab.run.check import check
+from spikeprune.lab.run.claim import begin, claim, refuse_stale_result, stands_in
 from spikeprune.lab.run.dense_net import dense_metrics, held_by_main, shared_folder
 from spikeprune.lab.run.locks import Claim
 from spikeprune.lab.run.preflight import preflight, try_saved_dense
@@ -47,12 +48,15 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
     session, folder = Session(config), RunFolder(config.folder)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    if not by_main(lambda: _finished(session, folder, display)):
+    if by_main(lambda: _finished(session, folder, display)):
+        by_main(lambda: refuse_stale_result(session, folder, display))
+    else:
         _prepare(session, folder, display)
-        with held_by_main(folder.config, busy=lambda: _refuse_second(folder)) as claim:
+        with held_by_main(folder.config, busy=lambda: _refuse_second(folder)) as hold:
             # Another process may just have finished it.
             if not by_main(lambda: _finished(session, folder, Silent())):
-                _stages(session, folder, display, claim)
+                by_main(lambda: begin(session, folder, display))
+                _stages(session, folder, display, hold)
     display.stage("report")
     return by_main(lambda: write_report(folder.path))
 
@@ -88,19 +92,13 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
         what += f", {world_size()} processes"
     display.stage("prepare", what)
     check(config, steps_per_epoch=session.steps_per_epoch)
+    by_main(lambda: stands_in(session, folder))  # refused before the net is tried
     for message in session.notices():
         display.message(message)
     preflight(session)
     try_saved_dense(session, (folder.dense, shared_folder(session, folder)))
-    by_main(lambda: _claim(session, folder))
+    by_main(lambda: claim(session, folder))
     agree(lambda: _require_shared(folder))
-
-
-def _claim(session: Session, folder: RunFolder) -> None:
-    """Write the configuration: from now on the folder belongs to this run."""
-    shared = shared_folder(session, folder)
-    for path in (folder.config, shared.config):
-        session.config.save(path, replace=False)  # never replaced, because it is also the lock
 
 
 def _require_shared(folder: RunFolder) -> None:
@@ -119,20 +117,20 @@ def _refuse_second(folder: RunFolder) -> None:
     raise BusyError(f"another process is at work on the run in {folder.path}; let it finish")
 
 
-def _stages(session: Session, folder: RunFolder, display: Display, claim: Claim | None) -> None:
+def _stages(session: Session, folder: RunFolder, display: Display, hold: Claim | None) -> None:
     """Train the dense net and prune, measure and write the net of the run."""
     dense = dense_metrics(session, folder, display)
     if not session.method.prunes:
-        by_main(lambda: _finish_dense(session, folder, dense, claim))
+        by_main(lambda: _finish_dense(session, folder, dense, hold))
         return
     steps = session.steps_per_epoch
     tracker = Tracker(
-        folder.history, folder.tensorboard, display, steps_per_epoch=steps, claim=claim
+        folder.history, folder.tensorboard, display, steps_per_epoch=steps, claim=hold
     )
     with closing(tracker):
         pruned = prune(session, folder, tracker, display)
     display.stage("evaluate", "pruned")
-    by_main(lambda: _finish(session, folder, dense, pruned, claim))
+    by_main(lambda: _finish(session, folder, dense, pruned, hold))
 
 
 def _finish(
@@ -140,7 +138,7 @@ def _finish(
     folder: RunFolder,
     dense: DenseMetrics,
     pruned: Pruned,
-    claim: Claim | None,
+    hold: Claim | None,
 ) -> None:
     """Measure and write the pruned net."""
     net, mask = pruned.cut.model, pruned.full_mask
@@ -149,8 +147,8 @@ def _finish(
     times = latencies_of(session, dense=saved_dense(session, folder), pruned=net)
     measured["latency_ms"] = times.pruned
     dense["metrics"]["latency_ms"] = times.dense
-    if claim is not None:
-        claim.require()
+    if hold is not None:
+        hold.require()
     save_net(folder, net, session, plan=pruned.cut.plan, mask=mask)
     metrics = assemble(session, dense, measured, pruned)
     metrics["event_driven"] = times.event_driven
@@ -159,7 +157,7 @@ def _finish(
 
 
 def _finish_dense(
-    session: Session, folder: RunFolder, dense: DenseMetrics, claim: Claim | None
+    session: Session, folder: RunFolder, dense: DenseMetrics, hold: Claim | None
 ) -> None:
     """Write the dense net as the result of the method `dense`, with all weights live."""
     model = saved_dense(session, folder)
@@ -167,8 +165,8 @@ def _finish_dense(
     live = {
         n: torch.ones_like(p, dtype=torch.bool) for n, p in model.named_parameters() if n in weights
     }
-    if claim is not None:
-        claim.require()
+    if hold is not None:
+        hold.require()
     save_net(folder, model, session, plan=plan_for((), {}), mask=Mask(live))
     if folder.dense.history.is_file():
         copy_file(folder.dense.history, folder.history)

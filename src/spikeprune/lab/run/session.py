@@ -19,6 +19,7 @@ from spikeprune.execution.forward import forward
 from spikeprune.execution.memory_format import channels_last_is_safe
 from spikeprune.execution.precision import autocast
 from spikeprune.lab.run import compute
+from spikeprune.lab.run.identity.identity import Identity, identify
 from spikeprune.lab.run.stages.batch_shares import turns
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
@@ -80,6 +81,11 @@ class Session:
             if isinstance(error, SpikePruneError) or ":" not in c.data:
                 raise
             raise DataError(f"data {c.data!r} failed: {one_line(error)}") from error
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What the result depends on beside the configuration: digests of code, weights, data."""
+        return identify(self.config, self.data)
 
     def _data_options(self) -> dict[str, Any]:
         c = self.config

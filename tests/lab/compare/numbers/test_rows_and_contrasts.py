@@ -4,6 +4,7 @@ from spikeprune.lab.compare import load_cells
 from spikeprune.lab.compare.jobs.folder_claim import claim
 from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.numbers.rows_and_contrasts import (
+    code_notes,
     contrasts,
     differences_of,
     paired,
@@ -107,6 +108,8 @@ def test_settings_that_differ_are_told_without_a_mark(grid, finish):
     ("fact", "metrics"),
     [
         ("code", {"versions": {"code": "12345678"}}),
+        ("your code", {"identity": {"source": {"nets.py": "12345678"}}}),
+        ("content of the data", {"identity": {"data": "12345678"}}),
         ("data", {"data": {"label": "another", "name": "x", "classes": [], "samples": {}}}),
         ("net", {"model": {"name": "vgg9", "arguments": {}}}),
         ("T", {"time_steps": 9}),
@@ -121,3 +124,24 @@ def test_every_such_fact_is_noticed(grid, finish, fact, metrics):
     finish(first)
     finish(second, **metrics)
     assert fact in [one.fact for one in differences_of(cells_of(config))]
+
+
+def test_settings_have_code_and_data_of_their_own(grid, finish):
+    config = claim(grid(settings={"a": {}, "b": {}}, methods=["magnitude", "criticality"]))
+    for job in jobs(config):
+        finish(job, identity={"source": {f"{job.setting}.py": "1"}, "data": job.setting})
+    assert differences_of(cells_of(config)) == code_notes(cells_of(config)) == []
+
+
+def test_runs_with_other_code_than_the_rest_are_named(grid, finish):
+    config = claim(grid(methods=["magnitude", "criticality"], seeds=[0, 1]))
+    for job in jobs(config):
+        edited = job.method == "criticality" and job.seed == 1
+        source = {"nets.py": "new" if edited else "old"}
+        code = "1234" if job.method == "magnitude" and job.seed == 0 else "5678"
+        finish(job, identity={"source": source}, versions={"code": code})
+    package, own = code_notes(cells_of(config))
+    assert package.startswith("Made with other code than the rest of digits, vgg-small (code: ")
+    assert "+5678): magnitude, seed 0 (" in package
+    assert "+1234); run them again" in package
+    assert "(your code: nets.py old): criticality, seed 1 (nets.py new); run" in own

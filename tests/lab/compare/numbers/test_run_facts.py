@@ -11,6 +11,7 @@ METRICS = {
     "spikeprune": "1.2",
     "versions": {"code": "abc", "spikeprune": "1.2", "torch": "2.9"},
     "compiled": None,
+    "identity": {"source": {"nets.py": "1a", "parts.py": "2b"}, "data": "3c"},
 }
 CONFIG = {
     "batch_size": 32,
@@ -38,6 +39,8 @@ def test_facts_in_words():
         "processes": "1",
         "compiled neurons": "false",
         "code": "1.2+abc",
+        "your code": "nets.py 1a, parts.py 2b",
+        "content of the data": "3c",
         "libraries": "torch 2.9",
     }
     assert {name: found[name] for name in known} == known

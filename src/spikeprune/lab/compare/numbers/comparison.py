@@ -10,6 +10,7 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     Contrast,
     Difference,
     Row,
+    code_notes,
     contrasts,
     differences_of,
     rows,
@@ -67,7 +68,7 @@ class Comparison:
         """Notes for the reader: the numbered differences first."""
         numbered = enumerate(self.differences, start=1)
         differences = [f"[{number}] {difference_words(one)}" for number, one in numbered]
-        return differences + self.unfinished + self._caveats()
+        return differences + code_notes(self.cells) + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:
         notes = list(dict.fromkeys(note for cell in self.cells for note in cell.notes))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.cells import Cell
-from spikeprune.lab.compare.numbers.run_facts import FACTS
+from spikeprune.lab.compare.numbers.run_facts import CODE, FACTS, WITHIN_SETTING
 from spikeprune.lab.compare.numbers.statistics import (
     Paired,
     Summary,
@@ -14,6 +14,7 @@ from spikeprune.lab.compare.numbers.statistics import (
     paired_interval,
     summarise,
 )
+from spikeprune.lab.report.number_words import some
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,34 @@ def differences_of(cells: Sequence[Cell]) -> list[Difference]:
     found = []
     for fact in FACTS:
         counts = Counter(cell.facts[fact] for cell in cells)
-        if len(counts) > 1:
+        groups = by_setting.values() if fact in WITHIN_SETTING else [cells]
+        if any(len({cell.facts[fact] for cell in group}) > 1 for group in groups):
             marked = (key for group in by_setting.values() for key in _unusual(group, fact))
             found.append(Difference(fact, tuple(counts.most_common()), frozenset(marked)))
     return found
 
 
+def code_notes(cells: Sequence[Cell]) -> list[str]:
+    """Return a sentence on the runs whose code differs from that of most runs of their setting."""
+    notes = []
+    for setting in dict.fromkeys(cell.setting for cell in cells):
+        group = [cell for cell in cells if cell.setting == setting]
+        for fact in CODE:
+            usual = _usual(group, fact)
+            strays = [cell for cell in group if cell.facts[fact] != usual]
+            if strays:
+                named = (f"{cell.method}, seed {cell.seed} ({cell.facts[fact]})" for cell in strays)
+                notes.append(
+                    f"Made with other code than the rest of {setting} ({fact}: {usual}): "
+                    f"{some(list(named), 6)}; run them again in another folder to compare them."
+                )
+    return notes
+
+
 def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:
-    usual = Counter(cell.facts[fact] for cell in cells).most_common(1)[0][0]
+    usual = _usual(cells, fact)
     return {cell.key for cell in cells if cell.facts[fact] != usual}
+
+
+def _usual(cells: Sequence[Cell], fact: str) -> str:
+    return Counter(cell.facts[fact] for cell in cells).most_common(1)[0][0]

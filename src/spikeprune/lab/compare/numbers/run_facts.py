@@ -48,6 +48,10 @@ def _samples(metrics: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {part}" for part, count in counts.items())
 
 
+WITHIN_SETTING = ("your code", "content of the data")
+"""Facts in which only the runs of one setting should agree: others have other nets or data."""
+CODE = ("code", "your code")
+"""Facts that an edit of source changes."""
 _TASK = ("classes", "in_channels", "image_size", "time_steps")
 _OUR_CODE = ("spikeprune", "code")
 # Facts in which the runs of a comparison should agree, from the record and the configuration.
@@ -71,5 +75,7 @@ FACTS: dict[str, Callable[[RunRecord, Mapping[str, Any]], Any]] = {
     "processes": lambda run, _: run.metrics.get("processes") or 1,
     "compiled neurons": lambda run, _: bool(run.metrics.get("compiled")),
     "code": lambda run, _: _code(run.metrics),
+    "your code": lambda run, _: _listed(at(run.metrics, "identity", "source") or {}) or "none",
+    "content of the data": lambda run, _: at(run.metrics, "identity", "data"),
     "libraries": lambda run, _: _listed(run.metrics.get("versions") or {}, _OUR_CODE),
 }

@@ -20,10 +20,12 @@ from spikeprune.data import Data
 from spikeprune.distributed.collectives import world_size
 from spikeprune.lab.report.number_words import percent
 from spikeprune.lab.report.run_record import SCHEMA
+from spikeprune.lab.run.identity.standing import Record, notes_of
 from spikeprune.lab.run.results.records import DenseMetrics, Measured
 from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
+from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.manifest import NAME
 from spikeprune.pruning.pruner import Pruner
@@ -52,6 +54,8 @@ def assemble(
 ) -> dict[str, Any]:
     """Return the content of `metrics.json`; latencies and the event-driven net are the caller's."""
     config = session.config
+    folder = RunFolder(config.folder)
+    record = Record.read(folder)
     recipe = shlex.quote(str(config.folder / "config.yaml"))
     trust = " --trust-code" if named_code(config.to_dict()) else ""
     return {
@@ -71,6 +75,7 @@ def assemble(
         "precision": config.precision,
         "compiled": session.compiled,
         "versions": versions(),
+        "identity": record and record.identity.short,
         "target": {"sparsity": config.sparsity, "budget": config.budget_unit},
         "static_first_layer": session.runs_first_layer_once,
         "checksums": NAME,
@@ -79,7 +84,7 @@ def assemble(
         "event_driven": None,
         "cost": _cost(session, dense, None if result is None else result.cost),
         **_pruning(result, session.steps_per_epoch),
-        "notes": _notes(session, dense, pruned, result),
+        "notes": _notes(session, dense, pruned, result) + notes_of(folder),
     }
 
 
