@@ -53,7 +53,7 @@ def test_the_wheel_names_licence_version_and_command(wheel):
 
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    changelog = re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    changelog = re.findall(r"^## \[(\d[\w.]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert spikeprune.__version__ == PROJECT["version"] == version("spikeprune")
     assert citation["version"] == PROJECT["version"] == changelog[0]
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
@@ -92,12 +92,15 @@ def test_pre_commit_hooks_need_nothing_from_elsewhere():
         assert any(re.match(rf"{command}\b", requirement) for requirement in dev)
 
 
+_HIDDEN = {".coverage", ".git"}  # where .git is a file, it names the folder of the repository
+
+
 def _kept(path):
     return "__pycache__" not in path.parts  # compiled code, also numba's
 
 
 def text_files():
-    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".coverage")
+    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name not in _HIDDEN)
     for folder in ("src", "tests", "docs", "benchmarks", "study", ".ci"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix not in {".pyc", ".png"} and path.is_file() and _kept(path):
