@@ -252,7 +252,10 @@ def threads():
 )
 def test_no_sum_depends_on_the_number_of_threads(threads, shape, channels_last):
     """All have more entries than torch sums in one thread, and some a single channel."""
-    x, curve = potentials(0, *shape[:3], shape[3:], torch.float32), named_curve("atan", "derivative")
+    x, curve = (
+        potentials(0, *shape[:3], shape[3:], torch.float32),
+        named_curve("atan", "derivative"),
+    )
     if channels_last:
         x = x.movedim(2, -1).contiguous().movedim(-1, 2)
     for space, time in product(REDUCTIONS, REDUCTIONS):
