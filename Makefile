@@ -12,7 +12,8 @@ RECIPE := $(if $(filter digits,$(DATA)),smoke,demo)
 # Frameworks whose versions exclude each other, as name-version: an environment each.
 FRAMEWORKS := $(basename $(notdir $(wildcard tests/frameworks/requirements/*.txt)))
 
-.PHONY: demo test quick coverage slow lint types unit install data clean benchmark frameworks
+.PHONY: demo test quick coverage slow lint types unit install data clean benchmark frameworks \
+  torch-range audit
 
 install: $(STAMP)
 
@@ -72,6 +73,30 @@ quick: install
 slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q \
 	  --durations 0 --durations-min 0.005 | $(BIN)/python tests/slow_tests.py
+
+# The fast tests, and some whole runs, with the oldest releases that pyproject.toml allows and with the
+# newest there are. Gigabytes to install, so this is not part of `test`.
+torch-range: range-oldest range-newest
+
+RANGE := build/range
+range-%: $(RANGE)/%/.installed
+	OMP_NUM_THREADS=1 $(RANGE)/$*/bin/python -m pytest --numprocesses 2 --dist worksteal -q \
+	  -m 'not slow' --ignore tests/lab/reproduce
+	OMP_NUM_THREADS=1 $(RANGE)/$*/bin/python -m pytest -q tests/test_releases.py tests/test_golden.py
+
+.PRECIOUS: $(RANGE)/%/.installed
+$(RANGE)/%/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet $(if $(filter oldest,$*),--constraint constraints-oldest.txt) \
+	  --editable '.[eventdriven]' accelerate build hatchling hypothesis pytest pytest-xdist
+	touch $@
+
+# Known vulnerabilities of all that is installed, asked of the package index; without network it says so.
+audit: install
+	[ -d build/audit ] || $(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit || true
+	build/audit/bin/python .ci/audit.py --path "$$($(BIN)/python -c \
+	  'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 benchmark: install
 	$(BIN)/python -m benchmarks --json docs/benchmarks.json

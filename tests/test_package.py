@@ -1,8 +1,10 @@
 """The package as others get it: wheel, version, public names, no traces of a machine."""
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import version
@@ -18,15 +20,44 @@ PACKAGE = ROOT / "src" / "spikeprune"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
-    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
+def build(root, out, **environment):
+    """Build the wheel and the source distribution of `root`; return their paths by suffix."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(out), "-t", "sdist", "-t", "wheel"],
+        **{"cwd": root, "env": os.environ | environment, "check": False},
+        **{"capture_output": True, "text": True},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = out.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    return {path.suffix: path for path in out.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    with zipfile.ZipFile(built[".whl"]) as archive:
         yield archive
+
+
+def test_another_build_at_another_time_and_place_has_the_same_bytes(built, tmp_path):
+    """So anyone can make the distributed files from the source and see that they are these."""
+    copy = tmp_path / "else where"
+    with tarfile.open(built[".gz"]) as archive:
+        archive.extractall(copy, filter="data")
+    (root,) = copy.iterdir()
+    (root / "PKG-INFO").unlink()  # written by the build
+    for number, path in enumerate(root.rglob("*")):
+        os.utime(path, (10**9 + 1000 * number,) * 2)
+        if path.is_file():
+            path.chmod(path.stat().st_mode & 0o700)
+    again = build(root, tmp_path / "out", TZ="Asia/Tokyo", LC_ALL="C")
+    assert again.keys() == built.keys() == {".whl", ".gz"}
+    for suffix, path in built.items():
+        assert again[suffix].name == path.name
+        assert again[suffix].read_bytes() == path.read_bytes(), suffix
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel):
@@ -53,7 +84,7 @@ def test_the_wheel_names_licence_version_and_command(wheel):
 
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    changelog = re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    changelog = re.findall(r"^## \[(\d[\w.]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert spikeprune.__version__ == PROJECT["version"] == version("spikeprune")
     assert citation["version"] == PROJECT["version"] == changelog[0]
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
@@ -92,12 +123,15 @@ def test_pre_commit_hooks_need_nothing_from_elsewhere():
         assert any(re.match(rf"{command}\b", requirement) for requirement in dev)
 
 
+_HIDDEN = {".coverage", ".git"}  # where .git is a file, it names the folder of the repository
+
+
 def _kept(path):
     return "__pycache__" not in path.parts  # compiled code, also numba's
 
 
 def text_files():
-    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".coverage")
+    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name not in _HIDDEN)
     for folder in ("src", "tests", "docs", "benchmarks", "study", ".ci"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix not in {".pyc", ".png"} and path.is_file() and _kept(path):

@@ -10,8 +10,10 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from spikeprune import zoo
 from spikeprune.adapters.registry import adapter_for, spiking_neurons
 from spikeprune.errors import ConfigError, ModelError, ObservationError
+from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.science.criticality import channel_criticality
@@ -411,3 +413,31 @@ def test_an_empty_loader_is_an_error_and_modes_come_back():
     with pytest.raises(ObservationError, match="eval mode"):
         score_loader(model, [], time_steps=T, forward=model)
     assert all(m.training for m in model.modules())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_scores_do_not_depend_on_the_number_of_threads(channels_last):
+    """In eval mode where channels are last: there BatchNorm sums a batch by threads in training."""
+    facts = {"classes": 10, "in_channels": 1, "image_size": 12, "time_steps": 2}
+    model = zoo.build("vgg-small", widths=[16, 32], strides=[1, 2], **facts)
+    x = torch.randn(16, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last).eval()
+        x = x.to(memory_format=torch.channels_last)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            observer = Observer(model, time_steps=2, train=model.training, moments=True)
+            with torch.no_grad(), observer:
+                forward(model, x, time_steps=2)
+            found.append(observer.compute())
+    finally:
+        torch.set_num_threads(before)
+    for name, one in found[0].items():
+        for a, b in zip(flat(one), flat(found[1][name]), strict=True):
+            assert torch.equal(a, b), name
+
+
+def flat(stats):
+    return (stats.score, stats.rate, *stats.potential)

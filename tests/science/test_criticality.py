@@ -1,4 +1,4 @@
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from spikeprune.science.criticality import (
     per_channel,
     pool,
     rank_in_layer,
+    sum_in_order,
 )
 from spikeprune.science.surrogate import CURVES, VALUES, named_curve
 
@@ -235,3 +236,41 @@ def test_spikes_are_counted_per_channel(space):
     counts = per_channel(fired.float())
     assert counts.dtype == torch.int64
     assert torch.equal(counts, fired.transpose(0, 1).flatten(1).sum(1))
+
+
+@pytest.fixture
+def threads():
+    """Set the number of CPU threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(2, 70_000, 1), (1, 1, 1, 400, 400), (2, 40, 1, 30, 30), (2, 40, 16, 14, 14)]
+)
+def test_no_sum_depends_on_the_number_of_threads(threads, shape, channels_last):
+    """All have more entries than torch sums in one thread, and some a single channel."""
+    x, curve = (
+        potentials(0, *shape[:3], shape[3:], torch.float32),
+        named_curve("atan", "derivative"),
+    )
+    if channels_last:
+        x = x.movedim(2, -1).contiguous().movedim(-1, 2)
+    for space, time in product(REDUCTIONS, REDUCTIONS):
+        found = []
+        for count in (1, 2, 4):
+            threads(count)
+            partial, fired = charge(None, x, curve, time)
+            found.append((pool(partial, len(x), space=space, time=time), fired))
+        assert all(
+            torch.equal(a, b) for later in found for a, b in zip(found[0], later, strict=True)
+        )
+
+
+@pytest.mark.parametrize("dims", [(0,), (0, 2), (0, 1)])
+def test_sums_in_order_are_sums(dims):
+    for shape in ((5, 3, 2), (5, 1, 1), (5, 1, 4)):
+        x = torch.arange(float(torch.tensor(shape).prod())).view(shape)
+        assert torch.equal(sum_in_order(x, dims), x.sum(dims))

@@ -13,7 +13,15 @@ from spikeprune.errors import ObservationError
 from spikeprune.execution.recomputing import recomputing
 from spikeprune.neurons.sinks import TimeFold
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.science.criticality import ChannelSum, add, charge, compute, per_channel, pool
+from spikeprune.science.criticality import (
+    ChannelSum,
+    add,
+    charge,
+    compute,
+    per_channel,
+    pool,
+    sum_in_order,
+)
 from spikeprune.science.surrogate import Curve
 
 
@@ -90,7 +98,9 @@ class PotentialSums:
         if self._threshold is not None:
             dims, wide = (0, 1, *range(3, x.ndim)), x.double()
             parts = (wide, wide.square(), (wide + self._threshold).abs())
-            self._moments = _plus(self._moments, torch.stack([part.sum(dims) for part in parts]))
+            self._moments = _plus(
+                self._moments, torch.stack([sum_in_order(part, dims) for part in parts])
+            )
         for part in _split(x, self._time_steps, self._charged):
             self._partial, fired = charge(self._partial, part, self._curve, self._options.time)
             self._fired = _plus(self._fired, fired)

@@ -34,12 +34,24 @@ def _widen(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def sum_in_order(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Sum over `dims` in an order that does not depend on the number of CPU threads.
+
+    Threads share out the entries of the result, and each entry is summed in a fixed order. Only a
+    sum to a single number does torch cut up among threads: here it gets zeros beside it.
+    """
+    kept = [dim for dim in range(x.ndim) if dim not in dims]
+    if any(x.shape[dim] > 1 for dim in kept):
+        return x.sum(dims)
+    return torch.cat((x, torch.zeros_like(x)), kept[-1]).sum(dims).narrow(-1, 0, 1)
+
+
 def _over_space(x: Tensor, space: str) -> Tensor:
     dims = tuple(range(2, x.ndim))
     if not dims:
         return x
     if space == "mean":
-        return x.mean(dims)
+        return sum_in_order(x, dims) / x[0, 0].numel()
     return _max_by_halves(x) if x.stride(1) == 1 else x.amax(dims)
 
 
@@ -116,7 +128,7 @@ def pool(partial: Tensor, steps: int, *, space: str = "max", time: str = "mean")
         raise ObservationError(
             f"expected at least one recorded time step, got {steps}; run the model while observing"
         )
-    summed = _over_space(partial, space).sum(0)
+    summed = sum_in_order(_over_space(partial, space), (0,))
     return summed / steps if time == "mean" else summed
 
 

@@ -44,8 +44,8 @@ class Scale:
 
 
 _DIGITS: dict[str, Any] = {
-    "limit": 400,
-    "every": 5,
+    "limit": 200,
+    "every": 3,
     "epochs": {"prune": 4, "finetune": 2},
     "optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 1e-4, "schedule": "cosine"},
 }

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from spikeprune.lab.report.run_record import SCHEMA, read_record
 from spikeprune.lab.report.run_rows import RunMetrics
@@ -34,7 +35,8 @@ DENSE = {
 }
 
 
-def test_without_pruning_the_cost_is_the_dense_net_s():
+def test_without_pruning_the_cost_is_the_dense_net_s(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     found = assemble(session(), DENSE, DENSE["metrics"], None)
     cost = found["cost"]
     assert (cost["pruning_epochs"], cost["total_epochs"], cost["training_flops"]) == (0, 3, 6.0)
@@ -47,6 +49,14 @@ def test_without_pruning_the_cost_is_the_dense_net_s():
     assert found["schema"] == SCHEMA
     assert found.keys() == RunMetrics.__annotations__.keys()
     json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_several_threads_are_told_with_what_they_change(monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    found = assemble(session(), DENSE, DENSE["metrics"], None)
+    told = [note for note in found["notes"] if "same bits again with 3 CPU threads" in note]
+    assert (found["threads"], len(told)) == (threads, int(threads > 1))
 
 
 @pytest.mark.parametrize("granularity", ["weight", "channel"])

@@ -158,6 +158,7 @@ def _notes(
     measured = (dense["metrics"], pruned)
     notes = list(dict.fromkeys(note for net in measured for note in net.get("notes", ())))
     notes += session.without_effect
+    notes += _threads_note(session)
     if result is None:
         notes.append("the method is dense: nothing was pruned")
     if config.start == "checkpoint":
@@ -172,6 +173,16 @@ def _notes(
         )
     notes += result.cut.notes
     return notes + _budget_notes(result.pruner, dense["metrics"], pruned)
+
+
+def _threads_note(session: Session) -> list[str]:
+    threads = torch.get_num_threads()
+    if session.device.type != "cpu" or threads == 1:
+        return []
+    return [
+        f"the same seed gives the same bits again with {threads} CPU threads; another number of "
+        "threads rounds gradients differently and ends in other masks"
+    ]
 
 
 def _budget_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str]:
