@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "spikeprune"
 TARGET = ROOT / "docs" / "images" / "rooms.svg"
-GROUND = {"errors", "files", "choices", "user_code", "_version"}
+GROUND = {"errors", "limits", "files", "choices", "user_code", "_version"}
 
 
 def room(dotted: str) -> str:
