@@ -9,7 +9,7 @@ from tests.fuzz.nets import NETS, Net, batch_for, build, example_for, logits, sh
 from torch.nn.functional import cross_entropy
 
 from spikeprune import Pruner
-from spikeprune.errors import ConfigError
+from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.science.allocation import SHARES
@@ -43,7 +43,7 @@ class Loop:
     """A training loop as users write it: batch `i` is the same whenever it is drawn.
 
     Raises:
-        BudgetError: the net is too small for the budget.
+        SpikePruneError: the options do not fit the net.
     """
 
     def __init__(self, case: Case, seed: int | None = None):
@@ -200,8 +200,23 @@ def sensible(case):
     options, net = case.options, case.net
     if options.criticality.batches > options.interval(case.steps):
         return False
-    if options.granularity == "weight":
-        return not set(options.exclude) & options.limits.keys()
-    needs_norm = {"magnitude", "scale-gradient"} & {options.saliency, options.regrow}
-    no_threshold = net.neuron == "own" and options.saliency == "mean-potential"
-    return (net.norm or not needs_norm) and not no_threshold
+    if set(options.exclude) & options.limits.keys():
+        return False
+    own = net.neuron == "own"
+    no_threshold = {"mean-potential", "crisis", "synflow"} & {options.saliency, options.regrow}
+    no_primitive = options.criticality.value == "primitive" and options.criticality.curve == "model"
+    return not (own and (no_threshold or no_primitive))
+
+
+REFUSED = (
+    "are scored by their BatchNorm",
+    "no channel is left to prune",
+    "patterns leave no layer to prune",
+    "joined with the input of the net",
+)
+"""What the net of a case may be refused for at construction."""
+
+
+def refusable(error):
+    """Whether a case may end in this error."""
+    return isinstance(error, BudgetError) or any(text in str(error) for text in REFUSED)

@@ -19,7 +19,8 @@ from spikeprune.wiring.wiring import Wiring
 
 # Nodes of the graph without tensors that do not mix channels, and operations that mix channels
 # although the tracer takes them as element-wise.
-_PASSIVE = {"ELEMENTWISE", "RESHAPE", "CONCAT", "OUTPUT"}
+# Concatenations are not among them: the tracer takes that of two neurons' spikes for an addition.
+_PASSIVE = {"ELEMENTWISE", "RESHAPE", "OUTPUT"}
 _MIXING = ("Mm", "Bmm", "Addmm", "Baddbmm", "Convolution", "Permute", "Transpose", "Softmax")
 _QUIET_STEPS = 8
 
@@ -209,8 +210,8 @@ def _check_operation(operation: object, kind: str) -> None:
     if kind not in _PASSIVE or name.startswith(_MIXING):
         raise ModelError(
             f"expected channels to be mixed by layers only, got the operation {name!r}, whose "
-            "channels cannot be followed (attention, functional layers, slices and parameters "
-            "outside of layers); prune weights instead"
+            "channels cannot be followed (attention, concatenations, functional layers, slices and "
+            "parameters outside of layers); prune weights instead"
         )
 
 
