@@ -58,14 +58,14 @@ def run_and_check(loop):
 
 
 @pytest.mark.slow
-@share(0.1)
+@share(0.03)
 @given(case=cases(WEIGHTS))
 def test_weights(case):
     check(case)
 
 
 @pytest.mark.slow
-@share(0.04)
+@share(0.01)
 @given(case=cases(CHANNELS))
 def test_channels(case):
     check(case)
