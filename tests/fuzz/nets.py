@@ -22,7 +22,9 @@ def short(made):
         return f"({''.join(f'{short(part)}, ' for part in made)})"
     if not is_dataclass(made):
         return repr(made)
-    parts = [f"{f.name}={short(getattr(made, f.name))}" for f in fields(made) if not _usual(made, f)]
+    parts = [
+        f"{f.name}={short(getattr(made, f.name))}" for f in fields(made) if not _usual(made, f)
+    ]
     return f"{type(made).__name__}({', '.join(parts)})"
 
 

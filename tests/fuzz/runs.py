@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from spikeprune import Pruner
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.science.allocation import SHARES
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
@@ -126,14 +127,8 @@ CRITICALITY = st.builds(
 LAYERS = st.sampled_from(["blocks.0.conv", "head", "blocks.*"])
 WEIGHTS = {
     "sparsity": st.floats(0.1, 0.9),
-    "saliency": st.sampled_from(
-        ["magnitude", "magnitude", "random", "signed-magnitude", "criticality-magnitude"]
-        + ["crisis", "firing-rate", "snip", "grasp", "synflow"]
-    ),
-    "regrow": st.sampled_from(
-        ["criticality", "criticality", "criticality-magnitude", "criticality-shuffled", "crisis"]
-        + ["gradient", "random", "none"]
-    ),
+    "saliency": st.sampled_from(["magnitude", *SALIENCY]),
+    "regrow": st.sampled_from(["criticality", "none", *REGROWTH]),
     "regrow_fraction": st.sampled_from([0.0, 0.1, 0.3, 0.6]),
     "fraction_schedule": st.sampled_from([*FRACTIONS]),
     "fraction_of": st.sampled_from(["after", "before"]),
@@ -175,7 +170,7 @@ CHANNELS = {
 
 def allowed(values):
     """Return options, or None where the combination is refused."""
-    if values["saliency"] in ("snip", "grasp", "synflow"):
+    if values.get("granularity") != "channel" and SALIENCY[values["saliency"]].measure:
         values |= {"schedule": "at-start", "regrow": "none"}
     try:
         return PruneOptions.of(**values)

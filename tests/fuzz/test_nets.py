@@ -12,7 +12,7 @@ from spikeprune.errors import BudgetError, SpikePruneError
 
 
 def check(case: Case):
-    """Run a case and check it; a case that is refused, or whose budget is too small, is rejected."""
+    """Run a case and check it; one that is refused, or whose budget is too small, is rejected."""
     try:
         loop = Loop(case)
     except SpikePruneError as error:

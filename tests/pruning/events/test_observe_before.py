@@ -3,8 +3,8 @@
 import pytest
 import torch
 from spikingjelly.activation_based import neuron
-from tests.foreign.plain import T as STEPS
 from tests.foreign.plain import States
+from tests.foreign.plain import T as STEPS
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, ObservationError, RunError
