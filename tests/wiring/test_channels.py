@@ -67,6 +67,25 @@ def test_concatenated_channels_are_not_tied_to_each_other():
     assert [member.index.flatten().tolist() for member in second.of("in")] == [[5, 6, 7]]
 
 
+class JoinedWithInput(nn.Module):
+    """A layer of as many channels as the input, which is added to its potentials."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.lif_a = layer.Conv2d(2, 2, 1), neuron.IFNode()
+        self.b, self.lif_b = layer.Conv2d(2, 5, 1), neuron.IFNode()
+        self.head = layer.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.lif_b(self.b(self.lif_a(self.a(x) + x.clamp(max=1)))).mean((2, 3)))
+
+
+def test_channels_that_are_joined_with_the_input_are_left_whole():
+    channels = found(JoinedWithInput(), torch.randn(1, 2, 4, 4))
+    assert [group.name for group in channels.groups] == ["b"]
+    assert channels.whole == {"a": "its channels are joined with the input of the net"}
+
+
 def test_neurons_found_by_their_spike_functions():
     model, example = Sequence(), torch.rand(2, 12)
     channels = find_channels(model, example, trace(model, example, time_steps=4), time_steps=4)
