@@ -17,7 +17,7 @@ from spikeprune.lab.report.report import write_report
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.dense_net import dense_metrics, held_by_main, shared_folder
 from spikeprune.lab.run.locks import Claim
-from spikeprune.lab.run.preflight import preflight
+from spikeprune.lab.run.preflight import preflight, try_saved_dense
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.results.measure import latencies_of, measure, saved_dense
@@ -91,6 +91,7 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
     for message in session.notices():
         display.message(message)
     preflight(session)
+    try_saved_dense(session, (folder.dense, shared_folder(session, folder)))
     by_main(lambda: _claim(session, folder))
     agree(lambda: _require_shared(folder))
 
