@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError, ConfigError
-from spikeprune.science.allocation import SHARES, floor_share, kept_counts
+from spikeprune.science.allocation import SHARES, floor_share, kept_counts, limit_counts
 
 ALLOCATIONS = ("global", *SHARES)
 
@@ -148,6 +148,14 @@ def test_a_limit_that_meets_no_whole_number_is_rounded_up():
     shapes = {"a": (15,), "b": (15,)}
     counts = kept_counts(shapes, 0.5, allocation="uniform", limits={"a": (0.1, 0.1)})
     assert counts == {"a": 2, "b": 13}
+
+
+@pytest.mark.parametrize(
+    ("limits", "size", "counts"),
+    [((0.1, 0.5), 30, (3, 15)), ((0.25, 0.5), 1, (1, 1)), ((0.0, 0.5), 1, (0, 0))],
+)
+def test_limits_are_rounded_inwards_or_up(limits, size, counts):
+    assert limit_counts(limits, size) == counts
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)

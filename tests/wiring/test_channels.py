@@ -44,6 +44,48 @@ def test_a_part_of_the_channels_and_why_not_the_others():
     assert note.startswith("channels left whole: b; channels of 'b' are mixed on the way to")
 
 
+class Concatenated(nn.Module):
+    """The spikes of two layers, of 5 and 3 channels, side by side."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.lif_a = layer.Conv2d(2, 5, 1), neuron.IFNode()
+        self.b, self.lif_b = layer.Conv2d(5, 3, 1), neuron.IFNode()
+        self.head = layer.Linear(8, 3)
+
+    def forward(self, x):
+        a = self.lif_a(self.a(x))
+        return self.head(torch.cat([a, self.lif_b(self.b(a))], 1).mean((2, 3)))
+
+
+def test_concatenated_channels_are_not_tied_to_each_other():
+    first, second = found(Concatenated(), torch.randn(1, 2, 4, 4)).groups
+    assert (first.producers, first.channels) == (("a",), 5)
+    assert (second.producers, second.channels) == (("b",), 3)
+    read = {member.module: member.index.flatten().tolist() for member in first.of("in")}
+    assert read == {"b": [0, 1, 2, 3, 4], "head": [0, 1, 2, 3, 4]}
+    assert [member.index.flatten().tolist() for member in second.of("in")] == [[5, 6, 7]]
+
+
+class JoinedWithInput(nn.Module):
+    """A layer of as many channels as the input, which is added to its potentials."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.lif_a = layer.Conv2d(2, 2, 1), neuron.IFNode()
+        self.b, self.lif_b = layer.Conv2d(2, 5, 1), neuron.IFNode()
+        self.head = layer.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.lif_b(self.b(self.lif_a(self.a(x) + x.clamp(max=1)))).mean((2, 3)))
+
+
+def test_channels_that_are_joined_with_the_input_are_left_whole():
+    channels = found(JoinedWithInput(), torch.randn(1, 2, 4, 4))
+    assert [group.name for group in channels.groups] == ["b"]
+    assert channels.whole == {"a": "its channels are joined with the input of the net"}
+
+
 def test_neurons_found_by_their_spike_functions():
     model, example = Sequence(), torch.rand(2, 12)
     channels = find_channels(model, example, trace(model, example, time_steps=4), time_steps=4)

@@ -18,9 +18,9 @@ from spikeprune.execution.memory_format import channels_last_is_safe
 from spikeprune.science.masks import Mask, apply_
 from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.cut_plan import apply_plan, cut_mask, plan_for
+from spikeprune.wiring.followed_channels import followed_channels
 from spikeprune.wiring.tied_channels import channel_groups
-from spikeprune.wiring.trace import trace
-from spikeprune.wiring.wiring import Wiring
+from spikeprune.wiring.trace import trace, traced
 
 TINY = {name: {"width": 1 / 16} for name in zoo.NAMES} | {"vgg-small": {"widths": (4, 6, 8, 8)}}
 VARIANTS = [("if", "hard"), ("lif", "hard"), ("lif", "soft"), ("plif", "soft")]
@@ -250,10 +250,8 @@ def test_concatenation_depthwise_and_state_per_channel():
     model = Joined().eval()
     excite(model)
     x = 3 * torch.randn(2, 2, 8, 8)
-    # The wiring refuses concatenation; the groups do not.
-    layers = {n: None for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-    wiring = Wiring(layers=layers, neurons={"a.2": 3, "b.2": 5, "node": 8})
-    groups = channel_groups(model, x, wiring)
+    groups, left = followed_channels(model, traced(model, x, time_steps=1, layout="step"))
+    assert left == {}
     whole = masked(model, groups, live := draw_live(groups, 1))
     cut = apply_plan(copy.deepcopy(whole), plan_for(groups, live))
     kept = sum(int(v.sum()) for v in live.values())

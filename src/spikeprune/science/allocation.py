@@ -95,6 +95,17 @@ def kept_counts(
     return dict(zip(shapes, counts, strict=True))
 
 
+def limit_counts(limits: tuple[float, float], size: int) -> tuple[int, int]:
+    """Return the fewest and the most live of `size` weights at densities within the limits.
+
+    They are rounded inwards; where no whole number lies between, both are the one above.
+    """
+    # Decimal fractions as the user wrote them: ceil(0.1 * 30) in binary floating point is 4.
+    low, high = (Fraction(limit).limit_denominator(10**9) for limit in limits)
+    least = math.ceil(low * size)
+    return least, max(least, math.floor(high * size))
+
+
 def _bounds(shapes: Shapes, sizes: list[int], limits: Limits) -> _Bounds:
     for name, (low, high) in limits.items():
         require_one_of("tensor in the density limits", name, shapes)
@@ -103,11 +114,8 @@ def _bounds(shapes: Shapes, sizes: list[int], limits: Limits) -> _Bounds:
                 f"expected density limits 0 <= low <= high <= 1 for {name!r}, got {(low, high)}"
             )
     pairs = [limits.get(name, (0.0, 1.0)) for name in shapes]
-    # Decimal fractions as the user wrote them: ceil(0.1 * 30) in binary floating point is 4.
-    exact = [[Fraction(limit).limit_denominator(10**9) for limit in pair] for pair in pairs]
-    low_counts = [math.ceil(low * n) for (low, _), n in zip(exact, sizes, strict=True)]
-    high_counts = [math.floor(high * n) for (_, high), n in zip(exact, sizes, strict=True)]
-    return _Bounds(low_counts, [max(*p) for p in zip(low_counts, high_counts, strict=True)])
+    counts = [limit_counts(pair, size) for pair, size in zip(pairs, sizes, strict=True)]
+    return _Bounds([least for least, _ in counts], [most for _, most in counts])
 
 
 def _ordered(shapes: Shapes, saliency: Mapping[str, Ranked] | None) -> list[Ranked]:

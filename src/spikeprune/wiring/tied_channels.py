@@ -19,7 +19,8 @@ from spikeprune.wiring.wiring import Wiring
 
 # Nodes of the graph without tensors that do not mix channels, and operations that mix channels
 # although the tracer takes them as element-wise.
-_PASSIVE = {"ELEMENTWISE", "RESHAPE", "CONCAT", "OUTPUT"}
+# Concatenations are not among them: the tracer takes that of two neurons' spikes for an addition.
+_PASSIVE = {"ELEMENTWISE", "RESHAPE", "OUTPUT"}
 _MIXING = ("Mm", "Bmm", "Addmm", "Baddbmm", "Convolution", "Permute", "Transpose", "Softmax")
 _QUIET_STEPS = 8
 
@@ -104,7 +105,9 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
         _check(module, name, wiring.neurons[name])
     with exact(example.device), adapter.tracing(model):
         try:
-            graph = _graph(model, example, neurons)
+            # An input that needs a gradient completes the graph even if parameters are frozen.
+            x = like_parameters(model, example.detach()).clone().requires_grad_()
+            graph = _graph(model, x, neurons)
         except Exception as error:  # the net takes no single slice, or the tracer cannot follow it
             raise ModelError(
                 f"channels are followed through one time slice, on which {type(model).__name__} "
@@ -112,16 +115,15 @@ def channel_groups(model: nn.Module, example: Tensor, wiring: Wiring) -> tuple[C
             ) from error
         names = {module: name for name, module in model.named_modules()}
         _check_layers(graph, names, wiring)
+        _check_input(graph, names, wiring, x)
         return tuple(_groups(graph, names, wiring))
 
 
-def _graph(model: nn.Module, example: Tensor, neurons: dict[str, nn.Module]) -> Any:
+def _graph(model: nn.Module, x: Tensor, neurons: dict[str, nn.Module]) -> Any:
     import torch_pruning
 
     # Neurons become nodes of the graph and members of groups if registered by exact class.
     pruners = {type(module): torch_pruning.ops.CustomizedPruner() for module in neurons.values()}
-    # An input that needs a gradient completes the graph even if parameters are frozen.
-    x = like_parameters(model, example.detach()).clone().requires_grad_()
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(
         model, x, lambda net, inputs: net(inputs), customized_pruners=pruners, verbose=False
@@ -204,13 +206,40 @@ def _check_layers(graph: Any, names: dict[nn.Module, str], wiring: Wiring) -> No
         )
 
 
+def _check_input(graph: Any, names: dict[nn.Module, str], wiring: Wiring, x: Tensor) -> None:
+    """Refuse channels that are joined with those of the input, which the tracer does not follow."""
+    layers = {n.grad_fn for m, n in graph.module2node.items() if names.get(m) in wiring.layers}
+    for module, node in graph.module2node.items():
+        parts = [part for part, _ in node.grad_fn.next_functions if part is not None]
+        sides = [_is_input(p, x, layers) for p in parts if getattr(p, "variable", x) is x]
+        if module not in names and any(sides) and not all(sides):
+            raise ModelError(
+                "expected channels of layers alone, got some that are joined with those of the "
+                "input of the net; prune weights instead"
+            )
+
+
+def _is_input(node: Any, x: Tensor, layers: set[Any]) -> bool:
+    """Return whether a node of the autograd graph comes from the input, through no layer."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in layers or node in seen:
+            continue
+        if getattr(node, "variable", None) is x:
+            return True
+        seen.add(node)
+        waiting.extend(part for part, _ in node.next_functions)
+    return False
+
+
 def _check_operation(operation: object, kind: str) -> None:
     name = str(getattr(operation, "_grad_fn", kind.lower()))
     if kind not in _PASSIVE or name.startswith(_MIXING):
         raise ModelError(
             f"expected channels to be mixed by layers only, got the operation {name!r}, whose "
-            "channels cannot be followed (attention, functional layers, slices and parameters "
-            "outside of layers); prune weights instead"
+            "channels cannot be followed (attention, concatenations, functional layers, slices and "
+            "parameters outside of layers); prune weights instead"
         )
 
 

@@ -89,3 +89,22 @@ def test_everything_is_put_back_also_after_an_exception():
     with pytest.raises(RuntimeError, match="seen"), watching(model := States(), explode):
         model(torch.rand(2, 12))
     assert {kind: dict(vars(kind)) for kind in before} == before
+
+
+@pytest.mark.parametrize("first_ends", [0, 1])
+def test_two_watch_at_once_and_end_in_any_order(first_ends):
+    model, x = States(), torch.rand(2, 12)
+    alone = [call.place for call in calls(model, x)]
+    before = Triangle.forward, SetUp.forward, SetUp.setup_context
+    seen = [], []
+    watchers = [watching(model, part.append) for part in seen]
+    for watcher in watchers:
+        watcher.__enter__()
+    model(x)
+    assert [call.place for call in seen[0]] == [call.place for call in seen[1]] == alone
+    watchers[first_ends].__exit__(None, None, None)
+    model(x)
+    assert len(seen[first_ends]) == len(alone)
+    assert len(seen[1 - first_ends]) == 2 * len(alone)
+    watchers[1 - first_ends].__exit__(None, None, None)
+    assert (Triangle.forward, SetUp.forward, SetUp.setup_context) == before

@@ -108,3 +108,9 @@ def test_a_file_that_promises_or_holds_too_much_is_refused_unread(
         idx.read_idx(file, 3)
     assert tracemalloc.get_traced_memory()[1] < 4 * limits.MIB
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(0, 28, 28), (2, 0, 28)])
+def test_a_file_without_values_is_refused(tmp_path, shape):
+    with pytest.raises(DataError, match=rf"x is empty: its shape is {shape[0]}x{shape[1]}x28;"):
+        idx.read_idx(claiming(tmp_path, "x", shape, 0, pack=False), 3)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from spikingjelly.activation_based import neuron
+from tests.foreign.plain import States
+from tests.foreign.plain import T as STEPS
 
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, ObservationError, RunError
@@ -204,3 +206,18 @@ def test_a_state_without_the_counts_that_a_budget_needs_is_refused():
     del state["reads"]
     with pytest.raises(RunError, match="lacks the operands counted for the budget of synops"):
         made.load_state_dict(state)
+
+
+def test_spike_functions_are_watched_for_potentials_and_operands_at_once():
+    model, x = States().train(), torch.rand(5, 12)
+    wiring = trace(model, x[:2], time_steps=STEPS)
+    options = PruneOptions.of(sparsity=0.5, budget="synops", regrow="criticality")
+    parts = {"time_steps": STEPS, "batches": None, "layout": wiring.layout}
+    made = EventObserver(model, options, (1,), wiring, **parts)
+    made.arm_if_due(0)
+    model(x)
+    seen = observations(made)
+    assert {len(stats.score) for stats in seen.stats.values()} == {24, 16}
+    assert torch.equal(seen.operands["fc1"], (x != 0).double().mean(0) * STEPS)
+    rates = {len(stats.rate): stats.rate for stats in seen.stats.values()}
+    torch.testing.assert_close(seen.operands["fc2"].float(), STEPS * rates[24])

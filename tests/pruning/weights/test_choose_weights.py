@@ -344,3 +344,14 @@ def test_a_highest_density_is_reached_at_the_last_event(limit, regrow):
         live = event.live
     assert int(live["hidden"].sum()) == min(math.floor(limit * 96), 19)
     assert sum(int(m.sum()) for m in live.values()) == round(final * N)
+
+
+def test_a_layer_too_small_for_its_limits_keeps_what_the_lower_one_says():
+    weights = {"body": torch.arange(1.0, 28.0).view(3, 9), "head": torch.full((1, 1), 0.5)}
+    live = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+    limited = options(sparsity=0.5, regrow="none", limits={"head": (0.25, 0.5)})
+    for k in (1, 2):
+        chosen = choose_weights(weights, live, {}, density=density_at(k, 2, 0.5), options=limited)
+        live = chosen.live
+        assert int(live["head"].sum()) == 1
+    assert int(live["body"].sum()) == 13

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 _MODULE_CALL = nn.Module._wrapped_call_impl.__code__
-_SKIPPED = (torch.nn.modules.module.__file__, torch.autograd.function.__file__)
+_SKIPPED = (torch.nn.modules.module.__file__, torch.autograd.function.__file__, __file__)
 _NOT_WATCHED = ("torch.", "torch_", "spikeprune.")
 
 
@@ -61,29 +61,28 @@ def watching(model: nn.Module, on_call: OnCall) -> Iterator[None]:
     compiled is not seen.
     """
     names = CallNames(model)
-    with _replaced(
-        lambda function, node, arguments, run: _report(
-            names, on_call, function, node, arguments, run
-        )
-    ):
+
+    def report(
+        function: type[torch.autograd.Function], node: Any, arguments: tuple[Any, ...], output: Any
+    ) -> tuple[Any, SpikeCall | None]:
+        place = names.place(sys._getframe(1))
+        if place is None:
+            return output, None
+        call = SpikeCall(place, function, arguments, output, node)
+        replaced = on_call(call)
+        return (output if replaced is None else replaced), call
+
+    with _reporting(report):
         yield
 
 
-def _report(
-    names: "CallNames",
-    on_call: OnCall,
-    function: type[torch.autograd.Function],
-    node: Any,
-    arguments: tuple[Any, ...],
-    run: Callable[[], Any],
-) -> tuple[Any, SpikeCall | None]:
-    output = run()
-    place = names.place(sys._getframe(2))
-    if place is None:
-        return output, None
-    call = SpikeCall(place, function, arguments, output, node)
-    replaced = on_call(call)
-    return (output if replaced is None else replaced), call
+Report = Callable[
+    [type[torch.autograd.Function], Any, tuple[Any, ...], Any], tuple[Any, SpikeCall | None]
+]
+"""Takes function, node, arguments and output; gives the output and the record of the call."""
+
+_reports: list[Report] = []  # of everybody who watches now
+_replaced: list[tuple[type, str, Any]] = []  # what was there before, while anybody does
 
 
 class CallNames:
@@ -156,54 +155,74 @@ def _subclasses(kind: type) -> Iterator[Any]:
 
 
 @contextmanager
-def _replaced(report: Callable[..., tuple[Any, SpikeCall | None]]) -> Iterator[None]:
-    """Replace the forward of every autograd function by one that reports."""
-    replaced: list[tuple[type, str, Any]] = []
-
-    def swap(function: type, name: str, new: Any) -> None:
-        replaced.append((function, name, vars(function)[name]))
-        setattr(function, name, staticmethod(new))
-
+def _reporting(report: "Report") -> Iterator[None]:
+    """Report calls while active. Several may be active, and end in any order."""
+    _reports.append(report)
     try:
-        for function in set(_subclasses(torch.autograd.Function)):
-            if function.__module__.startswith(_NOT_WATCHED) or "forward" not in vars(function):
-                continue
-            forward = vars(function)["forward"].__get__(None, function)
-            if function.setup_context is torch.autograd.Function.setup_context:
-                swap(function, "forward", _with_context(function, forward, report))
-            else:
-                made: list[SpikeCall | None] = []
-                swap(function, "forward", _without_context(function, forward, report, made))
-                if "setup_context" in vars(function):
-                    setup = vars(function)["setup_context"].__get__(None, function)
-                    swap(function, "setup_context", _setting_up(setup, made))
+        _replace()
         yield
     finally:
-        for function, name, old in reversed(replaced):
-            setattr(function, name, old)
+        _reports.remove(report)
+        if not _reports:
+            for function, name, old in _replaced:
+                setattr(function, name, old)
+            _replaced.clear()
 
 
-def _with_context(function: type, forward: Any, report: Any) -> Any:
+def _replace() -> None:
+    """Replace the forward of every autograd function that is not replaced yet."""
+    done = {function for function, _, _ in _replaced}
+    for function in set(_subclasses(torch.autograd.Function)) - done:
+        if function.__module__.startswith(_NOT_WATCHED) or "forward" not in vars(function):
+            continue
+        forward = vars(function)["forward"].__get__(None, function)
+        if function.setup_context is torch.autograd.Function.setup_context:
+            _swap(function, "forward", _with_context(function, forward))
+        else:
+            made: list[SpikeCall] = []
+            _swap(function, "forward", _without_context(function, forward, made))
+            if "setup_context" in vars(function):
+                setup = vars(function)["setup_context"].__get__(None, function)
+                _swap(function, "setup_context", _setting_up(setup, made))
+
+
+def _swap(function: type, name: str, new: Any) -> None:
+    _replaced.append((function, name, vars(function)[name]))
+    setattr(function, name, staticmethod(new))
+
+
+def _reported(
+    function: type, node: Any, arguments: tuple[Any, ...], output: Any
+) -> tuple[Any, list[SpikeCall]]:
+    """Give a call to everybody who watches, one after the other; return its output and records."""
+    calls = []
+    for report in tuple(_reports):
+        output, call = report(function, node, arguments, output)
+        if call is not None:
+            calls.append(call)
+    return output, calls
+
+
+def _with_context(function: type, forward: Any) -> Any:
     def run(ctx: Any, *arguments: Any, **named: Any) -> Any:
-        output, _ = report(function, ctx, arguments, lambda: forward(ctx, *arguments, **named))
+        output, _ = _reported(function, ctx, arguments, forward(ctx, *arguments, **named))
         return output
 
     return run
 
 
-def _without_context(function: type, forward: Any, report: Any, made: list[Any]) -> Any:
+def _without_context(function: type, forward: Any, made: list[SpikeCall]) -> Any:
     def run(*arguments: Any, **named: Any) -> Any:
-        output, call = report(function, None, arguments, lambda: forward(*arguments, **named))
-        made[:] = [call]
+        output, made[:] = _reported(function, None, arguments, forward(*arguments, **named))
         return output
 
     return run
 
 
-def _setting_up(setup: Any, made: list[Any]) -> Any:
+def _setting_up(setup: Any, made: list[SpikeCall]) -> Any:
     def run(ctx: Any, inputs: Any, output: Any) -> None:
-        if made and made[0] is not None:
-            made[0].node = ctx
+        for call in made:
+            call.node = ctx
         setup(ctx, inputs, output)
 
     return run

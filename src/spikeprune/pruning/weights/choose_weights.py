@@ -10,7 +10,7 @@ from torch import Tensor
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.selection import Selection
-from spikeprune.science.allocation import floor_share, kept_counts
+from spikeprune.science.allocation import floor_share, kept_counts, limit_counts
 from spikeprune.science.memory_order import live_count
 from spikeprune.science.ranked_values import Magnitude, Ranked
 from spikeprune.science.select import keep_and_regrow
@@ -51,7 +51,7 @@ def _paced(
     size = {name: mask.numel() for name, mask in live.items()}
     total, alive = sum(size.values()), sum(count.values())
     drop, left = alive - round(density * total), alive - round(final * total)
-    excess = {n: max(0, count[n] - floor_share(high, size[n])) for n, (_, high) in limits.items()}
+    excess = {n: max(0, count[n] - limit_counts(pair, size[n])[1]) for n, pair in limits.items()}
     paced, before, gone = {}, 0, 0
     for name, (low, high) in limits.items():
         before += excess[name]

@@ -1,0 +1,1 @@
+"""Random nets, masks, budgets and damaged files against the invariants of the method."""
