@@ -1,6 +1,7 @@
 """Walks over the autograd graph of a forward."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch.autograd.graph import Node
 
@@ -19,3 +20,15 @@ def ancestors(
         yield node
         if not stop(node):
             waiting.extend(source for source, _ in node.next_functions)
+
+
+def sources(call: Any) -> tuple[tuple[Node | None, int], ...]:
+    """Return `next_functions` of the context of an autograd function.
+
+    Empty where the call is not, or no longer, part of a graph; torch before 2.13 may raise there.
+    """
+    try:
+        found: tuple[tuple[Node | None, int], ...] = call.next_functions
+    except RuntimeError:
+        return ()
+    return found

@@ -10,6 +10,7 @@ from torch.autograd.graph import Node
 
 from spikeprune.adapters.spike_functions.watch import Place, SpikeCall
 from spikeprune.adapters.toolkit import first_input
+from spikeprune.execution.autograd_graph import sources
 
 Key = str | Place
 """Name of a layer, norm or neuron module, or the place where a spike function is called."""
@@ -91,7 +92,7 @@ class Recording:
         """Return the visits, with the nodes that exist only after the calls."""
         for visit in (v for visits in self._visits.values() for v in visits):
             if visit.call is not None and visit.call.node is not None:
-                edges = visit.call.node.next_functions
+                edges = sources(visit.call.node)
                 visit.after, visit.before = visit.call.node, edges[0][0] if edges else None
         return self._visits
 
