@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "spikeprune"
 ORDER = (
     "_version",
     "errors",
+    "stop",
+    "unexpected",
     "choices",
     "files",
     "user_code",
