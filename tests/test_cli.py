@@ -123,7 +123,7 @@ def test_null_takes_a_recipe_s_value_back(ran, tmp_path):
         (["run", *BASE, "demo"], ["'demo'", "--help"]),
         (["run", *BASE, "--method", "slimming"], ["'slimming'", "magnitude"]),
         (["run", *BASE, "--out", "a/file"], []),
-        (["plan", *BASE, "--time_steps", "0"], ["time_steps", "at least 1"]),
+        (["plan", *BASE, "--time_steps", "0"], ["time_steps", "from 1 to"]),
         (["evaluate"], ["FOLDER is missing"]),
         (["evaluate", "x", "--devise", "cpu"], ["--devise", "did you mean", "--device"]),
         (["train"], ["unknown command train", "run, plan, evaluate"]),

@@ -14,6 +14,7 @@ ORDER = (
     "stop",
     "unexpected",
     "choices",
+    "ranges",
     "files",
     "user_code",
     "science",

@@ -1,5 +1,6 @@
 """Plain values to frozen dataclasses and back: strict about keys and types, with clear errors."""
 
+import json
 import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
@@ -20,6 +21,9 @@ _WORDS = {
     str: "text",
     type(None): "null",
 }
+
+
+_BITS = 63  # beside the sign
 
 
 def describe(hint: Any) -> str:
@@ -66,7 +70,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         hint = next(part for part in get_args(hint) if part is not type(None))
     if hint is Any:
-        return value
+        return _as_json(value, where)
     if is_dataclass(hint):
         return build(cast(type, hint), value, where)
     if get_origin(hint) is tuple:
@@ -77,8 +81,27 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
-        return value
+        return _printable(value, where)
     raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+
+
+def _as_json(value: Any, where: str) -> Any:
+    """Return a value of any kind as JSON keeps it; refuse dates, bytes and the like."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{where}: expected numbers, text, lists and mappings of them, got {value!r:.80}"
+        ) from error
+
+
+def _printable(value: Any, where: str) -> Any:
+    """Refuse numbers that no library takes, and texts that no file or terminal shows."""
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise ConfigError(f"{where}: expected a number of 64 bits, got {value.bit_length()}")
+    if isinstance(value, str) and not value.isprintable():
+        raise ConfigError(f"{where}: expected text in one line that can be printed, got {value!r}")
+    return value
 
 
 def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
