@@ -15,6 +15,7 @@ ORDER = (
     "unexpected",
     "choices",
     "ranges",
+    "memory",
     "files",
     "user_code",
     "science",

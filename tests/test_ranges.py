@@ -36,7 +36,7 @@ def test_ranges_are_found_by_dotted_name():
     [
         (Range(1), [1, 2**62], [0, -1, math.nan, math.inf], "at least 1"),
         (Range(0, open_low=True), [5e-324, 1e308], [0, math.nan, math.inf], "above 0"),
-        (Range(1, 4096), [1, 4096], [0, 4097, math.nan], "from 1 to 4096"),
+        (Range(1, 4096), [1, 4096], [0, 4097, math.nan], "from 1 to 4,096"),
         (SHARE, [1e-300, 0.5], [0, 1, 1.0000001, -1, math.nan], "in (0, 1)"),
         (Range(0, 1, open_high=True), [0, 0.5], [1, math.nan], "in [0, 1)"),
         (Range(0, 1, open_low=True), [1, 0.5], [0, math.nan], "in (0, 1]"),

@@ -66,6 +66,17 @@ def test_a_second_signal_ends_what_the_first_one_unwinds():
     assert end(process) == ("spikeprune: interrupted; nothing is lost\n", 130)
 
 
+def test_a_library_that_does_not_return_is_ended_after_a_while():
+    waits = (
+        "print('ready', flush=True); [c_sleep(30) for c_sleep in [ctypes.CDLL(None).sleep] * 2]\n"
+    )
+    code = f"import ctypes, spikeprune.stop; spikeprune.stop._PATIENCE = 0.2\n{STARTING}"
+    process = started(f"{code}with stop:\n    {waits}")
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    assert end(process) == ("spikeprune: terminated; nothing is lost\n", 143)
+
+
 def test_what_was_ignored_stays_ignored_as_under_nohup():
     code = f"import signal; signal.signal(2, signal.SIG_IGN)\n{STARTING}{WAIT}"
     process = started(code)

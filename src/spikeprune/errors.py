@@ -8,6 +8,8 @@ import errno
 import os
 from collections.abc import Iterable
 
+_LONGEST = 120  # characters of a value in a message
+
 
 class SpikePruneError(Exception):
     """Base of every error that spikeprune raises on purpose."""
@@ -43,7 +45,13 @@ class BusyError(RunError):
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
     """Return the error for an unknown name, listing the valid ones."""
-    return ConfigError(f"unknown {kind} {name!r}; expected one of: {', '.join(sorted(valid))}")
+    return ConfigError(f"unknown {kind} {shown(name)}; expected one of: {', '.join(sorted(valid))}")
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, cut where it is too long for a message."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> ConfigError:

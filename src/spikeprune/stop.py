@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # typing takes even longer
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_PATIENCE = 10.0  # seconds that a library has to return to Python
 NOTHING_LOST = "nothing is lost"
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -84,10 +85,28 @@ class Stop:
     def __enter__(self) -> None:
         """Let the first signal raise an exception."""
         self._unwinds = True
+        self._end_where_python_waits()
 
     def __exit__(self, *error: object) -> None:
         """Let every signal end the process without a word: the command has said how it ended."""
         self._unwinds, self._silent = False, True
+
+    def _end_where_python_waits(self) -> None:
+        """Start a thread that ends the process if a library does not return to Python in time."""
+        from threading import Thread
+        from time import sleep
+
+        received, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+
+        def watch() -> None:
+            while number := os.read(received, 1):
+                sleep(_PATIENCE)
+                if self._unwinds and number[0] in _WORDS:  # nothing was raised yet
+                    self._end(number[0])
+
+        Thread(target=watch, daemon=True).start()
 
     def _handle(self, number: int, frame: object) -> None:
         if not self._unwinds:

@@ -1,5 +1,6 @@
 """Load a data set by name."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from spikeprune.data.sets import SETS, DataSet
 from spikeprune.data.split import split
 from spikeprune.data.types import Data, Part, Samples
 from spikeprune.errors import DataError
+from spikeprune.memory import require_memory
 
 
 def load(
@@ -60,6 +62,9 @@ def load(
     samples = _read(name, root, options)
     if samples.info.kind == "static" and image_size is not None:
         info = replace(samples.info, shape=(samples.info.shape[0], image_size, image_size))
+        images = len(samples.train.images) + len(samples.test.images)
+        size = images * math.prod(info.shape)
+        require_memory(size, f"{images:,} images of this size", "use a smaller image_size")
         train, test = (
             replace(part, images=resize(part.images, image_size))
             for part in (samples.train, samples.test)

@@ -70,7 +70,7 @@ class ChannelOptions:
     """Channels that every layer keeps."""
     round_to: Annotated[int, Range(1)] = 1
     """Channel counts are multiples of this where the hardware wants it."""
-    l1: Annotated[float, Range(0)] = 1e-4
+    l1: Annotated[float, Range(0, 1e6)] = 1e-4
     """L1 penalty on the BatchNorm scales before the event."""
     reducer: Literal["mean", "max"] = "mean"
     """How tied channels and several neurons share one score: `mean` or `max`."""

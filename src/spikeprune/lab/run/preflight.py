@@ -10,6 +10,7 @@ from spikeprune.execution.forward import LAYOUTS
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
 from spikeprune.measuring.evaluate import evaluate
+from spikeprune.memory import require_memory
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
 
@@ -33,6 +34,12 @@ def try_training(session: Session) -> None:
     """Refuse a net and data that do not fit, by one training step on a net that is thrown away."""
     model = session.built(weights=True)
     x, y = next(iter(session.moved(slices(session.data.train), model)))
+    if session.device.type == "cpu":
+        require_memory(
+            _kept_for_backward(session) * len(y),
+            "the layers' outputs in one training step",
+            "use a smaller --batch_size, --time_steps, --image_size or net",
+        )
     try:
         _evaluate_and_train(session, model, x, y)
     except SpikePruneError:
@@ -43,6 +50,15 @@ def try_training(session: Session) -> None:
             f"{session.config.layout!r}: {one_line(error)}. Check --layout "
             f"({', '.join(LAYOUTS)}) and what the model is built for"
         ) from error
+
+
+def _kept_for_backward(session: Session) -> int:
+    """Return the bytes of the layers' outputs for a sample, at the 2 bytes of bf16."""
+    layers, steps = session.wiring.layers.values(), session.config.time_steps
+    return 2 * sum(
+        layer.output_shape.numel() * (steps if layer.sources else 1)  # the first may run once
+        for layer in layers
+    )
 
 
 def _evaluate_and_train(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:

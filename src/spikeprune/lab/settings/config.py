@@ -21,7 +21,8 @@ from spikeprune.training.losses import LOSSES
 
 _AtLeastOne = Annotated[int, Range(1)]
 _Count = Annotated[int, Range(0, 100_000)]
-_Positive = Annotated[float, Range(0, open_low=True)]
+_Rate = Annotated[float, Range(0, 1e6)]  # torch computes in float32
+_Positive = Annotated[float, Range(0, 1e6, open_low=True)]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Optimizer:
     """Peak learning rate."""
     momentum: Annotated[float, Range(0, 1, open_high=True)] = 0.9
     """Momentum of SGD."""
-    weight_decay: Annotated[float, Range(0)] = 1e-4
+    weight_decay: _Rate = 1e-4
     """Weight decay."""
     schedule: Annotated[str, OneOf(lambda: LR_SCHEDULES)] = "cosine"
     """How the learning rate falls over all epochs."""
@@ -139,7 +140,7 @@ class RunConfig:
     effect where a method has its own: one-shot, at-start, imp."""
     initial_value: options.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
-    rate_penalty: Annotated[float, Range(0)] = 0.0
+    rate_penalty: _Rate = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
     start: Literal["init", "checkpoint"] | None = None
     """From where: checkpoint if weights are given, else init (from scratch)."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 import yaml
 
 from spikeprune.choices import plain
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, shown, unknown_name
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ _WORDS = {
 
 
 _BITS = 63  # beside the sign
+_LONGEST = 4096  # characters; no path is longer
 
 
 def describe(hint: Any) -> str:
@@ -45,7 +46,9 @@ def describe(hint: Any) -> str:
 def build(cls: type[T], values: Any, where: str = "") -> T:
     """Make a dataclass from nested plain values, which messages call by the dotted name `where`."""
     if not isinstance(values, dict):
-        raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
+        raise ConfigError(
+            f"expected a mapping for {where or 'the configuration'}, got {shown(values)}"
+        )
     prefix = f"{where}." if where else ""
     hints = {name: plain(hint) for name, hint in get_type_hints(cls).items()}
     known = fields(cast(Any, cls))
@@ -82,7 +85,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return _printable(value, where)
-    raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+    raise ConfigError(f"{where}: expected {describe(hint)}, got {shown(value)}")
 
 
 def _as_json(value: Any, where: str) -> Any:
@@ -91,7 +94,7 @@ def _as_json(value: Any, where: str) -> Any:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{where}: expected numbers, text, lists and mappings of them, got {value!r:.80}"
+            f"{where}: expected numbers, text, lists and mappings of them, got {shown(value)}"
         ) from error
 
 
@@ -99,19 +102,22 @@ def _printable(value: Any, where: str) -> Any:
     """Refuse numbers that no library takes, and texts that no file or terminal shows."""
     if isinstance(value, int) and value.bit_length() > _BITS:
         raise ConfigError(f"{where}: expected a number of 64 bits, got {value.bit_length()}")
-    if isinstance(value, str) and not value.isprintable():
-        raise ConfigError(f"{where}: expected text in one line that can be printed, got {value!r}")
+    if isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST):
+        raise ConfigError(
+            f"{where}: expected one line of printable text, {_LONGEST} characters at most, got "
+            f"{shown(value)}"
+        )
     return value
 
 
 def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
     parts = get_args(hint)
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+        raise ConfigError(f"{where}: expected {describe(hint)}, got {shown(value)}")
     if parts[1] is ...:
         parts = parts[:1] * len(value)
     if len(parts) != len(value):
-        raise ConfigError(f"{where}: expected {len(parts)} values, got {value!r}")
+        raise ConfigError(f"{where}: expected {len(parts)} values, got {shown(value)}")
     return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
 
 
@@ -134,7 +140,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{source}: expected a mapping of fields to values, got {values!r}")
+        raise ConfigError(f"{source}: expected a mapping of fields to values, got {shown(values)}")
     return values
 
 
