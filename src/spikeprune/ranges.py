@@ -26,7 +26,7 @@ class Range:
         if self.high == math.inf:
             return f"{'above' if self.open_low else 'at least'} {self.low:g}"
         if not (self.open_low or self.open_high):
-            return f"from {self.low:,} to {self.high:,}"
+            return f"from {self.low:,.0f} to {self.high:,.0f}"
         left, right = "[("[self.open_low], "])"[self.open_high]
         return f"in {left}{self.low:g}, {self.high:g}{right}"
 

@@ -6,10 +6,11 @@ import sys
 import pytest
 import torch
 
+from spikeprune import memory
 from spikeprune.cli import main
 from spikeprune.data import places
-from spikeprune.errors import BudgetError, DataError, ModelError
-from spikeprune.lab.run.preflight import preflight, try_pruning, try_training
+from spikeprune.errors import BudgetError, ConfigError, DataError, ModelError
+from spikeprune.lab.run.preflight import preflight, refuse_endless, try_pruning, try_training
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.settings.config import RunConfig
 
@@ -287,3 +288,30 @@ def test_each_trial_refuses_its_own():
 
 def test_a_dense_run_has_nothing_to_prune():
     try_pruning(trial(method="dense", sparsity=None, granularity="channel"))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        torch.nn.Conv2d(1, 2, 3, stride=10**6),
+        torch.nn.Conv2d(1, 2, 1, padding=(0, 10**6)),
+        torch.nn.MaxPool2d(10**6),
+    ],
+)
+def test_a_layer_larger_than_any_image_is_refused(layer):
+    refuse_endless(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, stride=2, padding=1)))
+    with pytest.raises(
+        ModelError, match=r"layer 0 has (stride|padding|kernel_size) .*1000000.*4096"
+    ):
+        refuse_endless(torch.nn.Sequential(layer))
+
+
+def test_a_training_step_that_cannot_fit_is_refused(monkeypatch):
+    session = Session(config())
+    # outputs of a sample: 4 x 4x4 once, 8 x 4x4 and 10 at 2 steps; a batch of 20 at 2 bytes
+    needed = 2 * 20 * (64 + 2 * (128 + 10))
+    monkeypatch.setattr(memory, "total_memory", lambda: needed - 1)
+    with pytest.raises(ConfigError, match="outputs in one training step take at least"):
+        try_training(session)
+    monkeypatch.setattr(memory, "total_memory", lambda: needed)
+    try_training(session)

@@ -14,12 +14,31 @@ from spikeprune.memory import require_memory
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
 
+_LARGEST = 4096  # pixels a side
+
 
 def preflight(session: Session) -> None:
     """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
+    refuse_endless(session.built(place=False))
     try_pruning(session)
     try_training(session)
+
+
+def refuse_endless(model: nn.Module) -> None:
+    """Refuse a convolution or pool larger than any image: libraries hang or crash in its backward.
+
+    It finds modules; a function such as `F.conv2d` has no numbers to look at.
+    """
+    for name, module in model.named_modules():
+        for kind in ("kernel_size", "stride", "padding", "dilation"):
+            number = getattr(module, kind, 0)
+            sides = number if isinstance(number, tuple) else (number,)
+            if any(isinstance(side, int) and side > _LARGEST for side in sides):
+                raise ModelError(
+                    f"layer {name} has {kind} {number}, more than the {_LARGEST} pixels of the "
+                    "largest image; build it with a smaller one"
+                )
 
 
 def try_pruning(session: Session) -> None:
