@@ -53,7 +53,8 @@ def check_ranges(options: object, prefix: str = "") -> None:
 
     `prefix` stands before the field names in the message, such as `criticality.`.
     """
-    for name, valid in ranges(type(options)).items():
+    cls: type = type(options)
+    for name, valid in ranges(cls).items():
         value: Any = reduce(getattr, name.split("."), options)
         if value is not None and value not in valid:
             raise ConfigError(f"expected {prefix}{name} to be {valid}, got {value}")
