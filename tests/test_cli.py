@@ -1,16 +1,23 @@
 """The command line: flags, recipes, exit codes, messages and help."""
 
+import re
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import types
+from pathlib import Path
 
 import pytest
 
 from spikeprune import __version__
 from spikeprune.cli import main
 from spikeprune.commands import COMMANDS
-from spikeprune.errors import DataError, RunError
+from spikeprune.errors import DataError, RunError, of_system
 from spikeprune.lab.settings.recipes import recipe_names
+from spikeprune.science.masks import Mask
+from spikeprune.stop import Terminated
 
 BASE = ["--data", "digits", "--model", "vgg-small", "--sparsity", "0.9"]
 
@@ -116,7 +123,7 @@ def test_null_takes_a_recipe_s_value_back(ran, tmp_path):
         (["run", *BASE, "demo"], ["'demo'", "--help"]),
         (["run", *BASE, "--method", "slimming"], ["'slimming'", "magnitude"]),
         (["run", *BASE, "--out", "a/file"], []),
-        (["plan", *BASE, "--time_steps", "0"], ["time_steps", "at least 1"]),
+        (["plan", *BASE, "--time_steps", "0"], ["time_steps", "from 1 to"]),
         (["evaluate"], ["FOLDER is missing"]),
         (["evaluate", "x", "--devise", "cpu"], ["--devise", "did you mean", "--device"]),
         (["train"], ["unknown command train", "run, plan, evaluate"]),
@@ -172,10 +179,59 @@ def test_an_interrupt_says_how_to_go_on(ran, monkeypatch, capsys):
     assert "mine" in error
 
 
-def test_bugs_are_not_hidden(ran, monkeypatch):
-    stub(monkeypatch, "lab.run.run", run=raising(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
-        main(["run", *BASE])
+def test_a_bug_is_one_message_that_says_so(ran, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stub(monkeypatch, "lab.run.run", run=lambda config, *, display: Mask(3))
+    assert main(["run", *BASE]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("spikeprune: error: this is a bug of spikeprune, please report it: ")
+    assert error.count("\n") == 1
+    with pytest.raises(AttributeError):
+        main(["run", *BASE, "--debug"])
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "x"), MemoryError()])
+def test_what_the_system_refuses_is_one_message(ran, monkeypatch, capsys, error):
+    stub(monkeypatch, "lab.run.run", run=raising(error))
+    assert main(["run", *BASE]) == 1
+    assert capsys.readouterr().err == f"spikeprune: error: {of_system(error)}\n"
+
+
+def test_an_error_that_an_interrupt_left_behind_is_an_interrupt(ran, monkeypatch, capsys):
+    def run(config, *, display):
+        try:
+            raise Terminated
+        except Terminated:
+            raise ImportError("half a module")  # noqa: B904
+
+    stub(monkeypatch, "lab.run.run", run=run)
+    assert main(["run", *BASE]) == 143
+    assert capsys.readouterr().err == "spikeprune: terminated; nothing is lost\n"
+
+
+def listens(pid):
+    """Whether a process handles SIGTERM: the first thing that the command line does."""
+    (mask,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return int(mask, 16) >> (signal.SIGTERM - 1) & 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.5, 1, 2, 4, 6])
+def test_an_interrupt_at_any_moment_is_one_line(tmp_path, seconds):
+    command = [sys.executable, "-m", "spikeprune", "run", "--recipe", "smoke"]
+    with subprocess.Popen(
+        [*command, "--epochs.prune", "1000", "--out", str(tmp_path / "run")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not listens(process.pid):
+            time.sleep(0.001)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    assert re.fullmatch(r"spikeprune: interrupted; .*\n", errors), errors
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])

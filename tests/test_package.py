@@ -79,7 +79,8 @@ def test_the_wheel_names_licence_version_and_command(wheel):
     assert f"\nVersion: {spikeprune.__version__}\n" in metadata
     assert "\nLicense-Expression: Apache-2.0\n" in metadata
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
-    assert "spikeprune = spikeprune.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    commands = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "spikeprune = spikeprune.__main__:main" in commands
 
 
 def test_one_version_everywhere():

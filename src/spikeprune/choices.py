@@ -52,7 +52,8 @@ def _values(hint: Any) -> tuple[str, ...]:
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) is Annotated:
-        return tuple(name for note in hint.__metadata__ for name in note.names())
+        lists = (note for note in hint.__metadata__ if isinstance(note, OneOf))
+        return tuple(name for one in lists for name in one.names())
     return tuple(value for part in get_args(hint) for value in _values(part))
 
 

@@ -16,11 +16,13 @@ from spikeprune._version import __version__
 from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Command, switch
 from spikeprune.distributed.launch import speaks
-from spikeprune.errors import ConfigError, SpikePruneError
+from spikeprune.errors import ConfigError, SpikePruneError, of_system
 from spikeprune.lab.settings.flags import add_flags, explain
 from spikeprune.lab.settings.recipes import recipe_names
+from spikeprune.stop import ended_by, stop_of
+from spikeprune.unexpected import unexpected
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE = 1, 2
 
 _DESCRIPTION = """\
 Prune spiking neural networks, bring back what is critical, hand over a
@@ -98,7 +100,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"spikeprune: {message}", file=sys.stderr)
+    print(f"spikeprune: error: {message}", file=sys.stderr)
     return code
 
 
@@ -112,8 +114,8 @@ def _own_flags(name: str) -> dict[str, object]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line with arguments (without the program's name) and return its exit code.
 
-    0: done; 1: failed; 2: wrong usage or options that cannot work; 130: interrupted. An error is
-    one message on standard error; `--debug` shows the traceback.
+    0: done; 1: failed; 2: wrong usage or options that cannot work; 130: interrupted; 143:
+    terminated. An error is one message on standard error; `--debug` shows the traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
@@ -130,14 +132,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
-    except KeyboardInterrupt as stop:
-        return _fail(f"interrupted; {str(stop) or 'nothing is lost'}", INTERRUPTED)
-    except ArgumentError as error:
-        if not speaks():
-            return USAGE
-        return _fail(f"error: {explain(str(error), _own_flags(arguments[0]))}", USAGE)
-    except SpikePruneError as error:
-        if "--debug" in arguments:
+    except BaseException as error:
+        if interrupt := stop_of(error):
+            return ended_by(interrupt)
+        if "--debug" in arguments and not isinstance(error, ArgumentError):
             raise
-        return _fail(f"error: {error}", USAGE if isinstance(error, ConfigError) else FAILED)
+        return _ended(error, arguments[0])
     return 0
+
+
+def _ended(error: BaseException, command: str) -> int:
+    """Say in one message what ended a command, and return its exit code."""
+    if isinstance(error, ArgumentError):
+        own = _own_flags(command)
+        return _fail(explain(str(error), own), USAGE) if speaks() else USAGE
+    if isinstance(error, SpikePruneError):
+        return _fail(str(error), USAGE if isinstance(error, ConfigError) else FAILED)
+    return _fail(of_system(error) or unexpected(error), FAILED)

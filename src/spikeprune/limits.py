@@ -50,13 +50,15 @@ def require_small(file: Path, limit: int, *, error: type[SpikePruneError]) -> No
     require_at_most(file.stat().st_size, limit, str(file), error=error, unit="bytes")
 
 
-def require_memory(needed: int, what: str, *, error: type[SpikePruneError]) -> None:
+def require_memory(
+    needed: int, what: str, *, error: type[SpikePruneError], way_out: str = ""
+) -> None:
     """Raise `error` if `what` needs more bytes than the machine has."""
     there = memory_bytes()
     if needed > there:
         raise error(
             f"{what} would take {needed / GIB:,.1f} GiB of memory, and this machine has "
-            f"{there / GIB:,.1f} GiB"
+            f"{there / GIB:,.1f} GiB{way_out and f'; {way_out}'}"
         )
 
 

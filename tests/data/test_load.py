@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spikeprune import data
+from spikeprune import data, limits
 from spikeprune.errors import ConfigError, DataError
 
 OPTIONS = {"batch_size": 4, "time_steps": 3, "seed": 0}
@@ -205,3 +205,9 @@ def test_real_fashion_mnist(monkeypatch):
     x, _ = next(iter(got.score))
     assert abs(float(x.mean())) < 0.05
     assert abs(float(x.std()) - 1) < 0.05
+
+
+def test_images_that_no_memory_holds_are_refused_before_they_are_resized(monkeypatch):
+    monkeypatch.setattr(limits, "memory_bytes", lambda: 1000 * 16 * 16)
+    with pytest.raises(ConfigError, match=r"1,\d+ images of 16x16 pixels .image_size. would take"):
+        data.load("digits", batch_size=10, time_steps=1, seed=0, image_size=16)

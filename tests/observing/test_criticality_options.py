@@ -35,7 +35,7 @@ def test_the_defaults_are_the_paper_s():
         ({"normalise": "net"}, r"unknown criticality.normalise 'net'.*: layer, none, synops$"),
         ({"weight": "pre"}, r"unknown criticality.weight 'pre'.*: post, post\*grad, post\*pre$"),
         ({"score_on": "test"}, r"criticality.score_on 'test'.*: train-batch, train-set$"),
-        ({"batches": 0}, r"criticality.batches must be at least 1, got 0"),
+        ({"batches": 0}, r"criticality.batches to be at least 1, got 0"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -71,3 +71,16 @@ def test_what_cannot_be_built_is_refused(tiny):
         tiny("vgg9", head="last")
     with pytest.raises(ConfigError, match="positive width"):
         tiny("vgg16", width=0)
+
+
+def test_strides_wider_than_the_image_are_refused():
+    with pytest.raises(ConfigError, match="strides of at most the image's 8 pixels, got"):
+        zoo.build(
+            "vgg-small",
+            classes=2,
+            in_channels=1,
+            image_size=8,
+            time_steps=1,
+            widths=[2],
+            strides=[10**6],
+        )

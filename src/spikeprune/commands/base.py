@@ -111,8 +111,8 @@ def interruptible(what: str, folder: Path) -> Iterator[None]:
     """Add to an interrupt how to continue: by the same command."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the same command goes on with {what} in {folder}") from None
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"the same command goes on with {what} in {folder}") from None
 
 
 def show(values: Options, options: Options) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from spikeprune.choices import OneOf, check_choices
-from spikeprune.errors import ConfigError
+from spikeprune.ranges import Range, check_ranges
 from spikeprune.science.surrogate import CURVES
 
 
@@ -28,7 +28,7 @@ class CriticalityOptions:
     """`none`, `layer` (rank within the layer) or `synops` (per added synaptic operation)."""
     weight: Literal["post", "post*pre", "post*grad"] = "post"
     """Score of one weight: `post`, `post*pre` (presynaptic rate) or `post*grad`."""
-    batches: int = 1
+    batches: Annotated[int, Range(1)] = 1
     """Training batches just before an event that are scored."""
     score_on: Literal["train-batch", "train-set"] = "train-batch"
     """`train-batch` (the batches just before the event) or `train-set` (a loader, eval mode)."""
@@ -36,8 +36,7 @@ class CriticalityOptions:
     def __post_init__(self) -> None:
         """Refuse values that do not exist."""
         check_choices(self, "criticality.")
-        if self.batches < 1:
-            raise ConfigError(f"criticality.batches must be at least 1, got {self.batches}")
+        check_ranges(self, "criticality.")
 
 
 PAPER = CriticalityOptions()

@@ -12,6 +12,7 @@ from spikeprune.pruning.criteria.inputs import Need
 from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
 from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, REGROWTH, SALIENCY
 from spikeprune.pruning.installed import load_extensions
+from spikeprune.ranges import SHARE, Range, check_ranges
 from spikeprune.science.allocation import SHARES
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
 
@@ -48,6 +49,10 @@ RegrowLayers = Literal["spiking", "all"]
 InitialValue = Literal["zero", "previous"]
 WeightBudget = Literal["weights", "synops"]
 ChannelBudget = Literal["channels", "parameters", "macs", "synops"]
+Share = Annotated[float, SHARE]
+RegrowFraction = Annotated[float, Range(0, 1, open_high=True)]
+InitialDensity = Annotated[float, Range(0, 1, open_low=True)]
+Every = Annotated[int, Range(1)]
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,11 @@ class ChannelOptions:
     budget: ChannelBudget = "channels"
     """Unit of the cost that `sparsity` is a share of: `channels`, `parameters`, `macs` or
     `synops`."""
-    floor: int = 1
+    floor: Annotated[int, Range(1)] = 1
     """Channels that every layer keeps."""
-    round_to: int = 1
+    round_to: Annotated[int, Range(1)] = 1
     """Channel counts are multiples of this where the hardware wants it."""
-    l1: float = 1e-4
+    l1: Annotated[float, Range(0, 1e6)] = 1e-4
     """L1 penalty on the BatchNorm scales before the event."""
     reducer: Literal["mean", "max"] = "mean"
     """How tied channels and several neurons share one score: `mean` or `max`."""
@@ -73,11 +78,7 @@ class ChannelOptions:
     def __post_init__(self) -> None:
         """Refuse values that do not exist."""
         check_choices(self, "channels.")
-        if self.floor < 1 or self.round_to < 1 or self.l1 < 0:
-            raise ConfigError(
-                "channels.floor and channels.round_to must be at least 1 and channels.l1 at least "
-                f"0, got floor={self.floor}, round_to={self.round_to}, l1={self.l1}"
-            )
+        check_ranges(self, "channels.")
 
 
 _WEIGHTS_ONLY = {"weights only": True}
@@ -95,7 +96,7 @@ class PruneOptions:
         ConfigError: a value that does not exist or is out of range.
     """
 
-    sparsity: float
+    sparsity: Share
     """Share of the prunable weights (or of the budget) to remove, in (0, 1)."""
     granularity: Granularity = "weight"
     """Whether single weights or whole channels are pruned."""
@@ -104,7 +105,7 @@ class PruneOptions:
     names: `pruning.criteria`."""
     regrow: Regrowth = "none"
     """Criterion of what is brought back, the highest first; `none`: nothing comes back."""
-    regrow_fraction: float | None = None
+    regrow_fraction: RegrowFraction | None = None
     """Share r of the live weights that regrowth chooses, in [0, 1); None: the paper's, 0.2 of the
     weights or 0.05 of the channels."""
     fraction_schedule: FractionSchedule = field(default="constant", metadata=_WEIGHTS_ONLY)
@@ -120,13 +121,13 @@ class PruneOptions:
     """How the live weights are spread over the layers: `science.allocation`."""
     schedule: Schedule = field(default="cubic", metadata=_WEIGHTS_ONLY)
     """How the density falls over the events: `science.schedule.SCHEDULES`."""
-    initial_density: float = field(default=1.0, metadata=_WEIGHTS_ONLY)
+    initial_density: InitialDensity = field(default=1.0, metadata=_WEIGHTS_ONLY)
     """Live share before the first step; below 1 the net starts sparse."""
     start_saliency: StartSaliency | None = field(default=None, metadata=_WEIGHTS_ONLY)
     """Criterion of what a net that starts sparse keeps at step 0; None: `saliency`."""
     budget: WeightBudget = field(default="weights", metadata=_WEIGHTS_ONLY)
     """Unit of the cost that `sparsity` is a share of in weight pruning: `weights` or `synops`."""
-    every: int | None = None
+    every: Every | None = None
     """Optimiser steps between two events (weights); None: such that there are about 15. Without
     effect where the schedule has a single event."""
     initial_value: InitialValue = "zero"
@@ -146,20 +147,13 @@ class PruneOptions:
     def __post_init__(self) -> None:
         """Refuse values that do not exist or cannot work."""
         check_choices(self)
-        if not 0 < self.sparsity < 1:
-            raise ConfigError(f"sparsity must lie in (0, 1), got {self.sparsity}")
-        if not 0 <= self.fraction < 1:
-            raise ConfigError(f"regrow_fraction must lie in [0, 1), got {self.fraction}")
+        check_ranges(self)
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
                 raise ConfigError(
                     f"expected {name} as a list of patterns, got the text {getattr(self, name)!r}; "
                     "put it in brackets"
                 )
-        if self.every is not None and self.every < 1:
-            raise ConfigError(f"every must be at least 1 optimiser step, got {self.every}")
-        if not 0 < self.initial_density <= 1:
-            raise ConfigError(f"initial_density must lie in (0, 1], got {self.initial_density}")
         self._check_criteria()
 
     def _check_criteria(self) -> None:
@@ -216,17 +210,17 @@ class PruneOverrides(TypedDict, total=False):
     granularity: Granularity
     saliency: str
     regrow: str
-    regrow_fraction: float | None
+    regrow_fraction: RegrowFraction | None
     fraction_schedule: str
     fraction_of: FractionOf
     regrow_within: RegrowWithin
     regrow_layers: RegrowLayers
     allocation: str
     schedule: str
-    initial_density: float
+    initial_density: InitialDensity
     start_saliency: str | None
     budget: WeightBudget
-    every: int | None
+    every: Every | None
     initial_value: InitialValue
     include: tuple[str, ...]
     exclude: tuple[str, ...]

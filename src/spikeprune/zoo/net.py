@@ -1,5 +1,6 @@
 """The parts that all zoo models share: the net of stem, body and head, and its layers."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def stages(
 
 def scaled(channels: int, width: float) -> int:
     """Return channels times width, at least 1."""
-    if width <= 0:
+    if not 0 < width < math.inf:
         raise ConfigError(f"expected a positive width multiplier, got {width}")
     return max(1, round(channels * width))
 

@@ -33,6 +33,11 @@ def vgg_small(
             "expected as many strides as widths, at least one of each, got "
             f"widths {tuple(widths)} and strides {tuple(strides)}"
         )
+    if any(stride > max(task.image_size) for stride in strides):
+        raise ConfigError(
+            f"expected strides of at most the image's {max(task.image_size)} pixels, got "
+            f"{tuple(strides)}"
+        )
     return _vgg(task, list(zip(widths, strides, strict=True)), head=head, hidden=hidden)
 
 

@@ -6,10 +6,17 @@ import sys
 import pytest
 import torch
 
+from spikeprune import limits
 from spikeprune.cli import main
 from spikeprune.data import places
-from spikeprune.errors import BudgetError, DataError, ModelError, RunError
-from spikeprune.lab.run.preflight import preflight, try_pruning, try_saved_dense, try_training
+from spikeprune.errors import BudgetError, ConfigError, DataError, ModelError, RunError
+from spikeprune.lab.run.preflight import (
+    preflight,
+    refuse_endless,
+    try_pruning,
+    try_saved_dense,
+    try_training,
+)
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import DenseFolder
 from spikeprune.lab.settings.config import RunConfig
@@ -318,3 +325,32 @@ def test_a_dense_net_that_was_cut_or_broken_meanwhile(tmp_path):
             try_saved_dense(session, [folder])
     save_tensors(folder.model, whole)
     try_saved_dense(session, [folder])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        torch.nn.Conv2d(1, 2, 3, stride=10**6),
+        torch.nn.Conv2d(1, 2, 1, padding=(0, 10**6)),
+        torch.nn.MaxPool2d(10**6),
+    ],
+)
+def test_a_layer_larger_than_any_image_is_refused(layer):
+    refuse_endless(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, stride=2, padding=1)))
+    with pytest.raises(
+        ModelError, match=r"layer 0 has (stride|padding|kernel_size) .*1000000.*4096"
+    ):
+        refuse_endless(torch.nn.Sequential(layer))
+
+
+def test_a_training_step_that_cannot_fit_is_refused(monkeypatch):
+    session = Session(config())
+    # outputs of a sample: 4 x 4x4 once, 8 x 4x4 and 10 at 2 steps; a batch of 20 at 2 bytes
+    needed = 2 * 20 * (64 + 2 * (128 + 10))
+    monkeypatch.setattr(limits, "memory_bytes", lambda: needed - 1)
+    with pytest.raises(
+        ConfigError, match=r"outputs in one training step would take .*smaller --batch_size"
+    ):
+        try_training(session)
+    monkeypatch.setattr(limits, "memory_bytes", lambda: needed)
+    try_training(session)

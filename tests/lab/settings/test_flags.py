@@ -58,7 +58,7 @@ def test_closed_lists_are_those_of_flags_and_stand_in_the_help(parser):
 
 def test_a_default_stands_in_the_help(parser):
     text = " ".join(parser.format_help().split())
-    assert "Time steps T (default: 4)" in text
+    assert "Time steps T (from 1 to 10,000; default: 4)" in text
     assert "same spikes, less time (default: true)" in text
 
 

@@ -12,6 +12,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.ranges import check_ranges
 from spikeprune.user_code import import_user_modules
 from spikeprune.zoo import NAMES
 
@@ -50,35 +51,11 @@ def _names(config: RunConfig) -> None:
 
 
 def _numbers(config: RunConfig) -> None:
-    optimizer, epochs = config.optimizer, config.epochs
-    at_least: list[tuple[str, float | None, float]] = [
-        ("time_steps", config.time_steps, 1),
-        ("batch_size", config.batch_size, 1),
-        ("limit", config.limit, 1),
-        ("image_size", config.image_size, 1),
-        ("threads", config.threads, 1),
-        ("every", config.every, 1),
-        ("rate_penalty", config.rate_penalty, 0),
-        ("imp.rounds", config.imp.rounds, 1),
-        ("imp.rewind", config.imp.rewind, 0),
-        ("seed", config.seed, 0),
-        ("epochs.prune", epochs.prune, 1 if resolve(config).prunes else 0),
-        ("epochs.finetune", epochs.finetune, 0),
-        ("epochs.dense", config.dense_epochs, 0 if config.weights else 1),
-        ("optimizer.momentum", optimizer.momentum, 0),
-        ("optimizer.weight_decay", optimizer.weight_decay, 0),
-    ]
-    for name, value, least in at_least:
-        if value is not None and not value >= least:
-            raise ConfigError(f"expected {name} of at least {least:g}, got {value}")
-    for name, value in (("lr", optimizer.lr), ("clip_norm", optimizer.clip_norm)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ConfigError(f"expected a positive optimizer.{name}, got {value}")
-    if not 0 < config.validation < 1:
-        raise ConfigError(
-            "expected validation in (0, 1), the share of the training set that choices are made "
-            f"on, got {config.validation}; 0.1 is usual"
-        )
+    check_ranges(config)
+    least = {"prune": 1 if resolve(config).prunes else 0, "dense": 0 if config.weights else 1}
+    for name, epochs in (("prune", config.epochs.prune), ("dense", config.dense_epochs)):
+        if epochs < least[name]:
+            raise ConfigError(f"expected epochs.{name} to be at least {least[name]}, got {epochs}")
 
 
 def _processes(config: RunConfig) -> None:
@@ -122,8 +99,6 @@ def _method(config: RunConfig) -> None:
     options = prune_options(config)
     if method.rewinds:
         rounds_of(config)
-    if config.rate_penalty == float("inf"):
-        raise ConfigError(f"expected a finite rate_penalty, got {config.rate_penalty}")
     if options.schedule == "at-start" and config.weights:
         raise ConfigError(
             f"method {config.method!r} chooses weights before any training, but starts from the "

@@ -6,7 +6,15 @@ from contextlib import nullcontext
 
 from torch import Tensor, nn
 
-from spikeprune.errors import DataError, ModelError, RunError, SpikePruneError, one_line
+from spikeprune import limits
+from spikeprune.errors import (
+    ConfigError,
+    DataError,
+    ModelError,
+    RunError,
+    SpikePruneError,
+    one_line,
+)
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.sound_weights import require_sound
 from spikeprune.lab.run.session import Session
@@ -18,10 +26,13 @@ from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
 from spikeprune.training.weights_file import load_weights
 
+_LARGEST = 4096  # pixels a side
+
 
 def preflight(session: Session) -> None:
     """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
+    refuse_endless(session.built(place=False))
     require_sound(session.built(weights=True))
     try_pruning(session)
     try_training(session)
@@ -41,6 +52,22 @@ def try_saved_dense(session: Session, folders: Iterable[DenseFolder]) -> None:
             ) from error
 
 
+def refuse_endless(model: nn.Module) -> None:
+    """Refuse a convolution or pool larger than any image: libraries hang or crash in its backward.
+
+    It finds modules; a function such as `F.conv2d` has no numbers to look at.
+    """
+    for name, module in model.named_modules():
+        for kind in ("kernel_size", "stride", "padding", "dilation"):
+            number = getattr(module, kind, 0)
+            sides = number if isinstance(number, tuple) else (number,)
+            if any(isinstance(side, int) and side > _LARGEST for side in sides):
+                raise ModelError(
+                    f"layer {name} has {kind} {number}, more than the {_LARGEST} pixels of the "
+                    "largest image; build it with a smaller one"
+                )
+
+
 def try_pruning(session: Session) -> None:
     """Refuse a net that the method cannot prune."""
     model = session.built(weights=True)
@@ -53,6 +80,13 @@ def try_training(session: Session) -> None:
     """Refuse a net and data that do not fit, by one training step on a net that is thrown away."""
     model = session.built(weights=True)
     x, y = next(iter(session.moved(slices(session.data.train), model)))
+    if session.device.type == "cpu":
+        limits.require_memory(
+            _kept_for_backward(session) * len(y),
+            "the layers' outputs in one training step",
+            error=ConfigError,
+            way_out="use a smaller --batch_size, --time_steps, --image_size or net",
+        )
     try:
         _evaluate_and_train(session, model, x, y)
     except SpikePruneError:
@@ -63,6 +97,15 @@ def try_training(session: Session) -> None:
             f"{session.config.layout!r}: {one_line(error)}. Check --layout "
             f"({', '.join(LAYOUTS)}) and what the model is built for"
         ) from error
+
+
+def _kept_for_backward(session: Session) -> int:
+    """Return the bytes of the layers' outputs for a sample, at the 2 bytes of bf16."""
+    layers, steps = session.wiring.layers.values(), session.config.time_steps
+    return 2 * sum(
+        layer.output_shape.numel() * (steps if layer.sources else 1)  # the first may run once
+        for layer in layers
+    )
 
 
 def _evaluate_and_train(session: Session, model: nn.Module, x: Tensor, y: Tensor) -> None:

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from rich.console import Console
 from rich.text import Text
@@ -22,6 +22,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.search.bisection import propose
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import resolve
+from spikeprune.ranges import Range, check_ranges
 
 _SCHEMA = 1
 _FIRST = {"weight": 0.9, "channel": 0.5}
@@ -32,8 +33,8 @@ class Goal:
     """The goal of a search and its effort."""
 
     max_drop: float  # points of validation accuracy that may be lost against the dense net
-    runs: int = 6  # largest number of sparsities to try
-    seeds: int = 1  # runs per sparsity, from the configuration's seed on; their mean drop decides
+    runs: Annotated[int, Range(1, 1000)] = 6  # largest number of sparsities to try
+    seeds: Annotated[int, Range(1, 1000)] = 1  # runs per sparsity, whose mean drop decides
 
     def __post_init__(self) -> None:
         """Refuse a goal that makes no sense."""
@@ -42,9 +43,7 @@ class Goal:
                 "expected max_drop above 0 and below 100 points of accuracy, got "
                 f"{self.max_drop:g}; at 0 and below, chance alone would decide: 1.0 is usual"
             )
-        for name in ("runs", "seeds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        check_ranges(self)
 
 
 class Accuracies(TypedDict):

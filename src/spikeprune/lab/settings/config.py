@@ -15,19 +15,25 @@ from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning import options
 from spikeprune.pruning.methods import default_method
+from spikeprune.ranges import SHARE, Range
 from spikeprune.training.loop import LR_SCHEDULES
 from spikeprune.training.losses import LOSSES
+
+_AtLeastOne = Annotated[int, Range(1)]
+_Count = Annotated[int, Range(0, 100_000)]
+_Rate = Annotated[float, Range(0, 1e6)]  # torch computes in float32
+_Positive = Annotated[float, Range(0, 1e6, open_low=True)]
 
 
 @dataclass(frozen=True)
 class Epochs:
     """How long each stage trains."""
 
-    prune: int = 10
+    prune: _Count = 10
     """Epochs of pruning; for channels, of training with the L1 penalty."""
-    finetune: int = 10
+    finetune: _Count = 10
     """Epochs after the final density is reached."""
-    dense: int | None = None
+    dense: _Count | None = None
     """Epochs of the dense run; by default prune + finetune, to be fair."""
 
     @property
@@ -42,15 +48,15 @@ class Optimizer:
 
     name: Literal["sgd", "adamw"] = "sgd"
     """Optimiser."""
-    lr: float = 0.1
+    lr: _Positive = 0.1
     """Peak learning rate."""
-    momentum: float = 0.9
+    momentum: Annotated[float, Range(0, 1, open_high=True)] = 0.9
     """Momentum of SGD."""
-    weight_decay: float = 1e-4
+    weight_decay: _Rate = 1e-4
     """Weight decay."""
     schedule: Annotated[str, OneOf(lambda: LR_SCHEDULES)] = "cosine"
     """How the learning rate falls over all epochs."""
-    clip_norm: float | None = None
+    clip_norm: _Positive | None = None
     """Clip the norm of the gradient to this."""
 
 
@@ -58,11 +64,11 @@ class Optimizer:
 class Imp:
     """Iterative magnitude pruning: rounds of training, dropping and rewinding."""
 
-    share: float = 0.25
+    share: Annotated[float, SHARE] = 0.25
     """Share of the living weights that a round drops, at most; the last round meets the target."""
-    rounds: int | None = None
+    rounds: Annotated[int, Range(1, 1000)] | None = None
     """Rounds that drop, instead of as many as imp.share takes."""
-    rewind: int | None = None
+    rewind: _Count | None = None
     """Epochs after which the weights are kept to rewind to; by default a fifteenth of a round."""
     budget: Literal["equal", "own"] = "equal"
     """Epochs of all rounds together: equal to those of other methods, or own: each round as many
@@ -81,17 +87,17 @@ class RunConfig:
     """Data set by name (see `spikeprune data`), a folder, or module:callable."""
     data_root: str | None = None
     """Folder with local copies of the data, looked into first."""
-    limit: int | None = None
+    limit: _AtLeastOne | None = None
     """Train on at most this many samples."""
-    validation: float = 0.1
+    validation: Annotated[float, SHARE] = 0.1
     """Share of the training set held out for validation."""
     augment: tuple[Annotated[str, OneOf(lambda: AUGMENTATIONS)], ...] = ()
     """Augmentations of the training batches."""
-    image_size: int | None = None
+    image_size: Annotated[int, Range(1, 4096)] | None = None
     """Resize images to this height and width."""
     binning: Literal["duration", "count"] = "duration"
     """Frames of event recordings: equal duration, or equal count of events."""
-    batch_size: int = 128
+    batch_size: _AtLeastOne = 128
     """Samples per optimiser step."""
 
     model: str
@@ -100,7 +106,7 @@ class RunConfig:
     """The net's own arguments, such as --model_args.width 0.5."""
     weights: str | None = None
     """Checkpoint to prune: safetensors, or a plain state_dict."""
-    time_steps: int = 4
+    time_steps: Annotated[int, Range(1, 10_000)] = 4
     """Time steps T."""
     neuron: Literal["lif", "if", "plif"] = "lif"
     """Neuron, of a net by name."""
@@ -116,25 +122,25 @@ class RunConfig:
     criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
     granularity: options.Granularity = "weight"
     """What is pruned."""
-    sparsity: float | None = None
-    """Share to remove, between 0 and 1; yours to decide, so it has no default."""
+    sparsity: options.Share | None = None
+    """Share to remove; yours to decide, so it has no default."""
     budget: options.WeightBudget = "weights"
     """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
     synops."""
     regrow: options.Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
-    regrow_fraction: float | None = None
+    regrow_fraction: options.RegrowFraction | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
     allocation: options.Allocation | None = None
     """How the budget is spread over the layers, instead of the method's own."""
     schedule: options.Schedule | None = None
     """How sparsity grows over the pruning epochs, instead of the method's own."""
-    every: int | None = None
+    every: options.Every | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
     initial_value: options.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
-    rate_penalty: float = 0.0
+    rate_penalty: _Rate = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
     start: Literal["init", "checkpoint"] | None = None
     """From where: checkpoint if weights are given, else init (from scratch)."""
@@ -158,7 +164,7 @@ class RunConfig:
     """Whether regrowth competes over the network or within each layer."""
     regrow_layers: options.RegrowLayers | None = None
     """Layers that take part in regrowth: those that feed spiking neurons, or all."""
-    initial_density: float | None = None
+    initial_density: options.InitialDensity | None = None
     """Live share before the first step; below 1 the net starts sparse."""
     start_saliency: options.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
@@ -175,7 +181,7 @@ class RunConfig:
     """Optimiser and learning-rate schedule."""
     loss: Annotated[str, OneOf(lambda: LOSSES)] = "mean-logits"
     """Cross-entropy of the mean over time, or its mean over the steps."""
-    seed: int = 0
+    seed: Annotated[int, Range(0)] = 0
     """Seed of everything that is drawn."""
     curves: bool = False
     """Record training and test accuracy after every epoch, to be shown: nothing is chosen by it."""
@@ -184,7 +190,7 @@ class RunConfig:
     """Run folder; by default one in runs/, named after what is run."""
     device: Annotated[str, OneOf(lambda: ("cpu", "cuda", "auto"))] = "cpu"
     """Where to train; auto takes cuda if there is one."""
-    threads: int | None = None
+    threads: Annotated[int, Range(1, 1024)] | None = None
     """CPU threads; by default as many as torch takes."""
     channels_last: bool = True
     """Memory layout that is usually faster on CPUs."""

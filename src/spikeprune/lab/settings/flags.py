@@ -13,6 +13,7 @@ from jsonargparse import SUPPRESS, ArgumentParser
 from spikeprune.choices import choices, plain
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import describe
+from spikeprune.ranges import Range, ranges
 
 SECTIONS = {
     "Data": "data",
@@ -36,19 +37,22 @@ def _docs(cls: type) -> dict[str, str]:
 
 def _leaves(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield the dotted name, plain type and help of every field that is no dataclass."""
-    hints, docs, closed = get_type_hints(cls), _docs(cls), choices(cls)
+    hints, docs, closed, within = get_type_hints(cls), _docs(cls), choices(cls), ranges(cls)
     for f in fields(cast(Any, cls)):
         if is_dataclass(hints[f.name]):
             yield from _leaves(cast(type, hints[f.name]), f"{prefix}{f.name}.")
         else:
-            text = _help(f, docs.get(f.name, ""), closed.get(f.name, ()))
+            valid = closed.get(f.name, within.get(f.name, ()))
+            text = _help(f, docs.get(f.name, ""), valid)
             yield prefix + f.name, plain(hints[f.name]), text
 
 
-def _help(f: "Field[Any]", doc: str, valid: tuple[str, ...]) -> str:
+def _help(f: "Field[Any]", doc: str, valid: tuple[str, ...] | Range) -> str:
     text = " ".join(doc.split()).rstrip(".")
     notes = []
-    if not all(re.search(rf"\b{re.escape(one)}\b", text) for one in valid):
+    if isinstance(valid, Range):
+        notes.append(str(valid))
+    elif not all(re.search(rf"\b{re.escape(one)}\b", text) for one in valid):
         notes.append(" | ".join(valid))
     default = f.default_factory() if f.default_factory is not MISSING else f.default
     if default is not MISSING and default not in (None, (), {}):

@@ -79,8 +79,6 @@ def rounds_of(config: RunConfig) -> Rounds:
 
 def _drops(config: RunConfig) -> int:
     imp = config.imp
-    if not 0 < imp.share < 1:
-        raise ConfigError(f"expected imp.share in (0, 1), got {imp.share:g}")
     assert config.sparsity is not None
     if imp.rounds is not None:
         return imp.rounds

@@ -1,7 +1,7 @@
 """Plain values to frozen dataclasses and back: strict about keys and types, with clear errors."""
 
+import json
 import re
-import reprlib
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -11,13 +11,10 @@ import yaml
 
 from spikeprune import limits
 from spikeprune.choices import plain
-from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.errors import ConfigError, shown, unknown_name
 
 T = TypeVar("T")
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
 
 _WORDS = {
     bool: "true or false",
@@ -26,6 +23,10 @@ _WORDS = {
     str: "text",
     type(None): "null",
 }
+
+
+_BITS = 63  # beside the sign
+_LONGEST = 4096  # characters; no path is longer
 
 
 def describe(hint: Any) -> str:
@@ -48,7 +49,7 @@ def build(cls: type[T], values: Any, where: str = "") -> T:
     """Make a dataclass from nested plain values, which messages call by the dotted name `where`."""
     if not isinstance(values, dict):
         raise ConfigError(
-            f"expected a mapping for {where or 'the configuration'}, got {_SHORT.repr(values)}"
+            f"expected a mapping for {where or 'the configuration'}, got {shown(values)}"
         )
     prefix = f"{where}." if where else ""
     hints = {name: plain(hint) for name, hint in get_type_hints(cls).items()}
@@ -74,7 +75,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         hint = next(part for part in get_args(hint) if part is not type(None))
     if hint is Any:
-        return value
+        return _as_json(value, where)
     if is_dataclass(hint):
         return build(cast(type, hint), value, where)
     if get_origin(hint) is tuple:
@@ -85,18 +86,40 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise ConfigError(f"{where}: expected {describe(hint)}, got {_SHORT.repr(value)}")
+        return _printable(value, where)
+    raise ConfigError(f"{where}: expected {describe(hint)}, got {shown(value)}")
+
+
+def _as_json(value: Any, where: str) -> Any:
+    """Return a value of any kind as JSON keeps it; refuse dates, bytes and the like."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{where}: expected numbers, text, lists and mappings of them, got {shown(value)}"
+        ) from error
+
+
+def _printable(value: Any, where: str) -> Any:
+    """Refuse numbers that no library takes, and texts that no file or terminal shows."""
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise ConfigError(f"{where}: expected a number of 64 bits, got {value.bit_length()}")
+    if isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST):
+        raise ConfigError(
+            f"{where}: expected one line of printable text, {_LONGEST} characters at most, got "
+            f"{shown(value)}"
+        )
+    return value
 
 
 def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
     parts = get_args(hint)
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: expected {describe(hint)}, got {_SHORT.repr(value)}")
+        raise ConfigError(f"{where}: expected {describe(hint)}, got {shown(value)}")
     if parts[1] is ...:
         parts = parts[:1] * len(value)
     if len(parts) != len(value):
-        raise ConfigError(f"{where}: expected {len(parts)} values, got {_SHORT.repr(value)}")
+        raise ConfigError(f"{where}: expected {len(parts)} values, got {shown(value)}")
     return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
 
 
@@ -142,9 +165,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(
-            f"{source}: expected a mapping of fields to values, got {_SHORT.repr(values)}"
-        )
+        raise ConfigError(f"{source}: expected a mapping of fields to values, got {shown(values)}")
     return values
 
 

@@ -42,8 +42,8 @@ def test_what_the_grid_decides_is_no_part_of_the_base(grid):
         ({"explore": [["dense", "dense"]]}, "a pair: dense is given twice"),
         ({"settings": {"a": {}}, "models": ["vgg9"]}, "--settings, or --models"),
         ({"machine": {"engine": "slurm"}}, "unknown engine 'slurm'"),
-        ({"machine": {"jobs": 0}}, "jobs of at least 1"),
-        ({"machine": {"retries": -1}}, "retries of at least 0"),
+        ({"machine": {"jobs": 0}}, "jobs to be from 1 to 1,024"),
+        ({"machine": {"retries": -1}}, "retries to be from 0"),
         ({"select": "train"}, "unknown select 'train'"),
     ],
 )

@@ -96,6 +96,21 @@ def test_nothing_is_left_when_the_driver_is_killed(grid, stand_in):
     until(lambda: not any(alive(pid) for pid in pids))
 
 
+@needs_proc
+def test_a_worker_that_still_imports_ends_with_the_driver(grid, tmp_path):
+    config = claim(grid(methods=["magnitude"], seeds=[6], machine={"jobs": 1}))
+    watch, sep, _ = local._WORKER.partition("; from ")
+    assert sep
+    pid = tmp_path / "pid"
+    slow = f"; import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    command = [sys.executable, "-c", DRIVER, str(config.folder.path), watch + slow]
+    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until(lambda: pid.is_file() and pid.read_text())
+    driver.kill()
+    driver.wait()
+    until(lambda: not alive(int(pid.read_text())), 20)
+
+
 def test_how_many_at_once(grid, monkeypatch):
     monkeypatch.setattr(local, "_cores", lambda: 8)
     assert at_once(grid(), 100) == 8  # the base has one thread

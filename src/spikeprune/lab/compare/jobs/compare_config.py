@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from spikeprune.errors import ConfigError, RunError, require_one_of
 from spikeprune.files import read_text
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import build, parse_yaml
+from spikeprune.ranges import Range, check_ranges
 
 ENGINES = ("local", "ray")
 SELECT = ("test", "validation")
@@ -21,10 +22,10 @@ Overrides = dict[str, Any]  # fields of a run; a dot leads into a mapping: `crit
 class Machine:
     """Where the runs are made; of the measurements only times depend on it."""
 
-    jobs: int | None = None  # runs at once; by default one for every `threads` cores
+    jobs: Annotated[int, Range(1, 1024)] | None = None  # at once; None: one per `threads` cores
     engine: str = "local"  # `local` (processes of this machine) or `ray`
     ray_address: str | None = None  # of a running cluster; by default Ray starts here
-    retries: int = 2  # how often Ray restarts a run whose worker was killed
+    retries: Annotated[int, Range(0, 1000)] = 2  # how often Ray restarts a killed run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,7 @@ class CompareConfig:
             )
         require_one_of("engine", self.machine.engine, ENGINES)
         require_one_of("select", self.select, SELECT)
-        for name, least in (("jobs", 1), ("retries", 0)):
-            number = getattr(self.machine, name)
-            if number is not None and number < least:
-                raise ConfigError(f"expected {name} of at least {least}, got {number}")
+        check_ranges(self.machine)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars, as `from_dict` takes them."""

@@ -14,7 +14,11 @@ from spikeprune.lab.compare.jobs.compare_config import CompareConfig
 from spikeprune.lab.compare.jobs.grid import Job
 from spikeprune.lab.compare.jobs.job_outcome import Outcome, outcome
 
-_WORKER = "from spikeprune.lab.compare.jobs.worker import main; main()"
+# It watches this process before its imports, which take seconds.
+_WORKER = (
+    "from spikeprune.stop import end_with; end_with(0); "
+    "from spikeprune.lab.compare.jobs.worker import main; main()"
+)
 _PATIENCE = 10.0  # seconds that a worker has to end
 
 

@@ -8,10 +8,8 @@ when its worker or the driver (the other end of the standard input) dies; the ne
 import importlib
 import json
 import os
-import select
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from spikeprune.lab.run.progress.display import PlainDisplay
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.stop import end_with
 
 # Slow modules that runs import: seconds once per worker instead of once per job.
 _AHEAD = (
@@ -58,16 +57,6 @@ def run_cell(values: Mapping[str, Any], log: Path) -> int:
     return DONE
 
 
-def _end_with(*ends: int) -> None:
-    """Start a thread that ends this process when one of these pipes is closed."""
-
-    def watch() -> None:
-        select.select(ends, [], [])
-        os._exit(FAILED)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _cell(job: Mapping[str, Any], worker: int) -> NoReturn:
     """Run one job in its own process, and exit; the pipe `worker` closes when the worker dies."""
     log = Path(job["log"])
@@ -77,7 +66,7 @@ def _cell(job: Mapping[str, Any], worker: int) -> NoReturn:
         with log.open("a", encoding="utf-8") as stream:  # libraries print too
             for number in (1, 2):
                 os.dup2(stream.fileno(), number)
-        _end_with(0, worker)
+        end_with(0, worker)
         code = run_cell(job["config"], log)
     except BaseException:
         traceback.print_exc()
