@@ -1,5 +1,6 @@
 """A run of a second: its command, the seeds of its states, and what must be the same in two runs."""
 
+import gc
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ OPTIONS = (
 ).split()
 RUN = ["run", *OPTIONS, "--out", "r"]
 """The command of a whole run, in a folder of its own as working folder."""
-SEARCH = ["search", *OPTIONS, "--max-drop", "100", "--runs", "1", "--out", "s"]
+SEARCH = ["search", *OPTIONS, "--max-drop", "99", "--runs", "1", "--out", "s"]
 GRID = [
     *("compare", *OPTIONS, "--methods", "[criticality]", "--sparsities", "[0.8]"),
     *("--seeds", "[0]", "--jobs", "1", "--out", "c"),
@@ -40,6 +41,7 @@ def warm(folder):
     for argv in (RUN[:-2] + out, ["analyze", str(folder)], ["compare", str(folder), *out]):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             cli.main(argv)
+    gc.freeze()  # children then share this memory
 
 
 def without_times(value):

@@ -13,7 +13,7 @@ _WRITERS = {
     "run, new": (RUN, None),
     "run, half": (RUN, "half"),
     "run, finished": (RUN, "finished"),
-    "search": (["search", *RUN[1:-2], "--max-drop", "100", "--runs", "1", "--out", "s"], None),
+    "search": (["search", *RUN[1:-2], "--max-drop", "99", "--runs", "1", "--out", "s"], None),
     "report": (["report", "r"], "finished"),
     "analyze": (["analyze", "r"], "finished"),
     "compare folders": (["compare", "r", "--out", "c"], "finished"),
