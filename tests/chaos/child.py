@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOREIGN = 70
 """Exit code of an exception that reached the top: the user would see a traceback."""
-LONGEST = 60
+LONGEST = 300
 
 
 @dataclass(frozen=True)

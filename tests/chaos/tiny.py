@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import re
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 
 import torch
@@ -52,10 +52,11 @@ def without_times(value):
 
 
 def _content(path):
-    if path.suffix == ".json":
-        return without_times(json.loads(path.read_text()))
-    if path.name == "history.jsonl":
-        return [without_times(json.loads(line)) for line in path.read_text().splitlines()]
+    with suppress(ValueError):  # what is no JSON is compared byte by byte
+        if path.suffix == ".json":
+            return without_times(json.loads(path.read_text()))
+        if path.name == "history.jsonl":
+            return [without_times(json.loads(line)) for line in path.read_text().splitlines()]
     if path.suffix == ".html":
         return path.stat().st_size > 10**6
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -75,7 +76,8 @@ def bits(folder):
 
 def strewn(folder):
     """Return the temporary files below a folder."""
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if _is_temporary(p))
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_temporary(p))
+    return sorted(name for name in names if not name.startswith("elsewhere/"))
 
 
 def _is_temporary(path):

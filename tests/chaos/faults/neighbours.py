@@ -19,7 +19,7 @@ _DAY = 86_400
 
 def cases(ground):
     """Return the cases of all of these."""
-    writes = ground.writes()
+    writes, half = ground.writes(), ground.half
     found = [
         Case("two writers start at once", lambda place: _together(ground, place, RUN)),
         Case("two writers, another seed", lambda place: _together(ground, place, _SEED)),
@@ -33,7 +33,7 @@ def cases(ground):
     for n in range(2, len(writes)):
         for words, change in _CHANGES.items():
             name = f"the folder {words} before {n} {writes[n]}"
-            found.append(Case(name, _gone(ground, n, change)))
+            found.append(Case(name, _gone(ground, n, change=change, half=half)))
     return found
 
 
@@ -104,11 +104,11 @@ def _clock(ground, place):
     return ground.same(place, Verdict("right")) if ended.code == 0 else of_refusal(ended)
 
 
-def _gone(ground, n, change):
+def _gone(ground, n, *, change, half):
     """No success may be reported without the files."""
 
     def check(place):
-        ended = call(RUN, cwd=place, fault=at_write(n, lambda: change(ground)))
+        ended = call(RUN, cwd=place, fault=at_write(n, lambda: change(half)))
         if ended.code == 0:
             return ground.same(place, Verdict("right"))
         found = of_refusal(ended, names=("r", "r/"))
@@ -126,9 +126,9 @@ def _move(_):
         os.rename("r", "elsewhere")
 
 
-def _exchange(ground):
-    _move(ground)
-    shutil.copytree(ground.half / "r", "r")
+def _exchange(half):
+    _move(half)
+    shutil.copytree(half / "r", "r")
 
 
 _CHANGES = {"vanishes": _vanish, "is moved away": _move, "is exchanged for a half run": _exchange}
