@@ -45,7 +45,7 @@ def forked(work, *, cwd, fault=None):
     return process.wait()
 
 
-class start:  # noqa: N801 - reads as a verb
+class start:
     """A forked process that runs `work()`; `wait` returns its end."""
 
     def __init__(self, work, *, cwd, fault=None):
@@ -107,6 +107,8 @@ def closed(path):
     path = Path(path) / "closed"
     path.mkdir(mode=0)
     try:
-        return forked(lambda: int(os.access(path, os.R_OK)), cwd="/", fault=without_rights).code == 0
+        return (
+            forked(lambda: int(os.access(path, os.R_OK)), cwd="/", fault=without_rights).code == 0
+        )
     finally:
         path.rmdir()

@@ -52,8 +52,9 @@ def make_space(folder):
 @contextmanager
 def read_only(folder):
     """Let nobody write below a folder while active."""
-    if not (_mount("--bind", str(folder), str(folder))
-            and _mount("-o", "remount,ro,bind", str(folder))):
+    if not (
+        _mount("--bind", str(folder), str(folder)) and _mount("-o", "remount,ro,bind", str(folder))
+    ):
         raise OSError("this process may not mount")
     try:
         yield

@@ -18,6 +18,12 @@ class Case:
 
     name: str
     check: Callable[[Path], Verdict]
+    always: bool = False  # whether a share of the cases has it, too
+
+
+def share(cases, each):
+    """Return every n-th case, and those that are always run."""
+    return [case for n, case in enumerate(cases) if case.always or n % each == 0]
 
 
 @dataclass

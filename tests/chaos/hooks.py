@@ -7,10 +7,12 @@ a forked process.
 """
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
+_PID, _KEY = re.compile(r"\.\d+\.tmp|\.tmp\w{6}"), re.compile(r"\.dense/\w{16}")
 _WRITING = os.O_WRONLY | os.O_RDWR
 _EVENTS = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0}
 
@@ -19,12 +21,14 @@ def _told(event, args):
     """Return the path that an audit event writes to, or None."""
     if event == "open":
         path, mode, flags = args
-        writes = flags & _WRITING if isinstance(flags, int) else any(m in "wax+" for m in mode or "")
+        writes = (
+            flags & _WRITING if isinstance(flags, int) else any(m in "wax+" for m in mode or "")
+        )
         return path if writes and isinstance(path, str | os.PathLike) else None
     return args[_EVENTS[event]] if event in _EVENTS else None
 
 
-class at_write:  # noqa: N801 - reads as a verb
+class at_write:
     """Call `do` before the n-th write (from 0) below the working folder, once."""
 
     def __init__(self, n, do, *, log=None):
@@ -78,10 +82,12 @@ class at_write:  # noqa: N801 - reads as a verb
         ended = call(argv, cwd=folder, fault=cls(-1, None, log=log))
         assert ended.code == 0, ended.text
         os.close(log)
-        return path.read_text().splitlines()
+        return [
+            _KEY.sub(".dense/KEY", _PID.sub(".tmp", name)) for name in path.read_text().splitlines()
+        ]
 
 
-class at_call:  # noqa: N801 - reads as a verb
+class at_call:
     """Call `do` at the n-th call (from 0) of a function of files whose path has `part`, once."""
 
     def __init__(self, n, do, *, part, log=None):

@@ -20,12 +20,17 @@ def _cpu():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", default=KINDS)
-    parser.add_argument("--each", type=int, default=1, help="run every N-th case")
+    parser.add_argument(
+        "--each",
+        type=int,
+        default=1,
+        help="run every N-th case, and those that the tests always run",
+    )
     parser.add_argument("--only", default="", help="run cases whose name has this text")
     parser.add_argument("--times", action="store_true", help="print the CPU time of each case")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from tests.chaos.ground import Ground
+    from tests.chaos.ground import Ground, share
 
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
     ground, counts = Ground(base), {}
@@ -35,7 +40,7 @@ def main():
             counts[kind] = Counter()
             module = importlib.import_module(f"tests.chaos.faults.{kind}")
             cases = [one for one in module.cases(ground) if options.only in one.name]
-            for case in cases[:: options.each]:
+            for case in share(cases, options.each):
                 place = ground.place("place")
                 begun = _cpu()
                 found = case.check(place)

@@ -13,10 +13,28 @@ import torch
 from spikeprune import cli
 from spikeprune.measuring import latency
 
-OPTIONS = (
-    "--recipe smoke --limit 128 --time_steps 2 --model_args.widths [4,8] --model_args.strides [1,2]"
-    " --epochs.prune 2 --epochs.finetune 1 --epochs.dense 2 --every 2 --threads 1"
-).split()
+OPTIONS = [
+    "--recipe",
+    "smoke",
+    "--limit",
+    "128",
+    "--time_steps",
+    "2",
+    "--model_args.widths",
+    "[4,8]",
+    "--model_args.strides",
+    "[1,2]",
+    "--epochs.prune",
+    "2",
+    "--epochs.finetune",
+    "1",
+    "--epochs.dense",
+    "2",
+    "--every",
+    "2",
+    "--threads",
+    "1",
+]
 RUN = ["run", *OPTIONS, "--out", "r"]
 """The command of a whole run, in a folder of its own as working folder."""
 SEARCH = ["search", *OPTIONS, "--max-drop", "99", "--runs", "1", "--out", "s"]
@@ -29,7 +47,7 @@ _TIMES = re.compile(
     r"seconds|latency|peak_rss|event_driven|command|folder|wall|^time$|notes|code|spent"
 )
 _NOISE = re.compile(r"(^|/)(logs/|manifest\.json$|\.lock$|analysis|figures/)|\.dense/")
-_TEMPORARY = re.compile(r"\.(part|tmp)$|^\..*\.tmp")
+_TEMPORARY = re.compile(r"\.(part|tmp)$|^\..*\.tmp|^\.tmp")
 
 
 def warm(folder):
@@ -69,7 +87,11 @@ def bits(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and "tfevents" in name:
             found[f"{path.parent.relative_to(folder)}/tfevents"] = True
-        elif path.is_file() and "checkpoints/" not in name and not (_NOISE.search(name) or _is_temporary(path)):
+        elif (
+            path.is_file()
+            and "checkpoints/" not in name
+            and not (_NOISE.search(name) or _is_temporary(path))
+        ):
             found[name] = _content(path)
     return found
 

@@ -24,12 +24,15 @@ READING = {"plan": ["plan", *RUN[1:]], "evaluate": ["evaluate", "r", "--json"]}
 
 def cases(ground):
     """Return a case for every write of every command, and one for a command that needs no space."""
-    found = []
+    found, files = [], set()
     for name, (argv, state) in COMMANDS.items():
         for n, write in enumerate(ground.writes(argv, state)):
-            if not write.startswith(("remove", "rmdir")):
+            event, file = write.split(" ", 1)
+            if event not in ("remove", "rmdir"):
+                first = name == "run" and event in ("open", "save") and file not in files
+                files.add(file)
                 check = _at(ground, argv, state, n=n)
-                found.append(Case(f"{name}, full before {n} {write}", check))
+                found.append(Case(f"{name}, full before {n} {write}", check, always=first))
     found += [Case(f"{n} on a full disk", _reads(ground, argv)) for n, argv in READING.items()]
     found.append(Case("compare, full before its claim", _grid(ground, full_at=0)))
     found.append(Case("compare, full while a worker starts", _grid(ground, full_at=3)))

@@ -55,5 +55,3 @@ def _cut_short(ground, n):
         return ground.goes_on(place)
 
     return check
-
-

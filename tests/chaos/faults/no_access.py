@@ -68,7 +68,9 @@ def _locked(ground, argv, state, lock):
             ended = call(argv, cwd=inside, fault=without_rights)
         if bits(inside) != before:
             return Verdict("harmed")
-        return Verdict("right") if ended.code == 0 else of_refusal(ended, names=("inside", "r/", "c"))
+        return (
+            Verdict("right") if ended.code == 0 else of_refusal(ended, names=("inside", "r/", "c"))
+        )
 
     return check
 
