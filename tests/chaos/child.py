@@ -5,8 +5,8 @@ import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 FOREIGN = 70
 """Exit code of an exception that reached the top: the user would see a traceback."""
@@ -49,7 +49,7 @@ class start:
     """A forked process that runs `work()`; `wait` returns its end."""
 
     def __init__(self, work, *, cwd, fault=None):
-        self._streams = [tempfile.TemporaryFile() for _ in range(2)]
+        self._streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self.pid = os.fork()
@@ -74,10 +74,8 @@ class start:
             traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):
-                try:
+                with suppress(OSError):
                     stream.flush()
-                except OSError:
-                    pass
             os._exit(code)
 
     def wait(self):
@@ -100,15 +98,3 @@ def without_rights():
     nothing = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low and high words
     if libc.capset(header, nothing):
         raise OSError(ctypes.get_errno(), "capset")
-
-
-def closed(path):
-    """Whether this process, without rights, cannot list a folder whose mode forbids it."""
-    path = Path(path) / "closed"
-    path.mkdir(mode=0)
-    try:
-        return (
-            forked(lambda: int(os.access(path, os.R_OK)), cwd="/", fault=without_rights).code == 0
-        )
-    finally:
-        path.rmdir()

@@ -1,4 +1,4 @@
-"""Small disks that fill up or can only be read: file systems in memory, which the kernel refuses."""
+"""Small disks that fill up or can only be read: file systems in memory."""
 
 import os
 import subprocess

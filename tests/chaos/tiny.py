@@ -1,4 +1,4 @@
-"""A run of a second: its command, the seeds of its states, and what must be the same in two runs."""
+"""A run of a second: its command, and what must be the same in two runs."""
 
 import gc
 import hashlib
@@ -14,26 +14,9 @@ from spikeprune import cli
 from spikeprune.measuring import latency
 
 OPTIONS = [
-    "--recipe",
-    "smoke",
-    "--limit",
-    "128",
-    "--time_steps",
-    "2",
-    "--model_args.widths",
-    "[4,8]",
-    "--model_args.strides",
-    "[1,2]",
-    "--epochs.prune",
-    "2",
-    "--epochs.finetune",
-    "1",
-    "--epochs.dense",
-    "2",
-    "--every",
-    "2",
-    "--threads",
-    "1",
+    *("--recipe", "smoke", "--limit", "128", "--time_steps", "2", "--every", "2", "--threads", "1"),
+    *("--model_args.widths", "[4,8]", "--model_args.strides", "[1,2]"),
+    *("--epochs.dense", "2", "--epochs.prune", "2", "--epochs.finetune", "1"),
 ]
 RUN = ["run", *OPTIONS, "--out", "r"]
 """The command of a whole run, in a folder of its own as working folder."""
@@ -46,7 +29,7 @@ GRID = [
 _TIMES = re.compile(
     r"seconds|latency|peak_rss|event_driven|command|folder|wall|^time$|notes|code|spent"
 )
-_NOISE = re.compile(r"(^|/)(logs/|manifest\.json$|\.lock$|analysis|figures/)|\.dense/")
+_NOISE = re.compile(r"(^|/)(logs/|manifest\.json$|\.lock$|analysis|figures/)|\.dense/|checkpoints/")
 _TEMPORARY = re.compile(r"\.(part|tmp)$|^\..*\.tmp|^\.tmp")
 
 

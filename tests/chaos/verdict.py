@@ -25,8 +25,8 @@ class Verdict:
         return self.kind in GOOD
 
 
-def of_refusal(ended, *, names=(), interrupted=False):
-    """Judge a call that did not end with success: one message, that names the file and a way out."""
+def of_refusal(ended, *, names=()):
+    """Judge a call that failed: it needs one message, which names the file and a way out."""
     last = ended.err.strip().splitlines()[-1:] or [""]
     if ended.code < 0:
         return Verdict("killed", f"signal {-ended.code}: {last[0]}")
