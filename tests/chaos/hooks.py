@@ -21,9 +21,7 @@ def _told(event, args):
     """Return the path that an audit event writes to, or None."""
     if event == "open":
         path, mode, flags = args
-        writes = (
-            flags & _WRITING if isinstance(flags, int) else any(m in "wax+" for m in mode or "")
-        )
+        writes = flags & _WRITING if isinstance(flags, int) else set("wax+") & set(mode or "")
         return path if writes and isinstance(path, str | os.PathLike) else None
     return args[_EVENTS[event]] if event in _EVENTS else None
 
@@ -82,9 +80,8 @@ class at_write:
         ended = call(argv, cwd=folder, fault=cls(-1, None, log=log))
         assert ended.code == 0, ended.text
         os.close(log)
-        return [
-            _KEY.sub(".dense/KEY", _PID.sub(".tmp", name)) for name in path.read_text().splitlines()
-        ]
+        names = _KEY.sub(".dense/KEY", _PID.sub(".tmp", path.read_text()))
+        return names.splitlines()
 
 
 class at_call:
