@@ -13,6 +13,7 @@ ORDER = (
     "errors",
     "choices",
     "files",
+    "manifest",
     "user_code",
     "science",
     "neurons",

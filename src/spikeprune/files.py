@@ -1,86 +1,237 @@
-"""Text, JSON and JSON lines on disk: writes that a crash cannot leave half done."""
+"""Files: written whole or not at all, read only in the form that is expected.
 
+An error of the system, a damaged file and a file of another form end in a `RunError` that names the
+file and the way out.
+"""
+
+import errno
 import json
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from safetensors import SafetensorError
+
 from spikeprune.errors import RunError
 
+MEBIBYTE = 2**20
+_LARGEST = 256 * MEBIBYTE  # of a text that is read; a history of 500 epochs takes some 100 kB
+_DRAFT = re.compile(r"\..+\.\d+\.tmp|\.tmp\w{6}")  # ours, and that of safetensors
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
-def write_text(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file atomically: a crash leaves the old content.
 
-    Without `replace` an existing file keeps its inode and content: another process may hold it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def system_errors(doing: str, path: Path | str) -> Iterator[None]:
+    """Turn an error of the system, while `doing` (`read` or `write`) a file, into a `RunError`."""
     try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = _number(error)
+        reason = os.strerror(number) if number else str(error)
+        # The file that the system names may be another than the one that is written.
+        named = getattr(error, "filename", None)
+        ours = named is None or _DRAFT.fullmatch(Path(str(named)).name)
+        where = path if ours else named
+        raise RunError(f"cannot {doing} {where}: {reason}; {_way_out(number, doing)}") from error
+
+
+def _number(error: Exception) -> int | None:
+    """Return the system's number of an error; safetensors says it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    said = re.search(r"os error (\d+)", str(error))
+    return int(said[1]) if said else None
+
+
+def _way_out(number: int | None, doing: str) -> str:
+    if number in _NO_ROOM:
+        return "make room, then the same command goes on"
+    if number in _FORBIDDEN:
+        what = "a folder that can be written" if doing == "write" else "permission to read it"
+        return f"it needs {what}, then the same command goes on"
+    if number == errno.ENOENT:
+        return "it, or the folder that it was in, is gone"
+    if number in (errno.EISDIR, errno.ENOTDIR):
+        return "a folder stands where a file is expected, or the reverse; move it away"
+    if number is None:
+        return "the file is cut short, damaged or of another kind"
+    return "mend that, then the same command goes on"
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Yield a new empty file beside `path`; it is removed afterwards if it is still there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with system_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(b"")
+            yield draft
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a draft that takes the place of `path` when the block ends without an exception.
+
+    A crash leaves the old file, whole. The new file has the mode that the umask says.
+
+    Raises:
+        RunError: the system refuses to write.
+    """
+    with _draft(path) as draft:
+        mode = draft.stat().st_mode
+        yield draft
+        draft.chmod(mode)  # safetensors makes files that only their owner can read
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())  # else a power cut could leave an empty file
+        os.replace(draft, path)
+
+
+def sweep(folder: Path, *, older_than: float = 0.0) -> None:
+    """Remove the drafts that killed writers left in a folder, if they are that many seconds old.
+
+    With 0 nobody else may be writing there.
+    """
+    now = time.time()
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _DRAFT.fullmatch(path.name) and now - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, see `replacing`."""
+    with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
-        if not replace:
-            with suppress(OSError):  # the file exists, or the file system has no links
-                os.link(draft, path)
-        if replace or not path.exists():
+
+
+def create_text(path: Path, text: str) -> None:
+    """Write a file unless it exists: then it keeps its inode, which another process may hold."""
+    with _draft(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+        with suppress(OSError):  # the file exists, or the file system has no links
+            os.link(draft, path)
+        if not path.exists():
             os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
-def _as_json(value: Any) -> Any:
-    """Convert a value for JSON: non-finite numbers to None, tuples to lists, paths to text."""
+def copy_file(source: Path, path: Path) -> None:
+    """Copy the content of a file, see `replacing`."""
+    with replacing(path) as draft:
+        shutil.copyfile(source, draft)
+
+
+def as_json(value: Any) -> str:
+    """Return indented JSON; NaN and infinity, which JSON lacks, become null, and paths text."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {str(name): _as_json(v) for name, v in value.items()}
+        return {str(name): _plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(v) for v in value]
+        return [_plain(v) for v in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically; NaN and infinity, which JSON lacks, become null."""
-    write_text(path, json.dumps(_as_json(value), indent=2, allow_nan=False) + "\n")
+    """Write `as_json`, see `replacing`."""
+    write_text(path, as_json(value))
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
+def read_bytes(path: Path, *, limit: int = _LARGEST) -> bytes:
+    """Return the content of a file of at most `limit` bytes.
+
+    Raises:
+        RunError: no such file, a larger one, or the system refuses to read it.
+    """
+    if not path.exists():
+        raise RunError(f"expected the file {path}, which does not exist")
+    with system_errors("read", path), path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise RunError(
+            f"{path} is larger than the {limit / MEBIBYTE:g} MiB that such a file may have; it is "
+            "damaged or of another kind"
+        )
+    return content
+
+
+def read_text(path: Path, *, limit: int = _LARGEST) -> str:
+    """Return the text of a file, see `read_bytes`; a RunError too if it is not UTF-8."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(f"expected the file {path}, which does not exist") from error
-    except ValueError as error:
-        raise RunError(f"{path} is not valid JSON ({error}); remove it and run again") from error
+        return read_bytes(path, limit=limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"byte {error.start} is not UTF-8 text") from error
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one JSON line, after dropping a last line that a crash cut off."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(_as_json(row), allow_nan=False) + "\n"
-    with path.open("a+b") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(line.encode())
+def read_json(path: Path, form: Any = Any) -> Any:
+    """Read a JSON file and check that its value has the type `form`; see `checked`.
+
+    Raises:
+        RunError: no such file, damaged, or another value.
+    """
+    return decoded(read_bytes(path), form, str(path))
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of JSON lines, none without a file, and not a last line that a crash cut."""
-    if not path.is_file():
+def checked(value: Any, form: Any, where: str) -> Any:
+    """Return a value as it came if it has the type `form`; a RunError says where it differs.
+
+    A type may be a TypedDict, whose further keys are kept, with `msgspec.Meta` for ranges.
+    """
+    try:
+        msgspec.convert(value, type=form)
+    except msgspec.ValidationError as error:
+        raise _damaged(where, str(error)) from error
+    return value
+
+
+def decoded(content: bytes, form: Any, where: str) -> Any:
+    """Return the value of a JSON text, see `checked`; a RunError if it is none."""
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(where, str(error)) from error
+    return checked(value, form, where)
+
+
+def _damaged(where: Path | str, how: str) -> RunError:
+    return RunError(
+        f"{where} is damaged or of another kind: {how}; put the right file back, or make it again"
+    )
+
+
+def as_line(row: Mapping[str, Any]) -> str:
+    """Return a row of JSON lines."""
+    return json.dumps(_plain(row), allow_nan=False) + "\n"
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line of text to a file; a crash may cut it off, see `read_rows`."""
+    with system_errors("write", path), path.open("a", encoding="utf-8") as file:
+        file.write(line)
+
+
+def read_rows(path: Path, form: Any = dict[str, Any]) -> list[Any]:
+    """Return the rows of JSON lines, none without a file, and not a last line that a crash cut.
+
+    Raises:
+        RunError: a line is damaged, or is not of the type `form`.
+    """
+    if not path.exists():
         return []
-    rows = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise RunError(f"line {number} of {path} is not valid JSON ({error})") from error
-    return rows
-
-
-def keep_rows(path: Path, count: int) -> None:
-    """Keep the first `count` rows; a run that resumes from a checkpoint writes the others again."""
-    if path.is_file():
-        rows = read_rows(path)[:count]
-        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    lines = read_bytes(path).split(b"\n")[:-1]
+    return [decoded(line, form, f"line {n} of {path}") for n, line in enumerate(lines, start=1)]

@@ -13,6 +13,7 @@ from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import NAME
 
 
 @pytest.fixture(scope="module", params=["weight", "channel"])
@@ -93,16 +94,24 @@ def test_the_full_net_with_the_masks_is_the_dense_net_in_shape(finished):
 def test_the_plan_says_how_the_net_is_built_and_called(finished):
     config, folder = finished
     plan = read_json(folder.plan)
-    assert plan.keys() == {"schema", "model", "time_steps", "layout", "classes", "input", "cut"}
+    assert plan.keys() == {
+        "schema", "model", "time_steps", "layout", "classes", "input", "cut", "weights",
+    }  # fmt: skip
+    assert plan["weights"]["bytes"] == folder.model.stat().st_size
     assert plan["model"] == Session(config).description
     assert plan["input"].keys() == {"shape", "mean", "std"}
 
 
 def test_a_newer_or_foreign_plan_is_refused(copy):
     plan = read_json(copy.plan)
-    for value in ({**plan, "schema": 2}, [plan], {}):
+    (copy.path / NAME).unlink()
+    for value in ({**plan, "schema": 2}, {}):
         copy.plan.write_text(json.dumps(value))
         with pytest.raises(RunError, match=r"plan\.json has schema .*pip install"):
+            spikeprune.load(copy.path)
+    for value in ([plan], {**plan, "time_steps": 0}, {**plan, "classes": 3}, {**plan, "cut": {}}):
+        copy.plan.write_text(json.dumps(value))
+        with pytest.raises(RunError, match=r"plan\.json is damaged or of another kind: "):
             spikeprune.load(copy.path)
     copy.plan.unlink()
     with pytest.raises(RunError, match=r"plan\.json, which does not exist"):
@@ -124,7 +133,22 @@ def test_a_loaded_net_can_be_made_event_driven(copy):
     assert not faster.training
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_flipped_bit_of_the_net_is_noticed_also_without_the_manifest(copy, alone):
+    content = bytearray(copy.model.read_bytes())
+    content[-1] ^= 1
+    copy.model.write_bytes(content)
+    if alone:  # the two files that may be passed on
+        (copy.path / NAME).unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors differs from its checksum"):
+        spikeprune.load(copy.path)
+
+
 def test_tensors_that_do_not_fit_the_plan_are_refused(copy):
+    (copy.path / NAME).unlink()
+    plan = read_json(copy.plan)
+    del plan["weights"]  # as version 0.1 wrote it
+    copy.plan.write_text(json.dumps(plan))
     shutil.copy(copy.dense.model, copy.model)
     with pytest.raises(ModelError, match=r"do not fit .* of another shape"):
         spikeprune.load(copy.path)
@@ -136,11 +160,14 @@ def test_tensors_that_do_not_fit_the_plan_are_refused(copy):
 def test_masks_that_are_missing_or_damaged_are_refused(copy):
     whole = copy.masks.read_bytes()
     copy.masks.write_bytes(whole[:-5])
-    with pytest.raises(RunError, match=r"masks\.safetensors cannot be read"):
+    with pytest.raises(RunError, match=r"masks\.safetensors has \d+ bytes, not \d+"):
+        load_masks(copy.path)
+    (copy.path / NAME).unlink()
+    with pytest.raises(RunError, match=r"cannot read .*masks\.safetensors"):
         load_masks(copy.path)
     shutil.copy(copy.model, copy.masks)  # tensors, but no masks
     with pytest.raises(RunError, match="packed masks"):
         load_masks(copy.path)
     copy.masks.unlink()
-    with pytest.raises(RunError, match="run again"):
+    with pytest.raises(RunError, match=r"cannot read .*masks"):
         load_masks(copy.path)

@@ -96,7 +96,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RunError, match=r"cannot write .*state.safetensors"):
         save_tensors(path, {"a": torch.ones(1)})
     monkeypatch.undo()
     save_tree(tmp_path / "deep" / "er" / "b", {"x": 1})
@@ -116,6 +116,23 @@ def test_a_truncated_checkpoint_is_refused(share, tmp_path):
 def test_files_that_are_no_checkpoint_are_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "plain.safetensors")
     (tmp_path / "text").write_text("hello")
-    for name in ("plain.safetensors", "text", "absent"):
+    for name in ("plain.safetensors", "text"):
         with pytest.raises(RunError, match="not a whole checkpoint"):
             load_tree(tmp_path / name)
+    with pytest.raises(RunError, match=r"cannot read .*absent.* is gone"):
+        load_tree(tmp_path / "absent")
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path):
+    path = tmp_path / "state.safetensors"
+    tree = {"weights": torch.randn(50), "empty": torch.zeros(0), "flag": torch.tensor(True)}
+    save_tree(path, {**tree, "epoch": 3})
+    whole = bytearray(path.read_bytes())
+    for position in (-1, -100, -200):
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"differs from its checksum.*delete it to start its"):
+            load_tree(path)
+    path.write_bytes(whole)
+    assert load_tree(path)["epoch"] == 3

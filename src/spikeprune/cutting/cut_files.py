@@ -8,9 +8,10 @@ from torch import nn
 from spikeprune.cutting.compact import Cut
 from spikeprune.errors import RunError
 from spikeprune.files import read_json, write_json
+from spikeprune.manifest import require_whole, write_manifest
 from spikeprune.training.checkpoint import save_tensors
 from spikeprune.training.weights_file import load_weights
-from spikeprune.wiring.cut_plan import apply_plan
+from spikeprune.wiring.cut_plan import CutPlan, apply_plan
 
 _PLAN, _WEIGHTS = "cut.json", "weights.safetensors"
 
@@ -25,6 +26,7 @@ def save_cut(result: Cut, folder: str | Path) -> None:
     path = Path(folder).expanduser()
     save_tensors(path / _WEIGHTS, result.model.state_dict())
     write_json(path / _PLAN, result.plan)
+    write_manifest(path, (_WEIGHTS, _PLAN), {})
 
 
 def load_cut(model: Net, folder: str | Path) -> Net:
@@ -39,8 +41,9 @@ def load_cut(model: Net, folder: str | Path) -> Net:
         ModelError: a net of another make.
     """
     path = Path(folder).expanduser()
-    if not (path / _PLAN).is_file():
+    if not (path / _PLAN).exists():
         raise RunError(f"expected a cut net in {path}, but there is no {_PLAN}; save_cut writes it")
-    apply_plan(model, read_json(path / _PLAN))
+    require_whole(path)
+    apply_plan(model, read_json(path / _PLAN, CutPlan))
     load_weights(model, path / _WEIGHTS)
     return model

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from spikeprune.data.types import Part
+from spikeprune.errors import RunError
+from spikeprune.files import replacing
 
 # Part of every key; raise it when the decoding changes.
 _FORMAT = 1
@@ -51,7 +52,7 @@ def remember(key: str, make: Callable[[], Part]) -> Part:
     stored = _read(place)
     if stored is None:
         stored = make()
-        with contextlib.suppress(OSError, SafetensorError):
+        with contextlib.suppress(RunError):  # a cache that cannot be written is no reason to stop
             _write(place, stored)
     return stored
 
@@ -73,14 +74,6 @@ def _read(place: Path) -> Part | None:
 
 
 def _write(place: Path, part: Part) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
-    os.close(handle)
-    try:
-        tensors = {"images": part.images.contiguous(), "labels": part.labels.contiguous()}
-        save_file(tensors, name, metadata={"encoding": part.encoding})
-        # Atomic, because other processes may read or write this entry.
-        os.replace(name, place)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    tensors = {"images": part.images.contiguous(), "labels": part.labels.contiguous()}
+    with replacing(place) as draft:
+        save_file(tensors, draft, metadata={"encoding": part.encoding})

@@ -1,28 +1,55 @@
 """Load a finished net from the `plan.json` and `model.safetensors` of its run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypedDict
 
-import safetensors
 import torch
-from safetensors.torch import load_file
+from msgspec import Meta
 from torch import Tensor, nn
 
 from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
-from spikeprune.files import read_json
+from spikeprune.files import checked, decoded, read_json
 from spikeprune.inference.event_driven import event_driven
+from spikeprune.manifest import Checksum, file_checksum, require_whole
 from spikeprune.science.masks import Mask, unpack
+from spikeprune.training.checkpoint import load_metadata, load_tensors
 from spikeprune.training.weights_file import load_weights
-from spikeprune.wiring.cut_plan import apply_plan
+from spikeprune.wiring.cut_plan import CutPlan, apply_plan
 from spikeprune.zoo.custom import build_model
 
 SCHEMA = 1
 """Version of `plan.json`."""
 MODEL, PLAN, MASKS = "model.safetensors", "plan.json", "masks.safetensors"
 """Files of a finished net."""
+
+_Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Model(TypedDict):
+    name: str
+    arguments: dict[str, Any]
+
+
+class _Input(TypedDict):
+    shape: tuple[_Positive, _Positive, _Positive]
+    mean: list[float]
+    std: list[float]
+
+
+class SavedPlan(TypedDict):
+    """The content of `plan.json`."""
+
+    schema: int
+    model: _Model
+    time_steps: _Positive
+    layout: str
+    classes: list[str]
+    input: _Input
+    cut: CutPlan
+    weights: NotRequired[Checksum]  # of the file of the net; version 0.1 did not write it
 
 
 class Predictor(nn.Module):
@@ -89,12 +116,12 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
         ModelError: weights that do not fit the plan.
     """
     path = Path(folder).expanduser()
-    plan = read_json(path / PLAN)
-    schema = plan.get("schema") if isinstance(plan, dict) else None
-    if schema != SCHEMA:
+    plan = read_plan(path)
+    require_whole(path, MODEL)
+    if "weights" in plan and file_checksum(path / MODEL) != plan["weights"]:
         raise RunError(
-            f"{path / PLAN} has schema {schema}, this spikeprune reads {SCHEMA}; "
-            "update with: pip install --upgrade spikeprune"
+            f"{path / MODEL} differs from its checksum in {PLAN}: it is damaged, or of another "
+            "run; put the right file back"
         )
     model = plan["model"]["name"]
     if ":" in model and not user_code:
@@ -103,7 +130,8 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
             "trust this folder, allow it by load(folder, user_code=True)"
         )
     with torch.random.fork_rng([]):  # the weights that are drawn here are overwritten
-        net = apply_plan(build_model(**plan["model"]), plan["cut"])
+        net = build_model(plan["model"]["name"], plan["model"]["arguments"])
+        apply_plan(net, dict(plan["cut"]))
     load_weights(net, path / MODEL)
     if ":" not in model:  # a user's net may not be able to use an expanded output
         hoist(net)
@@ -117,6 +145,20 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
     ).eval()
 
 
+def read_plan(folder: Path) -> SavedPlan:
+    """Return the `plan.json` of a finished run; a RunError as `load`."""
+    path = folder / PLAN
+    require_whole(folder, PLAN)
+    plan = read_json(path, dict[str, Any])
+    if plan.get("schema") != SCHEMA:
+        raise RunError(
+            f"{path} has schema {plan.get('schema')}, this spikeprune reads {SCHEMA}; "
+            "update with: pip install --upgrade spikeprune"
+        )
+    found: SavedPlan = checked(plan, SavedPlan, str(path))
+    return found
+
+
 def load_masks(folder: str | Path) -> Mask:
     """Return the masks of a finished run, by name of the full net's parameter.
 
@@ -124,10 +166,10 @@ def load_masks(folder: str | Path) -> Mask:
         RunError: the file is missing, damaged, or holds no masks.
     """
     path = Path(folder).expanduser() / MASKS
+    require_whole(path.parent, MASKS)
+    packed, metadata = load_tensors(path), load_metadata(path)
+    shapes = decoded(metadata.get("shapes", "{}").encode(), dict[str, list[int]], str(path))
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            shapes = json.loads((file.metadata() or {}).get("shapes", "{}"))
-        return unpack(load_file(path), shapes)
-    except (OSError, safetensors.SafetensorError, ValueError) as error:
-        advice = "remove metrics.json and run again"
-        raise RunError(f"{path} cannot be read ({error}); {advice}") from error
+        return unpack(packed, shapes)
+    except ValueError as error:
+        raise RunError(f"{path} holds no masks ({error}); put the right file back") from error

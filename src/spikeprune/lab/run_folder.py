@@ -1,11 +1,14 @@
 """The names of the files of a run. No other module names them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from spikeprune.errors import RunError
+from spikeprune.files import as_json, write_text
 from spikeprune.inference.saved_net import MASKS, MODEL, PLAN
+from spikeprune.manifest import write_manifest
 
 DENSE_NETS = ".dense"
 """Folder beside runs with the dense nets that they share."""
@@ -35,7 +38,21 @@ class DenseFolder(_Files):
     metrics = _Named("metrics.json")  # all measurements
     model = _Named(MODEL)  # tensors of the finished net
     checkpoints = _Named("checkpoints")  # folder of the states from which a stopped run goes on
-    history = _Named("history.jsonl")  # a line per epoch and per event, see `files.append_row`
+    history = _Named("history.jsonl")  # a line per epoch and per event
+
+    def finish(self, metrics: Any) -> None:
+        """Write the checksums of all files of the finished net, and last the metrics."""
+        self.write_last(metrics, [self.model, self.history])
+
+    def write_last(self, metrics: Any, files: Iterable[Path]) -> None:
+        """Write the checksums of files that exist and of the metrics, then the metrics.
+
+        The metrics come last, because they mark the folder as finished.
+        """
+        text = as_json(metrics)
+        names = [path.relative_to(self.path).as_posix() for path in files if path.exists()]
+        write_manifest(self.path, names, {self.metrics.name: text.encode()})
+        write_text(self.metrics, text)
 
 
 class RunFolder(DenseFolder):
@@ -45,6 +62,12 @@ class RunFolder(DenseFolder):
     masks = _Named(MASKS)  # masks of the live weights, bits packed
     tensorboard = _Named("tensorboard")  # folder of TensorBoard events
     report = _Named("report.html")
+
+    def finish(self, metrics: Any) -> None:
+        """Write the checksums of all files of the finished run, and last the metrics."""
+        own = (self.config, self.plan, self.masks, self.model, self.history)
+        dense = (self.dense.model, self.dense.history, self.dense.metrics)
+        self.write_last(metrics, (*own, *dense))
 
     @property
     def dense(self) -> DenseFolder:

@@ -4,8 +4,8 @@ Tensors go to `<name>.safetensors` under their path in the tree; all else goes i
 metadata as JSON, so one atomic rename replaces both.
 """
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spikeprune.errors import RunError
+from spikeprune.errors import RunError, one_line
+from spikeprune.files import replacing, system_errors
 
 TENSOR = "__tensor__"
 CHANNELS_LAST = "__channels_last__"
@@ -57,45 +58,67 @@ def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors as safetensors, atomically: the old file stays until the new one is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(path.suffix + ".part")
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    save_file(plain, part, metadata=metadata)
-    os.replace(part, path)
+    with replacing(path) as draft:
+        save_file(plain, draft, metadata=metadata)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a file of `save_tensors`; a `RunError` says that it is missing or damaged."""
-    try:
+    with system_errors("read", path):
         tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"expected tensors in {path}, but it cannot be read: {error}") from error
     return tensors
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a file of `save_tensors`; a `RunError` as `load_tensors`."""
+    with system_errors("read", path), safetensors.safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def save_tree(path: Path, tree: Mapping[str, Any]) -> None:
     """Write a tree of dicts, lists, tensors and plain JSON values to one safetensors file."""
     tensors: dict[str, Tensor] = {}
-    skeleton = _extract(tree, "", tensors)
-    save_tensors(path, tensors, {"tree": json.dumps(skeleton)})
+    skeleton = json.dumps(_extract(tree, "", tensors))
+    save_tensors(path, tensors, {"tree": skeleton, "sha256": _digest(skeleton, tensors)})
 
 
 def load_tree(path: Path) -> dict[str, Any]:
     """Read a file of `save_tree`.
 
     Raises:
-        RunError: the file is truncated or of another kind.
+        RunError: the file is missing, damaged (by its checksum) or of another kind.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            skeleton = json.loads((file.metadata() or {})["tree"])
-        tree = _insert(skeleton, load_file(path))
-    except (OSError, safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise RunError(
-            f"{path} is not a whole checkpoint ({error}); delete it to start its stage again"
-        ) from error
-    assert isinstance(tree, dict)
+        tensors, metadata = load_tensors(path), load_metadata(path)
+    except RunError as error:
+        if isinstance(error.__cause__, safetensors.SafetensorError):
+            raise _not_whole(path, one_line(error.__cause__)) from error
+        raise
+    skeleton = metadata.get("tree", "")
+    # Files of version 0.1 have no checksum.
+    if metadata.get("sha256", _digest(skeleton, tensors)) != _digest(skeleton, tensors):
+        raise _not_whole(path, "its content differs from its checksum")
+    try:
+        tree = _insert(json.loads(skeleton), tensors)
+    except (ValueError, LookupError, RecursionError, TypeError, AttributeError) as error:
+        raise _not_whole(path, one_line(error)) from error
+    if not isinstance(tree, dict):
+        raise _not_whole(path, "it holds no mapping")
     return tree
+
+
+def _digest(skeleton: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(skeleton.encode())
+    for name in sorted(tensors):
+        content = tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(content.numpy().data)
+    return digest.hexdigest()
+
+
+def _not_whole(path: Path, why: str) -> RunError:
+    return RunError(f"{path} is not a whole checkpoint ({why}); delete it to start its stage again")
 
 
 def rng_states(device: torch.device) -> dict[str, Tensor]:

@@ -5,15 +5,17 @@ Torch-Pruning and without a trace; it then takes the cut net's state_dict.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Required, TypedDict
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from spikeprune.adapters.rest import reset
 from spikeprune.errors import ModelError
+from spikeprune.files import checked
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import (
     channel_count,
@@ -29,6 +31,27 @@ modules that change only; roles as in `Member`."""
 
 _VERSION = 1
 _ROLES = ("out", "in", "norm", "state", "tensor")
+
+_Position = Annotated[int, Meta(ge=0)]
+_Entry = TypedDict(  # a class could have no field called `in`
+    "_Entry",
+    {
+        "out": list[_Position],
+        "in": list[_Position],
+        "norm": list[_Position],
+        "state": list[_Position],
+        "tensor": list[_Position],
+        "of": Required[dict[str, _Position]],
+    },
+    total=False,
+)
+
+
+class CutPlan(TypedDict):
+    """A `Plan` as a file holds it."""
+
+    version: int
+    modules: dict[str, _Entry]
 
 
 def plan_for(groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]) -> Plan:
@@ -66,6 +89,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     round trip through JSON.
 
     Raises:
+        RunError: Something else than a plan.
         ModelError: A plan of another version, or made for another net.
     """
     for path, role, keep in list(_cuts(model, plan)):  # checked as a whole before the first cut
@@ -93,9 +117,10 @@ def cut_mask(model: nn.Module, mask: Mapping[str, Tensor], plan: Plan) -> Mask:
 
 def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
     """Yield (module name, role, kept positions) of a plan that fits the model."""
-    if plan.get("version") != _VERSION:
+    checked(plan, CutPlan, "the channel plan")
+    if plan["version"] != _VERSION:
         raise ModelError(
-            f"expected a channel plan of version {_VERSION}, got {plan.get('version')!r}; "
+            f"expected a channel plan of version {_VERSION}, got {plan['version']!r}; "
             "make the plan again with this version of spikeprune"
         )
     modules = dict(model.named_modules())
@@ -103,7 +128,12 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
         for role in _ROLES:
             if role not in entry:
                 continue
-            size = entry["of"][role]
+            size = entry["of"].get(role, 0)
+            if not entry[role] or max(entry[role]) >= size:
+                raise ModelError(
+                    f"the channel plan is damaged: of {size} channels ({role}) in {path!r} it "
+                    f"keeps {len(entry[role])}, up to number {max(entry[role], default=0)}"
+                )
             before = _tensor_size(model, path, size)
             if role != "tensor":
                 before = channel_count(modules.get(path), role) or (path in modules and size)

@@ -48,7 +48,7 @@ def test_events_come_from_the_history_when_the_metrics_have_none(fake_run, tmp_p
     ("content", "message"),
     [
         (None, r"does not exist; finish the run first"),
-        ("{", "not valid JSON"),
+        ("{", "damaged or of another kind"),
         ("[]", "no schema number"),
         ("{}", "no schema number"),
         ('{"schema": 2}', r"schema 2.*reads up to 1.*pip install --upgrade"),

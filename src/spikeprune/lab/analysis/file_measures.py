@@ -40,7 +40,7 @@ def regrowth(record: RunRecord) -> Findings | None:
         "unit": record.unit,
         "events": len(record.events),
         "regrown": all_regrown,
-        "survival_mean": record.metrics["regrowth"].get("survival_mean"),
+        "survival_mean": (record.metrics.get("regrowth") or {}).get("survival_mean"),
         "first_half": {
             "layers": len(first),
             "share_of_all": sum(row["share_of_all"] for row in first),
@@ -58,8 +58,8 @@ def _sums_by_layer(record: RunRecord) -> tuple[dict[str, int], ...]:
         for name, row in (event.get("layers") or {}).items():
             total[name] = row["total"]
             regrown[name] += row["regrown"]
-            if row.get("survived") is not None:
-                survived[name] += row["survived"]
+            if (back := row.get("survived")) is not None:
+                survived[name] += back
                 tested[name] += row["regrown"]
     return total, regrown, survived, tested
 

@@ -1,5 +1,6 @@
 """A finished run, opened for analysis: its record, and its nets rebuilt from the saved files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from spikeprune.files import read_json
-from spikeprune.inference.saved_net import load, load_masks
+from spikeprune.inference.saved_net import SavedPlan, load, load_masks, read_plan
 from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
@@ -28,14 +28,14 @@ class OpenedRun:
     files: RunFolder
     config: RunConfig
     record: RunRecord
-    plan: dict[str, Any]  # plan.json: arguments of the net, and what was cut
+    plan: SavedPlan  # plan.json: arguments of the net, and what was cut
 
     @classmethod
     def at(cls, folder: Path | str) -> Self:
         """Open the run in a folder; a RunError if it holds no finished run, or broken files."""
         files = RunFolder.existing(folder)
         record = read_record(files.path)
-        return cls(files, RunConfig.load(files.config), record, read_json(files.plan))
+        return cls(files, RunConfig.load(files.config), record, read_plan(files.path))
 
     @property
     def prunes(self) -> bool:
@@ -75,7 +75,7 @@ class OpenedRun:
 
     def kept(self, module: str, role: str, size: int) -> Tensor:
         """Return which of the `size` positions in a dimension of a module were not cut, bool."""
-        entry = self.plan["cut"]["modules"].get(module, {})
+        entry: Mapping[str, Any] = self.plan["cut"]["modules"].get(module) or {}
         live = torch.zeros(size, dtype=torch.bool)
         live[entry.get(role, list(range(size)))] = True
         return live

@@ -5,15 +5,24 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from spikeprune.errors import RunError
-from spikeprune.files import read_json, read_rows
-from spikeprune.lab.report.run_rows import EpochRow, EventRow, LayerMetrics, NetMetrics, RunMetrics
+from spikeprune.files import checked, read_json, read_rows, read_text
+from spikeprune.lab.report.run_rows import (
+    EpochRow,
+    EventRow,
+    HistoryRow,
+    LayerMetrics,
+    NetMetrics,
+    RunMetrics,
+)
 from spikeprune.lab.run_folder import RunFolder
+from spikeprune.manifest import NAME, require_whole
 
 SCHEMA = 1
 """The newest layout of `metrics.json` that the report understands."""
 
 Row = dict[str, Any]
 
+_FORMS: dict[str, Any] = {"epoch": EpochRow, "event": EventRow}
 _REQUIRED = ("method", "granularity", "data", "model", "dense", "pruned")
 
 
@@ -55,24 +64,38 @@ def read_record(folder: Path) -> RunRecord:
     """Read `metrics.json` of a run folder, and `history.jsonl` and `config.yaml` if they exist.
 
     Raises:
-        RunError: No metrics, broken files, or metrics of a newer schema than `SCHEMA`.
+        RunError: No metrics, files that are damaged or not as they were written, or metrics of a
+            newer schema than `SCHEMA`.
     """
     files = RunFolder(folder)
     metrics = _read_metrics(files.metrics)
-    rows = read_rows(files.history)
+    if "checksums" in metrics and not (files.path / NAME).is_file():
+        raise RunError(f"{files.path / NAME}, with the checksums of the run's files, is missing")
+    read = (files.config, files.metrics, files.history, files.dense.history)
+    require_whole(files.path, *(path.relative_to(files.path).as_posix() for path in read))
+    rows = _history(files.history)
     if not any(row.get("stage") == "dense" for row in rows):
-        rows = [{**row, "stage": "dense"} for row in read_rows(files.dense.history)] + rows
-    events = [cast(EventRow, row) for row in rows if row.get("kind") == "event"]
+        dense = _history(files.dense.history)
+        rows = [cast(HistoryRow, {**row, "stage": "dense"}) for row in dense] + rows
+    events = [cast(EventRow, row) for row in rows if row["kind"] == "event"]
     return RunRecord(
         metrics=metrics,
-        epochs=tuple(cast(EpochRow, row) for row in rows if row.get("kind") == "epoch"),
+        epochs=tuple(cast(EpochRow, row) for row in rows if row["kind"] == "epoch"),
         events=tuple((metrics.get("regrowth") or {}).get("events") or events),
-        config=files.config.read_text(encoding="utf-8") if files.config.is_file() else "",
+        config=read_text(files.config) if files.config.exists() else "",
     )
 
 
+def _history(path: Path) -> list[HistoryRow]:
+    rows: list[HistoryRow] = read_rows(path, HistoryRow)
+    for number, row in enumerate(rows, start=1):
+        form = _FORMS.get(row["kind"], HistoryRow)
+        checked(row, form, f"line {number} of {path}")
+    return rows
+
+
 def _read_metrics(path: Path) -> RunMetrics:
-    if not path.is_file():
+    if not path.exists():
         raise RunError(
             f"expected a finished run, but {path} does not exist; "
             f"finish the run first: `spikeprune run --out {path.parent}` with its options goes on"
@@ -95,4 +118,4 @@ def _read_metrics(path: Path) -> RunMetrics:
             f"{path} lacks {', '.join(missing)}; expected the metrics of a finished "
             "`spikeprune run`, so finish or repeat that run"
         )
-    return cast(RunMetrics, metrics)
+    return cast(RunMetrics, checked(metrics, RunMetrics, str(path)))

@@ -120,9 +120,11 @@ def layer_table(record: RunRecord) -> tuple[list[str], list[list[TableCell]]]:
     rows = []
     for name in {**dense, **pruned}:
         row = _layer_row(dense.get(name), pruned.get(name))
-        for when in ("before", "after"):
-            count = (cut.get(f"channels_{when}") or {}).get(name)
-            row[f"channels {when}"] = _number(count, amount)
+        for when, counts in (
+            ("before", cut.get("channels_before")),
+            ("after", cut.get("channels_after")),
+        ):
+            row[f"channels {when}"] = _number((counts or {}).get(name), amount)
         rows.append(row)
     numeric = {heading for row in rows for heading, cell in row.items() if cell.value is not None}
     headings = rows[0] if rows else {}

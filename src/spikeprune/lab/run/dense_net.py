@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from spikeprune.distributed.collectives import by_main, world_size
-from spikeprune.files import read_json, read_rows, write_json
-from spikeprune.lab.run.locks import held
+from spikeprune.files import copy_file, read_json, read_rows, sweep
+from spikeprune.lab.run.locks import Claim, held
 from spikeprune.lab.run.progress.display import Display
-from spikeprune.lab.run.progress.tracker import Tracker, mirror
+from spikeprune.lab.run.progress.tracker import Tracker, mirror, optional
 from spikeprune.lab.run.results.measure import measure
 from spikeprune.lab.run.results.records import DenseMetrics
 from spikeprune.lab.run.session import Session
@@ -19,6 +18,7 @@ from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.train import TrainStage
 from spikeprune.lab.run_folder import DenseFolder, RunFolder, dense_folder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import faults, in_words
 from spikeprune.training.checkpoint import save_tensors
 
 _DENSE_FIELDS = (
@@ -53,11 +53,21 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
 
 
 @contextmanager
-def held_by_main(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a file on rank 0 while active; the other ranks wait for rank 0 to hold it."""
+def held_by_main(path: Path, busy: Callable[[], None]) -> Iterator[Claim | None]:
+    """Hold a file on rank 0 while active; the other ranks wait for rank 0 to hold it.
+
+    Yield rank 0 its claim. Drafts that killed writers left beside the file are removed.
+    """
+    claims: list[Claim] = []
+
+    def claim() -> None:
+        claims.append(stack.enter_context(held(path, busy)))
+        for folder in (path.parent, path.parent / "dense", path.parent / "checkpoints"):
+            sweep(folder)
+
     with ExitStack() as stack:
-        by_main(lambda: stack.enter_context(held(path, busy)))
-        yield
+        by_main(claim)
+        yield claims[0] if claims else None
 
 
 def shared_folder(session: Session, folder: RunFolder) -> DenseFolder:
@@ -68,23 +78,35 @@ def shared_folder(session: Session, folder: RunFolder) -> DenseFolder:
 
 def dense_metrics(session: Session, folder: RunFolder, display: Display) -> DenseMetrics:
     """Return the measurements of the dense net; train it if no run beside this one has."""
-    if not by_main(folder.dense.metrics.is_file):
+    if not by_main(lambda: _whole(folder.dense, display)):
         shared = shared_folder(session, folder)
         wait = "dense      waits for another run's"
-        with held_by_main(shared.config, busy=lambda: display.message(wait)):
-            if by_main(shared.metrics.is_file):
+        with held_by_main(shared.config, busy=lambda: display.message(wait)) as claim:
+            if by_main(lambda: _whole(shared, display)):
                 display.message(f"dense      taken from {shared.path}")
             else:
-                _train(session, shared, display)
-        by_main(lambda: _copy(session, shared, folder))
-    found: DenseMetrics = by_main(lambda: read_json(folder.dense.metrics))
+                _train(session, shared, display, claim)
+            by_main(lambda: _copy(session, shared, folder, display))
+    found: DenseMetrics = by_main(lambda: read_json(folder.dense.metrics, DenseMetrics))
     return found
 
 
-def _train(session: Session, shared: DenseFolder, display: Display) -> None:
+def _whole(folder: DenseFolder, display: Display) -> bool:
+    """Return whether a dense net is finished, and its files are as they were written."""
+    if not folder.metrics.is_file():
+        return False
+    wrong = faults(folder.path)
+    if wrong:
+        display.message(f"dense      made again: in {folder.path} {in_words(wrong)}")
+    return not wrong
+
+
+def _train(session: Session, shared: DenseFolder, display: Display, claim: Claim | None) -> None:
     model, epochs = session.built(weights=True), session.config.dense_epochs
     checkpoint = shared.checkpoints / "dense.safetensors"
-    tracker = Tracker(shared.history, None, display, steps_per_epoch=session.steps_per_epoch)
+    tracker = Tracker(
+        shared.history, None, display, steps_per_epoch=session.steps_per_epoch, claim=claim
+    )
     cost = TrainStage(
         session=session,
         model=model,
@@ -98,19 +120,18 @@ def _train(session: Session, shared: DenseFolder, display: Display) -> None:
     def write() -> None:
         measured = measure(session, model, pruned=None, cut=None, latency=True).to_dict()
         save_tensors(shared.model, model.state_dict())
-        content = {"metrics": measured, "cost": {"total_epochs": epochs, **vars(cost)}}
-        write_json(shared.metrics, content)
+        shared.finish({"metrics": measured, "cost": {"total_epochs": epochs, **vars(cost)}})
         checkpoint.unlink(missing_ok=True)
 
     by_main(write)
 
 
-def _copy(session: Session, shared: DenseFolder, folder: RunFolder) -> None:
+def _copy(session: Session, shared: DenseFolder, folder: RunFolder, display: Display) -> None:
     """Copy the dense net into the run's folder; the metrics come last and mark it as complete."""
-    folder.dense.path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(shared.model, folder.dense.model)
+    copy_file(shared.model, folder.dense.model)
     if shared.history.is_file():  # there is none for a checkpoint that is not trained further
-        shutil.copyfile(shared.history, folder.dense.history)
+        copy_file(shared.history, folder.dense.history)
     rows, board = read_rows(shared.history), folder.tensorboard / "dense"
-    mirror(rows, board, steps_per_epoch=session.steps_per_epoch)
-    write_json(folder.dense.metrics, read_json(shared.metrics))
+    with optional(display):
+        mirror(rows, board, steps_per_epoch=session.steps_per_epoch)
+    folder.dense.finish(read_json(shared.metrics, DenseMetrics))

@@ -4,7 +4,6 @@ Each stage first looks for its own output, so the same command continues a run t
 """
 
 import json
-import shutil
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +12,11 @@ import torch
 
 from spikeprune.distributed.collectives import agree, by_main, main_first, require_same, world_size
 from spikeprune.errors import BusyError, RunError
-from spikeprune.files import write_json
+from spikeprune.files import copy_file
 from spikeprune.lab.report.report import write_report
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.dense_net import dense_metrics, held_by_main, shared_folder
+from spikeprune.lab.run.locks import Claim
 from spikeprune.lab.run.preflight import preflight
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.progress.tracker import Tracker
@@ -28,6 +28,7 @@ from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.prune import prune
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import faults, in_words
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.cut_plan import plan_for
 
@@ -46,13 +47,36 @@ def run(config: RunConfig, *, display: Display | None = None) -> Path:
     session, folder = Session(config), RunFolder(config.folder)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    if not by_main(folder.metrics.is_file):
+    if not by_main(lambda: _finished(session, folder, display)):
         _prepare(session, folder, display)
-        with held_by_main(folder.config, busy=lambda: _refuse_second(folder)):
-            if not by_main(folder.metrics.is_file):  # another process may just have finished it
-                _stages(session, folder, display)
+        with held_by_main(folder.config, busy=lambda: _refuse_second(folder)) as claim:
+            # Another process may just have finished it.
+            if not by_main(lambda: _finished(session, folder, Silent())):
+                _stages(session, folder, display, claim)
     display.stage("report")
     return by_main(lambda: write_report(folder.path))
+
+
+def _finished(session: Session, folder: RunFolder, display: Display) -> bool:
+    """Return whether the run is finished, and its files are as they were written.
+
+    Raises:
+        RunError: files were lost or damaged that only a new training could make again.
+    """
+    if not folder.metrics.is_file():
+        return False
+    wrong = faults(folder.path)
+    if not wrong:
+        return True
+    stages = ("prune", "finetune") if session.config.prunes_channels else ("train",)
+    needed = [folder.checkpoints / f"{name}.safetensors" for name in stages]
+    if session.method.prunes and not all(path.is_file() for path in needed):
+        raise RunError(
+            f"{folder.path}: {in_words(wrong)}, and the checkpoints to make that again from are "
+            "gone; put the files back, or give another --out to train again"
+        )
+    display.message(f"repair     {in_words(wrong)}: made again from the checkpoints")
+    return False
 
 
 def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
@@ -74,14 +98,8 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
 def _claim(session: Session, folder: RunFolder) -> None:
     """Write the configuration: from now on the folder belongs to this run."""
     shared = shared_folder(session, folder)
-    try:
-        for path in (folder.config, shared.config):
-            session.config.save(path, replace=False)  # never replaced, because it is also the lock
-    except OSError as error:
-        raise RunError(
-            f"expected to write to {folder.path} and {shared.path.parent}, got: {error}; give a "
-            "folder that can be written as --out"
-        ) from error
+    for path in (folder.config, shared.config):
+        session.config.save(path, replace=False)  # never replaced, because it is also the lock
 
 
 def _require_shared(folder: RunFolder) -> None:
@@ -100,21 +118,29 @@ def _refuse_second(folder: RunFolder) -> None:
     raise BusyError(f"another process is at work on the run in {folder.path}; let it finish")
 
 
-def _stages(session: Session, folder: RunFolder, display: Display) -> None:
+def _stages(session: Session, folder: RunFolder, display: Display, claim: Claim | None) -> None:
     """Train the dense net and prune, measure and write the net of the run."""
     dense = dense_metrics(session, folder, display)
     if not session.method.prunes:
-        by_main(lambda: _finish_dense(session, folder, dense))
+        by_main(lambda: _finish_dense(session, folder, dense, claim))
         return
     steps = session.steps_per_epoch
-    tracker = Tracker(folder.history, folder.tensorboard, display, steps_per_epoch=steps)
+    tracker = Tracker(
+        folder.history, folder.tensorboard, display, steps_per_epoch=steps, claim=claim
+    )
     with closing(tracker):
         pruned = prune(session, folder, tracker, display)
     display.stage("evaluate", "pruned")
-    by_main(lambda: _finish(session, folder, dense, pruned))
+    by_main(lambda: _finish(session, folder, dense, pruned, claim))
 
 
-def _finish(session: Session, folder: RunFolder, dense: DenseMetrics, pruned: Pruned) -> None:
+def _finish(
+    session: Session,
+    folder: RunFolder,
+    dense: DenseMetrics,
+    pruned: Pruned,
+    claim: Claim | None,
+) -> None:
     """Measure and write the pruned net."""
     net, mask = pruned.cut.model, pruned.full_mask
     measured = measure(session, net, pruned=mask, cut=pruned.cut.mask).to_dict()
@@ -122,21 +148,27 @@ def _finish(session: Session, folder: RunFolder, dense: DenseMetrics, pruned: Pr
     times = latencies_of(session, dense=saved_dense(session, folder), pruned=net)
     measured["latency_ms"] = times.pruned
     dense["metrics"]["latency_ms"] = times.dense
+    if claim is not None:
+        claim.require()
     save_net(folder, net, session, plan=pruned.cut.plan, mask=mask)
     metrics = assemble(session, dense, measured, pruned)
     metrics["event_driven"] = times.event_driven
     metrics["notes"] += times.notes
-    write_json(folder.metrics, metrics)
+    folder.finish(metrics)
 
 
-def _finish_dense(session: Session, folder: RunFolder, dense: DenseMetrics) -> None:
+def _finish_dense(
+    session: Session, folder: RunFolder, dense: DenseMetrics, claim: Claim | None
+) -> None:
     """Write the dense net as the result of the method `dense`, with all weights live."""
     model = saved_dense(session, folder)
     weights = {f"{name}.weight" for name in session.weight_counts}
     live = {
         n: torch.ones_like(p, dtype=torch.bool) for n, p in model.named_parameters() if n in weights
     }
+    if claim is not None:
+        claim.require()
     save_net(folder, model, session, plan=plan_for((), {}), mask=Mask(live))
     if folder.dense.history.is_file():
-        shutil.copyfile(folder.dense.history, folder.history)
-    write_json(folder.metrics, assemble(session, dense, dense["metrics"], None))
+        copy_file(folder.dense.history, folder.history)
+    folder.finish(assemble(session, dense, dense["metrics"], None))

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from spikeprune.choices import OneOf
 from spikeprune.data.augment import AUGMENTATIONS
-from spikeprune.errors import ConfigError, RunError
+from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.precision import PRECISIONS, resolve
-from spikeprune.files import write_text
+from spikeprune.files import create_text, read_text, write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning import options
@@ -245,15 +245,14 @@ class RunConfig:
 
     def save(self, path: Path, *, replace: bool = True) -> None:
         """Write all fields as YAML; without `replace`, only where there is no file."""
-        write_text(path, dump_yaml(self.to_dict()), replace=replace)
+        write = write_text if replace else create_text
+        write(path, dump_yaml(self.to_dict()))
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a YAML file that `save` or a person wrote."""
-        if not path.is_file():
-            raise RunError(f"expected a configuration, but there is no file {path}")
         try:
-            return cls.from_dict(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
+            return cls.from_dict(parse_yaml(read_text(path), str(path)))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 

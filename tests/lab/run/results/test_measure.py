@@ -8,7 +8,7 @@ from torch import nn
 
 from spikeprune.cli import main
 from spikeprune.errors import ConfigError, ModelError, RunError
-from spikeprune.files import read_json
+from spikeprune.files import read_json, write_json
 from spikeprune.inference.event_driven import numba_installed
 from spikeprune.lab.run.results import measure as evaluate_run
 from spikeprune.lab.run.results.measure import (
@@ -21,6 +21,7 @@ from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import NAME, file_checksum
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.science.masks import Mask
 from spikeprune.training.checkpoint import save_tensors
@@ -110,6 +111,9 @@ def test_a_live_weight_of_0_is_live(tmp_path):
     alive = weight.nonzero()[0]
     weight[tuple(alive)] = 0.0
     save_tensors(folder.model, tensors)
+    (folder.path / NAME).unlink()
+    plan = read_json(folder.plan)
+    write_json(folder.plan, plan | {"weights": file_checksum(folder.model)})
     found = evaluate_folder(folder.path)["pruned"]
     said = read_json(folder.metrics)["pruned"]
     assert found["density"] == said["density"]
@@ -143,6 +147,9 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path):
     folder = finish(tmp_path / "x")
     other = finish(tmp_path / "y", model_args={"widths": [5, 8], "strides": [2, 1]})
     shutil.copy(other.masks, folder.masks)
+    with pytest.raises(RunError, match=r"masks\.safetensors has \d+ bytes, not"):
+        evaluate_folder(folder.path)
+    (folder.path / NAME).unlink()
     with pytest.raises(ModelError):
         evaluate_folder(folder.path)
 

@@ -97,7 +97,7 @@ def test_the_first_layer_runs_once_for_static_images_alone(asked, kind, once):
 
 def test_the_report_reads_what_is_assembled(tmp_path):
     found = assemble(session(), DENSE, DENSE["metrics"], None)
-    (tmp_path / "metrics.json").write_text(json.dumps(found))
+    RunFolder(tmp_path).finish(found)
     assert read_record(tmp_path).dense == DENSE["metrics"]
 
 

@@ -11,6 +11,7 @@ from spikeprune.lab.run.results.save_net import save_net
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import file_checksum
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.cut_plan import plan_for
 
@@ -58,6 +59,7 @@ def test_the_plan_is_json_and_the_masks_are_packed(tmp_path):
         "classes": list("0123456789"),
         "input": {"shape": [1, 8, 8], "mean": list(info.mean), "std": list(info.std)},
         "cut": {"version": 1, "modules": {}},
+        "weights": file_checksum(tmp_path / "model.safetensors"),
     }
     with safe_open(tmp_path / "masks.safetensors", framework="pt") as file:
         shapes = json.loads(file.metadata()["shapes"])

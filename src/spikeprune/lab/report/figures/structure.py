@@ -40,7 +40,7 @@ def _last_counts(record: RunRecord) -> dict[str, tuple[int, int, int]]:
     for event in reversed(record.events):
         rows = {}
         for name, row in (event.get("layers") or {}).items():
-            live, regrown, total = (row.get(key) or 0 for key in ("live", "regrown", "total"))
+            live, regrown, total = row.get("live", 0), row.get("regrown", 0), row.get("total", 0)
             if total:
                 rows[name] = (live - regrown, regrown, total)
         if rows:

@@ -110,7 +110,7 @@ def fig6(inputs: ExperimentInputs) -> ExperimentResult:
 
 def _survival(row: Row) -> tuple[float | None, ...]:
     """Return the mean over seeds by event, without the last event."""
-    events = [cell.metrics["regrowth"]["events"] for cell in row.cells]
+    events = [(cell.metrics.get("regrowth") or {}).get("events", []) for cell in row.cells]
     by_seed = [[event["survival"] for event in one] for one in events]
     return tuple(mean_of(values).mean for values in zip(*by_seed, strict=False))[:-1]
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import by_main
-from spikeprune.files import read_json
 from spikeprune.inference.event_driven import CHOICES, event_driven, event_report, numba_installed
-from spikeprune.inference.saved_net import load, load_masks
+from spikeprune.inference.saved_net import load, load_masks, read_plan
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import require_whole
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
@@ -154,13 +154,14 @@ def evaluate_folder(
 ) -> dict[str, Any]:
     """Measure the saved nets of a finished run again; `data_root` if its data have moved."""
     files = RunFolder.existing(folder)
+    require_whole(files.path)
     config = RunConfig.load(files.config)
     session = Session(replace(config, data_root=data_root or config.data_root, device=device))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     net, masks = session.placed(load(files.path, user_code=True).net), load_masks(files.path)
     full = saved_dense(session, files)
-    cut = cut_mask(full, masks, read_json(files.plan)["cut"])
+    cut = cut_mask(full, masks, dict(read_plan(files.path)["cut"]))
     dense = measure(session, full, pruned=None, cut=None).to_dict()
     pruned = measure(session, net, pruned=masks, cut=cut).to_dict()
     times = latencies_of(session, dense=full, pruned=net)

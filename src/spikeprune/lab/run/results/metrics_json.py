@@ -25,6 +25,7 @@ from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.settings.imp_rounds import epochs_of
+from spikeprune.manifest import NAME
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 
@@ -70,6 +71,7 @@ def assemble(
         "versions": versions(),
         "target": {"sparsity": config.sparsity, "budget": config.budget_unit},
         "static_first_layer": session.runs_first_layer_once,
+        "checksums": NAME,
         "dense": dense["metrics"],
         "pruned": pruned,
         "event_driven": None,

@@ -2,6 +2,8 @@
 
 from typing import Any, TypedDict
 
+from spikeprune.lab.report.run_rows import Amount, Count
+
 Measured = dict[str, Any]
 """Measurements of one net: the fields of `measuring.metrics.Metrics`, as JSON has them."""
 
@@ -9,10 +11,10 @@ Measured = dict[str, Any]
 class DenseCost(TypedDict):
     """Cost of the dense net."""
 
-    total_epochs: int
-    flops: float
-    flops_sparse: float
-    seconds: float
+    total_epochs: Count
+    flops: Amount
+    flops_sparse: Amount
+    seconds: Amount
 
 
 class DenseMetrics(TypedDict):

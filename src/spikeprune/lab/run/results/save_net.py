@@ -8,6 +8,7 @@ from spikeprune.files import write_json
 from spikeprune.inference.saved_net import SCHEMA
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
+from spikeprune.manifest import file_checksum
 from spikeprune.science.masks import Mask, pack
 from spikeprune.training.checkpoint import save_tensors
 from spikeprune.wiring.cut_plan import Plan
@@ -32,5 +33,6 @@ def save_net(
             "classes": list(info.classes),
             "input": {"shape": list(info.shape), "mean": list(info.mean), "std": list(info.std)},
             "cut": plan,
+            "weights": file_checksum(folder.model),
         },
     )

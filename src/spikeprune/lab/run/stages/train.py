@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ from spikeprune.distributed.collectives import (
 )
 from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.errors import RunError
+from spikeprune.files import checked
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import slices, turns
@@ -32,6 +35,21 @@ from spikeprune.science.cost import scoring_flops, training_flops
 from spikeprune.training.checkpoint import load_tree, rng_states, save_tree, set_rng_states
 from spikeprune.training.loop import check_finite, count_hits, lr_factor, train_epoch
 from spikeprune.training.rate_penalty import rate_penalty
+
+
+class _State(TypedDict):
+    """The state of a stage between two epochs."""
+
+    epoch: int
+    processes: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    pruner: dict[str, Any] | None
+    observed: list[Any]
+    rng: dict[str, Any]
+    spent: dict[str, float]
+    history: NotRequired[Any]  # the bytes of the history file, uint8
+    rows: NotRequired[int]  # its number of rows, in version 0.1
 
 
 @dataclass
@@ -92,6 +110,7 @@ class TrainStage:
         observed = gather(None if pruner is None else pruner.pop("observed"))
         if not is_main():
             return
+        self.tracker.require_claim()
         save_tree(
             self.checkpoint,
             {
@@ -102,7 +121,7 @@ class TrainStage:
                 "pruner": pruner,
                 "observed": observed,
                 "rng": rng_states(self.session.device),
-                "rows": self.tracker.rows,
+                "history": _as_bytes(self.tracker.history()),
                 "spent": vars(self.cost),
             },
         )
@@ -111,11 +130,11 @@ class TrainStage:
         """Go on from the checkpoint; if there is none, write it, so that a first epoch can fail."""
         torch.manual_seed(self.session.config.seed)
         if not by_main(self.checkpoint.is_file):
-            self.tracker.rewind(self.tracker.rows_before({phase.name for phase in self.phases}))
+            self.tracker.forget({phase.name for phase in self.phases})
             self._begin_pruner()
             self.save()
             return
-        state = load_tree(self.checkpoint)
+        state = checked(load_tree(self.checkpoint), _State, str(self.checkpoint))
         if state["processes"] != world_size():
             raise RunError(
                 f"expected as many processes as wrote {self.checkpoint}, {state['processes']}, got "
@@ -129,8 +148,11 @@ class TrainStage:
             self.pruner.load_state_dict({**state["pruner"], "observed": observed})
         set_rng_states(state["rng"], self.session.device)
         self.epoch, self.cost = state["epoch"], TrainingCost(**state["spent"])
-        if self.epoch < self.epochs:
-            self.tracker.rewind(state["rows"])  # else the rows that follow are of later stages
+        last = self.epoch < self.epochs  # else the rows that follow are of later stages
+        if "history" in state:
+            self.tracker.restore(state["history"].numpy().tobytes().decode(), last=last)
+        elif last:
+            self.tracker.keep(state["rows"])
 
     def _begin_pruner(self) -> None:
         """Prune a net that starts sparse, by the first training batches."""
@@ -240,3 +262,7 @@ class TrainStage:
             self.tracker.event(
                 {"kind": "event", "stage": phase.name, **event.to_dict(), "epoch": epoch}
             )
+
+
+def _as_bytes(text: str) -> Tensor:
+    return torch.from_numpy(np.frombuffer(text.encode(), dtype=np.uint8).copy())
