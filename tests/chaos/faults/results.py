@@ -65,8 +65,8 @@ def said(command, place, ended):
     if command in ("evaluate", "analyze", "load", "load_masks"):
         return without_times(json.loads(ended.out))
     if command == "compare":
-        cells = without_times(json.loads((place / "cmp" / "cells.json").read_text()))
-        return cells, (place / "cmp" / "table.csv").read_text()
+        cells = (place / "cmp" / "cells.json").read_text().replace(str(place), "")
+        return without_times(json.loads(cells)), (place / "cmp" / "table.csv").read_text()
     page = (place / "r" / "report.html").read_text()
     return hashlib.sha256(page.encode()).hexdigest()
 
