@@ -44,7 +44,8 @@ class Ground:
     @cached_property
     def half(self):
         """The folder around a run `r` that was killed while it prunes."""
-        last = [n for n, name in enumerate(self.writes()) if "save r/checkpoints/train" in name][-1]
+        saved = "rename r/checkpoints/train.safetensors"
+        last = max(n for n, name in enumerate(self.writes()) if name == saved)
         return self._made("half", at_write(last, kill()), code=-9)
 
     def _made(self, name, fault=None, *, code=0):
