@@ -17,6 +17,7 @@ from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Command, switch
 from spikeprune.distributed.launch import speaks
 from spikeprune.errors import ConfigError, SpikePruneError
+from spikeprune.files import system_error
 from spikeprune.lab.settings.flags import add_flags, explain
 from spikeprune.lab.settings.recipes import recipe_names
 
@@ -136,8 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not speaks():
             return USAGE
         return _fail(f"error: {explain(str(error), _own_flags(arguments[0]))}", USAGE)
-    except SpikePruneError as error:
+    except (SpikePruneError, OSError) as error:
         if "--debug" in arguments:
             raise
+        if isinstance(error, OSError):  # a file that nobody else watched
+            error = system_error(error, "use", "a file")
         return _fail(f"error: {error}", USAGE if isinstance(error, ConfigError) else FAILED)
     return 0

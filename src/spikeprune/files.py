@@ -34,13 +34,19 @@ def system_errors(doing: str, path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        number = _number(error)
-        reason = os.strerror(number) if number else str(error)
-        # The file that the system names may be another than the one that is written.
-        named = getattr(error, "filename", None)
-        ours = named is None or _DRAFT.fullmatch(Path(str(named)).name)
-        where = path if ours else named
-        raise RunError(f"cannot {doing} {where}: {reason}; {_way_out(number, doing)}") from error
+        raise system_error(error, doing, path) from error
+
+
+def system_error(error: Exception, doing: str, path: Path | str) -> RunError:
+    """Return an error of the system in our words, see `system_errors`."""
+    number = _number(error)
+    reason = os.strerror(number) if number else str(error)
+    # The file that the system names may be another than the one that is written.
+    named = getattr(error, "filename", None)
+    ours = named is None or _DRAFT.fullmatch(Path(str(named)).name)
+    return RunError(
+        f"cannot {doing} {path if ours else named}: {reason}; {_way_out(number, doing)}"
+    )
 
 
 def _number(error: Exception) -> int | None:

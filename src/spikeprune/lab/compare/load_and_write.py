@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spikeprune.errors import ConfigError, RunError, require_one_of
-from spikeprune.files import write_text
+from spikeprune.files import read_text, write_text
 from spikeprune.lab.compare.jobs.compare_config import SELECT, CompareConfig
 from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.numbers.cells import Cell, read_cell
@@ -81,7 +81,7 @@ class Results:
             explore=config.explore,
             missing=[name for name in names if name not in self._cells],
             failed=self.failed,
-            config=config.folder.config.read_text(encoding="utf-8"),
+            config=read_text(config.folder.config),
         )
 
     def write(self) -> Path:

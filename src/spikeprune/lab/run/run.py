@@ -92,7 +92,8 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
         display.message(message)
     preflight(session)
     by_main(lambda: _claim(session, folder))
-    agree(lambda: _require_shared(folder))
+    if world_size() > 1:
+        agree(lambda: _require_shared(folder))
 
 
 def _claim(session: Session, folder: RunFolder) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeprune.errors import ConfigError, unknown_name
+from spikeprune.files import read_text
 from spikeprune.lab.settings.yaml_values import parse_yaml
 
 
@@ -30,7 +31,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         return parse_yaml(_text(recipe), f"recipe {recipe}")
     path = Path(recipe).expanduser()
     if path.is_file():
-        return parse_yaml(path.read_text(encoding="utf-8"), recipe)
+        return parse_yaml(read_text(path), recipe)
     if path.suffix in {".yaml", ".yml"}:
         raise ConfigError(
             f"expected a recipe, but there is no file {recipe}; "

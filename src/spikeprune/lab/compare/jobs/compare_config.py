@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spikeprune.errors import ConfigError, RunError, require_one_of
+from spikeprune.files import read_text
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import build, parse_yaml
@@ -111,13 +112,13 @@ class CompareConfig:
     def load(cls, folder: ComparisonFolder) -> Self:
         """Read the configuration of a comparison; its folder may have been moved."""
         path = folder.config
-        if not path.is_file():
+        if not path.exists():
             raise RunError(
                 f"expected the folder of a comparison, but {folder.path} has no {path.name}; give "
                 "the --out of a `spikeprune compare`"
             )
         try:
-            values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+            values = parse_yaml(read_text(path), str(path))
             return cls.from_dict(values | {"out": str(folder.path)})
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
