@@ -32,7 +32,7 @@ def test_every_kind_of_fault_is_named(folder):
     (folder / "last.json").unlink()
     found = faults(folder)
     assert found == {
-        "a.bin": "differs from its checksum",
+        "a.bin": "differs from its checksum in manifest.json",
         "dense/b.bin": "has 1 bytes, not 0",
         "last.json": "is missing",
     }
