@@ -27,7 +27,7 @@ GRID = [
 ]
 
 _TIMES = re.compile(
-    r"seconds|latency|peak_rss|event_driven|command|folder|wall|^time$|notes|code|spent"
+    r"seconds|latency|peak_rss|event_driven|command|folder|wall|^time$|^run$|notes|code|spent"
 )
 _NOISE = re.compile(r"(^|/)(logs/|manifest\.json$|\.lock$|analysis|figures/)|\.dense/|checkpoints/")
 _TEMPORARY = re.compile(r"\.(part|tmp)$|^\..*\.tmp|^\.tmp")
