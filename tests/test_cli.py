@@ -1,5 +1,6 @@
 """The command line: flags, recipes, exit codes, messages and help."""
 
+import errno
 import subprocess
 import sys
 import types
@@ -155,6 +156,15 @@ def test_a_failed_run_is_exit_code_one(ran, monkeypatch, capsys):
         stub(monkeypatch, "lab.run.run", run=raising(error))
         assert main(["run", *BASE]) == 1
         assert capsys.readouterr().err == f"spikeprune: error: {error}\n"
+
+
+def test_an_error_of_the_system_is_one_message_too(ran, monkeypatch, capsys):
+    denied = PermissionError(errno.EACCES, "denied", "runs/x/config.yaml")
+    stub(monkeypatch, "lab.run.run", run=raising(denied))
+    assert main(["run", *BASE]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("spikeprune: error: cannot use runs/x/config.yaml: Permission denied; ")
+    assert said.count("\n") == 1
 
 
 def test_debug_shows_the_traceback(ran, monkeypatch):
