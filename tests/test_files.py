@@ -113,6 +113,15 @@ def test_drafts_of_killed_writers_are_removed(tmp_path):
     sweep(tmp_path / "nowhere")
 
 
+def test_a_draft_of_the_future_is_swept_too(tmp_path):
+    draft = tmp_path / ".metrics.json.4711.tmp"
+    draft.touch()
+    later = time.time() + 1000
+    os.utime(draft, (later, later))
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_a_file_that_somebody_holds_is_not_exchanged(tmp_path):
     path = tmp_path / "config.yaml"
     create_text(path, "first")

@@ -112,7 +112,8 @@ def sweep(folder: Path, *, older_than: float = 0.0) -> None:
     now = time.time()
     with suppress(OSError):
         for path in folder.iterdir():
-            if _DRAFT.fullmatch(path.name) and now - path.stat().st_mtime >= older_than:
+            # Of the future if a clock went back meanwhile.
+            if _DRAFT.fullmatch(path.name) and abs(now - path.stat().st_mtime) >= older_than:
                 path.unlink()
 
 
@@ -165,7 +166,7 @@ def read_bytes(path: Path, *, limit: int = _LARGEST) -> bytes:
         RunError: no such file, a larger one, or the system refuses to read it.
     """
     if not path.exists():
-        raise RunError(f"expected the file {path}, which does not exist")
+        raise RunError(f"expected the file {path}, which does not exist; put it back, or give another folder")
     with system_errors("read", path), path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
