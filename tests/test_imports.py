@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "spikeprune"
 ORDER = (
     "_version",
     "errors",
+    "limits",
     "choices",
     "files",
     "manifest",

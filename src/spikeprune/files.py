@@ -19,11 +19,11 @@ from typing import Any
 import msgspec
 from safetensors import SafetensorError
 
+from spikeprune import limits
 from spikeprune.errors import RunError
 
-MEBIBYTE = 2**20
-_LARGEST = 256 * MEBIBYTE  # of a text that is read; a history of 500 epochs takes some 100 kB
 _DRAFT = re.compile(r"\..+\.\d+\.tmp|\.tmp\w{6}")  # ours, and that of safetensors
+_TOO_DEEP = f"nested deeper than {limits.NESTING} levels"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -64,7 +64,7 @@ def _way_out(number: int | None, doing: str) -> str:
         what = "a folder that can be written" if doing == "write" else "permission to read it"
         return f"it needs {what}, then the same command goes on"
     if number == errno.ENOENT:
-        return "it, or the folder that it was in, is gone"
+        return "it, or the folder that it was in, is gone: put it back, or start anew"
     if number in (errno.EISDIR, errno.ENOTDIR):
         return "a folder stands where a file is expected, or the reverse; move it away"
     if number is None:
@@ -159,25 +159,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, as_json(value))
 
 
-def read_bytes(path: Path, *, limit: int = _LARGEST) -> bytes:
+def read_bytes(path: Path, *, limit: int) -> bytes:
     """Return the content of a file of at most `limit` bytes.
 
     Raises:
         RunError: no such file, a larger one, or the system refuses to read it.
     """
     if not path.exists():
-        raise RunError(f"expected the file {path}, which does not exist; put it back, or give another folder")
-    with system_errors("read", path), path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
         raise RunError(
-            f"{path} is larger than the {limit / MEBIBYTE:g} MiB that such a file may have; it is "
-            "damaged or of another kind"
+            f"expected the file {path}, which does not exist; put it back, or give another folder"
         )
-    return content
+    with system_errors("read", path):
+        limits.require_small(path, limit, error=RunError)
+        return path.read_bytes()
 
 
-def read_text(path: Path, *, limit: int = _LARGEST) -> str:
+def read_text(path: Path, *, limit: int = limits.YAML_BYTES) -> str:
     """Return the text of a file, see `read_bytes`; a RunError too if it is not UTF-8."""
     try:
         return read_bytes(path, limit=limit).decode("utf-8")
@@ -191,7 +188,7 @@ def read_json(path: Path, form: Any = Any) -> Any:
     Raises:
         RunError: no such file, damaged, or another value.
     """
-    return decoded(read_bytes(path), form, str(path))
+    return decoded(read_bytes(path, limit=limits.JSON_BYTES), form, str(path))
 
 
 def checked(value: Any, form: Any, where: str) -> Any:
@@ -210,9 +207,24 @@ def decoded(content: bytes, form: Any, where: str) -> Any:
     """Return the value of a JSON text, see `checked`; a RunError if it is none."""
     try:
         value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise _damaged(where, _TOO_DEEP) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _damaged(where, str(error)) from error
+    if _is_deeper(value, limits.NESTING):
+        raise _damaged(where, _TOO_DEEP)
     return checked(value, form, where)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a JSON value has more levels of mappings and lists than `levels`."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [one for one in level if isinstance(one, dict | list)]
+        if not level:
+            return False
+        level = [v for one in level for v in (one.values() if isinstance(one, dict) else one)]
+    return True
 
 
 def _damaged(where: Path | str, how: str) -> RunError:
@@ -240,5 +252,5 @@ def read_rows(path: Path, form: Any = dict[str, Any]) -> list[Any]:
     """
     if not path.exists():
         return []
-    lines = read_bytes(path).split(b"\n")[:-1]
+    lines = read_bytes(path, limit=limits.ROWS_BYTES).split(b"\n")[:-1]
     return [decoded(line, form, f"line {n} of {path}") for n, line in enumerate(lines, start=1)]

@@ -8,7 +8,8 @@ from tests.chaos.child import FOREIGN
 GOOD = ("right", "refused", "goes on")
 _WAY_OUT = re.compile(
     r"\b(run again|remove|delete|give|free|use|choose|make|mount|wait|let it|same command|copy|"
-    r"restore|update|install|finish|repeat|put|makes?|mend|starts?|allow|go(es)? on|chmod|move|save)\b"
+    r"restore|update|install|finish|repeat|put|makes?|mend|start(s? again| anew)|allow|go(es)? on|"
+    r"chmod|move|save)\b"
 )
 
 

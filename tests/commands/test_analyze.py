@@ -31,6 +31,7 @@ def test_one_run_with_the_defaults(analysed, printed, capsys):
         "device": "cpu",
         "samples": 10_000,
         "files_only": False,
+        "trust_code": False,
     }
     assert list(printed[0].values())[1] == {"runs": ["a"]}
     assert capsys.readouterr().out == "analysis: a/analysis.html\n"

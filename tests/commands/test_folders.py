@@ -21,13 +21,17 @@ def test_evaluate_measures_the_folder(evaluated, tmp_path, capsys):
     assert "90.00" in capsys.readouterr().out
     assert main([*line, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"dense": {"test_accuracy": 0.9}}
-    assert evaluated == [{"folder": tmp_path, "data_root": "here", "device": "auto"}] * 2
+    assert (
+        evaluated
+        == [{"folder": tmp_path, "data_root": "here", "device": "auto", "trust_code": False}] * 2
+    )
 
 
 def test_evaluate_takes_the_cpu_and_the_run_s_own_data(evaluated, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main(["evaluate", "~/run"]) == 0
-    assert evaluated == [{"folder": tmp_path / "run", "data_root": None, "device": "cpu"}]
+    expected = {"folder": tmp_path / "run", "data_root": None, "device": "cpu"}
+    assert evaluated == [{**expected, "trust_code": False}]
 
 
 def test_report_of_a_run(record, tmp_path, capsys):

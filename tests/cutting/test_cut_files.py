@@ -59,3 +59,10 @@ def test_other_nets_and_empty_folders_are_refused(result, tmp_path):
     save_cut(result, tmp_path)
     with pytest.raises(ModelError, match="does not fit"):
         load_cut(Net(channels=6), tmp_path)
+
+
+def test_weights_that_are_not_finite_are_refused(result, tmp_path):
+    result.model.head.weight.data[0, 0] = torch.nan
+    save_cut(result, tmp_path)
+    with pytest.raises(ModelError, match=r"weights\.safetensors are .*'head\.weight'.*not finite"):
+        load_cut(Net(), tmp_path)

@@ -7,7 +7,6 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from spikeprune import data
-from spikeprune.data.custom import is_import_path
 from spikeprune.errors import ConfigError, DataError
 
 OPTIONS = {"batch_size": 4, "time_steps": 3, "seed": 7}
@@ -36,23 +35,6 @@ def load(monkeypatch, tmp_path):
         return data.load("mine:loaders", **{**OPTIONS, **options})
 
     return through
-
-
-@pytest.mark.parametrize(
-    ("name", "is_one"),
-    [
-        ("a:b", True),
-        ("a.b_1:c", True),
-        ("cifar10", False),
-        ("a:", False),
-        (":b", False),
-        ("a/b:c", False),
-        ("C:\\data", False),
-        ("1a:b", False),
-    ],
-)
-def test_the_form_of_import_paths(name, is_one):
-    assert is_import_path(name) is is_one
 
 
 def test_a_mapping_is_enough(load):
@@ -156,3 +138,12 @@ def test_what_cannot_be_used_is_refused(load, changes, message):
 def test_other_things_are_refused(load, made):
     with pytest.raises(DataError, match=r"expected a Data, a mapping, or the tuple \(train"):
         load(made)
+
+
+def test_the_parameters_that_a_function_takes(load):
+    load(lambda batch_size, limit=None: good())
+    assert data.taken("mine:loaders") == {"batch_size", "limit"}
+    load(lambda: good())
+    assert data.taken("mine:loaders") == set()
+    load(lambda seed, **others: good())
+    assert data.taken("mine:loaders") is None

@@ -143,3 +143,10 @@ def test_the_keys_of_splits_and_sets_differ():
         hub.key(SETS[name], split) for name in ("mnist", "cifar10") for split in ("train", "test")
     }
     assert len(keys) == 4
+
+
+def test_a_folder_here_is_not_taken_for_a_data_set_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / SETS["cifar10"].hub).mkdir(parents=True)
+    with pytest.raises(hub.HubUnreachable, match="has a folder uoft-cs/cifar10"):
+        hub._fetch(SETS["cifar10"], "train")

@@ -28,6 +28,8 @@ def test_options_in_range_are_kept(changes):
         ({"batch_size": 0}, "batch_size must be .* at least 1, got 0"),
         ({"time_steps": 0}, "time_steps must be .* at least 1, got 0"),
         ({"limit": -1}, "limit must be"),
+        ({"time_steps": 10**12}, "time_steps: expected at most 10,000, got 1,000,000,000,000"),
+        ({"image_size": 10**6}, "image_size: expected at most 16,384, got 1,000,000"),
         ({"image_size": 0}, "image_size must be"),
         ({"validation": 1.0}, "validation .* got 1.0"),
         ({"validation": -0.1}, "validation .* got -0.1"),

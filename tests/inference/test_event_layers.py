@@ -11,6 +11,8 @@ from torch import nn
 pytest.importorskip("numba", reason="numba is not installed")
 
 from spikeprune.adapters.speedups import fuse, infer_by, unfuse
+from spikeprune.errors import ConfigError
+from spikeprune.inference import event_layers
 from spikeprune.inference.event_layers import (
     KERNELS,
     EventDrivenLayer,
@@ -206,3 +208,10 @@ def test_what_a_thread_raises_is_raised():
 
     with pytest.raises(KeyError):
         spread(task, 10, 2)
+
+
+def test_settings_of_numba_in_the_current_folder_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".numba_config.yaml").write_text("cache_dir: theirs\n")
+    with pytest.raises(ConfigError, match=r"a file .numba_config.yaml, by which numba would read"):
+        event_layers._kernels.__wrapped__()

@@ -3,9 +3,10 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import spikeprune
-from spikeprune.errors import ModelError, RunError
+from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_report, numba_installed
 from spikeprune.inference.saved_net import load, load_masks
@@ -113,6 +114,13 @@ def test_a_newer_or_foreign_plan_is_refused(copy):
         copy.plan.write_text(json.dumps(value))
         with pytest.raises(RunError, match=r"plan\.json is damaged or of another kind: "):
             spikeprune.load(copy.path)
+    copy.plan.write_text(json.dumps({**plan, "time_steps": 10**12}))
+    with pytest.raises(RunError, match=r"time_steps of .*plan.json: expected at most 10,000"):
+        spikeprune.load(copy.path)
+    plan["model"]["arguments"]["classes"] = 10**12
+    copy.plan.write_text(json.dumps(plan))
+    with pytest.raises(ConfigError, match="GiB of memory, and this machine has"):
+        spikeprune.load(copy.path)
     copy.plan.unlink()
     with pytest.raises(RunError, match=r"plan\.json, which does not exist"):
         spikeprune.load(copy.path)
@@ -171,3 +179,11 @@ def test_masks_that_are_missing_or_damaged_are_refused(copy):
     copy.masks.unlink()
     with pytest.raises(RunError, match=r"cannot read .*masks"):
         load_masks(copy.path)
+
+
+def test_weights_that_are_not_finite_are_refused(copy):
+    tensors = load_file(copy.model)
+    tensors["head.classifier.bias"][0] = torch.inf
+    save_file(tensors, copy.model)
+    with pytest.raises(ModelError, match=r"model\.safetensors .*classifier\.bias' .* not finite"):
+        load(copy.path)

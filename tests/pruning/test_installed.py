@@ -1,5 +1,6 @@
 """Extensions of other packages: loaded once, by name, and a broken one does no harm."""
 
+import sys
 import warnings
 from importlib.metadata import EntryPoint
 
@@ -102,3 +103,23 @@ def test_a_broken_extension_gives_a_warning_and_nothing_else(install):
 def test_without_extensions_there_is_nothing_to_load(install):
     install()
     assert all_methods() == tuple(METHODS)
+
+
+def test_a_package_in_the_current_folder_is_not_an_installed_one(tmp_path, monkeypatch):
+    """As `python -m spikeprune` would find it, which searches the current folder."""
+    for name in ("here", "there"):
+        described = tmp_path / name / "stranger-1.0.dist-info"
+        described.mkdir(parents=True)
+        (described / "METADATA").write_text("Name: stranger\n")
+        (described / "entry_points.txt").write_text(f"[{GROUP}]\nx = {name}_module\n")
+        (tmp_path / name / f"{name}_module.py").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    load_extensions.cache_clear()
+    monkeypatch.syspath_prepend(tmp_path / "here")
+    load_extensions()
+    assert "here_module" not in sys.modules
+    load_extensions.cache_clear()
+    monkeypatch.syspath_prepend(tmp_path / "there")
+    load_extensions()
+    assert "there_module" in sys.modules
+    load_extensions.cache_clear()

@@ -287,10 +287,9 @@ def test_a_layer_unfrozen_later_is_kept_at_zero():
 
 
 def test_parameters_added_to_the_optimizer_later():
-    model = net()
-    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
-    loop = Loop(lambda _: optimizer, steps=0)
-    optimizer.add_param_group({"params": list(loop.model.parameters())})
+    loop = Loop(lambda all: torch.optim.SGD(list(all)[-2:], lr=0.1), steps=0)
+    assert "the optimiser does not train 0.weight, of 2 tensors" in loop.pruner.notes[-1]
+    loop.optimizer.add_param_group({"params": list(loop.model.parameters())[:-2]})
     for _ in range(3):
         loop.step()
         assert not loop.dead().any()

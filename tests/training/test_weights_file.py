@@ -48,6 +48,7 @@ FORMS = {
     "Lightning": {"state_dict": prefixed("model."), "pytorch-lightning_version": "2.5"},
     "parsed arguments": {"model": STATE, "args": Namespace(lr=0.1)},
     "a number of NumPy": {"net": STATE, "acc": np.float64(91.5)},
+    "averaged weights": nn.Module.state_dict(torch.optim.swa_utils.AveragedModel(SOURCE)),
     "another net beside it": {"net": STATE, "teacher": net(6).state_dict()},
 }
 
@@ -120,6 +121,41 @@ def test_pickles_are_refused_unrun(tmp_path, capsys):
         net(), tmp_path / "whole.pt"
     )
     assert "run" not in capsys.readouterr().out
+
+
+def test_a_whole_net_is_refused_with_the_lines_that_convert_it(tmp_path):
+    torch.save(SOURCE, tmp_path / "whole.pt")
+    message = refused(net(), tmp_path / "whole.pt")
+    lines = message.partition("convert it in Python: ")[2].replace(
+        "whole.pt", f"{tmp_path}/whole.pt"
+    )
+    exec(lines.replace("'net.pt'", f"'{tmp_path}/net.pt'"), {"torch": torch})
+    model = net(seed=1)
+    load_weights(model, tmp_path / "net.pt")
+    assert same_weights(model)
+
+
+UNSOUND = {
+    "NaN": ("0.weight", lambda t: t.fill_(torch.nan), "not finite (20 of 20)"),
+    "infinite": ("1.running_mean", lambda t: t.fill_(torch.inf), "not finite (5 of 5)"),
+    "integer": ("2.weight", lambda t: t.to(torch.int8), "holds integers (int8)"),
+    "complex": ("2.bias", lambda t: t.to(torch.complex64), "complex numbers (complex64)"),
+    "variance": ("1.running_var", lambda t: t - 3, "a variance below 0 (-2)"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSOUND)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_unsound_weights_are_refused_and_the_net_keeps_its_own(kind, prefix, tmp_path):
+    name, change, expected = UNSOUND[kind]
+    state = {n: t.clone() for n, t in STATE.items()}
+    state[name] = change(state[name])
+    torch.save({"net": {prefix + n: t for n, t in state.items()}}, tmp_path / "w.pt")
+    model = net()
+    message = refused(model, tmp_path / "w.pt")
+    assert repr(name) in message
+    assert expected in message
+    assert same_weights(model)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path):

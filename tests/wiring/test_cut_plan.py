@@ -297,3 +297,14 @@ def test_errors():
         apply_plan(tiny("sew-resnet18"), plan)
     with pytest.raises(ModelError, match="plan of version 1, got 2"):
         apply_plan(tiny("vgg-small"), {"version": 2, "modules": {}})
+
+
+@pytest.mark.parametrize("kept", [[], [-1, 0], [0, 6], [1, 0], [0, 0], [0.0], [True], "01", None])
+def test_positions_that_a_layer_does_not_have_are_refused(kept):
+    model, _, groups = small()
+    plan = plan_for(groups, draw_live(groups, 1))
+    plan["modules"]["body.conv2"]["out"] = kept
+    before = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    with pytest.raises(ModelError, match=r"rising positions from 0 to 5 in 'body.conv2'"):
+        apply_plan(model, plan)
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == before

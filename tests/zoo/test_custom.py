@@ -145,7 +145,7 @@ def test_a_net_and_checkpoint_of_the_users_own(tmp_path, capsys, layout, granula
     predictor = spikeprune.load("x", user_code=True)
     assert predictor.net.state_dict().keys() == net.state_dict().keys()
     assert predictor(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
-    found = evaluate_folder(tmp_path / "x")["pruned"]
+    found = evaluate_folder(tmp_path / "x", trust_code=True)["pruned"]
     assert found["test_accuracy"] == metrics["pruned"]["test_accuracy"]
 
 

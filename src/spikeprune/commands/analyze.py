@@ -10,6 +10,7 @@ from spikeprune.commands.base import (
     DATA_ROOT,
     DEVICE,
     JSON,
+    TRUST_CODE,
     Command,
     Options,
     flag,
@@ -31,6 +32,7 @@ _ARGUMENTS = (
     flag("out", str, "PATH", _OUT, default=None),
     flag("samples", int, "N", _SAMPLES, default=10_000),
     switch("files_only", "read files alone: no data, no entropy, no features"),
+    TRUST_CODE,
     DATA_ROOT,
     DEVICE,
     JSON,
@@ -49,6 +51,7 @@ def _analyze(options: Options) -> None:
         device=options["device"],
         samples=options["samples"],
         files_only=options["files_only"],
+        trust_code=options["trust_code"],
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if options["json"]:

@@ -15,7 +15,7 @@ from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.flags import merge
 from spikeprune.lab.settings.recipes import read_recipe, recipe_names
-from spikeprune.user_code import import_user_modules
+from spikeprune.user_code import import_user_modules, named_code, refuse_code
 
 Options = Mapping[str, Any]
 
@@ -65,15 +65,26 @@ DATA_ROOT = flag("data_root", str, "PATH", "folder with local copies of the data
 _DEVICE = "where to compute: cpu, cuda or auto (default: cpu)"
 DEVICE = flag("device", str, "NAME", _DEVICE, default="cpu")
 JSON = switch("json", "print JSON")
+TRUST_CODE = switch("trust-code", "import the code that a folder or a recipe of yours names")
 CONFIGURE = "[--recipe NAME|FILE.yaml] [--option value ...]"
 """Usage of the commands that take a run's options."""
 
 
 def run_values(options: Options) -> dict[str, Any]:
-    """Return the fields of a run that recipe and flags set; flags win."""
+    """Return the fields of a run that recipe and flags set; flags win.
+
+    Raises:
+        RunError: a recipe from a file names code, and the options do not trust it.
+    """
     names = {f.name for f in fields(RunConfig)}
-    recipe = read_recipe(options["recipe"]) if "recipe" in options else {}
-    return merge(recipe, {name: value for name, value in options.items() if name in names})
+    given = {name: value for name, value in options.items() if name in names}
+    if "recipe" not in options:
+        return given
+    recipe = read_recipe(options["recipe"])
+    if options["recipe"] not in recipe_names() and not options.get("trust_code"):
+        own = {name: value for name, value in recipe.items() if name not in given}
+        refuse_code(named_code(own), options["recipe"])
+    return merge(recipe, given)
 
 
 def require_data_and_model(values: Options) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from spikeprune.commands.base import (
     RECIPE,
+    TRUST_CODE,
     Argument,
     Command,
     Options,
@@ -135,7 +136,7 @@ COMPARE = Command(
     _compare,
     "many runs as one fair table",
     "[FOLDER ...] [--recipe NAME|FILE] [--option ...]",
-    (_RUNS, RECIPE, *_GRID, *_MACHINE),
+    (_RUNS, RECIPE, TRUST_CODE, *_GRID, *_MACHINE),
     configures=True,
     description=_DESCRIPTION,
     epilog=_EPILOG,

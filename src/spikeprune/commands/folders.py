@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from spikeprune.commands.base import DATA_ROOT, DEVICE, FOLDER, JSON, Command, Options, show
+from spikeprune.commands.base import (
+    DATA_ROOT,
+    DEVICE,
+    FOLDER,
+    JSON,
+    TRUST_CODE,
+    Command,
+    Options,
+    show,
+)
 from spikeprune.lab.run_folder import ComparisonFolder
 
 
@@ -10,7 +19,8 @@ def _evaluate(options: Options) -> None:
     from spikeprune.lab.run.results.measure import evaluate_folder
 
     folder = Path(options["folder"]).expanduser()
-    found = evaluate_folder(folder, data_root=options["data_root"], device=options["device"])
+    names = ("data_root", "device", "trust_code")
+    found = evaluate_folder(folder, **{name: options[name] for name in names})
     show(dict(found), options)
 
 
@@ -31,7 +41,7 @@ EVALUATE = Command(
     _evaluate,
     "measure a finished run again, from its saved nets",
     "FOLDER [options]",
-    (FOLDER, DATA_ROOT, DEVICE, JSON),
+    (FOLDER, TRUST_CODE, DATA_ROOT, DEVICE, JSON),
 )
 REPORT = Command(
     "report",

@@ -1,6 +1,15 @@
 """`spikeprune plan`: the plan of a run, without training."""
 
-from spikeprune.commands.base import CONFIGURE, JSON, RECIPE, Command, Options, configuration, show
+from spikeprune.commands.base import (
+    CONFIGURE,
+    JSON,
+    RECIPE,
+    TRUST_CODE,
+    Command,
+    Options,
+    configuration,
+    show,
+)
 from spikeprune.lab.run.check import check
 
 _DESCRIPTION = """\
@@ -21,7 +30,7 @@ PLAN = Command(
     _plan,
     "the plan of a run, without training",
     CONFIGURE,
-    (RECIPE, JSON),
+    (RECIPE, TRUST_CODE, JSON),
     configures=True,
     description=_DESCRIPTION,
 )

@@ -3,6 +3,7 @@
 from spikeprune.commands.base import (
     CONFIGURE,
     RECIPE,
+    TRUST_CODE,
     Command,
     Options,
     configuration,
@@ -50,7 +51,7 @@ RUN = Command(
     _run,
     "train, prune, cut, evaluate and report",
     CONFIGURE,
-    (RECIPE,),
+    (RECIPE, TRUST_CODE),
     configures=True,
     description=_DESCRIPTION,
     epilog=_EXAMPLES,

@@ -3,7 +3,15 @@
 from rich.console import Console
 from rich.text import Text
 
-from spikeprune.commands.base import RECIPE, Command, Options, configuration, flag, interruptible
+from spikeprune.commands.base import (
+    RECIPE,
+    TRUST_CODE,
+    Command,
+    Options,
+    configuration,
+    flag,
+    interruptible,
+)
 from spikeprune.errors import ConfigError
 from spikeprune.lab.run.progress.display import make_display
 
@@ -18,6 +26,7 @@ accuracy of the chosen run is printed at the end."""
 _MAX_DROP = "points of validation accuracy that may be lost; must be given"
 _ARGUMENTS = (
     RECIPE,
+    TRUST_CODE,
     flag("max-drop", float, "POINTS", _MAX_DROP, default=None),
     flag("runs", int, "N", "sparsities to try at most (default: 6)", default=6),
     flag("seeds", int, "N", "runs per sparsity, whose mean drop decides (default: 1)", default=1),

@@ -23,6 +23,7 @@ from spikeprune.execution.forward import (
 )
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.measuring.synops import counting
+from spikeprune.pruning.averaged_copies import notes_on_averages
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_count
@@ -193,7 +194,7 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
         groups, found, more = _choose(pruner, run, batch)
         notes += more + _health(pruner, run)
         groups, difference, more = _proved(model, groups, found, run)
-        notes += more
+        notes += more + notes_on_averages(model, pruner.mask)
         reset(model)
     plan = plan_for(groups, _of(groups, found.live))
     layers = [name for group in groups for name in group.producers]

@@ -1,5 +1,6 @@
 """Data sets by name, as loaders whose batches depend only on the seed and the epoch."""
 
+from spikeprune.data.custom import taken
 from spikeprune.data.load import load
 from spikeprune.data.loader import Loader
 from spikeprune.data.places import Location, Place, locate
@@ -18,4 +19,5 @@ __all__ = [
     "describe",
     "load",
     "locate",
+    "taken",
 ]

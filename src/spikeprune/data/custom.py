@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,14 +13,16 @@ from spikeprune.data.types import Data, DataInfo, Kind
 from spikeprune.errors import ConfigError, DataError
 from spikeprune.user_code import current_folder_importable, user_callable
 
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TUPLE = ("train", "validation", "test", "shape", "classes")
 _OPTIONAL = ("score", "kind", "label", "mean", "std")
 
 
-def is_import_path(name: str) -> bool:
-    """Return whether `name` has the form `module:callable` or `package.module:callable`."""
-    return _IMPORT_PATH.fullmatch(name) is not None
+def taken(name: str) -> frozenset[str] | None:
+    """Return the parameters that the user's function has; None if it takes any."""
+    parameters = inspect.signature(user_callable(name, "data")).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return frozenset(parameter.name for parameter in parameters)
 
 
 def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Data:
@@ -67,11 +68,10 @@ def load(name: str, root: str | os.PathLike[str] | None, options: Options) -> Da
 
 
 def _call(name: str, arguments: dict[str, Any]) -> Any:
-    function = user_callable(name, "data")
-    parameters = inspect.signature(function).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    function, names = user_callable(name, "data"), taken(name)
+    if names is None:
         return function(**arguments)
-    names = {parameter.name for parameter in parameters}
+    parameters = inspect.signature(function).parameters.values()
     required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
     unknown = sorted(set(required) - set(arguments))
     if unknown:

@@ -65,6 +65,8 @@ def _fetch(row: DataSet, split: str) -> Part:
     import datasets
 
     where = f"{row.hub} ({split})"
+    if Path(str(row.hub)).exists():
+        raise HubUnreachable(f"{Path.cwd()} has a folder {row.hub}, which would be taken for it")
     with _quiet(offline=not _reachable()):
         try:
             table = datasets.load_dataset(row.hub, split=split)

@@ -19,6 +19,7 @@ from spikeprune.data.sets import SETS, DataSet
 from spikeprune.data.split import split
 from spikeprune.data.types import Data, Part, Samples
 from spikeprune.errors import DataError
+from spikeprune.user_code import is_import_path
 
 
 def load(
@@ -55,7 +56,7 @@ def load(
         DataError: The data is missing, truncated or unfit.
     """
     options = Options(batch_size, time_steps, seed, validation, augment, image_size, limit, binning)
-    if custom.is_import_path(name):
+    if is_import_path(name):
         return custom.load(name, root, options)
     samples = _read(name, root, options)
     if samples.info.kind == "static" and image_size is not None:

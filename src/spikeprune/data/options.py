@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikeprune import limits
 from spikeprune.data.augment import AUGMENTATIONS
 from spikeprune.data.formats.recordings import BINNINGS
 from spikeprune.errors import ConfigError, require_one_of
+
+_AT_MOST = {"time_steps": limits.TIME_STEPS, "image_size": limits.IMAGE_SIDE}
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Options:
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise ConfigError(f"{field} must be a whole number of at least 1, got {value}")
+        for field, limit in _AT_MOST.items():
+            limits.require_at_most(getattr(self, field) or 0, limit, field, error=ConfigError)
         if not 0.0 <= self.validation < 1.0:
             raise ConfigError(
                 "validation is the fraction of the training set that is held out: expected a "

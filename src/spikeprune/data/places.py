@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeprune.data import cache, hub
-from spikeprune.data.custom import is_import_path
 from spikeprune.data.formats import idx, nmnist, parquet
 from spikeprune.data.sets import NAMES, SETS, DataSet
 from spikeprune.errors import ConfigError, DataError, unknown_name
+from spikeprune.user_code import is_import_path
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 _MISSING = {"idx": idx.missing, "parquet": parquet.missing, "recordings": nmnist.missing}

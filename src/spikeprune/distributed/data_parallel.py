@@ -82,6 +82,9 @@ def inner_model(model: nn.Module) -> nn.Module:
 
 
 def inner_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Return the optimiser inside a wrapper such as Accelerate's, or the optimiser itself."""
-    inner = getattr(optimizer, "optimizer", None)
-    return inner_optimizer(inner) if isinstance(inner, torch.optim.Optimizer) else optimizer
+    """Return the optimiser inside of a wrapper (Accelerate's, SAM's), or the optimiser itself."""
+    for name in ("optimizer", "base_optimizer"):
+        inner = getattr(optimizer, name, None)
+        if isinstance(inner, torch.optim.Optimizer):
+            return inner_optimizer(inner)
+    return optimizer

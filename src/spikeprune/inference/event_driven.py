@@ -20,6 +20,7 @@ from spikeprune.adapters.speedups import fuse, infer_by
 from spikeprune.errors import ModelError, missing_extra, require_one_of
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import forward, is_static, of_size
+from spikeprune.execution.sound_weights import require_sound
 from spikeprune.inference.event_layers import (
     KERNELS,
     EventDrivenLayer,
@@ -85,8 +86,8 @@ def event_driven(
 
     Raises:
         ConfigError: numba is not installed, or an unknown choice.
-        ModelError: weights that are not float32 on the CPU, or a named layer that does not exist
-            or has no event-driven form.
+        ModelError: weights that are not finite, or not float32 on the CPU, or a named layer that
+            does not exist or has no event-driven form.
     """
     if not numba_installed():
         raise missing_extra("numba", "eventdriven", "the event-driven runtime")
@@ -117,6 +118,7 @@ def event_report(model: nn.Module) -> dict[str, LayerReport]:
 
 
 def _check_weights(model: nn.Module) -> None:
+    require_sound(model)
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
             raise ModelError(

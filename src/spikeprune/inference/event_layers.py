@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, final
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikeprune.errors import ConfigError
 from spikeprune.inference.event_tables import (
     PARTS,
     Geometry,
@@ -24,6 +26,7 @@ from spikeprune.inference.event_tables import (
 
 KERNELS = ("events", "lanes")
 _log = logging.getLogger("spikeprune")
+_SETTINGS_OF_NUMBA = ".numba_config.yaml"
 _MOST_ROWS = 16
 _GRAIN = 2**17  # neuron steps that are worth a thread
 
@@ -32,7 +35,17 @@ Task = Callable[[int, int], None]
 
 @functools.cache
 def _kernels() -> Any:
-    """Return the compiled loops, which need numba, an optional package."""
+    """Return the compiled loops, which need numba, an optional package.
+
+    Raises:
+        ConfigError: the current folder, which may be a stranger's, has settings of numba: they say
+            where it reads compiled code.
+    """
+    if Path(_SETTINGS_OF_NUMBA).exists():
+        raise ConfigError(
+            f"{Path.cwd()} has a file {_SETTINGS_OF_NUMBA}, by which numba would read and run "
+            "compiled code from a place that it names; start in another folder, or move the file"
+        )
     return importlib.import_module("spikeprune.inference.event_kernels")
 
 

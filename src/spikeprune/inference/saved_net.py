@@ -8,6 +8,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
+from spikeprune import limits
 from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import RunError
 from spikeprune.execution.forward import forward
@@ -123,6 +124,9 @@ def load(folder: str | Path, *, user_code: bool = False) -> Predictor:
             f"{path / MODEL} differs from its checksum in {PLAN}: it is damaged, or of another "
             "run; put the right file back"
         )
+    limits.require_at_most(
+        plan["time_steps"], limits.TIME_STEPS, f"time_steps of {path / PLAN}", error=RunError
+    )
     model = plan["model"]["name"]
     if ":" in model and not user_code:
         raise RunError(

@@ -23,6 +23,7 @@ from spikeprune.execution.forward import (
     is_static,
     predict,
 )
+from spikeprune.execution.sound_weights import require_sound
 from spikeprune.measuring.latency import measure_latency
 from spikeprune.measuring.metrics import LayerMetrics, Metrics, ProductMetrics
 from spikeprune.measuring.products import ProductCounts, counting_products
@@ -70,12 +71,13 @@ def evaluate(
 
     Raises:
         DataError: no sample, labels that are no classes, or events of another T.
-        ModelError: a net that cannot be traced, an output of another shape, an operand that is not
-            what the graph says, weights that are not 0 where the mask is, or more live weights
-            than prunable ones.
+        ModelError: weights that are not finite, a net that cannot be traced, an output of another
+            shape, an operand that is not what the graph says, weights that are not 0 where the mask
+            is, or more live weights than prunable ones.
         RunError: logits that are not finite.
     """
     model = inner_model(model)
+    require_sound(model)
     if wiring is None:
         wiring, batches = _traced(model, batches, time_steps, layout)
     layout = wiring.layout if layout is None else layout

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from spikeprune.distributed.collectives import require_same, require_same_tensors
 from spikeprune.distributed.data_parallel import inner_model, inner_optimizer
-from spikeprune.errors import ConfigError, ModelError, RunError, SpikePruneError
+from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.execution.forward import Layout
 from spikeprune.execution.last_call import LastCall
+from spikeprune.execution.sound_weights import require_sound
+from spikeprune.pruning.at_work import at_work_on, begin_work, end_work, refuse_second
+from spikeprune.pruning.averaged_copies import apply_to, notes_on_averages
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
 from spikeprune.pruning.events.observe_before import EventObserver
@@ -20,23 +23,20 @@ from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, r
 from spikeprune.pruning.granularity import Granularity
 from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.methods import options_for
+from spikeprune.pruning.neurons_needed import NO_NEURON, lacks_neurons, other_layout
 from spikeprune.pruning.optimizer_state import reset_state
+from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_held, require_in_place
 from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
 from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
+from spikeprune.pruning.without_effect import notes_on
 from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
-from spikeprune.wiring.wiring import Wiring
 
 _MASKS: dict[str, type[WeightMasks | ChannelMasks]]
 _MASKS = {"weight": WeightMasks, "channel": ChannelMasks}
 _COMPLETE = (
     "options are complete; leave out sparsity, method and single options, or leave out options"
-)
-_NEEDS_NEURONS = {"potentials", "moments"}
-_NO_NEURON = (
-    "expected spiking neurons whose potentials rank the weights, but {}; prune by "
-    "method='magnitude', or declare the neurons: spikeprune.extend.spikes(...)"
 )
 _SETTINGS = "give every rank as many batches, and the pruner the same settings"
 _DIVERGED = "weights or gradients must differ, too; is DistributedDataParallel around the net?"
@@ -76,6 +76,7 @@ class Pruner:
 
     Attributes:
         options: the complete options.
+        parameters: the parameters that are pruned, by name.
         mask: live weights by parameter name (bool).
         density: live share of the prunable weights of the original net.
         macs_density: the same share, each layer weighted by its dense MACs.
@@ -83,13 +84,14 @@ class Pruner:
         last_scores: criticality [C] by neuron at the last event.
         last_regrown: bool by layer or channel group, what the last event brought back.
         wiring: which weights feed which neurons.
-        notes: sentences on what is not mapped, not pruned or not counted.
+        notes: sentences on what is not mapped, pruned or counted, and options without effect.
         event_steps: optimiser steps after which an event happens.
         start_cost: cost of the measurements of `begin`, in training steps of one sample.
 
     Raises:
-        ConfigError: unknown or impossible options, a schedule with no event.
-        ModelError: no spiking neuron, or neurons that cannot be observed.
+        ConfigError: unknown or impossible options, a schedule with no event, an optimiser that
+            does not hold what is pruned, another pruner that is at work on the model.
+        ModelError: no spiking neuron, neurons that cannot be observed, weights that are not finite.
         BudgetError: limits or floors that exceed the budget.
     """
 
@@ -117,16 +119,18 @@ class Pruner:
         elif sparsity is not None or method != "auto" or overrides:
             raise ConfigError(_COMPLETE)
         model, optimizer = inner_model(model), inner_optimizer(optimizer)
+        refuse_second(model)
+        require_sound(model)
         require_same("total_steps, time_steps, seed", (total_steps, time_steps, seed), _SETTINGS)
         self.wiring = trace(model, example, time_steps=time_steps, layout=layout)
         self.notes = self.wiring.notes
-        if _lacks_neurons(options, self.wiring):
-            hint = _other_layout(model, example, time_steps=time_steps, layout=layout)
+        if lacks_neurons(options, self.wiring):
+            hint = other_layout(model, example, time_steps=time_steps, layout=layout)
             if complete or method != "auto" or {"regrow", "saliency"} & overrides.keys():
-                raise ModelError(hint or _NO_NEURON.format(self.notes[0]))
+                raise ModelError(hint or NO_NEURON.format(self.notes[0]))
             self.notes += (hint,) if hint else ()
             options = options_for("magnitude", sparsity=sparsity, **overrides)
-        self.options = options
+        self.options, self.notes = options, self.notes + notes_on(options, overrides)
         self.model, self.optimizer, self.example = model, optimizer, example
         self.time_steps, self.layout = time_steps, self.wiring.layout
         self.granularity: Granularity = _MASKS[options.granularity](
@@ -162,6 +166,13 @@ class Pruner:
         self._count()
         self._attach()
         self._observer.arm_if_due(0)
+        begin_work(self)
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Pruner | None":
+        """Return the pruner at work on a model; None if there is none, or it is closed."""
+        found: Pruner | None = at_work_on(inner_model(model))
+        return found
 
     def _initial_net(
         self, batches: tuple[tuple[Tensor, Tensor], ...] = (), loss: Loss | None = None
@@ -178,10 +189,12 @@ class Pruner:
 
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
+        self.parameters = {n: p for n, p in self.model.named_parameters() if n in self.mask}
+        self.notes += require_held(self.optimizer, self.parameters)
         self.last_call = LastCall.of(self.model)
-        self._parameters = {n: p for n, p in self.model.named_parameters() if n in self.mask}
+        self._watch = OptimizerWatch(self.optimizer, self.parameters)
         self._keeper = MaskKeeper(
-            self.optimizer, self._parameters, dense=self._capturing, penalise=self._penalise
+            self.optimizer, self.parameters, dense=self._capturing, penalise=self._penalise
         )
 
     def begin(
@@ -220,20 +233,19 @@ class Pruner:
         Raises:
             ObservationError: the forwards before an event were not observed as they must be.
             RunError: scores that are not numbers, a gradient that an event needs and that the
-                optimiser never saw, or a net that starts sparse and was not begun. The pruner is
-                closed after an error of an event.
+                optimiser never saw, a net that starts sparse and was not begun, another optimiser
+                that trains, or parameters that were replaced. The pruner is closed after an error.
         """
         if not self._begun:
             raise RunError("the net starts sparse: call pruner.begin() before the first step")
         self.steps += 1
-        self._keeper.after_step()
-        event = None
-        if self.steps in self._planned:
-            try:
-                event = self._run_event()
-            except BaseException:
-                self.close()
-                raise
+        try:
+            self._require_unchanged()
+            self._keeper.after_step()
+            event = self._run_event() if self.steps in self._planned else None
+        except BaseException:
+            self.close()
+            raise
         self._observer.arm_if_due(self.steps)
         return event
 
@@ -242,6 +254,16 @@ class Pruner:
         self._observer.disarm()
         self.last_call.close()
         self._keeper.close()
+        self._watch.close()
+        end_work(self)
+
+    def apply_to(self, copy: nn.Module) -> None:
+        """Set the dead weights of a copy of the net to 0, such as an average of its weights (EMA).
+
+        Raises:
+            ModelError: `copy` has other parameters, or other shapes, than the net before its cut.
+        """
+        apply_to(copy, self.mask)
 
     def check(self) -> None:
         """Refuse if a dead weight is not 0; every event does this.
@@ -318,6 +340,13 @@ class Pruner:
                 "with the model and the options of the run that was saved"
             )
 
+    def _require_unchanged(self) -> None:
+        """Refuse another optimiser and replaced parameters, while an event is to come."""
+        if self.steps <= self.event_steps[-1]:
+            self._watch.require_own()
+            if self.steps == 1 or self.steps in self._planned:
+                require_in_place(self.model, self.parameters, self.mask)
+
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
         return self._needs_gradient and self.steps + 1 in self._planned
@@ -341,6 +370,8 @@ class Pruner:
         before = dict(self.granularity.live)
         selection = self.granularity.event(self._planned[self.steps], seen)
         self._apply(selection)
+        if self.finished:
+            self.notes += notes_on_averages(self.model, self.mask)
         return self._record(before, selection)
 
     def _apply(self, selection: Selection) -> None:
@@ -348,8 +379,8 @@ class Pruner:
         self._count()
         unchanged = self.granularity.unchanged(selection)
         zero = self.options.initial_value == "zero"
-        apply_(self._parameters, unchanged if zero else self.mask)
-        reset_state(self.optimizer, self._parameters, unchanged)
+        apply_(self.parameters, unchanged if zero else self.mask)
+        reset_state(self.optimizer, self.parameters, unchanged)
         self._keeper.mask_with(self.mask, trusted=True)
 
     def _record(self, before: Mapping[str, Tensor], selection: Selection) -> EventRecord:
@@ -361,28 +392,6 @@ class Pruner:
         event = record_event(number, self.steps, self.density, before=before, selection=selection)
         self.events.append(event)
         return event
-
-
-def _lacks_neurons(options: PruneOptions, wiring: Wiring) -> bool:
-    """Whether weights are ranked by neurons, and no layer feeds one that can be observed."""
-    by_neurons = bool(needs_of(options, start=True) & _NEEDS_NEURONS)
-    return options.granularity == "weight" and by_neurons and not wiring.mapped
-
-
-def _other_layout(model: nn.Module, example: Any, *, time_steps: int, layout: Layout | None) -> str:
-    """Return a sentence on the layout that shows neurons where the given one does not, or ''."""
-    if not isinstance(layout, str):
-        return ""
-    try:
-        found = trace(model, example, time_steps=time_steps)
-    except SpikePruneError:
-        return ""
-    if not found.mapped:
-        return ""
-    return (
-        f"no neuron runs {time_steps} steps when the net is called as layout={layout!r} says, but "
-        f"{len(found.neurons)} do with layout={found.layout!r}: give that"
-    )
 
 
 def _brief(steps: Iterable[int]) -> str:

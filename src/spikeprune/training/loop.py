@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from spikeprune.errors import DataError, RunError, unknown_name
 from spikeprune.execution.forward import evaluating, predict
+from spikeprune.execution.sound_weights import unsound
 
 LR_SCHEDULES = ("cosine", "step", "onecycle", "constant")
-
-_STATISTICS = ("running_mean", "running_var")
 
 
 class Steps(Protocol):
@@ -108,13 +107,11 @@ def train_epoch(
 
 def check_finite(model: nn.Module, epoch: int) -> None:
     """Refuse a net whose last step broke it: spikes hide NaN, so the loss may not show it."""
-    statistics = ((n, b) for n, b in model.named_buffers() if n.endswith(_STATISTICS))
-    for name, tensor in (*model.named_parameters(), *statistics):
-        if not bool(tensor.isfinite().all()):
-            raise RunError(
-                f"{name} holds values that are not finite after epoch {epoch}; lower the learning "
-                "rate or set optimizer.clip_norm"
-            )
+    fault = unsound(model)
+    if fault is not None:
+        raise RunError(
+            f"{fault.what} after epoch {epoch}; lower the learning rate or set optimizer.clip_norm"
+        )
 
 
 @torch.no_grad()

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.rest import at_rest
 from spikeprune.errors import ModelError, one_line
+from spikeprune.execution.sound_weights import unsound
 
 State = Mapping[str, Tensor]
 
 _EXPECTED = "Expected a safetensors file, or torch.save(model.state_dict(), FILE)"
+_COUNT = "n_averaged"  # which torch's AveragedModel saves beside its weights
 _SHOWN = 3  # names of a kind in a message
 
 
@@ -27,11 +29,12 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
     The file is of safetensors, or of `torch.save`: a state_dict, or a dict that holds one under any
     name (`{"net": ...}`, `{"state_dict": ...}`), also deeper. Names may have a prefix in common
-    (`module.` of DistributedDataParallel, `_orig_mod.` of torch.compile, `model.` of Lightning).
-    Values take the floating type of the net. No code of the file is run.
+    (`module.` of DistributedDataParallel or AveragedModel, `_orig_mod.` of torch.compile, `model.`
+    of Lightning). Values take the floating type of the net. No code of the file is run.
 
     Raises:
-        ModelError: the file cannot be read safely, holds no weights that fit, or several.
+        ModelError: the file cannot be read safely, holds no weights that fit, several nets, or
+            weights that are not finite or not real numbers; the net keeps its own.
     """
     path = Path(path).expanduser()
     shapes = _shapes(model.state_dict())
@@ -51,6 +54,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             f"weights {path} hold no state_dict, a dict from names to tensors. {_EXPECTED}"
         )
     state = next(iter(chosen.values()))
+    fault = unsound(model, state)
+    if fault is not None:
+        raise ModelError(f"weights {path} are refused: {fault.what}; {fault.advice}")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -77,7 +83,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, torch.Size]:
 
 def _renamed(state: State, names: Collection[str]) -> State:
     """Return a state_dict without the prefix of its names that a net does not have."""
-    plain = {name.replace("_orig_mod.", ""): value for name, value in state.items()}
+    plain = {n.replace("_orig_mod.", ""): value for n, value in state.items() if n != _COUNT}
     heads = zip(*(name.split(".")[:-1] for name in plain), strict=False)  # to the shortest
     shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, heads))
     tried = [
@@ -105,7 +111,9 @@ def _read(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"weights {path} are refused: they are a pickle{_held(error)}, which could run any "
-            f"code, and no plain state_dict. {_EXPECTED}"
+            f"code, and no plain state_dict. {_EXPECTED}. If you trust it, convert it in Python: "
+            f"net = torch.load({path.name!r}, weights_only=False); "
+            "torch.save(net.state_dict(), 'net.pt')"
         ) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ModelError(

@@ -129,11 +129,6 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
             if role not in entry:
                 continue
             size = entry["of"].get(role, 0)
-            if not entry[role] or max(entry[role]) >= size:
-                raise ModelError(
-                    f"the channel plan is damaged: of {size} channels ({role}) in {path!r} it "
-                    f"keeps {len(entry[role])}, up to number {max(entry[role], default=0)}"
-                )
             before = _tensor_size(model, path, size)
             if role != "tensor":
                 before = channel_count(modules.get(path), role) or (path in modules and size)
@@ -143,7 +138,17 @@ def _cuts(model: nn.Module, plan: Plan) -> Iterator[tuple[str, str, Tensor]]:
                     f"{path!r}, the model has {before or 'no such layer'}; build the net that "
                     "was pruned, at full size"
                 )
-            yield path, role, torch.tensor(entry[role], dtype=torch.int64)
+            yield path, role, torch.tensor(_positions(entry[role], size, path), dtype=torch.int64)
+
+
+def _positions(kept: list[int], size: int, path: str) -> list[int]:
+    """Return kept positions after a check that they are in [0, size), in order, and not none."""
+    if not kept or kept[-1] >= size or sorted(set(kept)) != kept:
+        raise ModelError(
+            f"the channel plan does not fit: expected rising positions from 0 to {size - 1} in "
+            f"{path!r}; make the plan again from the net that was pruned"
+        )
+    return kept
 
 
 def _tensor_size(model: nn.Module, path: str, size: int) -> int:

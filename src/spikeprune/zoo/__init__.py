@@ -76,6 +76,11 @@ def build(
         image_size=image_size,
         neuron=import_module("spikeprune.zoo.neurons").neuron_factory(neuron, reset, preset),
     )
+    import_module("spikeprune.zoo.sizes").require_fitting(
+        lambda: function(task, **arguments),
+        {"classes": classes, **arguments},
+        (time_steps, in_channels, *image_size),
+    )
     model = function(task, **arguments)
     import_module("spikingjelly.activation_based.functional").set_step_mode(model, "m")
     model.arguments = {

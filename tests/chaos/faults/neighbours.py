@@ -130,7 +130,7 @@ def _move(_):
 
 def _exchange(half):
     _move(half)
-    shutil.copytree(half / "r", "r")
+    shutil.copytree(half / "r", "r", ignore=shutil.ignore_patterns(".*.tmp"))
 
 
 _CHANGES = {"vanishes": _vanish, "is moved away": _move, "is exchanged for a half run": _exchange}

@@ -1,10 +1,13 @@
 """idx files, whole and broken."""
 
 import gzip
+import struct
+import tracemalloc
 
 import pytest
 import torch
 
+from spikeprune import limits
 from spikeprune.data.formats import idx
 from spikeprune.data.sets import SETS
 from spikeprune.errors import DataError
@@ -45,7 +48,7 @@ def test_a_file_that_is_too_long_is_refused(idx_folder):
     folder = idx_folder(compress=False)
     file = folder / "train-labels-idx1-ubyte"
     file.write_bytes(file.read_bytes() + b"x")
-    with pytest.raises(DataError, match=r"promises 68 bytes.*got 69"):
+    with pytest.raises(DataError, match=r"promises 60 values.*got more"):
         idx.read(folder, ROW)
 
 
@@ -77,3 +80,31 @@ def test_what_does_not_fit_the_set_is_refused(idx_folder):
     (other / "train-labels-idx1-ubyte.gz").replace(folder / "train-labels-idx1-ubyte.gz")
     with pytest.raises(DataError, match=r"60 images but .* 30 labels"):
         idx.read(folder, ROW)
+
+
+def claiming(folder, name, shape, zeros, *, pack):
+    """Write an idx file that promises `shape` and holds so many zeros."""
+    content = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + bytes(zeros)
+    (folder / name).write_bytes(gzip.compress(content, 1) if pack else content)
+    return folder / name
+
+
+@pytest.mark.parametrize("pack", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "zeros", "message"),
+    [
+        ((10_000, 10_000, 10_000), 10, r"promises \(10000x.*at most 1,073,741,824, got 1,000,000,"),
+        ((2**32 - 1,) * 3, 10, "at most 1,073,741,824, got 79,2"),
+        ((2**30, 1, 1), 10, "promises 1073741824 values .*, got 10;"),
+        ((2, 2, 2), 40_000_000, "promises 8 values .*, got more;"),
+    ],
+)
+def test_a_file_that_promises_or_holds_too_much_is_refused_unread(
+    tmp_path, pack, shape, zeros, message
+):
+    file = claiming(tmp_path, "x.gz" if pack else "x", shape, zeros, pack=pack)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=message):
+        idx.read_idx(file, 3)
+    assert tracemalloc.get_traced_memory()[1] < 4 * limits.MIB
+    tracemalloc.stop()

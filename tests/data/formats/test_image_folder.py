@@ -74,7 +74,7 @@ def test_unfit_folders_are_refused(image_tree, tmp_path):
     (folder / "test" / "cow" / "1.png").unlink()
     (folder / "test" / "cow").rmdir()
     (folder / "train" / "cat" / "0.png").write_bytes(b"rubbish")
-    with pytest.raises(DataError, match=r"0.png: not an image"):
+    with pytest.raises(DataError, match=r"0.png: not a whole image"):
         image_folder.read(folder, None)
     (tmp_path / "one" / "train" / "only").mkdir(parents=True)
     with pytest.raises(DataError, match="at least two classes, got 1"):

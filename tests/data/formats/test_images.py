@@ -1,12 +1,17 @@
 """Decoding and resizing."""
 
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from spikeprune import limits
 from spikeprune.data.formats.images import Encoded, channel_statistics, decode, resize
-from spikeprune.errors import DataError
+from spikeprune.errors import ConfigError, DataError
 
 
 def rows(contents, labels=None):
@@ -101,3 +106,35 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, channels):
     part = decode([Encoded(tmp_path / "ramp.png", 0, "ramp")], (channels, 8, 8), 1)
     wanted = torch.from_numpy((ramp / 257).round().astype(np.int64))
     assert (part.images[0].long() - wanted).abs().max() <= 1
+
+
+def png_header(width, height):
+    """Return the first bytes of a PNG, which claim this size."""
+    fields = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + fields + struct.pack(">I", zlib.crc32(fields))
+    data = zlib.compress(bytes(100))
+    end = struct.pack(">I", len(data)) + b"IDAT" + data
+    return b"\x89PNG\r\n\x1a\n" + chunk + end + struct.pack(">I", zlib.crc32(b"IDAT" + data))
+
+
+@pytest.mark.parametrize(("width", "height"), [(8193, 8192), (10_000, 10_000), (50_000, 50_000)])
+def test_an_image_that_claims_too_many_pixels_is_refused_undecoded(width, height):
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"image 0.*(at most 67,108,864, got|exceeds limit)"):
+        decode(rows([png_header(width, height)]), (3, 6, 5), 1, fit=True)
+    assert tracemalloc.get_traced_memory()[1] < limits.MIB
+    tracemalloc.stop()
+
+
+def test_programs_and_files_of_silly_size_are_no_images(tmp_path):
+    with pytest.raises(DataError, match="image 0: not a whole image"):
+        decode(rows([b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 6\n"]), (3, 6, 5), 1)
+    with (tmp_path / "1.png").open("wb") as file:
+        file.truncate(limits.IMAGE_BYTES + 1)
+    with pytest.raises(DataError, match=r"expected at most 67,108,864 bytes, got 67,108,865"):
+        decode(rows([tmp_path / "1.png"]), (3, 6, 5), 1)
+
+
+def test_a_size_that_no_memory_holds_is_refused():
+    with pytest.raises(ConfigError, match=r"10 images of 10000000x10000000 pixels \(image_size\)"):
+        resize(torch.zeros(10, 1, 2, 2, dtype=torch.uint8), 10_000_000)

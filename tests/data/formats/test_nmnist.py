@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikeprune import limits
 from spikeprune.data.formats import nmnist
 from spikeprune.data.options import Options
 from spikeprune.data.sets import SETS
@@ -76,3 +77,12 @@ def test_unfit_recordings_are_refused(nmnist_folder):
         old.unlink()
     with pytest.raises(DataError, match=r"7: expected recordings"):
         nmnist.read(folder, ROW, options())
+
+
+def test_more_frames_than_fit_the_memory_are_refused(nmnist_folder, monkeypatch):
+    folder = nmnist_folder()
+    needed = 30 * 3 * 2 * 34 * 34
+    monkeypatch.setattr(limits, "memory_bytes", lambda: needed)
+    nmnist.read(folder, ROW, options())
+    with pytest.raises(DataError, match=r"30 recordings of 4 frames \(time_steps\) .* would take"):
+        nmnist.read(folder, ROW, options(time_steps=4))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikeprune import limits
 from spikeprune.data.formats import parquet
 from spikeprune.data.sets import SETS
 from spikeprune.errors import DataError
@@ -116,3 +117,18 @@ def test_truncated_files_are_refused_by_name(cifar10_folder, keep, capfd):
     with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet cannot be read"):
         parquet.read(folder, ROW)
     assert capfd.readouterr() == ("", "")
+
+
+def test_files_that_claim_too_much_are_refused_by_their_footers(cifar10_folder, monkeypatch):
+    folder = cifar10_folder()
+    for name, value, message in (
+        ("PARQUET_ROWS", 39, r"rows of .*: expected at most 39, got 40"),
+        ("PARQUET_BYTES", 100, "when unpacked: expected at most 100 bytes, got "),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, name, value)
+            with pytest.raises(DataError, match=message):
+                parquet.read(folder, ROW)
+    monkeypatch.setattr(limits, "memory_bytes", lambda: 40 * 3 * 32 * 32 - 1)
+    with pytest.raises(DataError, match=r"(40 images of 3x32x32 in|when unpacked) .*would take"):
+        parquet.read(folder, ROW)

@@ -77,3 +77,10 @@ def test_no_event_is_lost_and_few_events_are_no_error(times, time_steps, binning
     if binning == "count":
         per_frame = frames.sum((1, 2, 3))
         assert per_frame.max() - per_frame.min() <= 1
+
+
+def test_a_recording_of_silly_size_is_refused_unread(tmp_path):
+    with (tmp_path / "1.bin").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match=r"1.bin: expected at most 67,108,864 bytes, got 1,099,511"):
+        read_recording(tmp_path / "1.bin", 34, 34)

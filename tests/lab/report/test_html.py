@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import json
 import re
 
@@ -39,7 +41,7 @@ def test_figures_are_data_or_a_reason():
     data = json.loads(re.search(r'id="figure-data">(.*?)</script>', text).group(1))
     assert list(data) == [EVIL]
     assert data[EVIL]["data"][0]["x"] == [1.0, None]
-    assert "min-height: 100px" in text
+    assert 'data-height="100"' in text
     assert "<strong>Nothing to draw.</strong> No numbers." in text
 
 
@@ -65,3 +67,27 @@ def test_style_sheets_stand_in_order():
 def test_a_missing_value_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="headline"):
         render_page("compare.html", [], title="No headline")
+
+
+def test_the_policy_allows_the_scripts_and_styles_of_the_page_alone():
+    text = page([Figure("one", "One", "Caption.", "Summary.", SPEC)])
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)[1]
+    allowed = {
+        kind: set(re.findall(r"'sha256-(.*?)'", policy.split(f"{kind}-src ")[1].split(";")[0]))
+        for kind in ("script", "style")
+    }
+    inline = {
+        "script": re.findall(r"<script>(.*?)</script>", text, re.DOTALL),
+        "style": [*re.findall(r"<style>(.*?)</style>", text, re.DOTALL), ""],
+    }
+    for kind, texts in inline.items():
+        digests = (hashlib.sha256(one.encode()).digest() for one in texts)
+        assert allowed[kind] == {base64.b64encode(one).decode() for one in digests}, kind
+    assert "unsafe-inline" not in policy
+    assert "unsafe-eval" not in policy
+    markup = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<[^>]* (style|on\w+)=", markup)
+
+
+def test_plotly_is_told_to_leave_out_the_styles_of_maps():
+    assert len(re.findall(r'<template id="\w{64}">', page())) == 1

@@ -279,6 +279,26 @@ def test_an_analysis_draws_fits_and_stays_silent(browser, analyses, name, width,
     assert page.value(f"{scatter}.data.map(trace => trace.marker.symbol)") == [0, 1, 2]
 
 
+def test_a_name_cannot_run_a_script(browser, fake_run, tmp_path):
+    evil = "<img src=x onerror=stolen=1><script>stolen=1</script><a href='javascript:stolen=1'>a"
+    run = fake_run(classes=2, class_names=(evil, evil), prefix=evil, method=evil, regrow=False)
+    page = Page(browser, write_report(run.write(tmp_path / "<b>x")))
+    assert page.value("typeof stolen") == "undefined"
+    assert page.value("document.querySelectorAll('main img, main script').length") == 0
+    assert page.complaints() == []
+    # Even where markup gets into the page, its scripts do not run.
+    page.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=stolen=1>')")
+    page.value(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        "{textContent: 'stolen=1'}))"
+    )
+    page.value("document.querySelector('main').innerHTML = '<p style=\"color: red\">x</p>'")
+    assert page.value("typeof stolen") == "undefined"
+    assert (
+        page.value("getComputedStyle(document.querySelector('main p')).color") != "rgb(255, 0, 0)"
+    )
+
+
 def test_a_heading_sorts_the_layers(page):
     column = "[...document.querySelectorAll('#layers tbody tr')].map(r => r.cells[3].innerText)"
     click(page, "#layers thead th:nth-child(4) button")

@@ -131,3 +131,8 @@ def test_the_neurons_that_were_found(config):
         "fed_by": ["stem.conv"],
     }
     assert planned["notes"] == []
+
+
+def test_options_without_effect_are_noted(config):
+    (note,) = plan(config(channels={"floor": 3}))["notes"]
+    assert note == "channels.floor 3 has no effect: single weights are pruned, not channels"

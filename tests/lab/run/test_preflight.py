@@ -8,10 +8,12 @@ import torch
 
 from spikeprune.cli import main
 from spikeprune.data import places
-from spikeprune.errors import BudgetError, DataError, ModelError
-from spikeprune.lab.run.preflight import preflight, try_pruning, try_training
+from spikeprune.errors import BudgetError, DataError, ModelError, RunError
+from spikeprune.lab.run.preflight import preflight, try_pruning, try_saved_dense, try_training
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run_folder import DenseFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.training.checkpoint import save_tensors
 
 BASE = {
     "data": "digits",
@@ -38,6 +40,12 @@ def net(classes=10, mode="m", extra=None, spikes=None):
     if extra is not None:
         model.extra = extra
     functional.set_step_mode(model, mode)
+    return model
+
+
+def broken():
+    model = net()
+    model[1].running_var[1] = -0.5
     return model
 
 
@@ -287,3 +295,26 @@ def test_each_trial_refuses_its_own():
 
 def test_a_dense_run_has_nothing_to_prune():
     try_pruning(trial(method="dense", sparsity=None, granularity="channel"))
+
+
+@pytest.mark.parametrize("method", ["magnitude", "dense"])
+def test_a_net_of_one_s_own_with_unsound_weights(method):
+    broken = trial(model="nets:broken", model_args={}, method=method)
+    with pytest.raises(ModelError, match=r"'1\.running_var' holds a variance below 0"):
+        preflight(broken)
+
+
+def test_a_dense_net_that_was_cut_or_broken_meanwhile(tmp_path):
+    session, folder = trial(), DenseFolder(tmp_path / "dense")
+    whole = session.built().state_dict()
+    cut = Session(config(model_args={"widths": [3, 8], "strides": [2, 1]})).built().state_dict()
+    broken = whole | {"stem.conv.weight": whole["stem.conv.weight"] * torch.nan}
+    save_tensors(folder.model, cut)
+    try_saved_dense(session, [folder])  # without metrics it is not finished, and not used
+    folder.metrics.write_text("{}")
+    for tensors, expected in ((cut, r"found \(3, 1, 3, 3\), expected"), (broken, "not finite")):
+        save_tensors(folder.model, tensors)
+        with pytest.raises(RunError, match=rf"{expected}.*Remove the folder .*dense to train it"):
+            try_saved_dense(session, [folder])
+    save_tensors(folder.model, whole)
+    try_saved_dense(session, [folder])

@@ -140,3 +140,26 @@ def test_sessions_of_the_same_data_read_them_once():
         changed = first.beside(RunConfig.from_dict(BASE | change))
         assert changed.data is not first.data
         assert len(changed.data.train) == len(Session(changed.config).data.train)
+
+
+LOADER = """
+from torch.utils.data import DataLoader, TensorDataset
+import torch
+
+
+def loaders(batch_size):
+    batches = DataLoader(TensorDataset(torch.rand(8, 1, 8, 8), torch.arange(8) % 2), batch_size)
+    return batches, None, batches, (1, 8, 8), 2
+"""
+
+
+def test_options_without_effect_are_among_the_notices(monkeypatch, tmp_path):
+    (tmp_path / "two.py").write_text(LOADER)
+    monkeypatch.chdir(tmp_path)
+    assert Session(config(limit=100)).without_effect == ()
+    one = Session(config(data="two:loaders", limit=5, batch_size=4, threads=1))
+    said = ("limit 5 has no effect: two:loaders has no parameter of that name",)
+    assert one.without_effect == said
+    assert one.notices()[-1] == said[0]
+    images = Session(config(binning="count")).without_effect
+    assert images == ("binning count has no effect: the data are images, not recordings of events",)

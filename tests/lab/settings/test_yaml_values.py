@@ -1,11 +1,13 @@
 """Plain values to dataclasses and back, strict about keys and types."""
 
 import re
+import tracemalloc
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 
+from spikeprune import limits
 from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.yaml_values import build, describe, dump_yaml, parse_yaml
 
@@ -85,3 +87,54 @@ def test_yaml_makes_no_objects():
 )
 def test_types_in_words(hint, words):
     assert re.search(words, describe(hint))
+
+
+def laughs(levels, ways=9):
+    """Return a text of `levels` lists, each of `ways` aliases of the one before."""
+    rows = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * ways)}]" for n in range(1, levels)]
+    return "\n".join(["l0: &l0 [x]", *rows])
+
+
+MERGED = "\n".join(
+    ["m0: &m0 {a: 1}"]
+    + [f"m{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}, *m{n - 1}]}}" for n in range(1, 30)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (laughs(40), "values of mine, those of each alias counted: expected at most 100,000, got"),
+        (MERGED, "values of mine, those of each alias counted: expected at most 100,000, got"),
+        ("a: &a [*a]", "an alias stands for what it is a part of"),
+        ("a: &a {b: {c: *a}}", "an alias stands for what it is a part of"),
+        ("a: " + "[" * 65 + "]" * 65, "mine is nested deeper than 64 levels"),
+        ("- " * 20_000, "mine is nested deeper than 64 levels"),
+        ("a: " + "[" * 20_000, "mine is nested deeper than 64 levels"),
+        ("a: " + "9" * 5000, "mine is not valid YAML: Exceeds the limit"),
+        ("a: 2026-99-99", "mine is not valid YAML: month must be"),
+        ("a: \0", "mine is not valid YAML: unacceptable character"),
+    ],
+)
+def test_texts_that_stand_for_too_much_are_refused_at_once(text, message):
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=message):
+        parse_yaml(text, "mine")
+    assert tracemalloc.get_traced_memory()[1] < 32 * limits.MIB
+    tracemalloc.stop()
+
+
+def test_aliases_of_a_usual_number_are_values(monkeypatch):
+    assert parse_yaml(laughs(3, 2), "mine")["l2"] == [[["x"], ["x"]]] * 2
+    assert parse_yaml("a: &a {x: 1}\nb: {<<: *a, y: 2}", "mine")["b"] == {"x": 1, "y": 2}
+    monkeypatch.setattr(limits, "YAML_VALUES", 100)
+    wide = "a: [" + "0, " * (limits.YAML_VALUES - 3) + "]"
+    assert len(parse_yaml(wide, "mine")["a"]) == limits.YAML_VALUES - 3
+    with pytest.raises(ConfigError, match="at most 100, got 101"):
+        parse_yaml(wide.replace("[", "[0, "), "mine")
+
+
+def test_a_long_value_is_cut_short_in_a_message():
+    with pytest.raises(ConfigError, match="name: expected text") as caught:
+        build(Outer, {"name": list(range(100_000))})
+    assert len(str(caught.value)) < 200

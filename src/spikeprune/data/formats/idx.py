@@ -4,15 +4,18 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from spikeprune import limits
 from spikeprune.data.sets import DataSet
 from spikeprune.data.types import Part
 from spikeprune.errors import DataError
 
+_PIECE = limits.MIB
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -38,10 +41,24 @@ def read_idx(file: Path, dimensions: int) -> Tensor:
     as a big-endian 32-bit integer, then the values (Yann LeCun's MNIST page).
     """
     try:
-        raw = file.read_bytes()
-        content = gzip.decompress(raw) if file.suffix == ".gz" else raw
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            shape = _header(file, stream.read(4 + 4 * dimensions), dimensions)
+            expected = math.prod(shape)
+            # No more than what is promised and one byte: a small .gz can hold any number of zeros.
+            values = _read_up_to(stream, expected + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
+    if len(values) != expected:
+        more = "more" if len(values) > expected else f"{len(values)}"
+        raise DataError(
+            f"{file} is truncated or damaged: its header promises {expected} values "
+            f"(shape {'x'.join(map(str, shape))}), got {more}; fetch it again"
+        )
+    return torch.frombuffer(values, dtype=torch.uint8).reshape(shape)
+
+
+def _header(file: Path, content: bytes, dimensions: int) -> tuple[int, ...]:
+    """Return the shape that the first bytes of an idx file promise, if it is not too large."""
     magic = bytes([0, 0, 8, dimensions])
     if content[:4] != magic:
         raise DataError(
@@ -54,14 +71,18 @@ def read_idx(file: Path, dimensions: int) -> Tensor:
             f"{file} is truncated: expected a header of {header} bytes, got {len(content)} bytes "
             "in all; fetch it again"
         )
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    expected = header + math.prod(shape)
-    if len(content) != expected:
-        raise DataError(
-            f"{file} is truncated or damaged: its header promises {expected} bytes "
-            f"(shape {'x'.join(map(str, shape))}), got {len(content)}; fetch it again"
-        )
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).reshape(shape)
+    shape = struct.unpack(f">{dimensions}I", content[4:])
+    what = f"the values that {file} promises ({'x'.join(map(str, shape))})"
+    limits.require_at_most(math.prod(shape), limits.IDX_BYTES, what, error=DataError)
+    return shape
+
+
+def _read_up_to(stream: BufferedIOBase, count: int) -> bytearray:
+    """Read at most `count` bytes, in pieces: nothing is allocated that is not there."""
+    values = bytearray()
+    while len(values) < count and (piece := stream.read(min(_PIECE, count - len(values)))):
+        values += piece
+    return values
 
 
 def _find(folder: Path, name: str) -> Path | None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from spikeprune import limits
 from spikeprune.data import cache
-from spikeprune.data.formats.images import BROKEN_IMAGE, Encoded, channel_statistics, decode
+from spikeprune.data.formats.images import Encoded, channel_statistics, decode, opened_image
 from spikeprune.data.types import DataInfo, Part, Samples
 from spikeprune.errors import DataError
 
@@ -65,16 +66,11 @@ def _list_half(half: Path) -> _Half:
 
 def _common_shape(files: list[Path], image_size: int | None) -> tuple[int, int, int]:
     """Return the shape that all images share; reads only their headers."""
-    from PIL import Image
-
     first: tuple[int, int] | None = None
     channels = 1
     for file in files:
-        try:
-            with Image.open(file) as image:
-                size, mode = image.size, image.mode
-        except BROKEN_IMAGE as error:
-            raise DataError(f"{file}: not an image ({error}); fetch it again") from error
+        with opened_image(file, str(file)) as image:
+            size, mode = image.size, image.mode
         first = first or size
         if size != first and image_size is None:
             raise DataError(
@@ -83,6 +79,8 @@ def _common_shape(files: list[Path], image_size: int | None) -> tuple[int, int, 
             )
         channels = channels if mode in _GREY else 3
     width, height = (image_size, image_size) if image_size else first or (0, 0)
+    what = f"{len(files):,} images of {channels}x{height}x{width}"
+    limits.require_memory(len(files) * channels * height * width, what, error=DataError)
     return channels, height, width
 
 

@@ -2,8 +2,10 @@
 
 import io
 import struct
+import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spikeprune import limits
 from spikeprune.data.types import Part
-from spikeprune.errors import DataError
+from spikeprune.errors import ConfigError, DataError
 
 # Pillow raises these for bytes that are no image, or a part of one.
 BROKEN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
+# Those of the suffixes of `image_folder`. Pillow knows others, such as PostScript: programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 _CHUNK = 4096
 
 
@@ -60,7 +65,10 @@ def resize(images: Tensor, size: int) -> Tensor:
     """Resize uint8 images `[N, C, H, W]` to `size` x `size` pixels, bilinear with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
-    out = torch.empty((*images.shape[:2], size, size), dtype=torch.uint8)
+    count, channels = images.shape[:2]
+    what = f"{count:,} images of {size}x{size} pixels (image_size)"
+    limits.require_memory(count * channels * size * size, what, error=ConfigError)
+    out = torch.empty((count, channels, size, size), dtype=torch.uint8)
     for start in range(0, len(images), _CHUNK):
         piece = images[start : start + _CHUNK].to(torch.float32)
         scaled = F.interpolate(piece, (size, size), mode="bilinear", antialias=True)
@@ -86,17 +94,41 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+@contextmanager
+def opened_image(content: bytes | Path, where: str) -> Iterator[Any]:
+    """Open an image, of which only the header is read so far; `where` is for error messages.
+
+    Raises:
+        DataError: no image, or one whose header claims too many pixels.
+    """
+    from PIL import Image
+
+    try:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        limits.require_at_most(size, limits.IMAGE_BYTES, where, error=DataError, unit="bytes")
+        with warnings.catch_warnings():
+            # Of many pixels, on which there is a limit of our own.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            source = io.BytesIO(content) if isinstance(content, bytes) else content
+            image = Image.open(source, formats=_FORMATS)
+        with image:
+            what = f"the pixels of {where} ({image.width}x{image.height})"
+            pixels = image.width * image.height
+            limits.require_at_most(pixels, limits.IMAGE_PIXELS, what, error=DataError)
+            yield image
+    except DataError:
+        raise
+    except (*BROKEN_IMAGE, Image.DecompressionBombError) as error:
+        raise DataError(f"{where}: not a whole image ({error}); fetch it again") from error
+
+
 def _decode_one(row: Encoded, shape: tuple[int, int, int], fit: bool) -> tuple[np.ndarray, str]:
     from PIL import Image
 
     channels, height, width = shape
-    source = io.BytesIO(row.content) if isinstance(row.content, bytes) else row.content
-    try:
-        with Image.open(source) as image:
-            encoding = image.format or ""
-            converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
-    except BROKEN_IMAGE as error:
-        raise DataError(f"{row.where}: not a whole image ({error}); fetch it again") from error
+    with opened_image(row.content, row.where) as image:
+        encoding = image.format or ""
+        converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
     if converted.size != (width, height):
         if not fit:
             raise DataError(

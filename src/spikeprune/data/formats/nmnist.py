@@ -1,5 +1,6 @@
 """N-MNIST, recordings Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, as frames."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spikeprune import limits
 from spikeprune.data import cache
 from spikeprune.data.formats.recordings import Recording, bin_recording, read_recording
 from spikeprune.data.options import Options
@@ -70,6 +72,8 @@ def _bin(files: Sequence[Path], labels: list[int], row: DataSet, options: Option
     polarities, height, width = row.shape
     size, steps = options.image_size, options.time_steps
     shape = (polarities, size or height, size or width)
+    what = f"{len(files):,} recordings of {steps} frames (time_steps) of {shape}"
+    limits.require_memory(len(files) * steps * math.prod(shape), what, error=DataError)
     frames = np.empty((len(files), steps, *shape), dtype=np.uint8)
     for number, file in enumerate(files):
         recording = read_recording(file, height, width)

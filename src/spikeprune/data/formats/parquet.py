@@ -1,10 +1,12 @@
 """Local Parquet files in the column layout of the Hugging Face hub."""
 
+import math
 import re
 from pathlib import Path
 
 import torch
 
+from spikeprune import limits
 from spikeprune.data import cache
 from spikeprune.data.formats.images import decode
 from spikeprune.data.hub import parquet_rows
@@ -39,12 +41,33 @@ def _read_split(folder: Path, split: str, row: DataSet) -> Part:
 
 
 def _decode(files: list[Path], row: DataSet) -> Part:
+    rows = sum(map(_rows_claimed, files))
+    what = f"{rows:,} images of {'x'.join(map(str, row.shape))} in {files[0].parent}"
+    limits.require_memory(rows * math.prod(row.shape), what, error=DataError)
     parts = [decode(parquet_rows(file, row), row.shape, len(row.classes)) for file in files]
     labels = torch.cat([part.labels for part in parts])
     if len(labels) == 0:
         raise DataError(f"{files[0]}: expected at least one row, got none")
     encoding = "JPEG" if any(part.encoding == "JPEG" for part in parts) else parts[0].encoding
     return Part(torch.cat([part.images for part in parts]), labels, encoding)
+
+
+def _rows_claimed(file: Path) -> int:
+    """Return the number of rows of a file, by its footer, if they and their bytes are not many."""
+    import pyarrow
+    from pyarrow.parquet import read_metadata
+
+    try:
+        footer = read_metadata(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
+    limits.require_at_most(footer.num_rows, limits.PARQUET_ROWS, f"rows of {file}", error=DataError)
+    what = f"{file} when unpacked"
+    limits.require_at_most(size, limits.PARQUET_BYTES, what, error=DataError, unit="bytes")
+    limits.require_memory(size, what, error=DataError)
+    return int(footer.num_rows)
 
 
 def _files(folder: Path, split: str, row: DataSet) -> list[Path]:

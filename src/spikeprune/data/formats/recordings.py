@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from spikeprune import limits
 from spikeprune.errors import DataError
 
 BINNINGS = ("duration", "count")
@@ -30,6 +31,7 @@ def read_recording(file: Path, height: int, width: int) -> Recording:
     and the other 23 are microseconds (Orchard et al., "Converting static image datasets to spiking
     neuromorphic datasets using saccades", 2015).
     """
+    limits.require_small(file, limits.RECORDING_BYTES, error=DataError)
     content = np.frombuffer(file.read_bytes(), dtype=np.uint8)
     if len(content) == 0 or len(content) % _BYTES:
         raise DataError(

@@ -29,6 +29,7 @@ def analyze(
     device: str = "cpu",
     samples: int | None = SAMPLES,
     files_only: bool = False,
+    trust_code: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Findings, Path]:
     """Analyse one finished run, or two and their differences; write `analysis.json` and a page.
@@ -36,23 +37,26 @@ def analyze(
     The results go to `out`, else to the run's own folder, or for two runs to `analysis_<A>_<B>`
     beside the first. The nets are run on at most `samples` samples of each part of the data (None:
     all), which lie at `data_root` (None: where they were during the runs). With `files_only` there
-    are no data, no entropy and no features. `say` receives messages of progress.
+    are no data, no entropy and no features. Code that the files name for net or data is imported
+    with `trust_code` only. `say` receives messages of progress.
 
     Returns:
         The content of `analysis.json`, and the path of `analysis.html`.
 
     Raises:
         ConfigError: Not one or two folders, or no samples.
-        RunError: A folder without a finished run.
+        RunError: A folder without a finished run, or one that names code and is not trusted.
         DataError: The data are not found.
     """
     if not 1 <= len(folders) <= 2:
         raise ConfigError(f"expected one or two run folders, got {len(folders)}")
     if samples is not None and samples < 1:
         raise ConfigError(f"expected samples of at least 1, got {samples}")
-    runs = [OpenedRun.at(folder) for folder in folders]
+    runs = [OpenedRun.at(folder, trust_code=trust_code) for folder in folders]
     rows = [_from_files(run) for run in runs]
     if not files_only:
+        for run in runs:
+            run.require_trust(data=True)
         for run, row in zip(runs, rows, strict=True):
             row.update(_from_nets(run, data_root, device, samples=samples, say=say))
     found: Findings = {

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeprune.errors import ModelError
+from spikeprune.errors import ModelError, RunError
 from spikeprune.lab.analysis.file_measures import class_rows, synops_rows
 from spikeprune.lab.analysis.findings import Findings
 from spikeprune.lab.analysis.opened_run import OpenedRun
@@ -56,7 +56,7 @@ def compare_pair(a: OpenedRun, b: OpenedRun) -> Findings:
         if not reason:
             try:
                 found[key] = measure(a, b)
-            except ModelError as error:
+            except (ModelError, RunError) as error:  # the last: code of the net is not trusted
                 reason = str(error)
         if reason:
             found["refused"].append({"quantity": quantity, "reason": reason})

@@ -40,7 +40,7 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     display = display or Silent()
     config.check_lists()
     joined(config)
-    asked = jobs(config)
+    asked = jobs(config, trust_code=True)  # the caller's own configuration
     waiting = [job for job in asked if not job.finished]
     display.stage("check", f"{len(asked)} cells, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)

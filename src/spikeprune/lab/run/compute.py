@@ -134,8 +134,6 @@ def notices(
         )
     elif wants_compiling:
         found.append(f"fused neurons are not compiled: {cannot_compile()}")
-    elif config.compile == "on":
-        found.append("compile is on, but kernels are compiled for the CPU only")
     if config.precision == "bf16" and not has_bf16(device):
         found.append(
             f"precision bf16 without instructions for it on this device ({device.type}): the "

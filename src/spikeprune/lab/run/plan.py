@@ -46,7 +46,7 @@ def plan(config: RunConfig) -> dict[str, Any]:
         "pruning": pruning,
         "layers": _layers(session),
         "neurons": _neurons(session),
-        "notes": list(session.wiring.notes),
+        "notes": [*session.wiring.notes, *session.without_effect],
         "steps_per_epoch": session.steps_per_epoch,
         "seconds_per_step": step,
         "seconds_per_epoch": per_epoch,

@@ -1,24 +1,43 @@
 """Try a run on one batch before it trains."""
 
 import math
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 from torch import Tensor, nn
 
-from spikeprune.errors import DataError, ModelError, SpikePruneError, one_line
+from spikeprune.errors import DataError, ModelError, RunError, SpikePruneError, one_line
 from spikeprune.execution.forward import LAYOUTS
+from spikeprune.execution.sound_weights import require_sound
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
+from spikeprune.lab.run_folder import DenseFolder
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.observer import Observer
+from spikeprune.training.weights_file import load_weights
 
 
 def preflight(session: Session) -> None:
     """Refuse, before any training, all that would fail later when the net is built and pruned."""
     check_shares(session.data)
+    require_sound(session.built(weights=True))
     try_pruning(session)
     try_training(session)
+
+
+def try_saved_dense(session: Session, folders: Iterable[DenseFolder]) -> None:
+    """Refuse a dense net that was trained before, in one of `folders`, and is no longer whole."""
+    for folder in folders:
+        if not folder.metrics.is_file():
+            continue
+        try:
+            load_weights(session.built(), folder.model)
+        except ModelError as error:
+            raise RunError(
+                f"the dense net that this run would go on from cannot be used: {error}. Remove the "
+                f"folder {folder.path} to train it again"
+            ) from error
 
 
 def try_pruning(session: Session) -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ from spikeprune.lab.report.report import write_report
 from spikeprune.lab.run.check import check
 from spikeprune.lab.run.dense_net import dense_metrics, held_by_main, shared_folder
 from spikeprune.lab.run.locks import Claim
-from spikeprune.lab.run.preflight import preflight
+from spikeprune.lab.run.preflight import preflight, try_saved_dense
 from spikeprune.lab.run.progress.display import Display, Silent
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.results.measure import latencies_of, measure, saved_dense
@@ -91,6 +92,7 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
     for message in session.notices():
         display.message(message)
     preflight(session)
+    try_saved_dense(session, (folder.dense, shared_folder(session, folder)))
     by_main(lambda: _claim(session, folder))
     if world_size() > 1:
         agree(lambda: _require_shared(folder))
@@ -155,7 +157,7 @@ def _finish(
     metrics = assemble(session, dense, measured, pruned)
     metrics["event_driven"] = times.event_driven
     metrics["notes"] += times.notes
-    folder.finish(metrics)
+    _finish_claimed(folder, metrics, claim)
 
 
 def _finish_dense(
@@ -172,4 +174,11 @@ def _finish_dense(
     save_net(folder, model, session, plan=plan_for((), {}), mask=Mask(live))
     if folder.dense.history.is_file():
         copy_file(folder.dense.history, folder.history)
-    folder.finish(assemble(session, dense, dense["metrics"], None))
+    _finish_claimed(folder, assemble(session, dense, dense["metrics"], None), claim)
+
+
+def _finish_claimed(folder: RunFolder, metrics: dict[str, Any], claim: Claim | None) -> None:
+    """Write the metrics, which say that the files before them are whole: all in one folder."""
+    if claim is not None:
+        claim.require()
+    folder.finish(metrics)

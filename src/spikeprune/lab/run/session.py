@@ -23,6 +23,7 @@ from spikeprune.lab.run.stages.batch_shares import turns
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.lab.settings.without_effect import Facts, without_effect
 from spikeprune.pruning.methods import Method
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.loop import make_optimizer
@@ -211,7 +212,19 @@ class Session:
             memory_format_is_safe=self._facts.channels_last_is_safe,
             wants_compiling=self.wants_compiling,
         )
-        return [*found, self.static_obstacle] if self.static_obstacle else found
+        found += [self.static_obstacle] if self.static_obstacle else []
+        return [*found, *self.without_effect]
+
+    @cached_property
+    def without_effect(self) -> tuple[str, ...]:
+        """Options that can have no effect in this run, in sentences."""
+        data = self.config.data
+        facts = Facts(
+            kind=self.data.info.kind,
+            on_cuda=self.device.type == "cuda",
+            loader_takes=datasets.taken(data) if ":" in data else None,
+        )
+        return without_effect(self.config, facts)
 
     def moved(
         self, batches: Iterable[tuple[Tensor, Tensor]], model: nn.Module | None = None

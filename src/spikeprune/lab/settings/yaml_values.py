@@ -1,6 +1,7 @@
 """Plain values to frozen dataclasses and back: strict about keys and types, with clear errors."""
 
 import re
+import reprlib
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -8,10 +9,15 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 import yaml
 
+from spikeprune import limits
 from spikeprune.choices import plain
 from spikeprune.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
 
 _WORDS = {
     bool: "true or false",
@@ -41,7 +47,9 @@ def describe(hint: Any) -> str:
 def build(cls: type[T], values: Any, where: str = "") -> T:
     """Make a dataclass from nested plain values, which messages call by the dotted name `where`."""
     if not isinstance(values, dict):
-        raise ConfigError(f"expected a mapping for {where or 'the configuration'}, got {values!r}")
+        raise ConfigError(
+            f"expected a mapping for {where or 'the configuration'}, got {_SHORT.repr(values)}"
+        )
     prefix = f"{where}." if where else ""
     hints = {name: plain(hint) for name, hint in get_type_hints(cls).items()}
     known = fields(cast(Any, cls))
@@ -78,17 +86,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+    raise ConfigError(f"{where}: expected {describe(hint)}, got {_SHORT.repr(value)}")
 
 
 def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
     parts = get_args(hint)
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+        raise ConfigError(f"{where}: expected {describe(hint)}, got {_SHORT.repr(value)}")
     if parts[1] is ...:
         parts = parts[:1] * len(value)
     if len(parts) != len(value):
-        raise ConfigError(f"{where}: expected {len(parts)} values, got {value!r}")
+        raise ConfigError(f"{where}: expected {len(parts)} values, got {_SHORT.repr(value)}")
     return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
 
 
@@ -102,17 +110,74 @@ def _with_numbers(base: Any) -> Any:
     return extended
 
 
+class _Loader(yaml.SafeLoader):
+    """Stops at nesting that is too deep, for which the scanner takes quadratic time."""
+
+    _levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._levels += 1
+        if self._levels > limits.NESTING + 1:  # the last may be a scalar
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self._levels -= 1
+        return node
+
+
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Return the mapping in a YAML text from `source`; an empty text is an empty mapping."""
     try:
-        values = yaml.load(text, Loader=_with_numbers(yaml.SafeLoader))
-    except yaml.YAMLError as error:
+        loader = _with_numbers(_Loader)(text)
+        node = loader.get_single_node()
+        if node is None:
+            return {}
+        _refuse_large(node, source)
+        values = loader.construct_document(node)
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # impossible dates and numbers
         raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise _too_deep(source) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{source}: expected a mapping of fields to values, got {values!r}")
+        raise ConfigError(
+            f"{source}: expected a mapping of fields to values, got {_SHORT.repr(values)}"
+        )
     return values
+
+
+def _refuse_large(root: yaml.Node, source: str) -> None:
+    """Refuse a text whose aliases stand for too much, before any value is made of it."""
+    values, levels = _extent(root, {}, source)
+    if levels > limits.NESTING:
+        raise _too_deep(source)
+    what = f"the values of {source}, those of each alias counted"
+    limits.require_at_most(values, limits.YAML_VALUES, what, error=ConfigError)
+
+
+def _extent(
+    node: yaml.Node, known: dict[int, tuple[int, int] | None], source: str
+) -> tuple[int, int]:
+    """Return the number of values of a node with aliases written out, and its levels."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1, 0
+    if id(node) not in known:
+        known[id(node)] = None  # while its children are looked at
+        nested = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in node.value for part in pair] if nested else node.value
+        extents = [_extent(part, known, source) for part in parts]
+        deepest = max((levels for _, levels in extents), default=0)
+        known[id(node)] = 1 + sum(values for values, _ in extents), 1 + deepest
+    found = known[id(node)]
+    if found is None:
+        raise ConfigError(f"{source} is not valid YAML: an alias stands for what it is a part of")
+    return found
+
+
+def _too_deep(source: str) -> ConfigError:
+    return ConfigError(f"{source} is nested deeper than {limits.NESTING} levels")
 
 
 def dump_yaml(values: dict[str, Any]) -> str:

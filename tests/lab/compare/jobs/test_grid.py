@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from spikeprune.errors import ConfigError
@@ -109,5 +111,9 @@ def test_methods_of_ones_own_are_known_once_their_module_is_named(grid, tmp_path
     with pytest.raises(ConfigError, match="mine"):
         jobs(grid(methods=["mine"]))
     extended = {"extensions": ["grid_of_mine"]}
-    found = jobs(grid(methods=["mine"], base=extended, seeds=[0]))
-    assert [job.method for job in found] == ["mine"]
+    config = grid(methods=["mine"], base=extended, seeds=[0])
+    (unknown,) = jobs(config)  # not imported: taken for a method of theirs
+    assert "grid_of_mine" not in sys.modules
+    assert jobs(config, trust_code=True) == [unknown]
+    assert [m.name for m in methods.METHODS][-1] == "mine"
+    assert unknown.sparsity is not None

@@ -42,6 +42,8 @@ def test_without_pruning_the_cost_is_the_dense_net_s():
     assert found["regrowth"] == {"events": [], "survival_mean": None}
     assert (found["criticality"], found["cut"]) == ({}, {})
     assert found["notes"] == ["the method is dense: nothing was pruned"]
+    regrown = assemble(session(regrow="random"), DENSE, DENSE["metrics"], None)["notes"]
+    assert "regrow random has no effect: the method is dense, which prunes nothing" in regrown
     assert found["schema"] == SCHEMA
     assert found.keys() == RunMetrics.__annotations__.keys()
     json.dumps(found, allow_nan=False)
@@ -83,6 +85,11 @@ def test_of_a_pruned_net_the_pruner_s_events_and_the_cut_are_told(tmp_path, gran
 def test_the_command_can_be_pasted_whatever_the_folder_is_called():
     found = assemble(session(), DENSE, DENSE["metrics"], None)
     assert found["command"] == "spikeprune run --recipe 'runs/a b/config.yaml'"
+
+
+def test_the_command_says_that_it_trusts_the_code_of_the_configuration():
+    own = session(extensions=("json",))
+    assert assemble(own, DENSE, DENSE["metrics"], None)["command"].endswith(" --trust-code")
 
 
 @pytest.mark.parametrize(

@@ -56,12 +56,21 @@ class Job:
         return f"{self.method}{target}, seed {self.seed} ({self.setting})"
 
 
-def jobs(config: CompareConfig) -> list[Job]:
-    """Return the jobs of the grid in the order of the table; an error names the impossible cell."""
+def jobs(config: CompareConfig, *, trust_code: bool = False) -> list[Job]:
+    """Return the jobs of the grid in the order of the table; an error names the impossible cell.
+
+    Extensions that the configuration names are imported with `trust_code` only. Without, a method
+    that is not known is taken for one of theirs, which prunes.
+    """
     made: list[Job] = []
     for setting, shared in _settings(config):
         for method, own in _methods(config):
-            sparsities = _sparsities(config, f"{method} ({setting})", {**shared, **own})
+            cell, options = f"{method} ({setting})", {**shared, **own}
+            extensions = options.get("extensions", config.base.extensions)
+            if trust_code:
+                import_user_modules(extensions)
+            foreign = bool(extensions) and not trust_code
+            sparsities = _sparsities(config, cell, options, foreign=foreign)
             values = overridden(overridden(config.base.to_dict(), shared), own)
             made += [
                 job_of(values, setting, method, sparsity, seed=seed, cells=config.folder.cells)
@@ -107,16 +116,20 @@ def _methods(config: CompareConfig) -> Iterator[tuple[str, Overrides]]:
         yield name, options
 
 
-def _sparsities(config: CompareConfig, cell: str, options: Overrides) -> tuple[float | None, ...]:
+def _sparsities(
+    config: CompareConfig, cell: str, options: Overrides, *, foreign: bool
+) -> tuple[float | None, ...]:
+    """Return the targets of a method; a `foreign` one may be an extension's."""
     for name in _SET_BY_GRID:
         if name in options:
             raise ConfigError(f"{cell}: {name} belongs to the grid; leave it out of the options")
     granularity = options.get("granularity", config.base.granularity)
-    import_user_modules(options.get("extensions", config.base.extensions))
     try:
         prunes = find(options["method"], granularity).prunes
     except ConfigError as error:
-        raise ConfigError(f"{cell}: {error}") from error
+        if not foreign:
+            raise ConfigError(f"{cell}: {error}") from error
+        prunes = True
     if not prunes:
         return (None,)
     if not config.sparsities:

@@ -5,6 +5,9 @@
   const plots = [...document.querySelectorAll(".plot")];
   const printWidth = 660;
 
+  // The page's policy allows no style attribute.
+  plots.forEach((plot) => { plot.style.minHeight = plot.dataset.height + "px"; });
+
   // Figures write a colour as "@name"; the style sheet holds its value.
   const themed = (value, key, css) => {
     if (Array.isArray(value)) return value.map((entry) => themed(entry, key, css));

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spikeprune import limits
 from spikeprune.distributed.collectives import is_main
 from spikeprune.files import append_line, as_line, decoded, read_text, write_text
 from spikeprune.lab.report.run_rows import HistoryRow
@@ -36,7 +37,7 @@ class Tracker:
         self._writer: Any = None
         self._lines: list[str] = []
         if is_main() and history.exists():
-            text = read_text(history)
+            text = read_text(history, limit=limits.ROWS_BYTES)
             # A crash may have cut the last line off.
             self._lines = text.splitlines(keepends=True)[: text.count("\n")]
 

@@ -21,6 +21,7 @@ from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
 from spikeprune.training.loop import accuracy
 from spikeprune.training.weights_file import load_weights
+from spikeprune.user_code import named_code, refuse_code
 from spikeprune.wiring.cut_plan import cut_mask
 
 _SYNOPS_SAMPLES = 2000  # training samples on which the SynOps of a dense net are counted
@@ -150,18 +151,26 @@ def saved_dense(session: Session, folder: RunFolder) -> nn.Module:
 
 
 def evaluate_folder(
-    folder: Path, *, data_root: str | None = None, device: str = "cpu"
+    folder: Path, *, data_root: str | None = None, device: str = "cpu", trust_code: bool = False
 ) -> dict[str, Any]:
-    """Measure the saved nets of a finished run again; `data_root` if its data have moved."""
+    """Measure the saved nets of a finished run again; `data_root` if its data have moved.
+
+    Raises:
+        RunError: no finished run; or its files name code, and `trust_code` is not set.
+    """
     files = RunFolder.existing(folder)
     require_whole(files.path)
     config = RunConfig.load(files.config)
+    plan = read_plan(files.path)
+    if not trust_code:
+        models = [config.model, plan["model"]["name"]]
+        refuse_code(named_code({"model": models, "data": config.data}), files.path)
     session = Session(replace(config, data_root=data_root or config.data_root, device=device))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     net, masks = session.placed(load(files.path, user_code=True).net), load_masks(files.path)
     full = saved_dense(session, files)
-    cut = cut_mask(full, masks, dict(read_plan(files.path)["cut"]))
+    cut = cut_mask(full, masks, dict(plan["cut"]))
     dense = measure(session, full, pruned=None, cut=None).to_dict()
     pruned = measure(session, net, pruned=masks, cut=cut).to_dict()
     times = latencies_of(session, dense=full, pruned=net)

@@ -28,6 +28,7 @@ from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.manifest import NAME
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.masks import Mask
+from spikeprune.user_code import named_code
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ def assemble(
     """Return the content of `metrics.json`; latencies and the event-driven net are the caller's."""
     config = session.config
     recipe = shlex.quote(str(config.folder / "config.yaml"))
+    trust = " --trust-code" if named_code(config.to_dict()) else ""
     return {
         "schema": SCHEMA,
         "spikeprune": __version__,
         "method": config.method,
         "granularity": config.granularity,
-        "command": f"spikeprune run --recipe {recipe}",
+        "command": f"spikeprune run --recipe {recipe}{trust}",
         "data": _data(session.data),
         "model": session.description,
         "start": config.start,
@@ -150,6 +152,7 @@ def _notes(
     # What a figure does not contain is said first.
     measured = (dense["metrics"], pruned)
     notes = list(dict.fromkeys(note for net in measured for note in net.get("notes", ())))
+    notes += session.without_effect
     if result is None:
         notes.append("the method is dense: nothing was pruned")
     if config.start == "checkpoint":
