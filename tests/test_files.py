@@ -46,13 +46,16 @@ def names(folder):
 @pytest.mark.parametrize(
     ("number", "way_out"),
     [
-        (errno.ENOSPC, "No space left on device; make room, then the same command goes on"),
-        (errno.EDQUOT, "make room"),
-        (errno.EROFS, "Read-only file system; it needs a folder that can be written"),
-        (errno.EACCES, "it needs a folder that can be written"),
-        (errno.ENOENT, "is gone"),
-        (errno.EISDIR, "a folder stands where a file is expected"),
-        (errno.EIO, "Input/output error; mend that, then the same command goes on"),
+        (
+            errno.ENOSPC,
+            "No space left on device; free some space there, and the same command goes on",
+        ),
+        (errno.EDQUOT, "free some of your quota"),
+        (errno.EROFS, "Read-only file system; give a place that can be written"),
+        (errno.EACCES, "give a place that you may read and write"),
+        (errno.ENOENT, "put it there, or give another path"),
+        (errno.EISDIR, "give a file instead"),
+        (errno.EIO, "Input/output error; mend this, and the same command goes on"),
     ],
 )
 def test_a_failed_write_leaves_the_old_content_and_says_what_to_do(
@@ -76,19 +79,24 @@ def test_a_failed_write_leaves_the_old_content_and_says_what_to_do(
 def test_errors_of_safetensors_are_those_of_the_system():
     said = "Error while serializing: I/O error: No space left on device (os error 28)"
     with (
-        pytest.raises(RunError, match="cannot write x: No space left on device; make room"),
+        pytest.raises(
+            RunError, match="cannot write x: No space left on device; free some space there"
+        ),
         system_errors("write", "x"),
     ):
         raise SafetensorError(said)
     with (
-        pytest.raises(RunError, match="cannot read x: header too large; the file is cut short"),
+        pytest.raises(RunError, match="cannot read x: header too large; it is cut short"),
         system_errors("read", "x"),
     ):
         raise SafetensorError("header too large")
 
 
 def test_a_file_that_the_system_names_is_the_one_in_the_message(tmp_path):
-    with pytest.raises(RunError, match=r"cannot read .*there.*is gone"), system_errors("read", "x"):
+    with (
+        pytest.raises(RunError, match=r"cannot read .*there: No such file"),
+        system_errors("read", "x"),
+    ):
         (tmp_path / "there").read_bytes()
 
 
@@ -113,6 +121,15 @@ def test_drafts_of_killed_writers_are_removed(tmp_path):
     sweep(tmp_path)
     assert names(tmp_path) == [".hidden", "mine.tmp"]
     sweep(tmp_path / "nowhere")
+
+
+def test_a_draft_of_the_future_is_swept_too(tmp_path):
+    draft = tmp_path / ".metrics.json.4711.tmp"
+    draft.touch()
+    later = time.time() + 1000
+    os.utime(draft, (later, later))
+    sweep(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_a_file_that_somebody_holds_is_not_exchanged(tmp_path):
@@ -168,7 +185,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "x.json"
     with pytest.raises(RunError, match=r"x\.json, which does not exist"):
         read_json(path)
-    with pytest.raises(RunError, match="a folder stands where a file is expected"):
+    with pytest.raises(RunError, match="Is a directory; give a file instead"):
         read_bytes(tmp_path, limit=10**6)
     path.write_bytes(b"ab\xff")
     with pytest.raises(RunError, match="byte 2 is not UTF-8 text"):

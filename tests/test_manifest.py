@@ -32,11 +32,11 @@ def test_every_kind_of_fault_is_named(folder):
     (folder / "last.json").unlink()
     found = faults(folder)
     assert found == {
-        "a.bin": "differs from its checksum",
+        "a.bin": "differs from its checksum in manifest.json",
         "dense/b.bin": "has 1 bytes, not 0",
         "last.json": "is missing",
     }
-    assert in_words(found).startswith("a.bin differs from its checksum, dense/b.bin has 1 bytes")
+    assert in_words(found).startswith("a.bin differs from its checksum in manifest.json, dense/b")
     with pytest.raises(RunError, match=r"a.bin differs from its checksum"):
         require_whole(folder, "a.bin")
     require_whole(folder, "other")

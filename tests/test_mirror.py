@@ -9,7 +9,7 @@ PACKAGE = ROOT / "src" / "spikeprune"
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.startswith("__"))
 WITHOUT = {"_version.py", "toolbox.py"}
 """Files without behaviour of their own."""
-WHOLE = {Path("foreign"), Path("frameworks"), Path("fuzz")}
+WHOLE = {Path("chaos"), Path("foreign"), Path("frameworks"), Path("fuzz")}
 """Folders of tests that go through the whole package."""
 
 

@@ -1,7 +1,7 @@
 """The package's errors; each message says what was expected, what came and what to do.
 
 The command line turns a `SpikePruneError` into one message and a non-zero exit code, and an error
-of the system likewise, in the words of `of_system`.
+of the system, in the words of `of_system`.
 """
 
 import errno
@@ -80,6 +80,7 @@ def one_line(error: BaseException) -> str:
 
 _WAYS_OUT = {
     errno.ENOSPC: "free some space there",
+    errno.EFBIG: "allow larger files there",
     errno.EDQUOT: "free some of your quota there",
     errno.EACCES: "give a place that you may read and write",
     errno.EPERM: "give a place that you may read and write",
@@ -104,8 +105,12 @@ def of_system(error: BaseException) -> str | None:
     names = [os.fspath(n) for n in (error.filename, error.filename2) if isinstance(n, str | bytes)]
     what = " and ".join(n.decode(errors="replace") if isinstance(n, bytes) else n for n in names)
     reason = error.strerror or str(error) or type(error).__name__
-    way = _WAYS_OUT.get(error.errno or 0, "mend this")
-    return f"{what or 'the system'}: {reason}; {way}, and the same command goes on"
+    return f"{what or 'the system'}: {reason}; {way_out(error.errno)}"
+
+
+def way_out(number: int | None) -> str:
+    """Return what to do about an error of the system, by its number."""
+    return f"{_WAYS_OUT.get(number or 0, 'mend this')}, and the same command goes on"
 
 
 def _torch_lacks_memory(error: BaseException) -> bool:

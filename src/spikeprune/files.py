@@ -4,7 +4,6 @@ An error of the system, a damaged file and a file of another form end in a `RunE
 file and the way out.
 """
 
-import errno
 import json
 import math
 import os
@@ -20,12 +19,10 @@ import msgspec
 from safetensors import SafetensorError
 
 from spikeprune import limits
-from spikeprune.errors import RunError
+from spikeprune.errors import RunError, way_out
 
 _DRAFT = re.compile(r"\..+\.\d+\.tmp|\.tmp\w{6}")  # ours, and that of safetensors
 _TOO_DEEP = f"nested deeper than {limits.NESTING} levels"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -39,8 +36,8 @@ def system_errors(doing: str, path: Path | str) -> Iterator[None]:
         # The file that the system names may be another than the one that is written.
         named = getattr(error, "filename", None)
         ours = named is None or _DRAFT.fullmatch(Path(str(named)).name)
-        where = path if ours else named
-        raise RunError(f"cannot {doing} {where}: {reason}; {_way_out(number, doing)}") from error
+        way = way_out(number) if number else "it is cut short, damaged or of another kind"
+        raise RunError(f"cannot {doing} {path if ours else named}: {reason}; {way}") from error
 
 
 def _number(error: Exception) -> int | None:
@@ -49,21 +46,6 @@ def _number(error: Exception) -> int | None:
         return error.errno
     said = re.search(r"os error (\d+)", str(error))
     return int(said[1]) if said else None
-
-
-def _way_out(number: int | None, doing: str) -> str:
-    if number in _NO_ROOM:
-        return "make room, then the same command goes on"
-    if number in _FORBIDDEN:
-        what = "a folder that can be written" if doing == "write" else "permission to read it"
-        return f"it needs {what}, then the same command goes on"
-    if number == errno.ENOENT:
-        return "it, or the folder that it was in, is gone"
-    if number in (errno.EISDIR, errno.ENOTDIR):
-        return "a folder stands where a file is expected, or the reverse; move it away"
-    if number is None:
-        return "the file is cut short, damaged or of another kind"
-    return "mend that, then the same command goes on"
 
 
 @contextmanager
@@ -106,7 +88,8 @@ def sweep(folder: Path, *, older_than: float = 0.0) -> None:
     now = time.time()
     with suppress(OSError):
         for path in folder.iterdir():
-            if _DRAFT.fullmatch(path.name) and now - path.stat().st_mtime >= older_than:
+            # Of the future if a clock went back meanwhile.
+            if _DRAFT.fullmatch(path.name) and abs(now - path.stat().st_mtime) >= older_than:
                 path.unlink()
 
 
@@ -159,7 +142,9 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         RunError: no such file, a larger one, or the system refuses to read it.
     """
     if not path.exists():
-        raise RunError(f"expected the file {path}, which does not exist")
+        raise RunError(
+            f"expected the file {path}, which does not exist; put it back, or give another folder"
+        )
     with system_errors("read", path):
         limits.require_small(path, limit, error=RunError)
         return path.read_bytes()

@@ -62,7 +62,7 @@ def _fault(path: Path, entry: Checksum) -> str:
     size = path.stat().st_size
     if size != entry["bytes"]:
         return f"has {size:,} bytes, not {entry['bytes']:,}"
-    return "" if file_checksum(path) == entry else "differs from its checksum"
+    return "" if file_checksum(path) == entry else f"differs from its checksum in {NAME}"
 
 
 def in_words(wrong: Mapping[str, str]) -> str:

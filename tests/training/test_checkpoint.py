@@ -119,7 +119,7 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path):
     for name in ("plain.safetensors", "text"):
         with pytest.raises(RunError, match="not a whole checkpoint"):
             load_tree(tmp_path / name)
-    with pytest.raises(RunError, match=r"cannot read .*absent.* is gone"):
+    with pytest.raises(RunError, match=r"cannot read .*absent.* put it there"):
         load_tree(tmp_path / "absent")
 
 

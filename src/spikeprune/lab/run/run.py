@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -98,7 +99,8 @@ def _prepare(session: Session, folder: RunFolder, display: Display) -> None:
     preflight(session)
     try_saved_dense(session, (folder.dense, shared_folder(session, folder)))
     by_main(lambda: claim(session, folder))
-    agree(lambda: _require_shared(folder))
+    if world_size() > 1:
+        agree(lambda: _require_shared(folder))
 
 
 def _require_shared(folder: RunFolder) -> None:
@@ -153,7 +155,7 @@ def _finish(
     metrics = assemble(session, dense, measured, pruned)
     metrics["event_driven"] = times.event_driven
     metrics["notes"] += times.notes
-    folder.finish(metrics)
+    _finish_claimed(folder, metrics, hold)
 
 
 def _finish_dense(
@@ -170,4 +172,11 @@ def _finish_dense(
     save_net(folder, model, session, plan=plan_for((), {}), mask=Mask(live))
     if folder.dense.history.is_file():
         copy_file(folder.dense.history, folder.history)
-    folder.finish(assemble(session, dense, dense["metrics"], None))
+    _finish_claimed(folder, assemble(session, dense, dense["metrics"], None), hold)
+
+
+def _finish_claimed(folder: RunFolder, metrics: dict[str, Any], hold: Claim | None) -> None:
+    """Write the metrics, which say that the files before them are whole: all in one folder."""
+    if hold is not None:
+        hold.require()
+    folder.finish(metrics)

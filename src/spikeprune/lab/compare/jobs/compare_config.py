@@ -110,7 +110,7 @@ class CompareConfig:
     def load(cls, folder: ComparisonFolder) -> Self:
         """Read the configuration of a comparison; its folder may have been moved."""
         path = folder.config
-        if not path.is_file():
+        if not path.exists():
             raise RunError(
                 f"expected the folder of a comparison, but {folder.path} has no {path.name}; give "
                 "the --out of a `spikeprune compare`"

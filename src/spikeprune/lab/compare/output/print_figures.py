@@ -1,9 +1,9 @@
 """The figures for print, drawn by matplotlib as SVG and PDF."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+from spikeprune.files import replacing
 from spikeprune.lab.compare.jobs.grid import slug
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.curves import AXES, AccuracyCurve, Axis, curves, dense_level
@@ -82,10 +82,8 @@ def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure of matplotlib atomically as svg, pdf or png; equal figures, equal bytes."""
     from matplotlib import rc_context
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
     date = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}[path.suffix[1:]]
-    with rc_context({"svg.hashsalt": "spikeprune"}):  # else the names inside are random
-        figure.savefig(draft, metadata={date: None})
-    os.replace(draft, path)
+    # With salt, because the names inside are random else.
+    with replacing(path) as draft, rc_context({"svg.hashsalt": "spikeprune"}):
+        figure.savefig(draft, format=path.suffix[1:], metadata={date: None})
     return path

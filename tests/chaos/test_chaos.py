@@ -1,0 +1,49 @@
+"""A share of all cases, bounded in time; `python -m tests.chaos.table` runs them all.
+
+`CHAOS_EACH=1` in the environment runs every case here too.
+"""
+
+import os
+from fnmatch import fnmatch
+
+import pytest
+from tests.chaos import disk
+from tests.chaos.faults import damage, full_disk, kills, neighbours, no_access, swapped
+from tests.chaos.ground import Ground, share
+
+KINDS = {
+    kills: 30,
+    full_disk: 13,
+    no_access: 13,
+    swapped: 31,
+    neighbours: 29,
+    damage: 67,
+}
+"""Which share of the cases of a kind is run: every n-th one."""
+KNOWN = {}
+"""Cases that are known to end badly, by a pattern of their name, with the reason."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """The finished and the half-finished run that all cases start from."""
+    return Ground(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.rpartition(".")[2])
+def test_every_case_ends_well(kind, ground, tmp_path):
+    if kind in (full_disk, no_access) and not disk.can_mount(tmp_path / "probe"):
+        pytest.skip("this process may not mount; try `unshare --map-root-user --mount make test`")
+    each = int(os.environ.get("CHAOS_EACH", KINDS[kind]))
+    cases = kind.cases(ground)
+    assert len(cases) > each
+    bad = {}
+    for number, case in enumerate(share(cases, each)):
+        place = tmp_path / f"case{number}"
+        place.mkdir()
+        found = case.check(place)
+        if not found.good and not any(fnmatch(case.name, pattern) for pattern in KNOWN):
+            bad[case.name] = f"{found.kind}: {found.seen}"
+    assert not bad, "\n".join(f"{name}: {why}" for name, why in bad.items())
