@@ -90,7 +90,7 @@ def test_bad_options_are_refused(options, message):
         ({"reducer": "sum"}, "unknown channels.reducer 'sum'.*max, mean"),
         ({"floor": 0}, "channels.floor to be at least 1, got 0"),
         ({"round_to": 0}, "channels.round_to to be at least 1, got 0"),
-        ({"l1": -1.0}, "channels.l1 to be at least 0, got -1"),
+        ({"l1": -1.0}, "channels.l1 to be from 0 to 1,000,000, got -1"),
     ],
 )
 def test_bad_channel_options_are_refused(options, message):
