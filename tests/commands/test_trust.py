@@ -168,10 +168,14 @@ def test_every_command_is_among_the_cases():
     assert {command for command, *_ in CASES} == set(COMMANDS)
 
 
+def _name(value):
+    return getattr(value, "__name__", str(value))  # the text of a function has its address
+
+
 @pytest.mark.parametrize(
     ("command", "line", "make", "poison", "code"),
     CASES,
-    ids=lambda value: "_".join(value) if isinstance(value, list) else str(value),
+    ids=lambda value: "_".join(value) if isinstance(value, list) else _name(value),
 )
 def test_what_files_name_is_imported_only_if_trusted(
     real, capsys, command, line, make, poison, code

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spikeprune.errors import RunError
-from spikeprune.files import append_row, read_json, write_json, write_text
+from spikeprune.files import as_line, read_json, write_json, write_text
 from spikeprune.lab.run.identity import standing as module
 from spikeprune.lab.run.identity.identity import Identity
 from spikeprune.lab.run.identity.standing import (
@@ -44,6 +44,12 @@ def stands(folder, identity=ONE):
     return standing(folder, identity, name="new", old_name="old")
 
 
+def record(history, row):
+    history.parent.mkdir(exist_ok=True)
+    with history.open("a") as file:
+        file.write(as_line(row))
+
+
 def test_a_new_folder_gets_a_record(tmp_path):
     folder = RunFolder(tmp_path / "x")
     found = stands(folder)
@@ -54,7 +60,7 @@ def test_a_new_folder_gets_a_record(tmp_path):
 
 
 def test_an_unchanged_run_goes_on(folder):
-    append_row(folder.history, EPOCH)
+    record(folder.history, EPOCH)
     before = folder.identity.read_bytes()
     found = stands(folder)
     assert found == module.Standing(Record(ONE, "dense1", [NOW]))
@@ -64,14 +70,14 @@ def test_an_unchanged_run_goes_on(folder):
 
 @pytest.mark.parametrize("identity", [EDITED, OTHER_RULE, replace(ONE, weights={"net.pt": "x"})])
 def test_a_change_after_an_epoch_is_refused(folder, identity):
-    append_row(folder.history, EPOCH)
+    record(folder.history, EPOCH)
     with pytest.raises(RunError, match=r"half-finished run, and since it began .* changed; hist.*"):
         stands(folder, identity)
 
 
 @pytest.mark.parametrize("identity", [EDITED, OTHER_RULE])
 def test_a_change_before_any_epoch_is_taken_over(folder, identity):
-    append_row(folder.history, EPOCH | {"kind": "event"})  # a sparse start prunes before training
+    record(folder.history, EPOCH | {"kind": "event"})  # a sparse start prunes before training
     write_text(folder.checkpoints / "train.safetensors", "")
     write_text(folder.dense.metrics, "{}")
     write_text(dense_folder(folder, "dense1").metrics, "{}")  # the dense net stays for others
@@ -86,7 +92,7 @@ def test_a_change_before_any_epoch_is_taken_over(folder, identity):
 
 @pytest.mark.parametrize("copied", [False, True])
 def test_a_dense_net_that_would_be_lost_is_not(folder, copied):
-    append_row(folder.dense.history if copied else dense_folder(folder, "dense1").history, EPOCH)
+    record(folder.dense.history if copied else dense_folder(folder, "dense1").history, EPOCH)
     with pytest.raises(RunError, match=r"net\.py changed"):
         stands(folder, EDITED)
     assert stands(folder, OTHER_RULE).again
@@ -96,7 +102,7 @@ def test_other_conditions_go_on_with_a_note(folder, monkeypatch):
     monkeypatch.setattr(module, "conditions", lambda: NOW | {"threads": 2})
     found = stands(folder)
     assert (found.messages, found.record.conditions) == ([], [NOW | {"threads": 2}])
-    append_row(folder.history, EPOCH)
+    record(folder.history, EPOCH)
     found = stands(folder)
     assert found.messages == [
         "the run went on under other conditions (threads 1, then 2): the result is not bit for bit "
@@ -110,7 +116,7 @@ def test_other_conditions_go_on_with_a_note(folder, monkeypatch):
 def test_a_folder_of_0_1_0_goes_on_with_a_note(folder):
     folder.identity.unlink()
     assert stands(folder).messages == []  # nothing was done in it
-    append_row(folder.history, EPOCH)
+    record(folder.history, EPOCH)
     found = stands(folder)
     assert found.messages == [UNKNOWN]
     assert found.record == Record(ONE, "new", [NOW], (UNKNOWN,))
