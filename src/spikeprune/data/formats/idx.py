@@ -73,9 +73,8 @@ def _header(file: Path, content: bytes, dimensions: int) -> tuple[int, ...]:
         )
     shape = struct.unpack(f">{dimensions}I", content[4:])
     if 0 in shape:
-        raise DataError(
-            f"{file} is empty: its shape is {'x'.join(map(str, shape))}; fetch it again"
-        )
+        sizes = "x".join(map(str, shape))
+        raise DataError(f"{file} is empty: its shape is {sizes}; fetch it again")
     what = f"the values that {file} promises ({'x'.join(map(str, shape))})"
     limits.require_at_most(math.prod(shape), limits.IDX_BYTES, what, error=DataError)
     return shape
