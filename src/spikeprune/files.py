@@ -42,8 +42,8 @@ def system_errors(doing: str, path: Path | str) -> Iterator[None]:
 
 def _number(error: Exception) -> int | None:
     """Return the system's number of an error; safetensors says it in words."""
-    if isinstance(error, OSError):
-        return error.errno
+    if isinstance(error, OSError):  # safetensors leaves the number out
+        return error.errno or (errno.ENOENT if isinstance(error, FileNotFoundError) else None)
     said = re.search(r"os error (\d+)", str(error))
     return int(said[1]) if said else None
 

@@ -28,6 +28,7 @@ def cases(ground):
     for name, (argv, state) in COMMANDS.items():
         for n, write in enumerate(ground.writes(argv, state)):
             event, file = write.split(" ", 1)
+            file = file.rpartition("/")[2].removesuffix(".tmp").strip(".")
             if event not in ("remove", "rmdir"):
                 first = name == "run" and event in ("open", "save") and file not in files
                 files.add(file)

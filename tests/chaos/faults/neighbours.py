@@ -164,7 +164,7 @@ def _terminated(place, number):
     ended = driver.wait()
     if ended.code not in (-number, 128 + number):
         return Verdict("survived", f"{ended.code}: {ended.text[-200:]}")
-    if _until(lambda: not any(_alive(one) for one in family), seconds=15) is None:
+    if _until(lambda: not any(_alive(one) for one in family), seconds=60) is None:
         for one in family:
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
@@ -186,7 +186,7 @@ def _alive(pid):
     return False
 
 
-def _until(condition, seconds=50):
+def _until(condition, seconds=120):
     """Wait until a condition holds and return what it gave; None after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

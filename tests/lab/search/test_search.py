@@ -8,7 +8,7 @@ from rich.console import Console
 
 from spikeprune.cli import main
 from spikeprune.errors import BudgetError, ConfigError, RunError
-from spikeprune.files import read_json, write_json
+from spikeprune.files import read_json, write_json, write_text
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.search import search as module
 from spikeprune.lab.search.search import Goal, drop, print_search, search, search_folder
@@ -55,6 +55,7 @@ def curve(monkeypatch):
             pruned = {"validation_accuracy": accuracy, "test_accuracy": config.sparsity}
             samples = {"samples": {"validation": 400}}
             write_json(files.metrics, {"dense": dense, "pruned": pruned, "data": samples})
+            write_text(files.report, "the report")
 
     found = Curve()
     monkeypatch.setattr(module, "run", found.run)

@@ -70,7 +70,10 @@ def read_record(folder: Path) -> RunRecord:
     files = RunFolder(folder)
     metrics = _read_metrics(files.metrics)
     if "checksums" in metrics and not (files.path / NAME).is_file():
-        raise RunError(f"{files.path / NAME}, with the checksums of the run's files, is missing")
+        raise RunError(
+            f"{files.path / NAME}, with the checksums of the run's files, is missing; put it back, "
+            "or remove metrics.json and run again"
+        )
     read = (files.config, files.metrics, files.history, files.dense.history)
     require_whole(files.path, *(path.relative_to(files.path).as_posix() for path in read))
     rows = _history(files.history)

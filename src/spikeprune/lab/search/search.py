@@ -162,7 +162,8 @@ def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Tr
         out = folder / f"s{config.sparsity:.4f}_seed{seed}"
         one = replace(config, seed=seed, out=str(out))
         try:
-            if not (check_folder(one) and RunFolder(out).metrics.is_file()):
+            done = RunFolder(out).metrics.is_file() and RunFolder(out).report.is_file()
+            if not (check_folder(one) and done):
                 run(one, display=display)
         except BudgetError as error:  # floors or limits: no more can be removed
             return Trial(sparsity=config.sparsity, good_enough=False, refused=str(error))
