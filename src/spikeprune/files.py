@@ -4,6 +4,7 @@ An error of the system, a damaged file and a file of another form end in a `RunE
 file and the way out.
 """
 
+import errno
 import json
 import math
 import os
