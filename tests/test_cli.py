@@ -224,12 +224,17 @@ def test_an_interrupt_at_any_moment_is_one_line(tmp_path, seconds):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # The tests may run in the background of a shell, which ignores interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        while not listens(process.pid):
-            time.sleep(0.001)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        errors = process.stderr.read()
+        try:
+            while not listens(process.pid):
+                time.sleep(0.001)
+            time.sleep(seconds)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert re.fullmatch(r"spikeprune: interrupted; .*\n", errors), errors
 
