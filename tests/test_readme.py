@@ -206,7 +206,7 @@ def test_loading_a_result_runs(folder, monkeypatch, capsys):
 
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
     named = {words[1] for _, words in shell_lines() if words[0] == "make"}
     for page in NAMES:
         named |= {code.split()[1] for code in inline_code(page) if re.match(r"make \w", code)}

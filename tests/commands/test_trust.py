@@ -20,6 +20,7 @@ from spikeprune.lab.reproduce.reproduce import jobs as jobs_to_reproduce
 from spikeprune.lab.run.run import run
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.yaml_values import dump_yaml, parse_yaml
+from spikeprune.manifest import NAME, write_manifest
 
 TINY = {
     "data": "digits",
@@ -79,6 +80,11 @@ def change(path, **values):
     path.write_text(dump_yaml(parse_yaml(path.read_text(), str(path)) | values))
 
 
+def reseal(folder):
+    """Write the checksums of a stranger's run, as a stranger would, of its files as they are."""
+    write_manifest(folder, read_json(folder / NAME)["files"], {})
+
+
 def recipe(_, poison):
     Path("theirs.yaml").write_text(dump_yaml(TINY | POISONS[poison]))
 
@@ -95,6 +101,7 @@ def folder(real, poison):
         task = {"classes": 10, "in_channels": 1, "image_size": 8, "time_steps": 2}
         plan["model"] = {"name": "stranger:build", "arguments": task | arguments}
         write_json(Path("one/plan.json"), plan)
+    reseal(Path("one"))
 
 
 def comparison(real, poison):
@@ -121,6 +128,7 @@ def reproduction(real, _):
         plan = read_json(job.folder.plan)
         plan["model"]["name"] = "stranger:build"
         write_json(job.folder.plan, plan)
+        reseal(job.folder.path)
 
 
 def installation(real, _):

@@ -9,12 +9,12 @@ import spikeprune
 from spikeprune.errors import ConfigError, ModelError, RunError
 from spikeprune.files import read_json
 from spikeprune.inference.event_driven import event_report, numba_installed
-from spikeprune.inference.saved_net import load, load_masks
+from spikeprune.inference.saved_net import MODEL, PLAN, load, load_masks
 from spikeprune.lab.run.run import run
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
-from spikeprune.manifest import NAME
+from spikeprune.manifest import NAME, file_checksum, write_manifest
 
 
 @pytest.fixture(scope="module", params=["weight", "channel"])
@@ -185,5 +185,9 @@ def test_weights_that_are_not_finite_are_refused(copy):
     tensors = load_file(copy.model)
     tensors["head.classifier.bias"][0] = torch.inf
     save_file(tensors, copy.model)
+    write_manifest(copy.path, [MODEL, PLAN], {})
+    plan = read_json(copy.plan)
+    copy.plan.write_text(json.dumps(plan | {"weights": file_checksum(copy.model)}))
+    write_manifest(copy.path, [MODEL, PLAN], {})
     with pytest.raises(ModelError, match=r"model\.safetensors .*classifier\.bias' .* not finite"):
         load(copy.path)

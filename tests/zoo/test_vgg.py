@@ -74,7 +74,7 @@ def test_what_cannot_be_built_is_refused(tiny):
 
 
 def test_strides_wider_than_the_image_are_refused():
-    with pytest.raises(ConfigError, match="strides of at most the image's 8 pixels, got"):
+    with pytest.raises(ConfigError, match="strides of at most 8 for this image, got"):
         zoo.build(
             "vgg-small",
             classes=2,

@@ -33,10 +33,10 @@ def vgg_small(
             "expected as many strides as widths, at least one of each, got "
             f"widths {tuple(widths)} and strides {tuple(strides)}"
         )
-    if any(stride > max(task.image_size) for stride in strides):
+    side = max(2, *task.image_size)  # a stride of 2 leaves a single pixel as it is
+    if any(stride > side for stride in strides):
         raise ConfigError(
-            f"expected strides of at most the image's {max(task.image_size)} pixels, got "
-            f"{tuple(strides)}"
+            f"expected strides of at most {side} for this image, got {tuple(strides)}"
         )
     return _vgg(task, list(zip(widths, strides, strict=True)), head=head, hidden=hidden)
 

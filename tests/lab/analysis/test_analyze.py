@@ -9,6 +9,7 @@ from spikeprune.cli import main
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.files import read_json
 from spikeprune.lab.analysis import analyze
+from spikeprune.manifest import NAME, write_manifest
 
 
 def test_one_run_from_the_command_line(finished, tmp_path, capsys):
@@ -97,6 +98,8 @@ def test_names_of_the_user_s_cannot_break_the_page(finished, tmp_path):
     metrics["data"]["classes"][0] = evil
     metrics["data"]["label"] = evil
     path.write_text(json.dumps(metrics))
+    names = json.loads((tmp_path / "run" / NAME).read_text())["files"]
+    write_manifest(tmp_path / "run", names, {})
     _, page = analyze([tmp_path / "run"], files_only=True)
     assert "<img" not in page.read_text()
 

@@ -181,7 +181,7 @@ def test_the_folder_is_named_after_the_search_and_not_a_sparsity(tmp_path):
 
 def test_bad_input(curve, tmp_path, capsys, monkeypatch):
     for wrong in ({"runs": 0}, {"seeds": 0}):
-        with pytest.raises(ConfigError, match="at least 1"):
+        with pytest.raises(ConfigError, match="to be from 1 to"):
             Goal(1.0, **wrong)
     with pytest.raises(ConfigError, match="'dense' prunes nothing"):
         search(config(tmp_path, method="dense"), Goal(1.0))

@@ -45,7 +45,7 @@ def stands(folder, identity=ONE):
 
 
 def record(history, row):
-    history.parent.mkdir(exist_ok=True)
+    history.parent.mkdir(parents=True, exist_ok=True)
     with history.open("a") as file:
         file.write(as_line(row))
 

@@ -131,11 +131,12 @@ def test_a_finished_stage_is_not_trained_again_and_keeps_later_rows(tmp_path):
 def test_a_checkpoint_holds_all_of_the_state(tmp_path):
     model, spent, _ = trained(tmp_path, [Phase("prune", 2)], prunes=True)
     state = load_tree(tmp_path / "state.safetensors")
-    own = {"epoch", "model", "optimizer", "pruner", "rng", "rows", "spent"}
+    own = {"epoch", "model", "optimizer", "pruner", "rng", "history", "spent"}
     assert state.keys() == own | {"processes", "observed"}
     assert (state["processes"], len(state["observed"])) == (1, 1)
     assert state["epoch"] == 2
-    assert state["rows"] == 2 + len(state["pruner"]["events"])
+    rows = state["history"].numpy().tobytes().decode().splitlines()
+    assert len(rows) == 2 + len(state["pruner"]["events"])
     assert state["spent"] == vars(spent)
     assert all(torch.equal(state["model"][n], t) for n, t in model.state_dict().items())
     assert state["rng"].keys() == {"cpu"}
