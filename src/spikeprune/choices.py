@@ -7,9 +7,21 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass
 from functools import cache, reduce
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from spikeprune.errors import unknown_name
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,13 +33,21 @@ class OneOf:
 
 def choices(cls: type) -> dict[str, tuple[str, ...]]:
     """Return the valid values of every closed field by dotted name, nested dataclasses included."""
-    found: dict[str, tuple[str, ...]] = {}
+    return by_field(cls, _values)
+
+
+def by_field(cls: type, find: Callable[[Any], T | None]) -> dict[str, T]:
+    """Return what `find` gives for the type of a field, by dotted name, where it gives anything.
+
+    The fields of nested dataclasses are included.
+    """
+    found: dict[str, T] = {}
     for name, hint in _hints(cls).items():
         if is_dataclass(hint):
-            nested = choices(cast(type, hint))
-            found |= {f"{name}.{part}": values for part, values in nested.items()}
-        elif values := _values(hint):
-            found[name] = values
+            nested = by_field(cast(type, hint), find)
+            found |= {f"{name}.{part}": value for part, value in nested.items()}
+        elif value := find(hint):
+            found[name] = value
     return found
 
 

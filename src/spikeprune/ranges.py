@@ -1,10 +1,11 @@
 """Numbers with a range: the type of a dataclass's field says it, as `Annotated[int, Range(1)]`."""
 
 import math
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache, reduce
-from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
+from spikeprune.choices import by_field
 from spikeprune.errors import ConfigError
 
 
@@ -38,14 +39,7 @@ SHARE = Range(0, 1, open_low=True, open_high=True)
 @cache
 def ranges(cls: type) -> dict[str, Range]:
     """Return the range of every field that has one by dotted name, nested dataclasses included."""
-    found: dict[str, Range] = {}
-    for name, hint in get_type_hints(cls, include_extras=True).items():
-        if is_dataclass(hint):
-            nested = ranges(cast(type, hint))
-            found |= {f"{name}.{part}": one for part, one in nested.items()}
-        elif one := _range(hint):
-            found[name] = one
-    return found
+    return by_field(cls, _range)
 
 
 def check_ranges(options: object, prefix: str = "") -> None:
