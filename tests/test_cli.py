@@ -235,7 +235,7 @@ def test_an_interrupt_at_any_moment_is_one_line(tmp_path, seconds):
             _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert re.fullmatch(r"spikeprune: interrupted; .*\n", errors), errors
 
 

@@ -47,6 +47,16 @@ def end(process):
     return errors, process.returncode
 
 
+def test_an_interrupt_inside_code_made_from_text_has_the_exit_code_of_any_other(tmp_path):
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\nfrom spikeprune.stop import ended_by\n"
+        "try:\n    exec('raise KeyboardInterrupt')\n"
+        "except KeyboardInterrupt as error:\n    sys.exit(ended_by(error))\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 130
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_before_the_command_a_signal_is_one_line_and_the_end(number):
     process, (word, code) = started(STARTING + WAIT), SIGNALS[number]

@@ -42,6 +42,9 @@ def stop_of(error: BaseException) -> KeyboardInterrupt | None:
 
 def ended_by(stop: KeyboardInterrupt) -> int:
     """Say in one line what ended the command, and return its exit code."""
+    # An interrupt inside an `exec` of text (dataclasses make theirs so) ends `python -m` by SIGINT,
+    # also after it was caught. The next `exec` of text makes Python forget it.
+    exec("")
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
     print(f"spikeprune: {_WORDS[number]}; {str(stop) or NOTHING_LOST}", file=sys.stderr)
     return 128 + int(number)
