@@ -42,6 +42,12 @@ def test_every_kind_of_fault_is_named(folder):
     require_whole(folder, "other")
 
 
+def test_nobody_is_sent_to_run_when_its_options_are_lost(tmp_path):
+    write_manifest(tmp_path, [], {"config.yaml": b"seed: 0"})
+    with pytest.raises(RunError, match=r"config\.yaml is missing; put config\.yaml back, or train"):
+        require_whole(tmp_path)
+
+
 def test_a_folder_in_place_of_a_file_is_a_fault(folder):
     (folder / "a.bin").unlink()
     (folder / "a.bin").mkdir()

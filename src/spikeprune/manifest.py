@@ -9,6 +9,7 @@ from spikeprune.errors import RunError
 from spikeprune.files import read_json, system_errors, write_json
 
 NAME = "manifest.json"
+CONFIG = "config.yaml"  # the options of a run
 _SCHEMA = 1
 
 
@@ -77,6 +78,8 @@ def require_whole(folder: Path, *names: str) -> None:
         RunError: a file is missing or differs; the message names it.
     """
     wrong = faults(folder, names or None)
+    if CONFIG in wrong:  # without it there is no telling whether a command has the run's options
+        raise RunError(f"{folder}: {in_words(wrong)}; put {CONFIG} back, or train in a new folder")
     if wrong:
         raise RunError(
             f"{folder}: {in_words(wrong)}; `spikeprune run` with the run's options makes what is "

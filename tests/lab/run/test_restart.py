@@ -17,6 +17,7 @@ from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages import train as module_of_training
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.manifest import write_manifest
 from spikeprune.training.checkpoint import load_tree
 
 pytestmark = pytest.mark.slow
@@ -269,6 +270,23 @@ def test_a_finished_run_is_not_overwritten_by_another(tmp_path):
     before = snapshot(tmp_path)
     with pytest.raises(RunError, match=r"different run.*sparsity: 0\.6 there, 0\.7 now"):
         run(make(tmp_path / "x", sparsity=0.7))
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", [None, "\xff", "sparsity: 0.7"])
+def test_lost_options_of_a_finished_run_are_said_to_be_lost(tmp_path, text):
+    config = make(tmp_path / "x")
+    config.folder.mkdir()
+    config.save(config.folder / "config.yaml")
+    write_manifest(config.folder, ["config.yaml"], {})
+    (config.folder / "config.yaml").unlink()
+    if text is not None:
+        (config.folder / "config.yaml").write_text(text, encoding="latin-1")
+    before = snapshot(tmp_path)
+    with pytest.raises(
+        RunError, match=r"yaml (is missing|has \d+ bytes).*put config"
+    ):
+        run(config)
     assert snapshot(tmp_path) == before
 
 

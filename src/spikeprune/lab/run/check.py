@@ -12,6 +12,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig, differences
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
+from spikeprune.manifest import require_whole
 from spikeprune.ranges import check_ranges
 from spikeprune.user_code import import_user_modules
 from spikeprune.zoo import NAMES
@@ -126,6 +127,7 @@ def check_folder(config: RunConfig) -> bool:
     folder = RunFolder(config.folder)
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path} is a file; give another --out for the run folder")
+    require_whole(folder.path, folder.config.name)
     if not folder.config.is_file():
         if folder.path.is_dir() and any(folder.path.iterdir()):
             raise RunError(
