@@ -283,9 +283,7 @@ def test_lost_options_of_a_finished_run_are_said_to_be_lost(tmp_path, text):
     if text is not None:
         (config.folder / "config.yaml").write_text(text, encoding="latin-1")
     before = snapshot(tmp_path)
-    with pytest.raises(
-        RunError, match=r"yaml (is missing|has \d+ bytes).*put config"
-    ):
+    with pytest.raises(RunError, match=r"yaml (is missing|has \d+ bytes).*put config"):
         run(config)
     assert snapshot(tmp_path) == before
 
