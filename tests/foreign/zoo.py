@@ -81,6 +81,9 @@ def small(build, change):
     with torch.device("meta"):
         net = build()
     net = change(net).to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in (*net.parameters(), *net.buffers()):
+            tensor.zero_()  # what no module sets again is not whatever the memory held
     for module in net.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
