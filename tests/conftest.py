@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from spikeprune.measuring import latency
+
 settings.register_profile("spikeprune", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("spikeprune")
 
@@ -27,6 +29,14 @@ def pytest_collection_modifyitems(items):
         function = item.nodeid.partition("[")[0]
         if listed & {function, function.partition("::")[0]}:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _latencies_are_quick():
+    """Half of the time of a small run is the second in which each latency is measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "_ROUNDS", (1, 1))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,11 @@ from spikeprune.measuring import latency
 from spikeprune.measuring.latency import measure_latency
 
 
+@pytest.fixture(autouse=True)
+def _as_for_a_user(monkeypatch):
+    monkeypatch.setattr(latency, "_ROUNDS", (3, 30))
+
+
 def test_batches_of_any_size_repeat_samples():
     static = torch.arange(3.0).reshape(3, 1)
     assert of_size(static, 5).flatten().tolist() == [0, 1, 2, 0, 1]
