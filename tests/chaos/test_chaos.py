@@ -15,11 +15,11 @@ from spikeprune import cli
 from spikeprune.measuring import latency
 
 KINDS = {
-    kills: 61,
-    full_disk: 61,
+    kills: 113,
+    full_disk: 127,
     no_access: 29,
     swapped: 41,
-    neighbours: 97,
+    neighbours: 181,
     damage: 97,
 }
 """Which share of the cases of a kind is run: every n-th one."""
