@@ -53,7 +53,7 @@ def _averages(model: nn.Module, mask: Mask) -> Iterator[Mapping[str, Tensor]]:
                 yield tensors
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:
     for one in kind.__subclasses__():
         yield one
         yield from _subclasses(one)

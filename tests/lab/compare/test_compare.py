@@ -13,6 +13,7 @@ from spikeprune.lab.compare.jobs.grid import jobs
 from spikeprune.lab.compare.jobs.job_outcome import Outcome
 from spikeprune.lab.run.locks import held
 from spikeprune.lab.run.progress.display import Silent
+from spikeprune.manifest import write_manifest
 
 drive = importlib.import_module("spikeprune.lab.compare.compare")  # not the function
 
@@ -68,6 +69,15 @@ def test_all_cells_are_run_and_finished_ones_never_again(grid, engine):
     assert len(engine.started) == 9
     assert all(name.endswith("seed2") for name in engine.started[6:])
     assert len(load_cells(config.folder.path)) == 9
+
+
+def test_a_finished_cell_that_lost_a_file_is_run_again(grid, engine):
+    config = grid()
+    compare(config)
+    first, *_ = jobs(config)
+    write_manifest(first.folder.path, [], {"model.safetensors": b"weights"})
+    compare(config)
+    assert engine.started[6:] == [first.name]
 
 
 def test_a_failed_cell_is_named_not_counted_and_tried_again(grid, engine):

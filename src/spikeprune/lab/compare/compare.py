@@ -18,6 +18,7 @@ from spikeprune.lab.compare.numbers.cells import read_cell
 from spikeprune.lab.report.number_words import duration, percent, some
 from spikeprune.lab.run.locks import is_held
 from spikeprune.lab.run.progress.display import Display, Silent
+from spikeprune.manifest import faults
 
 Outcomes = Generator[Outcome, None, None]
 _ENGINES: dict[str, Callable[[Sequence[Job], CompareConfig], Outcomes]] = {
@@ -41,7 +42,8 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     config.check_lists()
     joined(config)
     asked = jobs(config, trust_code=True)  # the caller's own configuration
-    waiting = [job for job in asked if not job.finished]
+    # A run whose files were lost or damaged is given to a worker, which makes them again.
+    waiting = [job for job in asked if not job.finished or faults(job.folder.path)]
     display.stage("check", f"{len(asked)} cells, {len(asked) - len(waiting)} of them finished")
     refuse_impossible(waiting)
     results, logs = Results(claim(config)), config.folder.log("*").parent
