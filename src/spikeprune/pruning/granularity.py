@@ -29,8 +29,8 @@ class Granularity(Protocol):
     def density(self) -> float:
         """Live share of the prunable weights of the original net."""
 
-    def macs_density(self) -> float:
-        """Live share of the dense multiply-accumulates of all layers."""
+    def live_macs(self) -> dict[str, float]:
+        """Multiply-accumulates of the live part of every layer, per sample and time step."""
 
     def parameter_mask(self) -> Mask:
         """Mask over the model's parameters, by parameter name."""

@@ -79,7 +79,7 @@ class Pruner:
         parameters: the parameters that are pruned, by name.
         mask: live weights by parameter name (bool).
         density: live share of the prunable weights of the original net.
-        macs_density: the same share, each layer weighted by its dense MACs.
+        live_macs: multiply-accumulates of the live part by layer, per sample and time step.
         events: the record of every event.
         last_scores: criticality [C] by neuron at the last event.
         last_regrown: bool by layer or channel group, what the last event brought back.
@@ -358,7 +358,7 @@ class Pruner:
     def _count(self) -> None:
         self.mask = self.granularity.parameter_mask()
         self.density = self.granularity.density()
-        self.macs_density = self.granularity.macs_density()
+        self.live_macs = self.granularity.live_macs()
 
     @torch.no_grad()
     def _run_event(self) -> EventRecord:

@@ -398,23 +398,27 @@ def test_event_recordings_end_to_end(tmp_path, monkeypatch, granularity):
 # -- cost ---------------------------------------------------------------------------------------
 
 
+# 4x4 positions, then the classifier, over two time steps; the first layer computes one of them.
+MACS_ONCE = 16 * 4 * 9 + 2 * (16 * 8 * 4 * 9 + 80)
+
+
 def test_training_flops_are_the_closed_form(tmp_path):
     config = make(tmp_path / "x")
     metrics = check_run(config)
-    macs = 16 * 4 * 9 + 16 * 8 * 4 * 9 + 80  # one slice: 4x4 positions, then the classifier
+    macs = MACS_ONCE
     steps = 3 * STEPS
     cost = metrics["cost"]
-    dense = 2 * macs * config.time_steps * config.batch_size * 3 * steps
+    dense = 2 * macs * config.batch_size * 3 * steps
     assert cost["training_flops"] == cost["dense"]["training_flops"] == dense
     # At the density of each step: forward and input gradient scale, the weight gradient does not.
     sparse, live = 0.0, 1.0
-    positions = {"stem.conv": 16, "body.conv2": 16, "head.classifier": 1}
+    positions = {"stem.conv": 16, "body.conv2": 2 * 16, "head.classifier": 2}
     after = {
         event["step"]: sum(positions[n] * row["live"] for n, row in event["layers"].items()) / macs
         for event in metrics["regrowth"]["events"]
     }
     for step in range(1, steps + 1):
-        sparse += 2 * macs * config.time_steps * config.batch_size * (1 + 2 * live)
+        sparse += 2 * macs * config.batch_size * (1 + 2 * live)
         live = after.get(step, live)
     assert cost["training_flops_sparse"] == pytest.approx(sparse)
 
@@ -422,8 +426,8 @@ def test_training_flops_are_the_closed_form(tmp_path):
 def test_scoring_a_loader_costs_its_forward_passes(tmp_path):
     plain = check_run(make(tmp_path / "x"))["cost"]
     scored = check_run(make(tmp_path / "y", criticality={"score_on": "train-set"}))["cost"]
-    macs, events, samples = 16 * 4 * 9 + 16 * 8 * 4 * 9 + 80, 5, 200
-    extra = 2 * macs * 2 * samples * events
+    events, samples = 5, 200
+    extra = 2 * MACS_ONCE * samples * events
     assert scored["training_flops"] == plain["training_flops"] + extra
     assert scored["training_flops_sparse"] < scored["training_flops"]
 

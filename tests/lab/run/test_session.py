@@ -92,7 +92,9 @@ def test_counts_and_inputs_are_those_of_the_net_and_data():
         "body.conv2": 288,
         "head.classifier": 80,
     }
-    assert session.macs_per_sample == 2 * (16 * 36 + 16 * 288 + 80)
+    assert session.macs_per_sample == 16 * 36 + 2 * (16 * 288 + 80)  # the first layer runs once
+    again = Session(config(static_first_layer=False))
+    assert again.macs_per_sample == 2 * (16 * 36 + 16 * 288 + 80)
     assert session.test_inputs.shape == (20, 1, 8, 8)
     assert session.example.shape == (1, 1, 8, 8)
 

@@ -75,6 +75,15 @@ def test_merge_lays_values_over_a_recipe_key_by_key():
     assert recipe["b"] == {"x": 1, "y": 2}
 
 
+def test_another_model_does_not_take_the_arguments_of_the_recipes_model():
+    recipe = {"model": "vgg-small", "model_args": {"widths": [4]}, "seed": 1}
+    assert merge(recipe, {"model": "sew-resnet18"}) == {"model": "sew-resnet18", "seed": 1}
+    given = {"model": "sew-resnet18", "model_args": {"width": 0.5}}
+    assert merge(recipe, given) == given | {"seed": 1}
+    assert merge(recipe, {"model": "vgg-small"}) == recipe
+    assert merge({"seed": 1}, given) == given | {"seed": 1}
+
+
 @pytest.mark.parametrize("message", ["something else entirely", "argument --x: expected one"])
 def test_messages_that_are_not_known_stay(message):
     assert explain(message) == message

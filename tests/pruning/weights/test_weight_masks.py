@@ -43,8 +43,8 @@ def test_density_is_of_the_prunable_weights_and_by_macs_of_the_whole_net(masked,
     total = {n: weight_of(model, n).numel() for n in LAYERS[:3]}
     live = {n: int(m.sum()) for n, m in weights.live.items()}
     assert weights.density() == sum(live.values()) / sum(total.values())
-    macs = sum(16 * n for n in live.values()) + 3 * 64
-    assert weights.macs_density() == pytest.approx(macs / (16 * sum(total.values()) + 3 * 64))
+    macs = {n: 16 * count for n, count in live.items()} | {"head": 3 * 64}
+    assert weights.live_macs() == pytest.approx(macs)
 
 
 def test_without_regrowth_the_largest_live_weights_stay(masked, run_event):

@@ -139,8 +139,19 @@ class Session:
 
     @cached_property
     def macs_per_sample(self) -> int:
-        """Dense multiply-accumulates of one sample over all T; the first layer counts T times."""
-        return sum(layer.macs for layer in self.wiring.layers.values()) * self.config.time_steps
+        """Dense multiply-accumulates of one sample over all T."""
+        return int(self.over_time({n: layer.macs for n, layer in self.wiring.layers.items()}))
+
+    def over_time(self, macs: Mapping[str, float]) -> float:
+        """Sum what one time step of each layer costs over the steps that the layer computes."""
+        steps = self.config.time_steps
+        first = 1 if self.runs_first_layer_once else steps
+        layers = self.wiring.layers
+        return sum(cost * (steps if layers[n].sources else first) for n, cost in macs.items())
+
+    def macs_density(self, pruner: Pruner) -> float:
+        """Return the live share of `macs_per_sample`, where the first layer may run once."""
+        return self.over_time(pruner.live_macs) / self.macs_per_sample
 
     @property
     def description(self) -> dict[str, Any]:

@@ -105,8 +105,13 @@ def flag_names() -> dict[str, Any]:
 
 
 def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe with given values laid over it key by key; an empty mapping replaces."""
+    """Return the recipe with given values laid over it key by key; an empty mapping replaces.
+
+    Another model does not take the arguments of the recipe's model.
+    """
     merged = dict(recipe)
+    if given.get("model", recipe.get("model")) != recipe.get("model"):
+        merged.pop("model_args", None)
     for name, value in given.items():
         old = merged.get(name)
         both = isinstance(old, Mapping) and isinstance(value, Mapping) and value

@@ -29,8 +29,11 @@ class CostModel:
 
     def __call__(self, live: Mapping[str, Tensor]) -> float:
         """Return the cost of the live channels, bool `[n]` by group; absent groups stay whole."""
-        shares = ((t.unit, _live_share(t.outs, live), _live_share(t.ins, live)) for t in self.terms)
-        return sum(unit * outs * ins for unit, outs, ins in shares)
+        return sum(self.by_term(live))
+
+    def by_term(self, live: Mapping[str, Tensor]) -> list[float]:
+        """Return the cost by term: for all units but `parameters` and `channels`, by layer."""
+        return [t.unit * _live_share(t.outs, live) * _live_share(t.ins, live) for t in self.terms]
 
 
 def _live_share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:

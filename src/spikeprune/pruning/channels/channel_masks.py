@@ -72,9 +72,10 @@ class ChannelMasks:
         """Live share of the weights of all convolution and linear layers."""
         return self._weight_cost(self.live) / self._weight_cost({})
 
-    def macs_density(self) -> float:
-        """Live share of the dense MACs of all layers."""
-        return self._macs_cost(self.live) / self._macs_cost({})
+    def live_macs(self) -> dict[str, float]:
+        """MACs between live channels by layer."""
+        by_layer = self._macs_cost.by_term(self.live)
+        return dict(zip(self._wiring.layers, by_layer, strict=True))
 
     def parameter_mask(self) -> Mask:
         """Mask of the net with cut channels silenced: gamma, beta, bias and weight rows at 0."""

@@ -59,12 +59,10 @@ class WeightMasks:
         """Live share of the prunable weights."""
         return Mask(self.live).density
 
-    def macs_density(self) -> float:
-        """Live share of the dense MACs of all layers, unpruned layers included."""
-        layers = self._wiring.layers.values()
+    def live_macs(self) -> dict[str, float]:
+        """MACs of the live weights by layer, unpruned layers included."""
         shares = {n: int(m.count_nonzero()) / m.numel() for n, m in self.live.items()}
-        live = sum(layer.macs * shares.get(layer.name, 1.0) for layer in layers)
-        return live / sum(layer.macs for layer in layers)
+        return {n: row.macs * shares.get(n, 1.0) for n, row in self._wiring.layers.items()}
 
     def parameter_mask(self) -> Mask:
         """The masks, by parameter name."""

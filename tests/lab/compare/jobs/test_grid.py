@@ -49,6 +49,16 @@ def test_variants_override_by_dotted_name_and_leave_the_rest(grid):
     assert config.model_args == {"widths": [4, 8], "strides": [1, 1]}
 
 
+@pytest.mark.parametrize("names", [["model", "model_args.width"], ["model_args.width", "model"]])
+def test_another_net_has_its_own_arguments_in_any_order(grid, names):
+    values = {"model": "sew-resnet18", "model_args.width": 0.5}
+    options = {"method": "magnitude"} | {name: values[name] for name in names}
+    (job,) = jobs(grid(methods=[], variants={"mine": options}, seeds=[0]))
+    assert job.config.model_args == {"width": 0.5}
+    (job,) = jobs(grid(methods=["magnitude"], models=["sew-resnet18"], seeds=[0]))
+    assert job.config.model_args == {}
+
+
 def test_nets_and_data_are_crossed(grid):
     found = grid(methods=["dense"], models=["vgg-small", "vgg9"], data_sets=["digits", "mnist"])
     settings = dict.fromkeys(job.setting for job in jobs(found))

@@ -166,10 +166,11 @@ def test_a_failing_first_epoch_leaves_the_start(tmp_path):
 @pytest.mark.parametrize("prunes", [False, True])
 def test_every_step_costs_its_flops_at_the_density_before_its_event(tmp_path, prunes):
     _, cost, rows = trained(tmp_path, [Phase("prune", 1)], prunes=prunes)
-    # A slice: 3x3 kernels to 4 channels at 4x4 positions, then 4 inputs to 10 classes.
-    positions = {"stem.conv": 16, "head.classifier": 1}
-    macs = 16 * 4 * 9 + 4 * 10
-    per_density = 2 * macs * 2 * 20  # 2 time steps, 20 samples
+    # Of 2 time steps, of which the first layer computes one: 3x3 kernels to 4 channels at 4x4
+    # positions; 4 inputs to 10 classes in both.
+    positions = {"stem.conv": 16, "head.classifier": 2}
+    macs = 16 * 4 * 9 + 2 * 4 * 10
+    per_density = 2 * macs * 20  # samples
     assert cost.flops == 3 * per_density * STEPS
     live, expected = 1.0, 0.0
     after = {

@@ -139,7 +139,8 @@ def _sparsities(
 
 def overridden(values: dict[str, Any], options: Overrides) -> dict[str, Any]:
     """Return the fields of a run with options put in; `a.b` is field `b` of the mapping `a`."""
-    for key, value in options.items():
+    model_first = sorted(options.items(), key=lambda option: option[0] != "model")
+    for key, value in model_first:  # because another model drops the arguments of the last one
         head, dot, tail = key.partition(".")  # the tail may be a layer's name with further dots
         values = merge(values, {head: {tail: value} if dot else value})
     return values

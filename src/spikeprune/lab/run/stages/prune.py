@@ -44,7 +44,7 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
             optimizer=session.optimizer(smaller.model),
             tracker=tracker,
             checkpoint=folder.checkpoints / "finetune.safetensors",
-            macs_share=pruner.macs_density,
+            macs_share=session.macs_density(pruner),
             density=pruner.density,
             first_epoch=config.epochs.prune,
             rate_penalty=config.rate_penalty,

@@ -244,7 +244,8 @@ class TrainStage:
         pruner, data = self.pruner, self.session.data
         macs = round(self.session.macs_per_sample * self.macs_share)
         for x, y in self.session.moved(slices(data.train), self.model):
-            samples, density = len(y) * world_size(), pruner.macs_density if pruner else 1.0
+            samples = len(y) * world_size()
+            density = self.session.macs_density(pruner) if pruner else 1.0
             self.cost.flops += training_flops(macs, samples)
             self.cost.flops_sparse += training_flops(macs, samples, density=density)
             if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
