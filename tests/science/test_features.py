@@ -18,25 +18,28 @@ from spikeprune.science.features import (
 )
 
 
-@given(st.floats(0, 1))
-def test_entropy_against_its_formula(p):
-    terms = [-q * math.log2(q) for q in (p, 1 - p) if q > 0]
-    value = float(spike_entropy(torch.tensor(p, dtype=torch.float64)))
+@given(st.integers(1, 10**9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_entropy_against_its_formula(counts):
+    spikes, chances = counts
+    terms = [-q * math.log2(q) for q in (spikes / chances, 1 - spikes / chances) if q > 0]
+    both = torch.tensor([spikes, chances - spikes], dtype=torch.float64)
+    value, mirrored = spike_entropy(both, chances).tolist()
     assert value == pytest.approx(sum(terms), abs=1e-12)
+    assert value == mirrored  # a tie in every rank
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_entropy_by_hand(dtype):
-    entropy = spike_entropy(torch.tensor([[0.0, 0.5], [1.0, 0.25]], dtype=dtype))
+    entropy = spike_entropy(torch.tensor([[0.0, 2.0], [4.0, 1.0]], dtype=dtype), 4)
     assert entropy.dtype == dtype
     expected = torch.tensor([[0.0, 1.0], [0.0, 0.8112781244591328]], dtype=dtype)
     torch.testing.assert_close(entropy, expected)
 
 
-@pytest.mark.parametrize("rate", [-0.01, 1.01, math.nan])
-def test_rates_outside_the_unit_interval_are_refused(rate):
-    with pytest.raises(DataError, match=r"rates in \[0, 1\]"):
-        spike_entropy(torch.tensor([0.5, rate]))
+@pytest.mark.parametrize("spikes", [-1, 5, math.nan])
+def test_more_spikes_than_chances_are_refused(spikes):
+    with pytest.raises(DataError, match=r"from 0 to 4 spikes"):
+        spike_entropy(torch.tensor([2.0, spikes]), 4)
 
 
 def test_min_max_per_sample():

@@ -22,13 +22,24 @@ class Activity:
     """What one neuron module did."""
 
     score: Tensor  # criticality `S_i`, [C] (method, section 2)
-    rates: Tensor  # mean over time and samples by position, [C, *space] in [0, 1], float64
+    spikes: Tensor  # over time and samples by position, [C, *space], whole numbers in float64
+    seen: int  # samples x time steps
     samples: int
 
     @property
+    def chances(self) -> int:
+        """How often a channel could fire: samples x time steps x positions."""
+        return self.seen * self.spikes[0].numel()
+
+    @property
+    def fired(self) -> Tensor:
+        """Spikes of a channel over time, samples and positions, `[C]`."""
+        return self.spikes.flatten(1).sum(1) if self.spikes.ndim > 1 else self.spikes
+
+    @property
     def rate(self) -> Tensor:
-        """Firing rate `[C]` over time, samples and positions."""
-        return self.rates.flatten(1).mean(1) if self.rates.ndim > 1 else self.rates
+        """Firing rate `[C]`, divided once, so that equal counts are equal rates."""
+        return self.fired / self.chances
 
 
 class _Fired:
@@ -81,7 +92,7 @@ def neuron_activity(
     for name, stats in observer.compute().items():
         spikes = fired[name].spikes
         assert spikes is not None
-        found[name] = Activity(stats.score, spikes / fired[name].seen, stats.samples)
+        found[name] = Activity(stats.score, spikes, fired[name].seen, stats.samples)
     return found
 
 

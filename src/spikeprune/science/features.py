@@ -9,19 +9,26 @@ from torch import Tensor
 from spikeprune.errors import DataError
 
 
-def spike_entropy(rate: Tensor) -> Tensor:
+def spike_entropy(spikes: Tensor, chances: int) -> Tensor:
     """Return the entropy of a spike in bits: `H_b(p) = -p log2 p - (1 - p) log2 (1 - p)`.
 
-    Of firing probabilities of any shape: in [0, 1], 0 at 0 and 1, and 1 at 1/2.
+    Of `spikes` out of `chances`, `p = spikes / chances`: in [0, 1], 0 where none or all are spikes,
+    and 1 at one half. Counts as many away from one half on either side have the same entropy, bit
+    for bit, so that ranks see the tie.
+
+    Args:
+        spikes: Counts of any shape and floating type.
+        chances: Neurons x time steps x samples that a count is of, at least 1.
 
     Raises:
-        DataError: A rate outside [0, 1], or NaN.
+        DataError: A count outside [0, chances], or NaN.
 
     Source: method, section 2.
     """
-    if not bool(((rate >= 0) & (rate <= 1)).all()):
-        raise DataError("expected firing rates in [0, 1]; give spikes per neuron and time step")
-    nats: Tensor = torch.special.entr(rate) + torch.special.entr(1 - rate)
+    if not bool(((spikes >= 0) & (spikes <= chances)).all()):
+        raise DataError(f"expected from 0 to {chances} spikes out of {chances} chances")
+    silent = chances - spikes
+    nats: Tensor = torch.special.entr(spikes / chances) + torch.special.entr(silent / chances)
     return nats / math.log(2)
 
 

@@ -99,14 +99,13 @@ def entropy(net: nn.Module, session: Session, batches: Sampled) -> Findings:
 
 def _channel_values(activity: Activity) -> dict[str, Tensor]:
     """Return one value per channel of each quantity, float64 on the CPU."""
-    by_position = spike_entropy(activity.rates.cpu())
+    by_position = spike_entropy(activity.spikes.cpu(), activity.seen)
     if by_position.ndim > 1:
         by_position = by_position.flatten(1).mean(1)
-    rate = activity.rate.cpu()
     return {
         "criticality": activity.score.double().cpu(),
-        "rate": rate,
-        "entropy_channel": spike_entropy(rate),
+        "rate": activity.rate.cpu(),
+        "entropy_channel": spike_entropy(activity.fired.cpu(), activity.chances),
         "entropy_position": by_position,
     }
 
