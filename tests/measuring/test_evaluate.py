@@ -8,7 +8,7 @@ from torch import nn
 
 from spikeprune import zoo
 from spikeprune.adapters.speedups import hoist
-from spikeprune.errors import DataError, ModelError, RunError
+from spikeprune.errors import ConfigError, DataError, ModelError, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
 from spikeprune.science.cost import energy_nj
@@ -56,8 +56,25 @@ def hand_metrics(model=None, batches=None, **options):
     return evaluate(model, batches, wiring=wiring, **given)
 
 
+@pytest.mark.parametrize(
+    ("values", "operand"), [((0, 1), "spikes"), ((-1, 1), "spikes"), ((0, 2), "analog")]
+)
+def test_what_the_input_is_decides_whether_its_layer_multiplies(values, operand):
+    x = torch.tensor(values, dtype=torch.float32)[HAND_X.long()]
+    metrics = hand_metrics(batches=[(HAND_X[:1], HAND_Y[:1]), (x, HAND_Y)])
+    assert metrics.layers[0].operand == operand
+    assert metrics.effective_macs_per_sample == (
+        metrics.layers[0].synops if operand == "analog" else 0
+    )
+    assert metrics.layers[1].operand == "spikes"
+    always = hand_metrics(batches=[(x, HAND_Y)], input_operands="analog")
+    assert [row.operand for row in always.layers] == ["analog", "spikes"]
+    with pytest.raises(ConfigError, match=r"unknown input_operands 'graph'.*analog, by-value"):
+        hand_metrics(input_operands="graph")
+
+
 def test_every_number_by_hand():
-    metrics = hand_metrics()
+    metrics = hand_metrics(input_operands="analog")
     # Neuron 0 fires in all 3 steps for samples 0 and 2; neuron 1 in step 2 of sample 1.
     assert metrics.test_accuracy == pytest.approx(2 / 3)
     assert metrics.per_class_accuracy == (1.0, 0.5, None)

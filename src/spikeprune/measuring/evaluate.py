@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikeprune.adapters.rest import reset
 from spikeprune.data.batches import classes_of, pair_of
 from spikeprune.distributed.data_parallel import inner_model
-from spikeprune.errors import DataError, ModelError, RunError
+from spikeprune.errors import DataError, ModelError, RunError, require_one_of
 from spikeprune.execution.batchnorm import fold_batchnorm
 from spikeprune.execution.forward import (
     Layout,
@@ -34,6 +34,7 @@ from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
 
 Batches = Iterable[Any]
+InputOperands = Literal["by-value", "analog"]
 
 _NO_SAMPLES = "expected samples to evaluate, got none; check the split and batch size"
 
@@ -49,6 +50,7 @@ def evaluate(
     layout: Layout | None = None,
     prunable: int | Mapping[str, int] | None = None,
     mask: Mapping[str, Tensor] | None = None,
+    input_operands: InputOperands = "by-value",
     latency: bool = True,
 ) -> Metrics:
     """Run `model` over all batches in eval mode, without gradients, and count what it does.
@@ -67,15 +69,20 @@ def evaluate(
             are.
         mask: masks by parameter name, which say what is live. A weight without a mask is live if
             it is not 0.
+        input_operands: what a layer does that reads the input of the net: `by-value` (NeuroBench)
+            accumulates where all inputs are 0, 1 or -1, as in frames of events, and multiplies
+            where not; `analog` always multiplies.
         latency: whether to measure latency, on a copy with folded BatchNorms.
 
     Raises:
+        ConfigError: an unknown rule for `input_operands`.
         DataError: no sample, labels that are no classes, or events of another T.
         ModelError: weights that are not finite, a net that cannot be traced, an output of another
             shape, an operand that is not what the graph says, weights that are not 0 where the mask
             is, or more live weights than prunable ones.
         RunError: logits that are not finite.
     """
+    require_one_of("input_operands", input_operands, get_args(InputOperands))
     model = inner_model(model)
     require_sound(model)
     if wiring is None:
@@ -93,7 +100,7 @@ def evaluate(
             seen = _classify(run, batches, _device(model), classes)
     finally:
         reset(model)
-    rows = _layers(counts, wiring, densities=densities, samples=seen.samples)
+    rows = _layers(counts, wiring, densities, samples=seen.samples, inputs=input_operands)
     products = found.rows(seen.samples)
     every: tuple[LayerMetrics | ProductMetrics, ...] = (*rows, *products)
     macs = sum(row.synops for row in every if row.operand == "analog")
@@ -260,7 +267,12 @@ def _densities(
 
 
 def _layers(
-    counts: Counts, wiring: Wiring, *, densities: Mapping[str, float], samples: int
+    counts: Counts,
+    wiring: Wiring,
+    densities: Mapping[str, float],
+    *,
+    samples: int,
+    inputs: InputOperands,
 ) -> tuple[LayerMetrics, ...]:
     rows = []
     for name, count in counts.layers.items():
@@ -268,6 +280,7 @@ def _layers(
             raise ModelError(f"the layer {name!r} was not run, so nothing could be counted there")
         layer = wiring.layers[name]
         spikes = count.spikes if layer.by_values else layer.binary
+        spikes = spikes and not (inputs == "analog" and layer.reads_input)
         weighted = None if spikes else count.value_weighted()
         rows.append(
             LayerMetrics(

@@ -143,11 +143,13 @@ def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
 
 
 def is_spikes(x: Tensor) -> bool:
-    """Return whether all values are 0 or, but for rounding, 1.
+    """Return whether all values are 0 or, but for rounding, 1 or -1: they add or subtract a weight.
 
     A spike that fires straight through, `spike + u - u.detach()`, is 1 with the rounding of `u`.
+
+    Source: Yik et al., NeuroBench, whose ACs are the operations on operands of 0, 1 and -1.
     """
-    return not bool(((x != 0) & ((x - 1).abs() > ROUNDING)).any())
+    return not bool(((x != 0) & ((x.abs() - 1).abs() > ROUNDING)).any())
 
 
 def matmul_synops(left: Tensor, right: Tensor) -> Tensor:

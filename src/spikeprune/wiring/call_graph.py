@@ -121,8 +121,11 @@ class CallGraph:
     def reads_layers(self, layer: str) -> bool:
         """Whether a layer reads what another gave, not only through neurons, and no input."""
         given = {node for name in self.layers for node in self._after[name]}
-        into = self._into[layer]
-        return not given.isdisjoint(into) and not any(_is_input(node) for node in into)
+        return not given.isdisjoint(self._into[layer]) and not self.reads_input(layer)
+
+    def reads_input(self, layer: str) -> bool:
+        """Whether a layer reads the input of the net, not only through neurons."""
+        return any(_is_input(node) for node in self._into[layer])
 
     def keeps_channels(self, then: Key, axis: int) -> bool:
         """Whether all operations ahead of a layer or neuron leave channels where they are.

@@ -334,6 +334,7 @@ class Trace:
             prunable=self.prunable(name),
             follows=read,
             by_values=self._by_values(name),
+            reads_input=self.graph.reads_input(name),
         )
 
     def _blame(self, layer: str, feeds: list[Key], usable: set[Key], *, tokens: int) -> None:
@@ -364,8 +365,9 @@ class Trace:
         return reads_spikes and values and self.graph.only_spikes(name)
 
     def _by_values(self, name: str) -> bool:
-        """Whether a layer reads another one's output through more than found neurons."""
-        return self.graph.reads_layers(name) and not self.graph.only_spikes(name)
+        """Whether a layer reads the input, or a layer's output, through more than found neurons."""
+        analog = self.graph.reads_input(name) or self.graph.reads_layers(name)
+        return analog and not self.graph.only_spikes(name)
 
     def prunable(self, name: str) -> bool:
         """Whether a layer's weight is a parameter of its own that is used as it is."""

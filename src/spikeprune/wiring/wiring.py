@@ -26,9 +26,11 @@ class Layer:
     macs: int  # dense multiply-accumulates, borders included
     prunable: bool = True  # whether its weight is a parameter of its own that is used as it is
     follows: bool = True  # whether its input channels are those of its sources
-    # Whether it reads what a layer gave, through more than found neurons: only the values of its
-    # operand can tell then whether it reads spikes, so an evaluation decides by them.
+    # Whether it reads the input of the net, or what a layer gave, through more than found neurons:
+    # only the values of its operand can tell then whether it reads spikes, so an evaluation decides
+    # by them.
     by_values: bool = False
+    reads_input: bool = False
 
 
 @dataclass(frozen=True)

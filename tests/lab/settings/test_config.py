@@ -132,6 +132,7 @@ def test_dense_hash_is_pinned():
 DENSE = {
     "fuse": False,
     "static_first_layer": False,
+    "input_operands": "analog",
     "data": "mnist",
     "data_root": "/x",
     "limit": 10,

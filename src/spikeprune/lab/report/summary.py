@@ -249,5 +249,5 @@ def _first_layer(record: RunRecord) -> str:
         return ""
     text = "computed once a sample" if static else "computed at every time step"
     counts = ((macs.get("static"), "once"), (macs.get("every_step"), "at every step"))
-    known = [f"{amount(count, 'MACs')} {when}" for count, when in counts if is_number(count)]
+    known = [f"{amount(count, 'operations')} {when}" for count, when in counts if is_number(count)]
     return f"{text} (pruned net: {', '.join(known)})" if known else text

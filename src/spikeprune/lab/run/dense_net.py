@@ -45,6 +45,8 @@ def dense_key(config: RunConfig, *, compiled: bool = False, processes: int = 1) 
         relevant["processes"] = processes
     if config.data_root is not None:  # two copies of one name may differ in size or quality
         relevant["data_root"] = str(Path(config.data_root).expanduser().absolute())
+    if config.input_operands != "by-value":  # its measurements differ
+        relevant["input_operands"] = config.input_operands
     if compiled:  # rounds gradients differently
         relevant["compiled"] = True
     if config.start == "checkpoint" and config.weights:

@@ -12,6 +12,7 @@ from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.files import create_text, read_text, write_text
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
+from spikeprune.measuring.evaluate import InputOperands
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning import options
 from spikeprune.pruning.methods import default_method
@@ -202,6 +203,8 @@ class RunConfig:
     """Of training; auto is bf16 where device has instructions for it, else fp32."""
     static_first_layer: bool = True
     """Run layers ahead of the neurons once per static image, not T times: same results."""
+    input_operands: InputOperands = "by-value"
+    """Whether layers that read the input accumulate where it is 0 or 1, or always multiply."""
 
     def __post_init__(self) -> None:
         """Settle `method`, `start` and `precision`: a run goes on, anywhere, with these values."""

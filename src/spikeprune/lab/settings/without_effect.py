@@ -164,6 +164,7 @@ ALWAYS = frozenset(
         "device",
         "channels_last",  # where a net is better off without, a notice says so
         "fuse",
+        "input_operands",  # which inputs are 0 or 1 throughout is known after they were counted
         "precision",
     }
 )

@@ -62,6 +62,7 @@ def measure(
         layout=session.config.layout,
         prunable=counts,
         mask=None if cut is None else {n: m for n, m in cut.items() if n in weights},
+        input_operands=session.config.input_operands,
         latency=latency,
     )
     return replace(metrics, validation_accuracy=validation)
