@@ -135,10 +135,10 @@ def allocation(name: str) -> Callable[[F], F]:
     weights than it has stays dense.
 
     Raises:
-        ConfigError: another function has the name, or it is `global`.
+        ConfigError: another function has the name, or it is `global` or `budget`.
     """
-    if name == "global":
-        raise ConfigError("the allocation 'global' exists already; choose another name")
+    if name in ("global", "budget"):
+        raise ConfigError(f"the allocation {name!r} exists already; choose another name")
     return _row(SHARES, name, lambda f: f)
 
 

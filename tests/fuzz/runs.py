@@ -134,7 +134,7 @@ WEIGHTS = {
     "fraction_of": st.sampled_from(["after", "before"]),
     "regrow_within": st.sampled_from(["network", "layer"]),
     "regrow_layers": st.sampled_from(["spiking", "all"]),
-    "allocation": st.sampled_from(["global", *SHARES]),
+    "allocation": st.sampled_from(["global", "budget", *SHARES]),
     "schedule": st.sampled_from([*SCHEDULES]),
     "initial_density": st.sampled_from([1.0, 1.0, 0.9]),
     "budget": st.sampled_from(["weights", "weights", "weights", "synops"]),

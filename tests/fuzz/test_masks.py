@@ -22,6 +22,7 @@ from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, most_live
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+from spikeprune.science.allocation import SHARES
 from spikeprune.science.masks import Mask, apply_
 from spikeprune.science.select import top_k
 
@@ -60,7 +61,10 @@ LAYERS = st.builds(
 )
 PARTS = {name: WEIGHTS[name] for name in WEIGHTS.keys() - {"saliency", "criticality", "exclude"}}
 OPTIONS = (
-    st.fixed_dictionaries(PARTS | {"saliency": st.just("magnitude")})
+    st.fixed_dictionaries(
+        PARTS
+        | {"saliency": st.just("magnitude"), "allocation": st.sampled_from(["global", *SHARES])}
+    )
     .map(allowed)
     .filter(lambda options: options is not None)
 )
@@ -121,7 +125,7 @@ def event(layers, planned, weights, live):
     if planned.options.budget == "weights":
         return choose(planned.density)
     operands = layers.draw(2000, [w.shape[1:] for w in weights.values()])
-    cost = SynopsCost({n: 1 + o.abs().double() for n, o in operands.items()})
+    cost = SynopsCost({n: (1 + o.abs().double()).unsqueeze(0) for n, o in operands.items()})
     most = most_live(live, regrowth.keys(), planned.options)
     try:
         return fit_budget(choose, cost, live, most=most, share=planned.density)

@@ -18,6 +18,7 @@ from spikeprune.science.cost import (
     synops,
     training_flops,
     transposed_reads,
+    weight_costs,
 )
 
 
@@ -238,3 +239,28 @@ def test_terms_of_a_product_by_hand():
 def test_spikes_may_be_rounded():
     assert is_spikes(torch.tensor([0.0, 1.0, 0.9999999]))
     assert not is_spikes(torch.tensor([0.0, 1.0, 0.99]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "operands", "transposed"),
+    [
+        ((6, 4, 3, 3), (4, 3, 3), False),
+        ((6, 2, 3, 3), (4, 3, 3), False),  # two groups
+        ((4, 1, 3), (4, 3), False),  # depthwise
+        ((5, 7), (7,), False),
+        ((4, 6, 3, 3), (4, 3, 3), True),
+    ],
+)
+def test_costs_of_all_weights_sum_to_the_operations_of_the_layer(shape, operands, transposed):
+    generator = torch.Generator().manual_seed(0)
+    reads = torch.randint(0, 9, operands, generator=generator)
+    live = torch.rand(shape, generator=generator) < 0.5
+    costs = weight_costs(live, reads, transposed=transposed)
+    fan_out = live.sum(1) if transposed else conv_fan_out(live, operands[0] // shape[1])
+    assert int((costs * live).sum()) == int((reads * fan_out).sum())
+
+
+@pytest.mark.parametrize("operands", [(3, 3, 3), (4, 2, 2), (4,)])
+def test_operands_of_another_layer_are_refused(operands):
+    with pytest.raises(ModelError, match=r"operands of each input channel and kernel position"):
+        weight_costs(torch.empty(6, 4, 3, 3), torch.ones(operands))

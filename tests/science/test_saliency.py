@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -97,3 +99,64 @@ def test_removing_the_largest_flow_costs_the_gradient_most():
         step[q] = -1e-6 * w[q]
         changed = (matrix @ (w + step)).square().sum() - (matrix @ w).square().sum()
         torch.testing.assert_close(changed / 1e-6, -2 * flow[q], rtol=1e-4, atol=1e-6)
+
+
+@given(st.integers(0, 999), st.integers(1, 40), st.floats(0.1, 1))
+def test_lamp_against_its_definition(seed, size, share):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randint(-4, 5, (size,), generator=generator).double()  # with many ties
+    live = torch.rand(size, generator=generator) < share
+    found = saliency.lamp(weight, live)
+    for u in range(size):
+        larger = weight[live & (weight.abs() >= weight[u].abs())].square()
+        expected = float(weight[u].square() / larger.sum()) if live[u] and weight[u] else 0
+        assert float(found[u]) == pytest.approx(expected)
+
+
+def test_lamp_ranks_as_magnitude_within_a_layer_and_keeps_the_largest_of_each():
+    weight = torch.tensor([[3.0, -1.0], [0.5, 2.0]])
+    found = saliency.lamp(weight, torch.ones(2, 2, dtype=torch.bool))
+    assert torch.equal(found.flatten().argsort(), weight.abs().flatten().argsort())
+    assert float(found[0, 0]) == 1.0
+    scaled = saliency.lamp(1e-3 * weight, torch.ones(2, 2, dtype=torch.bool))
+    torch.testing.assert_close(scaled, found)  # so it compares across layers
+
+
+def test_distortion_is_a_share_of_the_drive():
+    weight, cost = torch.tensor([[1.0, -2.0], [0.0, 1.0]]), torch.tensor([[3.0, 1.0]])
+    found = saliency.distortion(weight, cost)
+    torch.testing.assert_close(found, torch.tensor([[3.0, 4.0], [0.0, 1.0]]) / 8)
+    assert not saliency.distortion(weight, torch.zeros(1, 2)).any()
+
+
+def test_taylor_and_spike_effect_by_hand():
+    weight = torch.tensor([[1.0, -2.0], [0.5, 1.0]])
+    gradient = torch.tensor([[2.0, 1.0], [0.0, -3.0]])
+    assert saliency.taylor(weight, gradient).tolist() == [[4.0, 4.0], [0.0, 9.0]]
+    effect = saliency.spike_effect(weight, torch.tensor([0.5, 0.25]), torch.tensor([1.0, 2.0]))
+    assert effect.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+SMALL = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 5)), min_size=1, max_size=9)
+
+
+@given(SMALL, st.data())
+def test_no_set_of_the_same_cost_is_worth_more_than_the_first_by_marginal_value(pool, data):
+    """Against exhaustive search, in a knapsack that the choice fills exactly."""
+    scores, costs = (torch.tensor(part, dtype=torch.float64) for part in zip(*pool, strict=True))
+    worth = saliency.marginal_value({"a": scores}, costs={"a": costs}, least=0.1)["a"]
+    order = worth.argsort(descending=True, stable=True)
+    first = order[: data.draw(st.integers(0, len(pool)))]
+    spent, gained = float(costs[first].sum()), float(scores[first].sum())
+    best = max(
+        sum(scores[i] for i in chosen)
+        for count in range(len(pool) + 1)
+        for chosen in itertools.combinations(range(len(pool)), count)
+        if sum(costs[i] for i in chosen) <= spent
+    )
+    assert gained == float(best)
+
+
+def test_a_weight_without_cost_is_worth_a_lot_but_not_without_end():
+    scores, costs = {"a": torch.tensor([0.0, 1.0, 1.0])}, {"a": torch.tensor([0.0, 0.0, 2.0])}
+    assert saliency.marginal_value(scores, costs=costs, least=0.5)["a"].tolist() == [0, 2, 0.5]

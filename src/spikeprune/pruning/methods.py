@@ -61,6 +61,7 @@ class Method:
 WEIGHT, CHANNEL = ("weight",), ("channel",)
 _CONSTANT = {"schedule": "constant", "start_saliency": "random", "allocation": "erk"}
 _AT_START = {"schedule": "at-start"}
+_MARGINAL = {"allocation": "budget"}
 _RANKED = {"fraction_schedule": "cosine", "initial_value": "previous", "normalise": "layer"}
 
 # fmt: off
@@ -155,6 +156,29 @@ METHODS: list[Method] = [
            summary="drop weights that carry little current",
            formula="drop min |w| r_pre",
            sources=("wanda",)),
+    Method("lamp", WEIGHT, saliency="lamp",
+           summary="drop weights that carry a small share of what is left of their layer; under a "
+                   "budget of SynOps, for each SynOp",
+           formula="drop min (w^2 / sum of w_v^2, |w_v| >= |w|) / c",
+           sources=("lamp",), parts=_MARGINAL),
+    Method("distortion", WEIGHT, saliency="distortion",
+           summary="drop weights that carry a small share of the drive in their layer; under a "
+                   "budget of SynOps, for each SynOp",
+           formula="drop min (w^2 c / sum of w_v^2 c_v) / c", sources=("wanda",), parts=_MARGINAL),
+    Method("taylor", WEIGHT, saliency="taylor",
+           summary="drop weights whose loss would change the loss least; under a budget of SynOps, "
+                   "for each SynOp",
+           formula="drop min (w g)^2 / c", sources=("taylor",), parts=_MARGINAL),
+    Method("spike-effect", WEIGHT, saliency="spike-effect",
+           summary="drop weights that change few spikes of their neurons; under a budget of SynOps,"
+                   " for each SynOp",
+           formula="drop min |w| r_pre S_post / c", sources=("criticality", "wanda"),
+           parts=_MARGINAL),
+    Method("spike-effect-shuffled", WEIGHT, saliency="spike-effect-shuffled",
+           summary="as spike-effect, but the criticalities are dealt to the layer's channels at "
+                   "random: the control",
+           formula="drop min |w| r_pre S_sigma(post) / c", sources=("criticality", "wanda"),
+           parts=_MARGINAL),
     Method("criticality", CHANNEL, saliency="batchnorm-scale", regrow="criticality",
            regrow_fraction=0.05,
            summary="drop channels with a small BatchNorm scale, bring back the most critical",
@@ -191,8 +215,10 @@ _SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
                "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
                "crisis": "crisis", "scale-gradient": "sca"},
     "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
-                 "mean-potential": "sca", "snip": "snip", "grasp": "grasp", "synflow": "synflow"},
-    "allocation": {"erk": "rigl"},
+                 "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda",
+                 "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
+                 "grasp": "grasp", "synflow": "synflow"},
+    "allocation": {"erk": "rigl", "budget": "falcon"},
     "schedule": {"cubic": "cubic"},
 }
 # fmt: on

@@ -40,7 +40,7 @@ Granularity = Literal["weight", "channel"]
 Saliency = Annotated[str, OneOf(_names(SALIENCY, CHANNEL_SALIENCY))]
 StartSaliency = Annotated[str, OneOf(_names(SALIENCY))]
 Regrowth = Annotated[str, OneOf(_names(REGROWTH, CHANNEL_REGROWTH, extra="none"))]
-Allocation = Annotated[str, OneOf(_names({"global": None}, SHARES))]
+Allocation = Annotated[str, OneOf(_names({"global": None, "budget": None}, SHARES))]
 Schedule = Annotated[str, OneOf(lambda: SCHEDULES)]
 FractionSchedule = Annotated[str, OneOf(lambda: FRACTIONS)]
 FractionOf = Literal["after", "before"]
@@ -118,7 +118,9 @@ class PruneOptions:
     regrow_layers: RegrowLayers = field(default="spiking", metadata=_WEIGHTS_ONLY)
     """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
     allocation: Allocation = "global"
-    """How the live weights are spread over the layers: `science.allocation`."""
+    """How the live weights are spread over the layers: `science.allocation`, or `budget`, one
+    ranking of all weights by their score for each SynOp, as they cost just before the event; under
+    a budget of weights, whose costs are equal, that is `global`."""
     schedule: Schedule = field(default="cubic", metadata=_WEIGHTS_ONLY)
     """How the density falls over the events: `science.schedule.SCHEDULES`."""
     initial_density: InitialDensity = field(default=1.0, metadata=_WEIGHTS_ONLY)

@@ -29,6 +29,15 @@ SOURCES: dict[str, Source] = {
     "rigl": _arxiv("Evci et al. 2020 (RigL, ERK)", "1911.11134",
         "U. Evci, T. Gale, J. Menick, P. S. Castro, E. Elsen: Rigging the Lottery: Making All "
         "Tickets Winners. ICML 2020."),
+    "lamp": _arxiv("Lee et al. 2021 (LAMP)", "2010.07611",
+        "J. Lee, S. Park, S. Mo, S. Ahn, J. Shin: Layer-adaptive sparsity for the Magnitude-based "
+        "Pruning. ICLR 2021."),
+    "taylor": _arxiv("Molchanov et al. 2019", "1906.10771",
+        "P. Molchanov, A. Mallya, S. Tyree, I. Frosio, J. Kautz: Importance Estimation for Neural "
+        "Network Pruning. CVPR 2019."),
+    "falcon": _arxiv("Meng et al. 2024 (FALCON)", "2403.07094",
+        "X. Meng, W. Chen, R. Benbaki, R. Mazumder: FALCON: FLOP-Aware Combinatorial Optimization "
+        "for Neural Network Pruning. AISTATS 2024."),
     "granet": _arxiv("Liu et al. 2021 (GraNet)", "2106.10404",
         "S. Liu et al.: Sparse Training via Boosting Pruning Plasticity with Neuroregeneration. "
         "NeurIPS 2021."),

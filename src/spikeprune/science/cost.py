@@ -121,6 +121,38 @@ def conv_fan_out(weight: Tensor, groups: int = 1) -> Tensor:
     return grouped.reshape(-1, *live.shape[2:])
 
 
+def weight_costs(weight: Tensor, operands: Tensor, *, transposed: bool = False) -> Tensor:
+    """Return the SynOps of every weight, which broadcasts to the weight; the sum is the layer's.
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`, `[F_out, F_in]`, or of a transposed convolution
+            `[C_in, C_out / groups, *kernel]`; only its shape matters.
+        operands: non-zero operands that each kernel position of each input channel reads,
+            `[C_in, *kernel]` or `[F_in]`.
+        transposed: whether the weight is that of a transposed convolution.
+
+    Raises:
+        ModelError: shapes do not fit.
+
+    Source: method, section 9.1.
+    """
+    outputs, inputs = weight.shape[:2]
+    fits = (
+        operands.shape[1:] == weight.shape[2:]
+        and len(operands) % (outputs if transposed else inputs) == 0
+    )
+    if not fits:
+        raise ModelError(
+            f"expected operands of each input channel and kernel position of a weight of shape "
+            f"{tuple(weight.shape)}, got shape {tuple(operands.shape)}"
+        )
+    if transposed:
+        return operands.unsqueeze(1)
+    groups = len(operands) // inputs
+    by_group = operands.reshape(groups, inputs, *operands.shape[1:])
+    return by_group if groups == 1 else by_group.repeat_interleave(outputs // groups, 0)
+
+
 def synops(reads: Tensor, weight: Tensor, groups: int = 1) -> int:
     """Return the synaptic operations of a convolution or linear layer, exactly.
 

@@ -6,6 +6,7 @@ spikes per neuron and time step of the presynaptic channel.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -63,6 +64,72 @@ def drive(weight: Tensor, pre_rate: Tensor) -> Tensor:
     Source: as Sun et al., 2023 (Wanda, `|w| ||x||`), with the mean of a binary input for its norm.
     """
     return weight.detach().abs() * per_input(weight, pre_rate)
+
+
+def lamp(weight: Tensor, live: Tensor) -> Tensor:
+    """Return `w_u^2 / (sum of w_v^2 over live v with |w_v| >= |w_u|)`, in [0, 1]; dead weights: 0.
+
+    The share of what is left of a layer that goes with its smallest weight, which compares across
+    layers. The largest weight of a layer has 1, so every layer keeps it as long as any.
+
+    Source: Lee et al., 2021 (LAMP, equation 4), with equal weights sharing a score.
+    """
+    squares = weight.detach().double().square().masked_fill(~live, 0).flatten()
+    rising, order = squares.sort()
+    # Counted from the largest down; the first of equal ones has them all in its sum.
+    above = rising.flip(0).cumsum(0).flip(0)
+    first = torch.searchsorted(rising, rising)
+    scores = torch.empty_like(rising)
+    scores[order] = rising / above[first].clamp_min(torch.finfo(rising.dtype).tiny)
+    return scores.reshape(weight.shape).to(torch.promote_types(weight.dtype, torch.float32))
+
+
+def distortion(weight: Tensor, cost: Tensor) -> Tensor:
+    """Return `w^2 c` over its sum in the layer: the share of the layer's drive, in [0, 1].
+
+    `c` is the number of operands that a weight reads (`science.cost.weight_costs`), so for binary
+    operands that hold no correlation the mean square of the drive that is lost without the weight.
+
+    Source: method, section 9.3.
+    """
+    lost = weight.detach().double().square() * cost
+    total = lost.sum().clamp_min(torch.finfo(lost.dtype).tiny)
+    return (lost / total).to(torch.promote_types(weight.dtype, torch.float32))
+
+
+def taylor(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Return `(w g)^2`: the square of the change of the loss without the weight, to first order.
+
+    Source: Molchanov et al., 2019.
+    """
+    return (weight.detach() * gradient.detach()).square()
+
+
+def spike_effect(weight: Tensor, pre_rate: Tensor, post_criticality: Tensor) -> Tensor:
+    """Return `|w| r_pre S_post`: how far a synapse changes the spikes of its neuron.
+
+    Its drive, `|w| r_pre`, moves the potential; the surrogate gradient there, whose mean is the
+    criticality of the channel, says what a small move changes.
+
+    Raises:
+        ModelError: rates or criticality do not fit the weight.
+
+    Source: method, section 9.3.
+    """
+    return drive(weight, pre_rate) * per_output(weight, post_criticality)
+
+
+def marginal_value(
+    scores: Mapping[str, Tensor], *, costs: Mapping[str, Tensor], least: float
+) -> dict[str, Tensor]:
+    """Return `score / cost` of every weight: one ranking by it spends a budget of cost best.
+
+    For an additive score it is the optimum of the knapsack, up to the last weight. Costs below
+    `least`, which is above 0, count as `least`.
+
+    Source: method, section 9.2; Meng et al., 2024 (FALCON, arXiv:2403.07094) for two budgets.
+    """
+    return {n: (s / costs[n].clamp_min(least)).to(s.dtype) for n, s in scores.items()}
 
 
 def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:

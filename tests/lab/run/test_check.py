@@ -81,7 +81,7 @@ def test_a_sound_run_passes_and_nothing_is_written(config, tmp_path):
         ({"limits": {"conv*": [0.5, 1.2]}}, ["limits.conv*", "1.2"]),
         ({"rate_penalty": -0.1}, ["rate_penalty", "from 0 to"]),
         ({"rate_penalty": float("inf")}, ["rate_penalty", "from 0 to 1,000,000, got inf"]),
-        ({"saliency": "taylor"}, ["saliency 'taylor'", "magnitude"]),
+        ({"saliency": "hessian"}, ["saliency 'hessian'", "magnitude"]),
         ({"saliency": "snip"}, ["snip is measured once", "at-start"]),
         ({"method": "snip", "regrow": "random"}, ["prunes once", "regrow='random'"]),
         ({"method": "rigl", "regrow": "none"}, ["constant density without regrowth"]),

@@ -50,6 +50,9 @@ def tensors(seed=0):
     return {n: torch.randn(s, generator=generator) for n, s in SHAPES.items()}
 
 
+OPERANDS = {n: w[0].abs().double() for n, w in tensors(2).items()}
+
+
 def by_parameter(values):
     return {f"{name}.weight": value for name, value in values.items()}
 
@@ -60,7 +63,8 @@ def scores(criterion, *, gradients=None, measured=None, everywhere=True, **criti
         Observations(
             torch.Generator().manual_seed(0),
             stats=STATS,
-            gradients=by_parameter(gradients or {}),
+            gradients=by_parameter(tensors(1) if gradients is None else gradients),
+            operands=OPERANDS,
             measured=measured or {},
         ),
         wiring=WIRING,

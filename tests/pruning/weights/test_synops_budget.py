@@ -9,6 +9,7 @@ from spikeprune.errors import BudgetError
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import choose_weights, most_live
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+from spikeprune.science.cost import weight_costs
 
 SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
 GROUPS = {"conv": 1, "deep": 2, "hidden": 1, "head": 1}
@@ -21,7 +22,7 @@ def drawn(seed=0):
 
 
 OPERANDS = drawn()
-COST = SynopsCost(OPERANDS)
+COST = SynopsCost({n: weight_costs(torch.empty(SHAPES[n]), OPERANDS[n]) for n in SHAPES})
 
 
 def counted(live):

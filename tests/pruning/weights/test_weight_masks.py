@@ -8,6 +8,7 @@ from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.science.cost import conv_fan_out
+from spikeprune.science.saliency import lamp
 
 LAYERS = ("stem", "inner", "second", "head")
 NEURONS = {"spike1": 4, "spike2": 6, "spike3": 4}
@@ -121,6 +122,25 @@ def test_a_budget_of_synops_follows_the_operands(masked, run_event):
     _, relative = masked(WeightMasks, budget="synops", dense_synops=dense)
     relative.check()
     assert run_event(relative, operands=operands).budget.total == pytest.approx(4 * total)
+
+
+@pytest.mark.parametrize("saliency", ["magnitude", "lamp"])
+def test_a_ranking_for_each_operation_keeps_the_best_by_score_over_cost(
+    masked, run_event, saliency
+):
+    model, weights = masked(WeightMasks, budget="synops", allocation="budget", saliency=saliency)
+    operands = {n: 40 * torch.rand(weight_of(model, n)[0].shape).double() for n in LAYERS}
+    scores = {n: weight_of(model, n).detach().abs() for n in LAYERS}
+    if saliency == "lamp":
+        scores = {n: lamp(s, torch.ones_like(s, dtype=torch.bool)) for n, s in scores.items()}
+    run_event(weights, 0.3, operands=operands, stats=stats())
+    worth = {n: score / operands[n].clamp_min(1 / 8) for n, score in scores.items()}
+    kept = torch.cat([worth[n][weights.live[n]] for n in LAYERS])
+    gone = torch.cat([worth[n][~weights.live[n]] for n in LAYERS])
+    assert kept.min() >= gone.max() * (1 - 1e-6)
+    spent = sum(float((operands[n] * weights.live[n]).sum()) for n in LAYERS)
+    everything = sum(float(operands[n].sum()) * len(weight_of(model, n)) for n in LAYERS)
+    assert spent <= 0.3 * everything < spent + max(float(o.max()) for o in operands.values())
 
 
 def test_random_saliency_is_drawn_from_the_generator(masked, run_event):

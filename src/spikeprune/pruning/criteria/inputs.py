@@ -43,6 +43,11 @@ class Observations:
     operands: Mapping[str, Tensor] = field(default_factory=dict)
     measured: Mapping[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def samples(self) -> int:
+        """Samples that the statistics are of."""
+        return next(iter(self.stats.values())).samples
+
 
 @dataclass(frozen=True)
 class ScoreInputs:

@@ -13,6 +13,7 @@ from spikeprune.pruning.criteria.at_initialization import (
 )
 from spikeprune.pruning.criteria.inputs import Criterion, ScoreInputs
 from spikeprune.science import regrowth, saliency
+from spikeprune.science.cost import weight_costs
 from spikeprune.science.criticality import rank_in_layer
 
 
@@ -36,6 +37,29 @@ def _random(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
 
 def _drive(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return saliency.drive(weight, inputs.pre_rates(layer))
+
+
+def _lamp(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.lamp(weight, inputs.live[layer])
+
+
+def _distortion(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    operands = inputs.seen.operands[layer].to(weight.device)
+    return saliency.distortion(weight, weight_costs(weight, operands))
+
+
+def _taylor(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.taylor(weight, inputs.gradient(layer))
+
+
+def _spike_effect(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    score = channel_criticality(layer, inputs)
+    return saliency.spike_effect(weight, inputs.pre_rates(layer), score)
+
+
+def _shuffled_spike_effect(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    score = regrowth.shuffled(channel_criticality(layer, inputs), inputs.seen.generator)
+    return saliency.spike_effect(weight, inputs.pre_rates(layer), score)
 
 
 def _measured(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
@@ -102,6 +126,11 @@ SALIENCY: dict[str, Criterion] = {
     "criticality-magnitude": Criterion(_critical_magnitude, {"potentials"}, everywhere=False),
     "crisis": _CRISIS,
     "firing-rate": Criterion(_drive, {"potentials"}),
+    "lamp": Criterion(_lamp),
+    "distortion": Criterion(_distortion, {"potentials", "operands"}),
+    "taylor": Criterion(_taylor, {"gradient"}),
+    "spike-effect": Criterion(_spike_effect, {"potentials"}, everywhere=False),
+    "spike-effect-shuffled": Criterion(_shuffled_spike_effect, {"potentials"}, everywhere=False),
     "snip": Criterion(_measured, measure=snip, cost=lambda samples, time_steps: samples),
     # Two gradients, and the backward of the second one: twice the work of its forward pass.
     "grasp": Criterion(_measured, measure=grasp, cost=lambda samples, time_steps: samples * 10 / 3),

@@ -7,26 +7,27 @@ from torch import Tensor
 
 from spikeprune.errors import BudgetError
 from spikeprune.pruning.selection import BudgetUse, Selection
-from spikeprune.science.cost import conv_fan_out
 
 
 @dataclass(frozen=True)
 class SynopsCost:
-    """SynOps per sample over all T of masked layers, from their operands just before the event.
+    """SynOps per sample over all T of masked layers.
 
-    `operands` counts the non-zero ones per sample and weight position, `[C_in, *kernel]` by layer.
+    `weights` has the SynOps of every weight by layer (`science.cost.weight_costs`), as the net was
+    just before the event.
     """
 
-    operands: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
 
     def __call__(self, live: Mapping[str, Tensor]) -> float:
         """Return the cost of the live weights, given as bool by layer."""
-        return sum(self._layer(name, mask) for name, mask in live.items())
+        return sum(_sum_where(self.weights[name], mask) for name, mask in live.items())
 
-    def _layer(self, name: str, mask: Tensor) -> float:
-        operands = self.operands[name].to(mask.device)
-        groups = len(operands) // mask.shape[1]
-        return float((operands * conv_fan_out(mask, groups)).sum())
+
+def _sum_where(cost: Tensor, live: Tensor) -> float:
+    shared = [i for i, length in enumerate(cost.shape) if length != live.shape[i]]
+    count = live.sum(shared, keepdim=True) if shared else live
+    return float((cost * count).sum())
 
 
 def fit_budget(

@@ -1,6 +1,8 @@
 """Weight pruning as a granularity of the `Pruner`: one mask a layer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,9 @@ from spikeprune.pruning.options import PruneOptions, matching, needs_of
 from spikeprune.pruning.selection import Selection
 from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, most_live
 from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+from spikeprune.science.cost import weight_costs
 from spikeprune.science.masks import Mask
+from spikeprune.science.saliency import marginal_value
 from spikeprune.wiring.wiring import Wiring
 
 
@@ -50,7 +54,7 @@ class WeightMasks:
         """Refuse a final density that the limits or the allocation do not allow."""
         check_reference(self._dense_synops, self._weights, budget=self._options.budget)
         if self._options.budget == "weights":
-            check_target(self._detached(), self._options)
+            check_target(self._detached(), _as_one_ranking(self._options))
 
     def _detached(self) -> dict[str, Tensor]:
         return {name: weight.detach() for name, weight in self._weights.items()}
@@ -100,18 +104,35 @@ class WeightMasks:
             gains=self._gains(),
         )
 
+    def _costs(self, seen: Observations) -> dict[str, Tensor]:
+        """Return the SynOps of every weight, broadcastable to it, by layer."""
+        return {
+            n: weight_costs(
+                w,
+                seen.operands[n].to(w.device),
+                transposed=self._wiring.layers[n].kind == "transposed",
+            )
+            for n, w in self._detached().items()
+        }
+
     def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
         """Run Algorithm 1 once (method, section 3)."""
-        weights, options = self._detached(), planned.options
+        weights, options = self._detached(), _as_one_ranking(planned.options)
         inputs = self._inputs(seen, weights)
+        costs = self._costs(seen) if options.budget == "synops" else {}
+        per_cost = bool(costs) and planned.options.allocation == "budget"
         saliency = None  # the magnitudes, without a copy
-        if options.saliency != "magnitude":
+        if options.saliency != "magnitude" or per_cost:
             scores = weight_scores(SALIENCY[options.saliency], weights, inputs)
             saliency = {n: score.expand(weights[n].shape) for n, score in scores.items()}
         regrowth: dict[str, Tensor] = {}
         if options.regrow != "none":
             criterion, everywhere = REGROWTH[options.regrow], options.regrow_layers == "all"
             regrowth = weight_scores(criterion, weights, inputs, everywhere=everywhere)
+        if per_cost:
+            least = 0.5 / seen.samples  # a weight without operands in n samples may have one in 2 n
+            worth = partial(marginal_value, costs=costs, least=least)
+            saliency, regrowth = worth(saliency or {}), worth(regrowth)
 
         def choose(density: float) -> Selection:
             return choose_weights(
@@ -121,7 +142,7 @@ class WeightMasks:
         if options.budget == "synops":
             selection = fit_budget(
                 choose,
-                SynopsCost(seen.operands),
+                SynopsCost(costs),
                 self.live,
                 most=most_live(self.live, regrowth.keys(), options),
                 share=planned.density,
@@ -131,6 +152,11 @@ class WeightMasks:
             selection = choose(planned.density)
         self.live = selection.live
         return selection
+
+
+def _as_one_ranking(options: PruneOptions) -> PruneOptions:
+    """Return the options of a choice whose allocation follows from one ranking over all layers."""
+    return replace(options, allocation="global") if options.allocation == "budget" else options
 
 
 def _by_parameter(masks: Mapping[str, Tensor]) -> Mask:
