@@ -207,7 +207,6 @@ REFUSED = (
     "are scored by their BatchNorm",
     "no channel is left to prune",
     "patterns leave no layer to prune",
-    "needs the gradient of a training step",  # at a sparse start
     "matches none of: head",  # where the only block is excluded
     "joined with the input of the net",
 )

@@ -48,6 +48,12 @@ BAD = [
     ({"initial_density": 0.05}, r"lies below the final density 0.1; a net never gets denser"),
     ({"schedule": "constant", "regrow": "none"}, "changes nothing after the start"),
     ({"start_saliency": "random"}, "but this one starts dense"),
+    ({"saliency": "taylor", "initial_density": 0.9}, "needs the gradient of a training step"),
+    ({"saliency": "taylor", "schedule": "at-start"}, "choose another start_saliency, or snip"),
+    (
+        {"schedule": "constant", "regrow": "random", "start_saliency": "taylor"},
+        "saliency 'taylor' needs the gradient of a training step",
+    ),
     ({"start_saliency": "hessian"}, "unknown start_saliency 'hessian'.*magnitude"),
     ({"initial_density": 0.0}, r"initial_density to be in \(0, 1\], got 0"),
     ({"budget": "synops", "limits": {"*": (0.1, 1)}}, "do not go with a budget of synops"),

@@ -259,7 +259,14 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             "a constant density without regrowth changes nothing after the start; choose what "
             "comes back, or schedule 'at-start'"
         )
-    if options.start_saliency and not starts_sparse(options.schedule, options.initial_density):
+    sparse = starts_sparse(options.schedule, options.initial_density)
+    first = options.start_saliency or options.saliency
+    if sparse and "gradient" in SALIENCY[first].needs:
+        raise ConfigError(
+            f"saliency {first!r} needs the gradient of a training step, which there is none of "
+            "before the first; choose another start_saliency, or snip with schedule 'at-start'"
+        )
+    if options.start_saliency and not sparse:
         raise ConfigError(
             "start_saliency chooses what a net that starts sparse keeps, but this one starts "
             "dense; set initial_density below 1, or schedule 'constant' or 'at-start'"

@@ -57,11 +57,6 @@ def _observed(
 ) -> Observations:
     """Observe forwards of a copy in training mode: the norms' running statistics are empty yet."""
     needs = needs_of(options)
-    if "gradient" in needs:
-        raise ConfigError(
-            f"saliency {options.saliency!r} needs the gradient of a training step, which there is "
-            "none of before the first; choose another start_saliency"
-        )
     if "potentials" not in needs:
         return Observations(generator)
     if not net.batches:
