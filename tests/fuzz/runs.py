@@ -207,7 +207,7 @@ REFUSED = (
     "are scored by their BatchNorm",
     "no channel is left to prune",
     "patterns leave no layer to prune",
-    "matches none of: head",  # where the only block is excluded
+    "density limit 'blocks.*' matches none of",  # where the only block is excluded
     "joined with the input of the net",
 )
 """What the net of a case may be refused for at construction."""
