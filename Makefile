@@ -75,7 +75,8 @@ slow: install
 	  --durations 0 --durations-min 0.005 | $(BIN)/python tests/slow_tests.py
 
 # The fast tests, and some whole runs, with the oldest releases that pyproject.toml allows and with the
-# newest there are. Gigabytes to install, so this is not part of `test`.
+# newest there are. Gigabytes to install, so this is not part of `test`. Licences are left out: those of
+# the CUDA build of torch and of years ago are not what a user is given.
 torch-range: range-oldest range-newest
 
 RANGE := build/range

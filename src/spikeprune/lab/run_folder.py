@@ -8,7 +8,7 @@ from typing import Any, Self
 from spikeprune.errors import RunError
 from spikeprune.files import as_json, write_text
 from spikeprune.inference.saved_net import MASKS, MODEL, PLAN
-from spikeprune.manifest import write_manifest
+from spikeprune.manifest import CONFIG, write_manifest
 
 DENSE_NETS = ".dense"
 """Folder beside runs with the dense nets that they share."""
@@ -34,7 +34,7 @@ class _Named:
 class DenseFolder(_Files):
     """Files of a dense net, shared by every run with the same dense configuration."""
 
-    config = _Named("config.yaml")  # all options of the run
+    config = _Named(CONFIG)  # all options of the run
     identity = _Named("identity.json")  # what the run is made of: code, weights, data
     metrics = _Named("metrics.json")  # all measurements
     model = _Named(MODEL)  # tensors of the finished net

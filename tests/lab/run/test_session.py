@@ -99,6 +99,33 @@ def test_counts_and_inputs_are_those_of_the_net_and_data():
     assert session.example.shape == (1, 1, 8, 8)
 
 
+NOISY = """
+import torch
+from spikingjelly.activation_based import functional, layer, neuron
+
+class Noisy(torch.nn.Sequential):
+    def forward(self, x):
+        return super().forward((torch.rand_like(x) < x).float())
+
+def build(**task):
+    net = Noisy(layer.Conv2d(1, 2, 3), neuron.LIFNode(), layer.Flatten(), layer.Linear(72, 10))
+    functional.set_step_mode(net, "m")
+    return net
+"""
+
+
+def test_counting_leaves_the_generator_of_a_net_that_draws(tmp_path, monkeypatch):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    monkeypatch.syspath_prepend(tmp_path)
+    session = Session(config(model="noisy:build", model_args={}))
+    assert len(session.wiring.layers) == 2
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assert session.macs_per_sample == 2 * (36 * 2 * 9 + 720)  # in the midst of training
+    assert torch.equal(torch.rand(3), expected)
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_the_memory_layout_of_nets_and_batches(on):
     session = Session(config(channels_last=on, model_args={"widths": [4, 8], "strides": [2, 1]}))

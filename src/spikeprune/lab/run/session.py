@@ -1,6 +1,7 @@
 """The data, device, nets, loss and optimiser of a run, made from its configuration."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from spikeprune import data as datasets
 from spikeprune import zoo
 from spikeprune.adapters.speedups import FuseReport, cannot_compile, fuse
 from spikeprune.data import Data
+from spikeprune.data.random_states import unmoved
 from spikeprune.distributed.launch import local_device
 from spikeprune.errors import ConfigError, DataError, SpikePruneError, one_line, unknown_name
 from spikeprune.execution.forward import forward
@@ -170,7 +172,7 @@ class Session:
 
     def built(self, *, place: bool = True, weights: bool = False) -> nn.Module:
         """Return the uncut net from the seed, if asked `placed` and with a checkpoint's weights."""
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+        with self._forked():
             torch.manual_seed(self.config.seed)
             model = build_model(**self.description).to(self.device)
         if place:
@@ -178,6 +180,10 @@ class Session:
         if weights and self.config.weights is not None:
             load_weights(model, Path(self.config.weights).expanduser())
         return model
+
+    def _forked(self) -> AbstractContextManager[None]:
+        """Give torch's generators, of the CPU and of the run's device, their states back."""
+        return torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
 
     def placed(self, model: nn.Module) -> nn.Module:
         """Return `model` on the run's device, made to compute as the configuration says."""
@@ -203,8 +209,10 @@ class Session:
         """Whether the layers that read the image run once per image, not T times."""
         if self.data.info.kind != "static":
             return False
-        model = self.built()
-        return compute.first_layers_run_once(model, self.wiring, self.forward(model), self.example)
+        with unmoved(), self._forked():  # the count of FLOPs asks in the midst of training
+            model = self.built()
+            run = self.forward(model)
+            return compute.first_layers_run_once(model, self.wiring, run, self.example)
 
     @cached_property
     def compiled(self) -> bool:
