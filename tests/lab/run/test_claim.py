@@ -384,3 +384,13 @@ def test_a_dense_net_that_0_1_0_began_goes_on():
     told = Told()
     run(make("other", method="magnitude"), display=told)
     assert told.dense == 3  # a new run never takes a dense net that cannot be compared
+
+
+def test_of_two_that_claim_a_folder_at_once_one_is_refused():
+    first, second = (Session(make("x", seed=seed)) for seed in (0, 1))
+    folder = RunFolder(first.config.folder)
+    module.claim(first, folder)
+    before = {path: path.read_bytes() for path in Path("x").rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=r"a different run \(seed: 0 there, 1 now\)"):
+        module.claim(second, folder)
+    assert {path: path.read_bytes() for path in Path("x").rglob("*") if path.is_file()} == before

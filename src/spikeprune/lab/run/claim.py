@@ -6,6 +6,7 @@ from spikeprune.data import locate
 from spikeprune.data.fingerprint import agreeing, fingerprint
 from spikeprune.data.random_states import unmoved
 from spikeprune.errors import RunError, SpikePruneError
+from spikeprune.lab.run.check import check_folder
 from spikeprune.lab.run.dense_net import key_of, shared_name
 from spikeprune.lab.run.identity.identity import Identity, changes, identify
 from spikeprune.lab.run.identity.standing import Record, Standing, refuse_stale, settle, standing
@@ -23,12 +24,17 @@ def stands_in(session: Session, folder: RunFolder) -> Standing:
 
 
 def claim(session: Session, folder: RunFolder) -> None:
-    """Write the configuration: from now on the folder belongs to this run."""
+    """Write the configuration: from now on the folder belongs to this run.
+
+    Raises:
+        RunError: another process has claimed the folder for another run meanwhile.
+    """
     stands = stands_in(session, folder)
-    shared = dense_folder(folder, stands.record.dense)
     is_new = not folder.config.is_file()
-    for path in (folder.config, shared.config):
-        session.config.save(path, replace=False)  # never replaced, because it is also the lock
+    session.config.save(folder.config, replace=False)  # never replaced: it is also the lock
+    check_folder(session.config)
+    shared = dense_folder(folder, stands.record.dense)
+    session.config.save(shared.config, replace=False)
     if is_new:
         settle(folder, stands)
 
