@@ -21,7 +21,7 @@ from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.options import ChannelOptions, PruneOptions
 from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, most_live
-from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+from spikeprune.pruning.weights.fit_budgets import budget_of_share, fit_budgets
 from spikeprune.science.allocation import SHARES
 from spikeprune.science.masks import Mask, apply_
 from spikeprune.science.select import top_k
@@ -125,10 +125,12 @@ def event(layers, planned, weights, live):
     if planned.options.budget == "weights":
         return choose(planned.density)
     operands = layers.draw(2000, [w.shape[1:] for w in weights.values()])
-    cost = SynopsCost({n: (1 + o.abs().double()).unsqueeze(0) for n, o in operands.items()})
+    costs = {n: (1 + o.abs().double()).unsqueeze(0) for n, o in operands.items()}
+    size = sum(mask.numel() for mask in live.values())
     most = most_live(live, regrowth.keys(), planned.options)
+    budget = budget_of_share("synops", costs, live, share=planned.density)
     try:
-        return fit_budget(choose, cost, live, most=most, share=planned.density)
+        return fit_budgets(lambda count: choose(count / size), [budget], least=1, most=most)
     except BudgetError:
         reject()
 
@@ -158,7 +160,7 @@ def test_events_on_channels(sizes, prices, sparsity, fraction, floor, round_to, 
         channels=ChannelOptions(floor=floor, round_to=round_to),
     )
     try:
-        chosen = choose_channels(saliency, regrowth, cost, options)
+        chosen = choose_channels(saliency, regrowth, [cost], options)
     except BudgetError:
         reject()
     live = chosen.live

@@ -163,8 +163,8 @@ def masked():
 def run_event():
     """`run_event(masks, density, ...)`: run one event on what was observed."""
 
-    def run(masks, density=0.5, **seen):
+    def run(masks, density=0.5, *, within=None, **seen):
         observations = Observations(torch.Generator().manual_seed(0), **seen)
-        return masks.event(PlannedEvent(density, masks._options), observations)
+        return masks.event(PlannedEvent(density, masks._options, within or {}), observations)
 
     return run

@@ -279,8 +279,7 @@ def _layers(
         if count.nonzero is None:
             raise ModelError(f"the layer {name!r} was not run, so nothing could be counted there")
         layer = wiring.layers[name]
-        spikes = count.spikes if layer.by_values else layer.binary
-        spikes = spikes and not (inputs == "analog" and layer.reads_input)
+        spikes = count.accumulates(layer) and not (inputs == "analog" and layer.reads_input)
         weighted = None if spikes else count.value_weighted()
         rows.append(
             LayerMetrics(

@@ -49,6 +49,10 @@ class LayerCount:
         weight: Tensor = self.module.weight.detach()
         return weight
 
+    def accumulates(self, layer: Layer) -> bool:
+        """Return whether all operands were spikes, so that the layer adds and never multiplies."""
+        return self.spikes if layer.by_values else layer.binary
+
     def synops(self) -> int:
         """Return the synaptic operations of all samples and steps."""
         return int((self.reads().long() * self._fan_out()).sum())
@@ -110,6 +114,7 @@ class LayerCount:
             "nonzero": self.nonzero,
             "output_size": list(self.output_size),
             "finished": self._finished,
+            "spikes": self.spikes,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -118,6 +123,7 @@ class LayerCount:
         self.nonzero = None if counted is None else counted.to(self.weight.device)
         self.output_size = tuple(state["output_size"])
         self._finished = [reads.to(self.weight.device) for reads in state.get("finished", [])]
+        self.spikes = state.get("spikes", True)
 
 
 def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:

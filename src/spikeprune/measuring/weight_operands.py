@@ -1,4 +1,4 @@
-"""Operands that the weights of every layer read before an event, for a SynOps budget."""
+"""Operands that the weights of every layer read before an event, for budgets of operations."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -49,6 +49,13 @@ class WeightOperands:
         total = sum_over_ranks(torch.cat([reads.flatten() for reads in found.values()]))
         parts = torch.split(total / samples, [reads.numel() for reads in found.values()])
         return {n: part.view_as(found[n]) for n, part in zip(found, parts, strict=True)}
+
+    def multiplying(self) -> frozenset[str]:
+        """Return the layers that multiply: some operand, of any rank, was no spike. Collective."""
+        layers = self._wiring.layers
+        found = [not count.accumulates(layers[n]) for n, count in self._counts.layers.items()]
+        ranks = sum_over_ranks(torch.tensor(found, dtype=torch.float64))
+        return frozenset(n for n, rank in zip(self._counts.layers, ranks, strict=True) if rank)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed run needs, as tensors and plain values."""

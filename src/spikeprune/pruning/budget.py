@@ -1,18 +1,23 @@
-"""The dense net that a budget of SynOps refers to."""
+"""The dense net that a budget of operations refers to."""
 
 from collections.abc import Iterable, Mapping
 
 from spikeprune.errors import ConfigError
+from spikeprune.pruning.options import OPERATIONS, PruneOptions
 
 
 def check_reference(
-    dense_synops: Mapping[str, float] | None, layers: Iterable[str], *, budget: str
+    dense_synops: Mapping[str, float] | None, layers: Iterable[str], options: PruneOptions
 ) -> None:
     """Refuse SynOps of a dense net that leave out a layer, are all 0, or have no use."""
     if dense_synops is None:
         return
-    if budget != "synops":
-        raise ConfigError(f"dense_synops goes with a budget of synops, got one of {budget}")
+    units = (options.unit, *options.within)
+    if not set(units) & set(OPERATIONS):
+        raise ConfigError(
+            f"dense_synops goes with a budget of {' or '.join(OPERATIONS)}, got one of "
+            f"{' and '.join(units)}"
+        )
     missing = [name for name in layers if name not in dense_synops]
     if missing or not sum(dense_synops.values()) > 0:
         what = f"nothing for {', '.join(missing)}" if missing else f"{dict(dense_synops)}"

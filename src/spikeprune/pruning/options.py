@@ -1,9 +1,8 @@
 """The options of a `Pruner`: frozen, checked when they are made, and what they need observed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict, get_args
 
 from spikeprune.choices import OneOf, check_choices
 from spikeprune.errors import ConfigError, unknown_name
@@ -47,10 +46,20 @@ FractionOf = Literal["after", "before"]
 RegrowWithin = Literal["network", "layer"]
 RegrowLayers = Literal["spiking", "all"]
 InitialValue = Literal["zero", "previous"]
-WeightBudget = Literal["weights", "synops"]
-ChannelBudget = Literal["channels", "parameters", "macs", "synops"]
+WeightBudget = Literal["weights", "synops", "energy"]
+ChannelBudget = Literal["channels", "parameters", "macs", "synops", "energy"]
+UNITS: dict[str, tuple[str, ...]] = {
+    "weight": get_args(WeightBudget),
+    "channel": get_args(ChannelBudget),
+}
+"""Units of budgets by granularity."""
+OPERATIONS = ("synops", "energy")
+"""Units whose costs are observed before every event."""
+FLOOR = 0.2
+"""Floor of every layer where nothing else is asked for, under a budget of operations."""
 Share = Annotated[float, SHARE]
 RegrowFraction = Annotated[float, Range(0, 1, open_high=True)]
+Floor = Annotated[float, Range(0, 1)]
 InitialDensity = Annotated[float, Range(0, 1, open_low=True)]
 Every = Annotated[int, Range(1)]
 
@@ -64,8 +73,8 @@ class ChannelOptions:
     """
 
     budget: ChannelBudget = "channels"
-    """Unit of the cost that `sparsity` is a share of: `channels`, `parameters`, `macs` or
-    `synops`."""
+    """Unit of the cost that `sparsity` is a share of: `channels`, `parameters`, `macs`, `synops` or
+    modelled `energy`."""
     floor: Annotated[int, Range(1)] = 1
     """Channels that every layer keeps."""
     round_to: Annotated[int, Range(1)] = 1
@@ -118,9 +127,9 @@ class PruneOptions:
     regrow_layers: RegrowLayers = field(default="spiking", metadata=_WEIGHTS_ONLY)
     """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
     allocation: Allocation = "global"
-    """How the live weights are spread over the layers: `science.allocation`, or `budget`, one
-    ranking of all weights by their score for each SynOp, as they cost just before the event; under
-    a budget of weights, whose costs are equal, that is `global`."""
+    """How what is live is spread over the layers: `science.allocation` (weights), or `budget`, one
+    ranking of all weights or channels by score per cost in the unit of the budget, as they cost
+    just before the event; under a budget of weights, whose costs are equal, that is `global`."""
     schedule: Schedule = field(default="cubic", metadata=_WEIGHTS_ONLY)
     """How the density falls over the events: `science.schedule.SCHEDULES`."""
     initial_density: InitialDensity = field(default=1.0, metadata=_WEIGHTS_ONLY)
@@ -128,7 +137,14 @@ class PruneOptions:
     start_saliency: StartSaliency | None = field(default=None, metadata=_WEIGHTS_ONLY)
     """Criterion of what a net that starts sparse keeps at step 0; None: `saliency`."""
     budget: WeightBudget = field(default="weights", metadata=_WEIGHTS_ONLY)
-    """Unit of the cost that `sparsity` is a share of in weight pruning: `weights` or `synops`."""
+    """Unit of the cost that `sparsity` is a share of in weight pruning: `weights`, `synops` or
+    modelled `energy`."""
+    within: Mapping[str, float] = field(default_factory=dict)
+    """A second budget that the last event meets as well: the live share, in (0, 1), by unit. With
+    allocation `budget` both are spent, where both bind."""
+    floor: Floor | None = None
+    """Share of what a uniform allocation would give it that every layer keeps, in [0, 1]; None: 0.2
+    under a budget of SynOps or energy, else 0."""
     every: Every | None = None
     """Optimiser steps between two events (weights); None: such that there are about 15. Without
     effect where the schedule has a single event."""
@@ -157,6 +173,26 @@ class PruneOptions:
                     "put it in brackets"
                 )
         self._check_criteria()
+        self._check_within()
+
+    def _check_within(self) -> None:
+        """Refuse a second budget that contradicts the first, or is no share."""
+        units = [unit for unit in UNITS[self.granularity] if unit != self.unit]
+        for unit, share in self.within.items():
+            if unit == self.unit:
+                raise ConfigError(
+                    f"within gives a second budget of {unit}, which `sparsity` is a share of "
+                    f"already; choose another unit: {', '.join(units)}"
+                )
+            if unit not in units:
+                raise unknown_name("unit of a budget", unit, units)
+            if not 0 < share < 1:
+                raise ConfigError(f"expected within.{unit} as a live share in (0, 1), got {share}")
+        if len(self.within) > 1:
+            raise ConfigError(
+                f"expected at most two budgets, got {self.unit} and {', '.join(self.within)}; "
+                "leave out all but the two that bind"
+            )
 
     def _check_criteria(self) -> None:
         """Refuse criteria that are not defined for the granularity."""
@@ -191,6 +227,13 @@ class PruneOptions:
         """Unit of the cost that `sparsity` is a share of."""
         return {"weight": self.budget, "channel": self.channels.budget}[self.granularity]
 
+    @property
+    def least_share(self) -> float:
+        """The floor in force: the given one, or that of the budgets' units."""
+        if self.floor is not None:
+            return self.floor
+        return FLOOR if {self.unit, *self.within} & set(OPERATIONS) else 0.0
+
     @classmethod
     def of(cls, **options: Any) -> Self:
         """Make options from keywords; refuse unknown ones and unsound combinations."""
@@ -222,6 +265,8 @@ class PruneOverrides(TypedDict, total=False):
     initial_density: InitialDensity
     start_saliency: str | None
     budget: WeightBudget
+    within: Mapping[str, float]
+    floor: Floor | None
     every: Every | None
     initial_value: InitialValue
     include: tuple[str, ...]
@@ -276,18 +321,19 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             f"initial_density {options.initial_density:g} lies below the final density "
             f"{1 - options.sparsity:.3g}; a net never gets denser, so raise it, or the sparsity"
         )
-    if options.budget == "synops" and options.limits:
+    operations = [unit for unit in (options.budget, *options.within) if unit in OPERATIONS]
+    if operations and options.limits:
         raise ConfigError(
-            "density limits are counts of weights and do not go with a budget of synops; leave one "
-            "of the two out"
+            "density limits are counts of weights and do not go with a budget of "
+            f"{operations[0]}; leave one of the two out"
         )
 
 
 def _refuse_for_channels(options: PruneOptions) -> None:
-    if options.limits or options.allocation != "global":
+    if options.limits or options.allocation not in ("global", "budget"):
         raise ConfigError(
-            "density limits and allocations are defined for weights; for channels set "
-            "channels.floor, or exclude layers"
+            "density limits and allocations other than global and budget are defined for weights; "
+            "for channels set a floor, or exclude layers"
         )
     for f in fields(options):
         value = getattr(options, f.name)
@@ -316,38 +362,6 @@ def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
         needs |= SALIENCY[options.start_saliency].needs
     if options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad":
         needs.add("gradient")
-    if options.unit == "synops":  # the observer of potentials counts the samples as well
-        needs |= {"potentials", "operands"}
+    if {options.unit, *options.within} & set(OPERATIONS):
+        needs |= {"potentials", "operands"}  # the observer of potentials counts the samples
     return frozenset(needs)
-
-
-def matching(
-    names: Iterable[str], include: Iterable[str], exclude: Iterable[str]
-) -> tuple[str, ...]:
-    """Return the names that match a pattern of `include` (empty: all) and none of `exclude`.
-
-    Patterns are shell-style (`features.*`). A pattern that matches no name is an error: a
-    misspelt layer would otherwise be pruned, or spared, in silence.
-
-    Raises:
-        ConfigError: a pattern matches nothing, or nothing is left.
-    """
-    names, include, exclude = tuple(names), tuple(include), tuple(exclude)
-    if not names:
-        raise ConfigError("the net has no convolution or linear layer whose weight can be pruned")
-    for pattern in (*include, *exclude):
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(
-                f"the layer pattern {pattern!r} matches none of the layers: {', '.join(names)}"
-            )
-    chosen = [
-        name
-        for name in names
-        if (not include or any(fnmatchcase(name, pattern) for pattern in include))
-        and not any(fnmatchcase(name, pattern) for pattern in exclude)
-    ]
-    if not chosen:
-        raise ConfigError(
-            f"include and exclude patterns leave no layer to prune of: {', '.join(names)}"
-        )
-    return tuple(chosen)

@@ -14,22 +14,27 @@ from spikeprune.science.memory_order import live_count
 class BudgetUse:
     """How far an event used its budget; costs are in `unit`."""
 
-    unit: str  # channels, parameters, macs or synops (per sample over all T)
+    unit: str  # such as weights, macs, or synops and energy in nJ (per sample over all T)
     cost: float  # of the live weights or channels; at most `allowed`
     allowed: float
     total: float  # cost of the dense net, which the budget is a share of
     forced: Mapping[str, int] = field(default_factory=dict)  # channels kept by floors or rounding
+    within: "tuple[BudgetUse, ...]" = ()  # further budgets of the same event
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON values that run folders and checkpoints hold."""
-        values = asdict(self)
-        return {"budget": values.pop("unit"), **values}
+        values = asdict(replace(self, within=()))
+        del values["within"]
+        further = [one.to_dict() for one in self.within]
+        return {"budget": values.pop("unit"), **values} | ({"within": further} if further else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BudgetUse | None":
         """Return what `to_dict` gave; None for an empty mapping."""
         plain = dict(values)
-        return cls(plain.pop("budget"), **plain) if plain else None
+        further = (cls.from_dict(one) for one in plain.pop("within", ()))
+        within = tuple(one for one in further if one is not None)
+        return cls(plain.pop("budget"), **plain, within=within) if plain else None
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,8 @@ ALWAYS = frozenset(
         "schedule",
         "start_saliency",  # refused where a net starts dense
         "budget",
+        "within",
+        "floor",
         "include",
         "exclude",
         "limits",

@@ -216,6 +216,11 @@ def energy_nj(macs: float, acs: float) -> float:
     return (MAC_PJ * macs + AC_PJ * acs) / 1000
 
 
+def operation_nj(*, multiplies: bool) -> float:
+    """Return the modelled energy of one synaptic operation in nJ, see `energy_nj`."""
+    return energy_nj(1, 0) if multiplies else energy_nj(0, 1)
+
+
 def training_flops(macs: int, samples: int, *, density: float | None = None) -> float:
     """Return the FLOPs of training steps that see `samples` samples at one density.
 

@@ -119,17 +119,15 @@ def spike_effect(weight: Tensor, pre_rate: Tensor, post_criticality: Tensor) -> 
     return drive(weight, pre_rate) * per_output(weight, post_criticality)
 
 
-def marginal_value(
-    scores: Mapping[str, Tensor], *, costs: Mapping[str, Tensor], least: float
-) -> dict[str, Tensor]:
+def marginal_value(scores: Mapping[str, Tensor], costs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `score / cost` of every weight: one ranking by it spends a budget of cost best.
 
-    For an additive score it is the optimum of the knapsack, up to the last weight. Costs below
-    `least`, which is above 0, count as `least`.
+    For an additive score it is the optimum of the knapsack, up to the last weight. Costs are above
+    0 and broadcast to the scores.
 
     Source: method, section 9.2; Meng et al., 2024 (FALCON, arXiv:2403.07094) for two budgets.
     """
-    return {n: (s / costs[n].clamp_min(least)).to(s.dtype) for n, s in scores.items()}
+    return {n: (s / costs[n]).to(s.dtype) for n, s in scores.items()}
 
 
 def threshold_density(mean: Tensor, variance: Tensor) -> Tensor:

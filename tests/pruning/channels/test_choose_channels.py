@@ -12,10 +12,13 @@ from spikeprune.pruning.options import ChannelOptions, PruneOptions
 NAMES = ["residual", "vgg-small", "depthwise"]
 
 
-def options(sparsity, *, fraction=0.05, **channels):
+def options(sparsity, *, fraction=0.05, share=0.0, allocation="global", within=None, **channels):
     return PruneOptions.of(
         sparsity=sparsity,
         granularity="channel",
+        floor=share,
+        allocation=allocation,
+        within=within or {},
         regrow_fraction=fraction,
         channels=ChannelOptions(**channels),
     )
@@ -83,7 +86,7 @@ def test_an_event_equals_the_slow_reference(traced, name, seed, budget, sparsity
     regrowth = net.draw(seed + 1, levels=3) if regrow else None
     model_cost = net.cost(budget)
     chosen = choose_channels(
-        saliency, regrowth, model_cost, options(sparsity, fraction=fraction, budget=budget)
+        saliency, regrowth, [model_cost], options(sparsity, fraction=fraction, budget=budget)
     )
     total = model_cost({})
     kept, regrown, spent, following = reference(
@@ -116,7 +119,7 @@ def test_the_event_worked_by_hand(traced):
     regrowth["stem.conv"][2] = regrowth["head.hidden1"][6] = 1.0
     regrowth["body.conv3"][1] = 2.0  # kept already
     chosen = choose_channels(
-        saliency, regrowth, net.cost("channels"), options(1 - 10 / 25, fraction=0.2)
+        saliency, regrowth, [net.cost("channels")], options(1 - 10 / 25, fraction=0.2)
     )
     assert positions(chosen.kept) == {
         ("stem.conv", 0),
@@ -150,9 +153,9 @@ def test_floors_and_multiples_are_held(traced, name, seed, floor, step, sparsity
     floors = {n: torch.arange(len(r)) < least[n] for n, r in saliency.items()}
     if model_cost(floors) > (1 - sparsity) * model_cost({}) * (1 + 1e-9):
         with pytest.raises(BudgetError, match="the floors alone exceed the budget"):
-            choose_channels(saliency, regrowth, model_cost, made)
+            choose_channels(saliency, regrowth, [model_cost], made)
         return
-    chosen = choose_channels(saliency, regrowth, model_cost, made)
+    chosen = choose_channels(saliency, regrowth, [model_cost], made)
     assert chosen.budget.cost <= chosen.budget.allowed
     for group, live in chosen.live.items():
         count, size = int(live.sum()), len(live)
@@ -167,7 +170,7 @@ def test_forced_channels_are_the_best_of_their_layer_and_counted(traced):
     saliency = net.draw(0)
     saliency["inner"] = saliency["inner"] / 1e3  # the saliency alone would cut all of them
     saliency["inner"][3] *= 10
-    chosen = choose_channels(saliency, None, net.cost("channels"), options(0.4, floor=1))
+    chosen = choose_channels(saliency, None, [net.cost("channels")], options(0.4, floor=1))
     assert positions(chosen.live) >= {("inner", 3)}
     assert chosen.budget.forced == {"inner": 1}
 
@@ -175,6 +178,58 @@ def test_forced_channels_are_the_best_of_their_layer_and_counted(traced):
 def test_floors_above_the_budget_are_refused(traced):
     net = traced("residual")
     with pytest.raises(
-        BudgetError, match=r"floors alone exceed the budget: 4 channel.*lower the sparsity \(0.9\)"
+        BudgetError,
+        match=r"floors alone exceed the budget: 4 channel.*allows is 0.2941: lower the sparsity",
     ):
-        choose_channels(net.draw(0), None, net.cost("channels"), options(0.9, floor=4))
+        choose_channels(net.draw(0), None, [net.cost("channels")], options(0.9, floor=4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_per_cost_channels_rank_by_score_over_their_products(traced, name):
+    net = traced(name)
+    cost = net.cost("macs")
+    whole = {g.name: torch.ones(g.channels, dtype=torch.bool) for g in net.groups}
+    each = cost.of_channels({n: len(m) for n, m in whole.items()})
+    for group, mask in whole.items():  # without one channel the cost falls by what is its own
+        for i in (0, len(mask) - 1):
+            without = {**whole, group: mask.clone()}
+            without[group][i] = False
+            fall = cost(whole) - cost(without)
+            both = sum(
+                t.unit * float(t.outs[group][i]) * float(t.ins[group][i])
+                for t in cost.terms
+                if group in t.outs and group in t.ins
+            )
+            assert float(each[group][i]) == pytest.approx(fall + both)
+    saliency = {n: s + 1 for n, s in net.draw(5).items()}
+    made = options(0.5, allocation="budget", budget="macs", floor=1)
+    chosen = choose_channels(saliency, None, [cost], made)
+    assert chosen.budget.cost <= chosen.budget.allowed
+    worth = {n: (s / each[n].clamp_min(1e-9)) for n, s in saliency.items()}
+    several = [n for n, m in chosen.live.items() if int(m.sum()) > 1]
+    kept = torch.cat([worth[n][chosen.live[n]] for n in several])
+    gone = torch.cat([worth[n][~m] for n, m in chosen.live.items()])
+    assert kept.min() >= gone.max() * (1 - 1e-6)
+
+
+def test_two_budgets_of_channels_are_both_met(traced):
+    net = traced("vgg-small")
+    saliency = {n: s + 1 for n, s in net.draw(5, levels=1000).items()}
+    costs = [net.cost("macs"), net.cost("parameters")]
+    made = options(0.5, allocation="budget", budget="macs", within={"parameters": 0.4}, floor=1)
+    use = choose_channels(saliency, None, costs, made).budget
+    assert [one.unit for one in (use, *use.within)] == ["macs", "parameters"]
+    assert all(one.cost <= one.allowed for one in (use, *use.within))
+    alone = choose_channels(saliency, None, costs[:1], options(0.5, budget="macs", floor=1))
+    assert costs[1](alone.live) > use.within[0].allowed  # so the second budget decides
+
+
+def test_every_layer_keeps_a_share_of_a_uniform_allocation(traced):
+    net = traced("vgg-small")
+    saliency = {
+        n: torch.full((g.channels,), i + 1.0)
+        for i, (n, g) in enumerate((g.name, g) for g in net.groups)
+    }
+    made = options(0.75, share=0.5, budget="macs")  # uniform keeps half of the channels
+    live = choose_channels(saliency, None, [net.cost("macs")], made).live
+    assert all(int(m.sum()) >= 0.25 * len(m) for m in live.values())

@@ -143,6 +143,72 @@ def test_a_ranking_for_each_operation_keeps_the_best_by_score_over_cost(
     assert spent <= 0.3 * everything < spent + max(float(o.max()) for o in operands.values())
 
 
+def costs_of(model, operands, multiplying=()):
+    """Return SynOps, energy in nJ and count of every weight, by layer."""
+    shapes = {n: weight_of(model, n).shape for n in LAYERS}
+    synops = {n: operands[n].expand(shape) for n, shape in shapes.items()}
+    nj = {n: (4.6 if n in multiplying else 0.9) / 1000 for n in LAYERS}
+    return {
+        "synops": synops,
+        "energy": {n: nj[n] * cost for n, cost in synops.items()},
+        "weights": {n: torch.ones(shape) for n, shape in shapes.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    "units", [("synops", "weights"), ("weights", "energy"), ("energy", "synops")]
+)
+def test_two_budgets_are_both_spent_where_both_bind(masked, run_event, units):
+    first, second = units
+    shares = {"weights": 0.35, "synops": 0.2, "energy": 0.2}
+    model, weights = masked(
+        WeightMasks,
+        sparsity=1 - shares[first],
+        budget=first,
+        within={second: shares[second]},
+        allocation="budget",
+        floor=0.0,
+    )
+    operands = {n: 40 * torch.rand(weight_of(model, n)[0].shape).double() for n in LAYERS}
+    seen = {"operands": operands, "multiplying": frozenset({"stem"}), "stats": stats()}
+    use = run_event(weights, shares[first], within={second: shares[second]}, **seen).budget
+    costs, spent = costs_of(model, operands, ("stem",)), {}
+    for one in (use, *use.within):
+        everything = sum(float(cost.sum()) for cost in costs[one.unit].values())
+        spent[one.unit] = sum(float(costs[one.unit][n][m].sum()) for n, m in weights.live.items())
+        assert one.cost == pytest.approx(spent[one.unit])
+        assert one.total == pytest.approx(everything)
+        assert one.cost <= one.allowed == pytest.approx(shares[one.unit] * everything)
+        assert one.allowed - one.cost < 0.02 * one.allowed
+    assert {one.unit for one in (use, *use.within)} == set(units)
+
+
+def test_under_a_budget_of_operations_every_layer_keeps_its_floor(masked, run_event):
+    operands = None
+    for floor, alive in ((0.0, False), (None, True), (0.5, True)):
+        model, weights = masked(WeightMasks, budget="synops", floor=floor)
+        with torch.no_grad():
+            model.inner.weight.mul_(1e-3)  # one ranking would leave this layer without a weight
+        if operands is None:
+            operands = {n: torch.rand(weight_of(model, n).shape[1:]).double() for n in LAYERS}
+        use = run_event(weights, 0.1, operands=operands, stats=stats()).budget
+        assert use.cost <= use.allowed
+        assert bool(weights.live["inner"].any()) is alive
+        share = (0.2 if floor is None else floor) * 0.1
+        for mask in weights.live.values():
+            assert int(mask.sum()) >= share * mask.numel()
+
+
+def test_a_budget_that_the_floors_exceed_is_refused_with_the_largest_sparsity(masked, run_event):
+    model, weights = masked(WeightMasks, budget="synops", floor=1.0)
+    operands = {n: torch.ones(weight_of(model, n).shape[1:]).double() for n in LAYERS}
+    with pytest.raises(BudgetError, match=r"the \d+ weights of the floors cost .*allows is 0\.99"):
+        run_event(weights, 1e-3, operands=operands, stats=stats())
+    _, counted = masked(WeightMasks, sparsity=0.995, floor=1.0)
+    with pytest.raises(BudgetError, match="the floors keep 6 weights, more than the 3 of"):
+        counted.check()
+
+
 def test_random_saliency_is_drawn_from_the_generator(masked, run_event):
     one, two = (masked(WeightMasks, saliency="random")[1] for _ in range(2))
     selections = [run_event(weights) for weights in (one, two)]
@@ -159,7 +225,7 @@ def test_what_cannot_be_done_is_refused_in_advance(masked):
     with pytest.raises(BudgetError, match="widen the limits"):
         limited.check()
     _, whole = masked(WeightMasks, dense_synops=dict.fromkeys(LAYERS, 1.0))
-    with pytest.raises(ConfigError, match="goes with a budget of synops, got one of weights"):
+    with pytest.raises(ConfigError, match="of synops or energy, got one of weights"):
         whole.check()
     with pytest.raises(ConfigError, match=r"'stm' matches none of the layers: stem, inner"):
         masked(WeightMasks, include=("stm",))

@@ -11,6 +11,7 @@ from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.precision import PRECISIONS, resolve
 from spikeprune.files import create_text, read_text, write_text
+from spikeprune.lab.settings.two_budgets import as_one_budget
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.measuring.evaluate import InputOperands
 from spikeprune.observing.criticality_options import CriticalityOptions
@@ -127,7 +128,13 @@ class RunConfig:
     """Share to remove; yours to decide, so it has no default."""
     budget: options.WeightBudget = "weights"
     """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
-    synops."""
+    synops or modelled energy. Two at once are their live shares, such as '{synops: 0.05, weights:
+    0.1}'."""
+    within: dict[str, float] = field(default_factory=dict)
+    """A second budget that is met as well: the live share by unit, such as '{weights: 0.1}'."""
+    floor: options.Floor | None = None
+    """Share of what a uniform allocation would give it that every layer keeps; by default 0.2 under
+    a budget of synops or energy, else 0."""
     regrow: options.Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
     regrow_fraction: options.RegrowFraction | None = None
@@ -250,7 +257,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Make a configuration from nested plain values; fields left out keep their defaults."""
-        return build(cls, values)
+        return build(cls, as_one_budget(values))
 
     def save(self, path: Path, *, replace: bool = True) -> None:
         """Write all fields as YAML; without `replace`, only where there is no file."""

@@ -12,6 +12,7 @@ from jsonargparse import SUPPRESS, ArgumentParser
 
 from spikeprune.choices import choices, plain
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.lab.settings.two_budgets import as_one_budget
 from spikeprune.lab.settings.yaml_values import describe
 from spikeprune.ranges import Range, ranges
 
@@ -109,7 +110,7 @@ def merge(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
     Another model does not take the arguments of the recipe's model.
     """
-    merged = dict(recipe)
+    merged, given = dict(recipe), as_one_budget(given)
     if given.get("model", recipe.get("model")) != recipe.get("model"):
         merged.pop("model_args", None)
     for name, value in given.items():

@@ -1,12 +1,14 @@
 """The cost of a net as a function of its live channels."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from spikeprune.pruning.options import OPERATIONS
+from spikeprune.science.cost import operation_nj
 from spikeprune.wiring.tied_channels import ChannelGroup
 from spikeprune.wiring.wiring import Layer, Wiring
 
@@ -34,6 +36,18 @@ class CostModel:
     def by_term(self, live: Mapping[str, Tensor]) -> list[float]:
         """Return the cost by term: for all units but `parameters` and `channels`, by layer."""
         return [t.unit * _live_share(t.outs, live) * _live_share(t.ins, live) for t in self.terms]
+
+    def of_channels(self, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+        """Return the cost of each channel of the whole net, `[n]` float64 by group.
+
+        It is that of its incoming and of its outgoing products.
+        """
+        costs = {name: torch.zeros(size, dtype=torch.float64) for name, size in sizes.items()}
+        for term in self.terms:
+            for side in (term.outs, term.ins):
+                for group, share in side.items():
+                    costs[group] += term.unit * share
+        return costs
 
 
 def _live_share(shares: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> float:
@@ -68,14 +82,16 @@ def cost_model(
     *,
     budget: str,
     operands: Mapping[str, Tensor] = MappingProxyType({}),
+    multiplying: Collection[str] = (),
     dense_synops: Mapping[str, float] | None = None,
 ) -> CostModel:
-    """Build the cost of the net in `channels`, `parameters`, `weights`, `macs` or `synops`.
+    """Build the cost of the net: `channels`, `parameters`, `weights`, `macs`, `synops`, `energy`.
 
     `channels` counts the output channels of the layers in `groups`, so a tied channel counts once
     per layer.
 
-    For `synops`, an input channel's share of a layer's cost is its share of the layer's non-zero
+    `energy`, in nJ, is that of the SynOps; layers in `multiplying` take more for each. For both, an
+    input channel's share of a layer's cost is its share of the layer's non-zero
     inputs, `operands` (per sample, by layer, see `measuring.weight_operands`; uniform if empty).
     The layer's total comes from the dense net if `dense_synops` is given: the L1 penalty lowers
     firing rates before the event, and they rise again in fine-tuning.
@@ -84,8 +100,10 @@ def cost_model(
     for name, layer in wiring.layers.items():
         weight = model.get_submodule(name).get_parameter("weight")
         sides = weight.shape[1::-1] if layer.kind == "transposed" else weight.shape[:2]
-        if budget == "synops":
-            terms.append(_synops(groups, layer, sides, operands.get(name), dense_synops))
+        if budget in OPERATIONS:
+            term = _synops(groups, layer, sides, operands.get(name), dense_synops)
+            nj = operation_nj(multiplies=name in multiplying) if budget == "energy" else 1.0
+            terms.append(replace(term, unit=term.unit * nj))
             continue
         outs = _group_shares(groups, name, "out", _ones(sides[0]))
         if budget == "channels":

@@ -20,7 +20,8 @@ from spikeprune.pruning.criteria.of_channels import (
     lacks,
 )
 from spikeprune.pruning.events.schedule import PlannedEvent
-from spikeprune.pruning.options import PruneOptions, matching
+from spikeprune.pruning.layer_patterns import matching
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.selection import Selection
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_masks
@@ -62,11 +63,11 @@ class ChannelMasks:
     def check(self) -> None:
         """Refuse floors that exceed the budget, and groups that cannot be scored."""
         options = self._options
-        check_reference(self._dense_synops, self._wiring.layers, budget=options.channels.budget)
+        check_reference(self._dense_synops, self._wiring.layers, options)
         if options.regrow != "none":
             check_channel_score(self.groups, options.regrow, CHANNEL_REGROWTH[options.regrow])
         check_channel_score(self.groups, options.saliency, CHANNEL_SALIENCY[options.saliency])
-        self._choose({g.name: torch.arange(float(g.channels)) for g in self.groups}, None, {})
+        self._choose({g.name: torch.arange(float(g.channels)) for g in self.groups}, None, None)
 
     def density(self) -> float:
         """Live share of the weights of all convolution and linear layers."""
@@ -106,7 +107,7 @@ class ChannelMasks:
         regrowth = None
         if grow != "none":
             regrowth = channel_scores(self.groups, grow, CHANNEL_REGROWTH[grow], inputs)
-        selection = self._choose(saliency, regrowth, seen.operands)
+        selection = self._choose(saliency, regrowth, seen)
         self.live = selection.live
         return selection
 
@@ -114,17 +115,21 @@ class ChannelMasks:
         self,
         saliency: Mapping[str, Tensor],
         regrowth: Mapping[str, Tensor] | None,
-        operands: Mapping[str, Tensor],
+        seen: Observations | None,
     ) -> Selection:
-        cost = cost_model(
-            self._model,
-            self.groups,
-            self._wiring,
-            budget=self._options.channels.budget,
-            operands=operands,
-            dense_synops=self._dense_synops,
-        )
-        return choose_channels(saliency, regrowth, cost, self._options)
+        costs = [
+            cost_model(
+                self._model,
+                self.groups,
+                self._wiring,
+                budget=unit,
+                operands=seen.operands if seen else {},
+                multiplying=seen.multiplying if seen else (),
+                dense_synops=self._dense_synops,
+            )
+            for unit in (self._options.unit, *self._options.within)
+        ]
+        return choose_channels(saliency, regrowth, costs, self._options)
 
 
 def _scored(

@@ -34,6 +34,7 @@ class Observations:
         gradients: dense gradients of the last batch by parameter name; empty unless needed.
         operands: non-zero operands per sample and weight position, by layer (see
             `measuring.weight_operands`); empty unless needed.
+        multiplying: layers that read other values than spikes; empty unless operands are needed.
         measured: scores by layer that a criterion measured at initialization.
     """
 
@@ -41,6 +42,7 @@ class Observations:
     stats: Mapping[str, ChannelStats] = field(default_factory=dict)
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     operands: Mapping[str, Tensor] = field(default_factory=dict)
+    multiplying: frozenset[str] = frozenset()
     measured: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -100,10 +101,11 @@ class EventObserver:
         else:
             with self._operands or nullcontext():
                 stats = self._score_loader()
-        operands: dict[str, Tensor] = {}
-        if self._operands is not None:
-            operands = self._operands.compute(next(iter(stats.values())).samples)
-        return Observations(generator, stats, gradients, operands)
+        seen = Observations(generator, stats, gradients)
+        if self._operands is None:
+            return seen
+        operands, multiplying = self._operands.compute(seen.samples), self._operands.multiplying()
+        return replace(seen, operands=operands, multiplying=multiplying)
 
     def _score_loader(self) -> dict[str, ChannelStats]:
         assert self._batches is not None
@@ -134,7 +136,8 @@ class EventObserver:
         if self._operands is not None:
             if "reads" not in state:
                 raise RunError(
-                    "the checkpoint lacks the operands counted for the budget of synops: an older "
-                    "version wrote it; go on with that version, or start anew in another folder"
+                    "the checkpoint lacks the operands counted for the budget of operations: an "
+                    "older version wrote it; go on with that version, or start anew in another "
+                    "folder"
                 )
             self._operands.load_state_dict(state["reads"])

@@ -1,8 +1,9 @@
 """When a pruner's events happen, and with which options each of them runs."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from spikeprune.errors import ConfigError
@@ -15,6 +16,8 @@ class PlannedEvent(NamedTuple):
 
     density: float  # live share after it, of the weights or of the budget
     options: PruneOptions  # the pruner's, with the saliency and regrowth fraction of this event
+    within: Mapping[str, float] = MappingProxyType({})  # live shares of further budgets, by unit
+    last: bool = True
 
 
 def planned_events(
@@ -40,12 +43,15 @@ def planned_events(
 
 
 def _planned(options: PruneOptions, k: int, n: int) -> PlannedEvent:
-    density = density_at(
-        k, n, 1 - options.sparsity, initial=options.initial_density, schedule=options.schedule
-    )
+    def density(final: float) -> float:
+        initial = max(options.initial_density, final)  # of another unit than a sparse start's
+        return density_at(k, n, final, initial=initial, schedule=options.schedule)
+
+    within = {unit: density(share) for unit, share in options.within.items()}
+    planned = PlannedEvent(density(1 - options.sparsity), options, within, last=k == n)
     if k == 0:
         kind = options.start_saliency or options.saliency
         start = replace(options, saliency=kind, regrow="none", regrow_fraction=0.0)
-        return PlannedEvent(density, start)
+        return planned._replace(options=start)
     fraction = fraction_at(k, n, options.fraction, schedule=options.fraction_schedule)
-    return PlannedEvent(density, replace(options, regrow_fraction=fraction))
+    return planned._replace(options=replace(options, regrow_fraction=fraction))

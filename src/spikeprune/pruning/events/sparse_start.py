@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -46,9 +47,13 @@ def rounds_at_start(
     for k in range(1, criterion.rounds + 1):
         density = density_at(k, criterion.rounds, planned.density, schedule="geometric")
         measured = {} if criterion.measure is None else criterion.measure(net)
+        within = {
+            unit: density_at(k, criterion.rounds, share, schedule="geometric")
+            for unit, share in planned.within.items()
+        }
         yield (
-            planned._replace(density=density),
-            Observations(generator, seen.stats, operands=seen.operands, measured=measured),
+            planned._replace(density=density, within=within),
+            replace(seen, measured=measured),
         )
 
 
@@ -75,8 +80,10 @@ def _observed(
         for x, _ in map(pair_of, net.batches):
             forward(model, x, time_steps=net.time_steps, layout=net.layout)
     samples = sum(len(y) for _, y in map(pair_of, net.batches))
-    found = operands.compute(samples) if operands else {}
-    return Observations(generator, observer.compute(), operands=found)
+    seen = Observations(generator, observer.compute())
+    if operands is None:
+        return seen
+    return replace(seen, operands=operands.compute(samples), multiplying=operands.multiplying())
 
 
 def cost_at_start(net: InitialNet, options: PruneOptions) -> float:

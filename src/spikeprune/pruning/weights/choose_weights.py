@@ -1,10 +1,13 @@
 """One event of weight pruning with regrowth: Algorithm 1 (method, section 3) on named tensors."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from spikeprune.errors import BudgetError, ConfigError
@@ -70,6 +73,12 @@ def check_target(weights: Mapping[str, Tensor], options: PruneOptions) -> None:
             f"no weight would be left: {total} prunable weights at density {density:.3g}; lower "
             "the sparsity"
         )
+    least = sum(layer_floors(_all_live(weights), density * options.least_share).values())
+    if least > round(density * total):
+        raise BudgetError(
+            f"the floors keep {least:,} weights, more than the {round(density * total):,} of "
+            f"density {density:.3g}; lower the floor ({options.least_share:g}) or the sparsity"
+        )
     if options.allocation == "global" and not options.limits:
         return
     counts = kept_counts(
@@ -96,6 +105,7 @@ def make_pools(
     *,
     growing: Collection[str],
     pinned: Mapping[str, int] = MappingProxyType({}),
+    floors: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Pool, ...]:
     """Divide K = round(density N) live weights over pools of layers (section 3, steps 1 and 2).
 
@@ -103,10 +113,13 @@ def make_pools(
     a layer outside it, or with a density limit, is a pool of its own with the share that the
     global rank gives it. Under `uniform` and `erk`, and where regrowth competes within each layer
     only, every layer is a pool of its own. Layers outside `growing` cannot get more weights than
-    they have; `pinned` fixes the live weights of layers in advance.
+    they have; `pinned` fixes the live weights of layers in advance, `floors` gives their fewest.
     """
     limits = _paced(_limits(saliency, options), live, density, 1 - options.sparsity)
     limits |= {n: (count / live[n].numel(),) * 2 for n, count in pinned.items()}
+    for name, least in floors.items():
+        low, high = limits.get(name, (0.0, 1.0))
+        limits[name] = (min(high, max(low, least / live[name].numel())), high)
     shared: tuple[str, ...] = ()
     if options.allocation == "global" and options.regrow_within == "network":
         shared = tuple(name for name in saliency if name in growing and name not in limits)
@@ -159,6 +172,10 @@ def most_live(live: Mapping[str, Tensor], growing: Collection[str], options: Pru
     return alive + min(room, floor_share(options.fraction, sum(count for count, _ in counts)))
 
 
+def _all_live(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: torch.ones((), dtype=torch.bool).expand(w.shape) for n, w in weights.items()}
+
+
 def _magnitudes(weights: Mapping[str, Tensor]) -> dict[str, Ranked]:
     return {name: Magnitude(weight.detach()) for name, weight in weights.items()}
 
@@ -179,6 +196,12 @@ def _unranked(
     return {pool.layers[0]: pool.keep for pool in pools if pool.layers[0] in names}
 
 
+def layer_floors(live: Mapping[str, Tensor], share: float) -> dict[str, int]:
+    """Return the fewest live weights of every layer: a share of all, of no more than live now."""
+    part = Fraction(share).limit_denominator(10**9)
+    return {n: min(math.ceil(part * m.numel()), live_count(m)) for n, m in live.items()}
+
+
 def choose_weights(
     weights: Mapping[str, Tensor],
     live: Mapping[str, Tensor],
@@ -187,19 +210,47 @@ def choose_weights(
     density: float,
     options: PruneOptions,
     saliency: Mapping[str, Ranked] | None = None,
+    floors: Mapping[str, int] = MappingProxyType({}),
 ) -> Selection:
     """Choose the live weights after an event, exactly round(density N) (method, section 3, 1-5).
 
     `live` is bool and as `density` it counts all of `weights`; `regrowth` has the scores of the
     layers that take part in it. Without `saliency` the magnitudes decide. Under `global` allocation
     a layer without a score keeps the share that the magnitudes give it, and these decide within it.
+    A layer that would fall below its floor, a count of live weights, is ranked for itself.
     """
     missing = {} if saliency is None else weights.keys() - saliency.keys()
     pinned = _unranked(weights, live, density, options, names=missing) if missing else {}
     ranked = _magnitudes(weights) | dict(saliency or {})
+    held: dict[str, int] = {}
+    while True:
+        pools = make_pools(
+            ranked,
+            live,
+            density,
+            options,
+            growing=regrowth.keys(),
+            pinned={name: max(count, held.get(name, 0)) for name, count in pinned.items()},
+            floors=held,
+        )
+        chosen = _choose_from(pools, weights, live, ranked=ranked, regrowth=regrowth)
+        counts = {name: live_count(mask) for name, mask in chosen.live.items()}
+        short = {n: least for n, least in floors.items() if counts[n] < least and n not in held}
+        if not short:
+            return chosen
+        held |= short
+
+
+def _choose_from(
+    pools: Iterable[Pool],
+    weights: Mapping[str, Tensor],
+    live: Mapping[str, Tensor],
+    *,
+    ranked: Mapping[str, Ranked],
+    regrowth: Mapping[str, Tensor],
+) -> Selection:
     kept: dict[str, Tensor] = {}
     regrown: dict[str, Tensor] = {}
-    pools = make_pools(ranked, live, density, options, growing=regrowth.keys(), pinned=pinned)
     for pool in pools:
         chosen = keep_and_regrow(
             [ranked[name] for name in pool.layers],

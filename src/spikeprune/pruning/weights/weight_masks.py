@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +11,18 @@ from spikeprune.pruning.budget import check_reference
 from spikeprune.pruning.criteria.inputs import Observations, ScoreInputs, weight_scores
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
 from spikeprune.pruning.events.schedule import PlannedEvent
-from spikeprune.pruning.options import PruneOptions, matching, needs_of
+from spikeprune.pruning.layer_patterns import matching
+from spikeprune.pruning.options import PruneOptions, needs_of
 from spikeprune.pruning.selection import Selection
-from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, most_live
-from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
-from spikeprune.science.cost import weight_costs
+from spikeprune.pruning.two_budgets import spend_both
+from spikeprune.pruning.weights.choose_weights import (
+    check_target,
+    choose_weights,
+    layer_floors,
+    most_live,
+)
+from spikeprune.pruning.weights.fit_budgets import Budget, budget_of_share, fit_budgets, mixed
+from spikeprune.science.cost import operation_nj, weight_costs
 from spikeprune.science.masks import Mask
 from spikeprune.science.saliency import marginal_value
 from spikeprune.wiring.wiring import Wiring
@@ -52,8 +58,8 @@ class WeightMasks:
 
     def check(self) -> None:
         """Refuse a final density that the limits or the allocation do not allow."""
-        check_reference(self._dense_synops, self._weights, budget=self._options.budget)
-        if self._options.budget == "weights":
+        check_reference(self._dense_synops, self._weights, self._options)
+        if not _has_costs(self._options):
             check_target(self._detached(), _as_one_ranking(self._options))
 
     def _detached(self) -> dict[str, Tensor]:
@@ -104,54 +110,108 @@ class WeightMasks:
             gains=self._gains(),
         )
 
-    def _costs(self, seen: Observations) -> dict[str, Tensor]:
-        """Return the SynOps of every weight, broadcastable to it, by layer."""
-        return {
-            n: weight_costs(
+    def _budgets(self, planned: PlannedEvent, seen: Observations) -> tuple[Budget, ...]:
+        """Return the budgets of an event, each the share of the dense net's cost."""
+        return tuple(
+            self._budget(unit, share, seen)
+            for unit, share in {planned.options.budget: planned.density, **planned.within}.items()
+        )
+
+    def _budget(self, unit: str, share: float, seen: Observations) -> Budget:
+        weights = self._detached()
+        if unit == "weights":
+            ones = {n: w.new_ones((1,) * w.ndim, dtype=torch.float64) for n, w in weights.items()}
+            return budget_of_share(unit, ones, self.live, share=share)
+        nj = dict.fromkeys(weights, 1.0)
+        if unit == "energy":
+            nj = {n: operation_nj(multiplies=n in seen.multiplying) for n in weights}
+        costs = {
+            n: nj[n]
+            * weight_costs(
                 w,
                 seen.operands[n].to(w.device),
                 transposed=self._wiring.layers[n].kind == "transposed",
             )
-            for n, w in self._detached().items()
+            for n, w in weights.items()
         }
+        dense = self._dense_synops
+        return budget_of_share(
+            unit,
+            costs,
+            self.live,
+            share=share,
+            dense=None if dense is None else {n: nj[n] * dense[n] for n in self.live},
+            # A weight without operands in n samples may have one in 2 n.
+            least=0.5 / seen.samples * min(nj.values()) if _per_cost(self._options) else 0.0,
+        )
 
-    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
-        """Run Algorithm 1 once (method, section 3)."""
-        weights, options = self._detached(), _as_one_ranking(planned.options)
+    def _scores(
+        self, options: PruneOptions, seen: Observations
+    ) -> tuple[dict[str, Tensor] | None, dict[str, Tensor]]:
+        """Return saliency, None for the magnitudes without a copy, and regrowth scores."""
+        weights = self._detached()
         inputs = self._inputs(seen, weights)
-        costs = self._costs(seen) if options.budget == "synops" else {}
-        per_cost = bool(costs) and planned.options.allocation == "budget"
-        saliency = None  # the magnitudes, without a copy
-        if options.saliency != "magnitude" or per_cost:
+        saliency = None
+        if options.saliency != "magnitude" or _per_cost(options):
             scores = weight_scores(SALIENCY[options.saliency], weights, inputs)
             saliency = {n: score.expand(weights[n].shape) for n, score in scores.items()}
-        regrowth: dict[str, Tensor] = {}
-        if options.regrow != "none":
-            criterion, everywhere = REGROWTH[options.regrow], options.regrow_layers == "all"
-            regrowth = weight_scores(criterion, weights, inputs, everywhere=everywhere)
-        if per_cost:
-            least = 0.5 / seen.samples  # a weight without operands in n samples may have one in 2 n
-            worth = partial(marginal_value, costs=costs, least=least)
-            saliency, regrowth = worth(saliency or {}), worth(regrowth)
+        if options.regrow == "none":
+            return saliency, {}
+        criterion, everywhere = REGROWTH[options.regrow], options.regrow_layers == "all"
+        return saliency, weight_scores(criterion, weights, inputs, everywhere=everywhere)
 
-        def choose(density: float) -> Selection:
+    def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
+        """Run Algorithm 1 once (method, section 3), under one budget or two."""
+        options = planned.options
+        weights, one_ranking = self._detached(), _as_one_ranking(options)
+        saliency, regrowth = self._scores(options, seen)
+        size = sum(mask.numel() for mask in self.live.values())
+        share = min(planned.density, *planned.within.values(), 1.0)
+        floors = layer_floors(self.live, share * options.least_share)
+
+        def choose(
+            density: float, drop: Mapping[str, Tensor] | None, grow: Mapping[str, Tensor]
+        ) -> Selection:
             return choose_weights(
-                weights, self.live, regrowth, density=density, options=options, saliency=saliency
+                weights,
+                self.live,
+                grow,
+                density=density,
+                options=one_ranking,
+                saliency=drop,
+                floors=floors,
             )
 
-        if options.budget == "synops":
-            selection = fit_budget(
-                choose,
-                SynopsCost(costs),
-                self.live,
-                most=most_live(self.live, regrowth.keys(), options),
-                share=planned.density,
-                dense_synops=self._dense_synops,
-            )
+        if not _has_costs(options):
+            selection = choose(planned.density, saliency, regrowth)
         else:
-            selection = choose(planned.density)
+            least = max(1, sum(floors.values()))
+            most = most_live(self.live, regrowth.keys(), one_ranking)
+            budgets = self._budgets(planned, seen)
+
+            def fitted(mix: float) -> Selection:
+                drop, grow = saliency, regrowth
+                if saliency is not None and _per_cost(options):
+                    costs = mixed(budgets, mix)
+                    drop, grow = marginal_value(saliency, costs), marginal_value(regrowth, costs)
+                return fit_budgets(
+                    lambda count: choose(count / size, drop, grow), budgets, least=least, most=most
+                )
+
+            both = len(budgets) == 2 and _per_cost(options)
+            selection = spend_both(fitted, exact=planned.last) if both else fitted(0.0)
         self.live = selection.live
         return selection
+
+
+def _per_cost(options: PruneOptions) -> bool:
+    """Return whether scores are divided by costs, which differ from weight to weight."""
+    return options.allocation == "budget" and _has_costs(options)
+
+
+def _has_costs(options: PruneOptions) -> bool:
+    """Return whether weights cost more than one each in some budget."""
+    return options.budget != "weights" or bool(options.within)
 
 
 def _as_one_ranking(options: PruneOptions) -> PruneOptions:

@@ -18,6 +18,7 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.manifest import require_whole
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
+from spikeprune.pruning.options import OPERATIONS
 from spikeprune.science.masks import Mask
 from spikeprune.training.loop import accuracy
 from spikeprune.training.weights_file import load_weights
@@ -69,9 +70,9 @@ def measure(
 
 
 def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
-    """Return the SynOps of a run's dense net by layer; None if its budget is no share of them."""
+    """Return the SynOps of a run's dense net by layer; None if no budget is a share of them."""
     config = session.config
-    if config.budget_unit != "synops":
+    if not {config.budget_unit, *config.within} & set(OPERATIONS):
         return None
 
     def count() -> dict[str, float]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spikeprune.errors import BudgetError
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import choose_weights, most_live
-from spikeprune.pruning.weights.synops_budget import SynopsCost, fit_budget
+from spikeprune.pruning.weights.fit_budgets import Budget, budget_of_share, fit_budgets, mixed
 from spikeprune.science.cost import weight_costs
 
 SHAPES = {"conv": (4, 2, 3, 3), "deep": (4, 2, 3, 3), "hidden": (6, 16), "head": (3, 6)}
@@ -22,7 +22,22 @@ def drawn(seed=0):
 
 
 OPERANDS = drawn()
-COST = SynopsCost({n: weight_costs(torch.empty(SHAPES[n]), OPERANDS[n]) for n in SHAPES})
+COSTS = {n: weight_costs(torch.empty(SHAPES[n]), OPERANDS[n]) for n in SHAPES}
+SIZE = sum(torch.Size(s).numel() for s in SHAPES.values())
+
+
+def synops(live, share=1.0, **more):
+    return budget_of_share("synops", COSTS, live, share=share, **more)
+
+
+def COST(live):
+    return synops(live).spent(live)
+
+
+def fitted(choose, live, *, most, share, **more):
+    return fit_budgets(
+        lambda count: choose(count / SIZE), [synops(live, share, **more)], least=1, most=most
+    )
 
 
 def counted(live):
@@ -73,7 +88,7 @@ def test_the_density_found_is_the_largest_within_the_budget(seed, share, allocat
     most = most_live(live, regrowth.keys(), options)
     alive = sum(int(m.sum()) for m in live.values())
     assert alive <= most <= alive + 0.3 * alive if fraction else most == alive
-    selection = fit_budget(choose, COST, live, most=most, share=share)
+    selection = fitted(choose, live, most=most, share=share)
     use = selection.budget
     size = sum(w.numel() for w in weights.values())
     count = sum(int(m.sum()) for m in selection.live.values())
@@ -98,8 +113,11 @@ def test_a_budget_below_a_single_weight_is_refused():
     def choose(density):
         return choose_weights(weights, live, {}, density=density, options=options)
 
-    with pytest.raises(BudgetError, match=r"a single live weight exceeds.*lower the sparsity"):
-        fit_budget(choose, COST, live, most=200, share=1e-4)
+    with pytest.raises(
+        BudgetError,
+        match=r"a single live weight costs.*that this net allows is 0\.9\d+: lower the sparsity",
+    ):
+        fitted(choose, live, most=200, share=1e-4)
 
 
 @pytest.mark.parametrize("without", ["head", "conv"])
@@ -115,7 +133,7 @@ def test_regrowth_may_bring_back_what_an_earlier_event_had_no_room_for(without):
             return choose_weights(weights, live, regrowth, density=density, options=options)
 
         most = most_live(live, regrowth.keys(), options)
-        chosen = fit_budget(choose, COST, live, most=most, share=0.9)
+        chosen = fitted(choose, live, most=most, share=0.9)
         assert sum(int(m.sum()) for m in chosen.live.values()) == most
         assert chosen.budget.cost < chosen.budget.allowed
         # What was dead before is there by regrowth alone, and by no more than its share.
@@ -148,6 +166,14 @@ def test_a_dense_net_is_what_the_budget_is_a_share_of():
         return choose_weights(weights, live, {}, density=density, options=options)
 
     dense = dict.fromkeys(SHAPES, 25.0) | {"excluded": 1e9}
-    use = fit_budget(choose, COST, live, most=258, share=0.5, dense_synops=dense).budget
+    use = fitted(choose, live, most=258, share=0.5, dense=dense).budget
     assert use.total == 100
     assert use.cost <= use.allowed == pytest.approx(50)
+
+
+def test_a_weight_without_cost_is_worth_a_lot_but_not_without_end():
+    first = Budget("synops", {"a": torch.tensor([0.0, 1.0, 8.0])}, 4.0, 8.0, least=0.5)
+    second = Budget("weights", {"a": torch.ones(1)}, 2.0, 3.0)
+    assert mixed([first], 0.0)["a"].tolist() == [0.5, 1.0, 8.0]
+    assert mixed([first, second], 1.0)["a"].tolist() == [1.0]
+    assert mixed([first, second], 0.5)["a"].tolist() == [0.3125, 0.375, 1.25]
