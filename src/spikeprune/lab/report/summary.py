@@ -1,9 +1,9 @@
 """Texts and tables of the report: headline, cards, settings, layers, cost."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from spikeprune.lab.report.html import TableCell
 from spikeprune.lab.report.number_words import (
@@ -51,7 +51,13 @@ def _target(record: RunRecord) -> str:
     target = record.metrics.get("target") or {}
     if not is_number(sparsity := target.get("sparsity")):
         return ""
-    return f"{100 * sparsity:.4g} % fewer {budget_name(target.get('budget') or record.unit)}"
+    within = cast(Mapping[str, float], target.get("within") or {})
+    further = "".join(
+        f", at most {100 * share:.4g} % of the {budget_name(unit)}"
+        for unit, share in within.items()
+    )
+    unit = budget_name(target.get("budget") or record.unit)
+    return f"{100 * sparsity:.4g} % {'less' if unit == 'energy' else 'fewer'} {unit}{further}"
 
 
 def cards(record: RunRecord) -> tuple[Card, ...]:

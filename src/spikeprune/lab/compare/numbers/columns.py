@@ -70,7 +70,7 @@ def target(sparsity: float | None, budget: str | None = None) -> str:
     share = f"{round(100 * sparsity, 6):g}{_GAP}%"
     if not budget or budget in ("weights", "channels"):
         return share
-    return f"{share} fewer {budget_name(budget)}"
+    return f"{share} {'less' if budget == 'energy' else 'fewer'} {budget_name(budget)}"
 
 
 def name_of(row: Row, differences: Sequence[Difference]) -> str:

@@ -8,6 +8,7 @@ still reads older schemas or refuses them with a message.
 import resource
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from spikeprune._version import __version__
 from spikeprune.cutting.compact import Cut
 from spikeprune.data import Data
 from spikeprune.distributed.collectives import world_size
-from spikeprune.lab.report.number_words import percent
+from spikeprune.lab.report.number_words import budget_name, percent
 from spikeprune.lab.report.run_record import SCHEMA
 from spikeprune.lab.run.identity.standing import Record, notes_of
 from spikeprune.lab.run.results.records import DenseMetrics, Measured
@@ -26,9 +27,12 @@ from spikeprune.lab.run.results.versions import versions
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.lab.run_folder import RunFolder
+from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.manifest import NAME
+from spikeprune.pruning.options import OPERATIONS
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.science.cost import operation_nj
 from spikeprune.science.masks import Mask
 from spikeprune.user_code import named_code
 
@@ -76,7 +80,7 @@ def assemble(
         "compiled": session.compiled,
         "versions": versions(),
         "identity": record and record.identity.short,
-        "target": {"sparsity": config.sparsity, "budget": config.budget_unit},
+        "target": _target(config),
         "static_first_layer": session.runs_first_layer_once,
         "checksums": NAME,
         "dense": dense["metrics"],
@@ -186,28 +190,50 @@ def _threads_note(session: Session) -> list[str]:
 
 
 def _budget_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str]:
-    """Return the use of the budget, of SynOps also by the finished net."""
+    """Return the use of each budget, of operations also by the finished net."""
     last = pruner.events[-1]
-    use = last.budget
-    if use is None:
+    if last.budget is None:
         return []
+    uses = (last.budget, *last.budget.within)
     notes = [
-        f"{use.unit}: {use.cost:,.0f} of {use.total:,.0f} left, "
-        f"{use.allowed - use.cost:,.0f} below the budget"
+        f"{use.unit}: {_shown(use.cost, use.unit)} of {_shown(use.total, use.unit)} left, "
+        f"{_shown(max(0.0, use.allowed - use.cost), use.unit)} below the budget"
+        for use in uses
     ]
-    if use.forced:
-        forced = ", ".join(f"{name} +{n}" for name, n in use.forced.items())
+    if last.budget.forced:
+        forced = ", ".join(f"{name} +{n}" for name, n in last.budget.forced.items())
         notes.append(f"floors or rounding kept channels that the ranking would have cut: {forced}")
-    if use.unit == "synops":
-        channels = pruner.granularity.groups is not None
-        names = [row["name"] for row in dense["layers"]] if channels else list(last.layers)
+    channels = pruner.granularity.groups is not None
+    names = [row["name"] for row in dense["layers"]] if channels else list(last.layers)
+    for use in uses:
+        if use.unit not in OPERATIONS:
+            continue
         before, after = (
-            sum(row["synops"] for row in net["layers"] if row["name"] in names)
+            sum(_cost_of(row, use.unit) for row in net["layers"] if row["name"] in names)
             for net in (dense, pruned)
         )
+        what = budget_name(use.unit)
         notes.append(
-            f"the finished net takes {percent(after / before)} of the dense net's SynOps on the "
+            f"the finished net takes {percent(after / before)} of the dense net's {what} on the "
             f"test set, where {percent(use.allowed / use.total)} were allowed at the last event: "
             "firing rates move while it is fine-tuned"
         )
     return notes
+
+
+def _cost_of(row: Mapping[str, Any], unit: str) -> float:
+    """Return SynOps or nJ of a layer."""
+    synops = float(row["synops"])
+    if unit == "synops":
+        return synops
+    return synops * operation_nj(multiplies=row["operand"] != "spikes")
+
+
+def _shown(cost: float, unit: str) -> str:
+    return f"{cost:,.4g} nJ" if unit == "energy" else f"{cost:,.0f}"
+
+
+def _target(config: RunConfig) -> dict[str, Any]:
+    """Return what was asked for; `within` only where there is a second budget."""
+    target = {"sparsity": config.sparsity, "budget": config.budget_unit}
+    return target | ({"within": config.within} if config.within else {})
