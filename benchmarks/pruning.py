@@ -150,11 +150,17 @@ def ordinary_step(width, size, rounds):
     return Row(what, "masks", added, "the rest of it", whole - added, at_most(0.01, 0.005))
 
 
-def scored_step(width, size, rounds):
+def fused(width, *, quick):
+    """Return the net with fused neurons; a quick look does not wait for a compiler."""
+    model = net(width)
+    fuse(model, compiled=not quick)
+    return model
+
+
+def scored_step(width, size, rounds, *, quick):
     """Yield a training step that is scored for an event, without and with a budget of SynOps."""
     x, y = batch(size)
-    model = net(width)
-    fuse(model, compiled=True)
+    model = fused(width, quick=quick)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     observer = Observer(model, time_steps=TIME_STEPS, train=True)
     operands = WeightOperands(model, trace(model, x[:1]), train=True)
@@ -195,11 +201,10 @@ def found_neurons_step(channels, size, rounds):
     return Row(what, "criticality observed", times["observed"], "plain step", times["plain step"])
 
 
-def scoring(width, size, rounds, *, bf16):
+def scoring(width, size, rounds, *, bf16, quick):
     """Score a set of four batches with fused neurons."""
     x, _ = batch(size)
-    model = net(width).eval()
-    fuse(model, compiled=True)
+    model = fused(width, quick=quick).eval()
     if bf16:
         model, x = (each.to(memory_format=torch.channels_last) for each in (model, x))
 
@@ -234,7 +239,7 @@ def cut_net(width, sparsity, goal):
         live[group.name] = order < kept
     small = apply_plan(copy.deepcopy(dense), plan_for(groups, live)).eval()
     for each in (dense, small):
-        fuse(each, compiled=True)
+        fuse(each, compiled=goal is not None)
     ms = latencies({"cut": small, "dense": dense}, x, time_steps=TIME_STEPS)
     for name, aim in (("b1", None), ("b32", goal)):
         what = f"inference, {sparsity:.0%} of the channels of every layer cut, batch {name[1:]}"
@@ -242,14 +247,14 @@ def cut_net(width, sparsity, goal):
 
 
 def pruning_rows(*, quick: bool):
-    width, size, rounds = (0.125, 2, 1) if quick else (1.0, 16, 7)
+    width, size, rounds = (0.125, 1, 1) if quick else (1.0, 16, 7)
     yield from event(width, rounds, QUICK if quick else CASES["vgg16"])
     yield event_memory(1 if quick else 100)
     yield ordinary_step(width, 2 * size, rounds)
-    yield from scored_step(width, 2 * size, rounds)
+    yield from scored_step(width, 2 * size, rounds, quick=quick)
     yield found_neurons_step(8 if quick else 128, 2 * size, rounds)
     for bf16 in (False, True):
-        yield scoring(width, size, rounds, bf16=bf16)
+        yield scoring(width, size, rounds, bf16=bf16, quick=quick)
     for sparsity, goal in ((0.5, faster(3.3, 3.8)), (0.8, faster(9, 15))):
         yield from cut_net(width, sparsity, None if quick else goal)
 
