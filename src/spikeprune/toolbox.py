@@ -1,7 +1,7 @@
 """Tools for a training loop of one's own, beside the names of `spikeprune` itself.
 
-Speed-ups that change no result, checkpoints without pickle, a penalty on firing, and readers of
-run folders. These names stay; the modules that define them may move.
+Speed-ups that change no result, checkpoints without pickle, learning from a dense net, penalties
+on firing, and readers of run folders. These names stay; the modules that define them may move.
 """
 
 from spikeprune.adapters.speedups import fuse, hoist, unfuse, unhoist
@@ -10,12 +10,15 @@ from spikeprune.execution.forward import forward
 from spikeprune.execution.precision import widen
 from spikeprune.inference.event_driven import event_report
 from spikeprune.inference.saved_net import load_masks
+from spikeprune.measuring.synops_penalty import synops_penalty
 from spikeprune.pruning.methods import options_for
 from spikeprune.training.checkpoint import load_tree, save_tree
+from spikeprune.training.distillation import Distillation
 from spikeprune.training.rate_penalty import rate_penalty
 from spikeprune.training.weights_file import load_weights
 
 __all__ = [
+    "Distillation",
     "event_report",
     "forward",
     "fuse",
@@ -28,6 +31,7 @@ __all__ = [
     "rate_penalty",
     "save_cut",
     "save_tree",
+    "synops_penalty",
     "unfuse",
     "unhoist",
     "widen",

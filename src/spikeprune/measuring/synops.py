@@ -62,6 +62,13 @@ class LayerCount:
         assert self.nonzero is not None
         return sum(self._finished, self._read(self.nonzero))
 
+    def operations(self, operands: Tensor) -> Tensor:
+        """Return the operations of operands `[C_in, *space]` of calls of one size, a scalar.
+
+        It is linear in the operands, and gradients reach them.
+        """
+        return (self._read(operands) * self._fan_out()).sum()
+
     def add(self, nonzero: Tensor, values: Tensor | None, output_size: tuple[int, ...]) -> None:
         """Add the operands of one call."""
         sizes = nonzero.shape, output_size

@@ -9,8 +9,13 @@ from torch.nn.functional import cross_entropy
 from spikeprune.errors import require_one_of
 
 
+def mean_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return CE(mean over T of logits `[T, B, K]`) for class indices `[B]`."""
+    return cross_entropy(logits.mean(0), target)
+
+
 def _mean_logits(logits: Tensor, target: Tensor) -> Tensor:
-    return cross_entropy(logits.mean(0), target) / len(logits)
+    return mean_cross_entropy(logits, target) / len(logits)
 
 
 def _per_step(logits: Tensor, target: Tensor) -> Tensor:
@@ -31,3 +36,8 @@ def loss_by_name(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a loss of `LOSSES`, or raise a `ConfigError`."""
     require_one_of("loss", name, LOSSES)
     return LOSSES[name]
+
+
+def scale_of(name: str, steps: int) -> float:
+    """Return the factor of a loss of `LOSSES` before its cross-entropy: 1 / T for `mean-logits`."""
+    return 1 / steps if name == "mean-logits" else 1.0

@@ -11,7 +11,7 @@ from spikeprune.adapters.registry import spiking_neurons
 from spikeprune.errors import ObservationError
 from spikeprune.execution.recomputing import recomputing
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
 
     Args:
         model: spiking neurons of one framework.
-        loss: logits `[T, B, K]` and targets to a scalar.
+        loss: logits `[T, B, K]`, targets and whatever else it takes to a scalar.
         weight: at least 0; 0 gives `loss` itself.
 
     Raises:
@@ -43,7 +43,7 @@ def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
             spikes.append(emitted.sum(dtype=torch.promote_types(emitted.dtype, torch.float32)))
             counts.append(emitted.numel())
 
-    def penalised(logits: Tensor, target: Tensor) -> Tensor:
+    def penalised(*batch: Any) -> Tensor:
         if not counts:
             raise ObservationError(
                 "expected a forward in training mode before its loss, to penalise firing rates by, "
@@ -52,7 +52,7 @@ def rate_penalty(model: nn.Module, loss: Loss, weight: float) -> Iterator[Loss]:
         rate = torch.stack(spikes).sum() / sum(counts)
         spikes.clear()
         counts.clear()
-        return loss(logits, target) + weight * rate
+        return loss(*batch) + weight * rate
 
     with ExitStack() as stack:
         for neuron in spiking_neurons(model).values():
