@@ -134,6 +134,19 @@ def test_all_ranks_cut_the_same_channels_and_fine_tune(launch, tmp_path):
     assert [row["stage"] for row in rows(tmp_path / "channels")] == ["prune", "prune", "finetune"]
 
 
+def test_every_rank_learns_from_the_same_teacher_under_the_same_penalty(launch, tmp_path):
+    more = ("--teacher.weight", "0.7", "--synops_penalty", "0.5", "--precision", "fp32")
+    codes, _, errors = launch(*TINY, *more, "--out", "two")
+    assert (codes, errors) == ([0, 0], ["", ""])
+    assert main([*TINY, *more, "--out", str(tmp_path / "one")]) == 0
+    two, one = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("two", "one"))
+    assert two["cost"]["teacher_flops"] == one["cost"]["teacher_flops"] > 0
+    first = [
+        next(r["loss"] for r in rows(tmp_path / n) if r["kind"] == "epoch") for n in ("two", "one")
+    ]
+    assert first[0] == pytest.approx(first[1], rel=0.1)  # each rank normalises its own slice
+
+
 @pytest.mark.parametrize("how", ["raise", "die"])
 def test_a_failing_rank_ends_all_with_one_message(launch, tmp_path, how):
     codes, _, errors = launch(*own(), ON_RANK_1=how)

@@ -30,7 +30,7 @@ def batches(count=3, size=6):
     ]
 
 
-def loss(logits, target):
+def loss(logits, target, inputs):
     return nn.functional.cross_entropy(logits.mean(0), target)
 
 
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer_steps(value):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     log, factors = Log(optimizer), iter([1.0, value])
-    broken = lambda x, y: loss(x, y) * next(factors)  # noqa: E731
+    broken = lambda *batch: loss(*batch) * next(factors)  # noqa: E731
     with pytest.raises(RunError, match=r"the loss is (nan|inf) at batch 2.*Lower the learning"):
         run(model, batches(), optimizer, loss=broken, pruner=log)
     assert log.calls == ["optimizer", "pruner"]

@@ -65,16 +65,16 @@ def train_epoch(
     *,
     pruner: Steps | None,
     forward: Callable[[Tensor], Tensor],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
     before_step: Callable[[], None] = lambda: None,
     after_step: Callable[[float], None] = lambda loss: None,
     clip_norm: float | None = None,
 ) -> float:
     """Train for one pass over pairs of input and class index `[B]`, and return the mean loss.
 
-    `forward` resets the net and returns logits `[T, B, K]`. The pruner's step follows the
-    optimiser's. `before_step` runs before each batch, `after_step` with its loss after it.
-    `clip_norm` is the largest norm of all gradients together.
+    `forward` resets the net and returns logits `[T, B, K]`; `loss` takes them, the classes and the
+    input. The pruner's step follows the optimiser's. `before_step` runs before each batch,
+    `after_step` with its loss after it. `clip_norm` is the largest norm of all gradients together.
 
     Raises:
         RunError: The loss is not finite.
@@ -85,7 +85,7 @@ def train_epoch(
     for x, y in batches:
         before_step()
         optimizer.zero_grad(set_to_none=True)
-        value = loss(forward(x), y)
+        value = loss(forward(x), y, x)
         value.backward()  # type: ignore[no-untyped-call]
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)

@@ -81,6 +81,14 @@ def test_the_cost_of_both_runs(plain):
     assert cost["Pruning epochs"] == ["–", "6"]
     assert cost["Total epochs"] == ["10", "10"]
     assert cost["Training FLOPs, sparse-aware"] == ["–", "39.0\u00a0T"]
+    assert not any("teacher" in term for term in cost)
+
+
+def test_the_cost_of_a_teacher_is_shown_where_there_was_one(plain):
+    for flops, shown in ((2.7e13, ["–", "27.0\u00a0T"]), (0.0, None)):
+        costs = {**plain.metrics["cost"], "teacher_flops": flops}
+        cost = {term: row for term, *row in summary.cost_rows(changed(plain, cost=costs))}
+        assert cost.get("Of these, the teacher's forward passes") == shown
 
 
 def test_layers_have_the_columns_that_hold_numbers(plain):

@@ -113,6 +113,15 @@ class Crash(nn.Module):
         return self.net(x)
 
 
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x):
+        return self.net(x).mean(0)
+
+
 number = 3
 
 
@@ -298,6 +307,15 @@ def test_each_trial_refuses_its_own():
         try_training(trial(**own))
     with pytest.raises(DataError, match="not finite"):
         try_training(trial(data="own:broken", model="nets:net", model_args={}))
+
+
+def test_a_teacher_that_cannot_be_compared_with_is_refused():
+    mean = {"model": "nets:Mean", "model_args": {}}
+    try_training(trial(**mean, teacher={"weight": 0.5}))
+    each = {"teacher": {"weight": 0.5, "per_step": True}}
+    with pytest.raises(ModelError, match="per_step compares the logits of each of 2 time steps"):
+        try_training(trial(**mean, **each))
+    try_training(trial(**mean, **each, method="dense", sparsity=None))  # it has no teacher
 
 
 def test_a_dense_run_has_nothing_to_prune():

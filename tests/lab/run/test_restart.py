@@ -117,10 +117,15 @@ def whole(request, tmp_path_factory):
     return request.param, results(RunFolder(config.folder))
 
 
-@pytest.mark.parametrize("granularity", ["weight", "channel"])
-def test_a_run_that_is_stopped_again_and_again_gives_the_same_result(tmp_path, granularity):
+TAUGHT = {"teacher": {"weight": 0.7}, "synops_penalty": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("granularity", "more"), [("weight", {}), ("channel", {}), ("weight", TAUGHT)]
+)
+def test_a_run_that_is_stopped_again_and_again_gives_the_same_result(tmp_path, granularity, more):
     criticality = {"batches": 2, "score_on": "train-batch"}
-    values = {"granularity": granularity, "criticality": criticality}
+    values = {"granularity": granularity, "criticality": criticality, **more}
     values["epochs"] = {"prune": 2, "finetune": 2}
     whole = make(tmp_path / "whole" / "x", **values)
     run(whole)

@@ -52,8 +52,8 @@ LAYER = {
     "dead_channels",
 }  # fmt: skip
 COST = {
-    "pruning_epochs", "total_epochs", "training_flops", "training_flops_sparse", "wall_seconds",
-    "peak_rss_bytes", "dense",
+    "pruning_epochs", "total_epochs", "training_flops", "training_flops_sparse", "teacher_flops",
+    "wall_seconds", "peak_rss_bytes", "dense",
 }  # fmt: skip
 EVENT = {
     "event", "events", "step", "epoch", "density", "live", "kept", "regrown",

@@ -10,7 +10,14 @@ from spikeprune.choices import check_choices, choices
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution import precision
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.lab.settings.config import Epochs, Imp, Optimizer, RunConfig, differences
+from spikeprune.lab.settings.config import (
+    Epochs,
+    Imp,
+    Optimizer,
+    RunConfig,
+    Teacher,
+    differences,
+)
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.options import ChannelOptions
 
@@ -169,6 +176,8 @@ NOT_DENSE = {
     "start_saliency": "snip",
     "budget": "synops",
     "rate_penalty": 0.1,
+    "synops_penalty": 0.1,
+    "teacher": {"weight": 0.5},
     "imp": {"rounds": 3},
     "allocation": "erk",
     "schedule": "linear",
@@ -235,7 +244,7 @@ def test_differences_name_fields_but_not_the_folder():
 
 
 def test_every_field_is_explained():
-    for cls in (RunConfig, Epochs, Imp, Optimizer, CriticalityOptions, ChannelOptions):
+    for cls in (RunConfig, Epochs, Imp, Optimizer, Teacher, CriticalityOptions, ChannelOptions):
         docs = {p.arg_name for p in parse_from_object(cls).params if p.description}
         assert docs == {f.name for f in fields(cls)}
 

@@ -128,12 +128,40 @@ CASES = {
         ),
     ),
     "dense": (
-        {"method": "dense", "regrow": "random", "rate_penalty": 0.1, "curves": True},
+        {
+            "method": "dense",
+            "regrow": "random",
+            "rate_penalty": 0.1,
+            "curves": True,
+            "synops_penalty": 0.1,
+            "teacher": {"weight": 0.5, "temperature": 3.0},
+        },
         {},
         dict.fromkeys(
-            ("sparsity 0.8", "regrow random", "rate_penalty 0.1", "curves True"),
+            (
+                "sparsity 0.8",
+                "regrow random",
+                "rate_penalty 0.1",
+                "synops_penalty 0.1",
+                "teacher.weight 0.5",
+                "teacher.temperature 3.0",
+                "curves True",
+            ),
             "the method is dense, which prunes nothing",
         ),
+    ),
+    "no teacher": (
+        {"teacher": {"temperature": 3.0, "per_step": True}},
+        {},
+        dict.fromkeys(
+            ("teacher.temperature 3.0", "teacher.per_step True"),
+            "teacher.weight is 0, so there is no teacher",
+        ),
+    ),
+    "a teacher of a single step": (
+        {"teacher": {"weight": 0.5, "per_step": True}, "time_steps": 1},
+        {},
+        {"teacher.per_step True": "a single time step is its own mean"},
     ),
     "epochs of dense": (
         DENSE | {"epochs": {"prune": 3, "dense": 5}},

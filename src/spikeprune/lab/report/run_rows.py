@@ -125,6 +125,7 @@ class RunCost(TypedDict, total=False):
     total_epochs: Count
     training_flops: Amount
     training_flops_sparse: Amount
+    teacher_flops: Amount
     wall_seconds: Amount | None
     peak_rss_bytes: Count | None
     dense: dict[str, Any]

@@ -169,11 +169,13 @@ def cost_rows(record: RunRecord) -> list[tuple[str, str, str]]:
     def row(term: str, key: str, form: Callable[[Any], str] = amount) -> tuple[str, str, str]:
         return term, form(dense[key]) if key in dense else "–", form(cost.get(key))
 
+    taught = [row("Of these, the teacher's forward passes", "teacher_flops")]
     return [
         row("Pruning epochs", "pruning_epochs"),
         row("Total epochs", "total_epochs"),
         row("Training FLOPs, as computed", "training_flops"),
         row("Training FLOPs, sparse-aware", "training_flops_sparse"),
+        *(taught if cost.get("teacher_flops") else []),
         row("Wall time", "wall_seconds", duration),
         row("Peak memory of the process", "peak_rss_bytes", size),
     ]

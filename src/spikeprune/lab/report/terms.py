@@ -38,8 +38,8 @@ _TERMS = {
     ),
     "Training FLOPs": (
         "2 × MACs × T × batch × 3 (forward, gradient of the input, gradient of the weights) over "
-        "all steps, plus scoring passes. The sparse-aware figure scales the first two by the "
-        "density; dense kernels do not save them."
+        "all steps, plus scoring passes and forward passes of a teacher. The sparse-aware figure "
+        "scales the first two by the density; dense kernels do not save them."
     ),
     "Latency": (
         "Wall time of one forward pass of the net as it is stored, warmed up, median. Zeros in a "

@@ -139,7 +139,8 @@ def _train(session: Session, shared: DenseFolder, display: Display, claim: Claim
     def write() -> None:
         measured = measure(session, model, pruned=None, cut=None, latency=True).to_dict()
         save_tensors(shared.model, model.state_dict())
-        shared.finish({"metrics": measured, "cost": {"total_epochs": epochs, **vars(cost)}})
+        spent = {n: v for n, v in vars(cost).items() if n != "flops_teacher"}  # it has none
+        shared.finish({"metrics": measured, "cost": {"total_epochs": epochs, **spent}})
         checkpoint.unlink(missing_ok=True)
 
     by_main(write)

@@ -12,6 +12,7 @@ from spikeprune.lab.run.check import check
 from spikeprune.lab.run.preflight import preflight
 from spikeprune.lab.run.results.metrics_json import peak_rss_bytes
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages.objective import Objective, stand_in_teacher
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
 
@@ -118,18 +119,20 @@ def _pruning(session: Session) -> dict[str, Any]:
 
 def _seconds_per_step(session: Session) -> float:
     model = session.built(weights=True).train()
-    optimizer, run, loss = session.optimizer(model), session.forward(model), session.loss
+    optimizer, run = session.optimizer(model), session.forward(model)
+    objective = Objective(session, teacher=stand_in_teacher(session))
     seconds: list[float] = []
     started = time.perf_counter()
-    for x, y in session.moved(session.data.train, model):
-        optimizer.zero_grad(set_to_none=True)
-        loss(run(x), y).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if session.device.type == "cuda":
-            torch.cuda.synchronize(session.device)
-        now = time.perf_counter()
-        seconds.append(now - started)  # includes loading the batch
-        started = now
-        if len(seconds) > _TIMED_STEPS:
-            break
+    with objective.of(model) as loss:
+        for x, y in session.moved(session.data.train, model):
+            optimizer.zero_grad(set_to_none=True)
+            loss(run(x), y, x).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if session.device.type == "cuda":
+                torch.cuda.synchronize(session.device)
+            now = time.perf_counter()
+            seconds.append(now - started)  # includes loading the batch
+            started = now
+            if len(seconds) > _TIMED_STEPS:
+                break
     return statistics.median(seconds[1:] or seconds)

@@ -19,6 +19,7 @@ from spikeprune.execution.forward import LAYOUTS
 from spikeprune.execution.sound_weights import require_sound
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import check_shares, slices
+from spikeprune.lab.run.stages.objective import Objective, stand_in_teacher
 from spikeprune.lab.run_folder import DenseFolder
 from spikeprune.manifest import faults
 from spikeprune.measuring.evaluate import evaluate
@@ -125,8 +126,9 @@ def _evaluate_and_train(session: Session, model: nn.Module, x: Tensor, y: Tensor
     observer = None
     if session.wiring.neurons:
         observer = Observer(model, named, time_steps=steps, train=True, wiring=session.wiring)
-    with observer or nullcontext():
-        loss = session.loss(session.forward(model.train())(x), y)
+    objective = Objective(session, teacher=stand_in_teacher(session))
+    with observer or nullcontext(), objective.of(model) as loss_of:
+        loss = loss_of(session.forward(model.train())(x), y, x)
     if observer is not None:
         observer.compute()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning import options
 from spikeprune.pruning.methods import default_method
 from spikeprune.ranges import SHARE, Range
+from spikeprune.training.distillation import TEMPERATURES, WEIGHTS
 from spikeprune.training.loop import LR_SCHEDULES
 from spikeprune.training.losses import LOSSES
 
@@ -60,6 +61,19 @@ class Optimizer:
     """How the learning rate falls over all epochs."""
     clip_norm: _Positive | None = None
     """Clip the norm of the gradient to this."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Distillation: the pruned net learns from the logits of the run's dense net."""
+
+    weight: Annotated[float, WEIGHTS] = 0.0
+    """Share of the teacher in the loss of the pruned net; the labels have the rest. 0: no
+    teacher."""
+    temperature: Annotated[float, TEMPERATURES] = 2.0
+    """Temperature of the logits of both nets."""
+    per_step: bool = False
+    """Learn the logits of every time step, not their mean over time."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +164,8 @@ class RunConfig:
     """Initial value of a returned weight, instead of the method's own."""
     rate_penalty: _Rate = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
+    synops_penalty: _Rate = 0.0
+    """Added to the loss of the pruned net: this times its SynOps as a share of the dense net's."""
     start: Literal["init", "checkpoint"] | None = None
     """From where: checkpoint if weights are given, else init (from scratch)."""
     include: tuple[str, ...] = ()
@@ -189,6 +205,8 @@ class RunConfig:
     """Optimiser and learning-rate schedule."""
     loss: Annotated[str, OneOf(lambda: LOSSES)] = "mean-logits"
     """Cross-entropy of the mean over time, or its mean over the steps."""
+    teacher: Teacher = field(default_factory=Teacher)
+    """What the pruned net learns from the dense net."""
     seed: Annotated[int, Range(0)] = 0
     """Seed of everything that is drawn."""
     curves: bool = False
@@ -234,9 +252,19 @@ class RunConfig:
         return self.granularity == "channel"
 
     @property
+    def has_teacher(self) -> bool:
+        """Whether the pruned net learns from the dense net."""
+        return self.teacher.weight > 0 and self.method != "dense"
+
+    @property
     def budget_unit(self) -> str:
         """Unit of the cost that `sparsity` is a share of."""
         return self.channels.budget if self.prunes_channels else self.budget
+
+    @property
+    def has_budget_of_operations(self) -> bool:
+        """Whether a budget is a share of the dense net's SynOps or energy."""
+        return bool({self.budget_unit, *self.within} & set(options.OPERATIONS))
 
     @property
     def folder(self) -> Path:

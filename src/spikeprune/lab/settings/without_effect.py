@@ -102,6 +102,14 @@ def _loss(case: _Case) -> str:
     return "both losses are the same for a single time step" if case.config.time_steps == 1 else ""
 
 
+def _no_teacher(case: _Case) -> str:
+    return "" if case.config.teacher.weight else "teacher.weight is 0, so there is no teacher"
+
+
+def _single_step(case: _Case) -> str:
+    return "a single time step is its own mean" if case.config.time_steps == 1 else ""
+
+
 def _threads(case: _Case) -> str:
     return "the nets compute on CUDA" if case.facts.on_cuda else ""
 
@@ -127,6 +135,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "reset": (_own_net,),
     "preset": (_own_net,),
     "rate_penalty": (_dense,),
+    "synops_penalty": (_dense,),
+    "teacher.weight": (_dense,),
+    "teacher.temperature": (_dense, _no_teacher),
+    "teacher.per_step": (_dense, _no_teacher, _single_step),
     "curves": (_dense,),
     "imp.share": (_imp, _imp_share),
     "imp.rounds": (_imp,),

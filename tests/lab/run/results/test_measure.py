@@ -215,6 +215,7 @@ def test_synops_of_the_dense_net_are_counted_on_whole_batches_of_training_sample
     assert dense_synops(one, folder) == pytest.approx(expected)
     channels = session(granularity="channel", channels={"budget": "synops"})
     assert dense_synops(channels, folder) == pytest.approx(expected)
+    assert dense_synops(session(synops_penalty=0.5), folder) == pytest.approx(expected)
 
 
 def test_latencies_are_those_of_both_nets(monkeypatch):

@@ -12,6 +12,7 @@ from spikeprune.lab.run.stages import prune as module
 from spikeprune.lab.run.stages.prune import prune
 from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
+from spikeprune.training.checkpoint import save_tensors
 
 STEPS = 5  # an epoch
 WEIGHTS = {"stem.conv": 4 * 9, "body.conv2": 8 * 4 * 9, "head.classifier": 8 * 10}
@@ -33,6 +34,7 @@ def pruned(folder, display=None, **values):
         "threads": 1,
     }
     session, files = Session(RunConfig.from_dict(base | values)), RunFolder(folder)
+    save_tensors(files.dense.model, session.built().state_dict())  # in place of a trained one
     tracker = Tracker(files.history, None, Silent(), steps_per_epoch=STEPS)
     return prune(session, files, tracker, display or Silent()), files
 
@@ -93,3 +95,60 @@ def test_ranks_that_cut_differently_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "require_same", require)
     with pytest.raises(RunError, match="what was cut: please report this"):
         pruned(tmp_path)
+
+
+def dense_macs(samples):
+    return samples * sum(POSITIONS[name] * count for name, count in WEIGHTS.items())
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+def test_the_teacher_s_forward_passes_are_in_the_cost_of_every_stage(tmp_path, granularity):
+    taught, files = pruned(tmp_path / "a", granularity=granularity, teacher={"weight": 0.7})
+    alone, _ = pruned(tmp_path / "b", granularity=granularity)
+    passes = 2 * dense_macs(3 * 100)  # of the uncut net in all three epochs
+    assert (taught.cost.flops_teacher, alone.cost.flops_teacher) == (passes, 0)
+    if granularity == "weight":  # another net, cut otherwise, costs something else itself
+        assert taught.cost.flops == alone.cost.flops + passes
+    own = taught.cost.flops_sparse - passes
+    assert own <= taught.cost.flops - passes
+    losses = [row["loss"] for row in read_rows(files.history) if row["kind"] == "epoch"]
+    _, plain = pruned(tmp_path / "b", granularity=granularity)
+    others = [row["loss"] for row in read_rows(plain.history) if row["kind"] == "epoch"]
+    assert all(one != other for one, other in zip(losses, others, strict=True))
+
+
+def test_a_quieter_net_keeps_more_weights_at_the_same_budget_of_synops(tmp_path):
+    """Every event measures what a weight costs then; the budget is that of the dense net."""
+    live, budgets = {}, {}
+    for weight in (0.0, 1.0):
+        found, _ = pruned(
+            tmp_path / str(weight),
+            method="magnitude",
+            budget="synops",
+            sparsity=0.8,
+            exclude=["stem.conv"],  # whose operands are the image's
+            synops_penalty=weight,
+            epochs={"prune": 6, "finetune": 0},
+            optimizer={"lr": 0.02},
+        )
+        use = found.pruner.events[-1].budget
+        live[weight], budgets[weight] = found.full_mask.live, use.allowed
+        assert 0.7 * use.allowed < use.cost <= use.allowed  # neither net is silent
+    assert budgets[0.0] == budgets[1.0]
+    assert live[1.0] > 1.5 * live[0.0]
+
+
+def test_the_cut_net_is_fine_tuned_under_the_penalty_on_its_synops(tmp_path):
+    losses = []
+    for weight in (0.0, 50.0):
+        _, files = pruned(
+            tmp_path / str(weight),
+            granularity="channel",
+            synops_penalty=weight,
+            epochs={"prune": 1, "finetune": 1},
+        )
+        rows = [row for row in read_rows(files.history) if row["kind"] == "epoch"]
+        losses.append([row["loss"] for row in rows])
+    (pruning, tuning), (penalised, tuned) = losses
+    assert penalised > pruning + 5
+    assert tuned > tuning + 0.1

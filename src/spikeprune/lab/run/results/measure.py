@@ -18,7 +18,6 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.manifest import require_whole
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
-from spikeprune.pruning.options import OPERATIONS
 from spikeprune.science.masks import Mask
 from spikeprune.training.loop import accuracy
 from spikeprune.training.weights_file import load_weights
@@ -70,9 +69,9 @@ def measure(
 
 
 def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
-    """Return the SynOps of a run's dense net by layer; None if no budget is a share of them."""
+    """Return the SynOps of a run's dense net by layer; None if nothing is a share of them."""
     config = session.config
-    if not {config.budget_unit, *config.within} & set(OPERATIONS):
+    if not (config.has_budget_of_operations or config.synops_penalty):
         return None
 
     def count() -> dict[str, float]:

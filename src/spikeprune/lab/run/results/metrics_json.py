@@ -121,6 +121,7 @@ def _cost(session: Session, dense: DenseMetrics, cost: TrainingCost | None) -> d
         "total_epochs": total,
         "training_flops": cost.flops,
         "training_flops_sparse": cost.flops_sparse,
+        "teacher_flops": cost.flops_teacher,
         "wall_seconds": cost.seconds,
         "peak_rss_bytes": peak_rss_bytes(),
         "dense": {

@@ -6,9 +6,10 @@ from spikeprune.cutting.compact import cut
 from spikeprune.distributed.collectives import agree, require_same
 from spikeprune.lab.run.progress.display import Display
 from spikeprune.lab.run.progress.tracker import Tracker
-from spikeprune.lab.run.results.measure import dense_synops
+from spikeprune.lab.run.results.measure import dense_synops, saved_dense
 from spikeprune.lab.run.results.metrics_json import Pruned
 from spikeprune.lab.run.session import Session
+from spikeprune.lab.run.stages.objective import Objective
 from spikeprune.lab.run.stages.phases import Phase, phases
 from spikeprune.lab.run.stages.train import TrainStage
 from spikeprune.lab.run_folder import RunFolder
@@ -19,7 +20,17 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
     channels, config = session.config.prunes_channels, session.config
     model = session.built(weights=True)
     optimizer = session.optimizer(model)
-    pruner = session.pruner(model, optimizer, dense_synops=dense_synops(session, folder))
+    synops = dense_synops(session, folder)
+    pruner = session.pruner(
+        model, optimizer, dense_synops=synops if config.has_budget_of_operations else None
+    )
+    objective = Objective(
+        session,
+        teacher=agree(lambda: saved_dense(session, folder)) if config.has_teacher else None,
+        rate_penalty=config.rate_penalty,
+        synops_penalty=config.synops_penalty,
+        dense_synops=synops,
+    )
     cost = TrainStage(
         session=session,
         model=model,
@@ -28,7 +39,7 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
         pruner=pruner,
         tracker=tracker,
         checkpoint=folder.checkpoints / f"{'prune' if channels else 'train'}.safetensors",
-        rate_penalty=config.rate_penalty,
+        objective=objective,
         curves=config.curves,
     ).run()
     display.stage("cut")
@@ -47,7 +58,7 @@ def prune(session: Session, folder: RunFolder, tracker: Tracker, display: Displa
             macs_share=session.macs_density(pruner),
             density=pruner.density,
             first_epoch=config.epochs.prune,
-            rate_penalty=config.rate_penalty,
+            objective=objective,
             curves=config.curves,
         )
         cost = cost.plus(finetuning.run())

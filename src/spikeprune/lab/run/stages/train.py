@@ -28,13 +28,13 @@ from spikeprune.files import checked
 from spikeprune.lab.run.progress.tracker import Tracker
 from spikeprune.lab.run.session import Session
 from spikeprune.lab.run.stages.batch_shares import slices, turns
+from spikeprune.lab.run.stages.objective import Objective
 from spikeprune.lab.run.stages.phases import Phase
 from spikeprune.lab.run.stages.training_cost import TrainingCost
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.cost import scoring_flops, training_flops
 from spikeprune.training.checkpoint import load_tree, rng_states, save_tree, set_rng_states
 from spikeprune.training.loop import check_finite, count_hits, lr_factor, train_epoch
-from spikeprune.training.rate_penalty import rate_penalty
 
 
 class _State(TypedDict):
@@ -71,7 +71,7 @@ class TrainStage:
     macs_share: float = 1.0  # MACs of this net / MACs of the uncut net, for the count of FLOPs
     density: float = 1.0  # live share of the original net's weights, if there is no pruner
     first_epoch: int = 0  # epochs that earlier stages have trained, for numbering and shuffling
-    rate_penalty: float = 0.0  # weight of the mean firing rate in the loss
+    objective: Objective | None = None  # its loss; None: that of the labels alone
     curves: bool = False  # whether the history has training and test accuracy of every epoch
     cost: TrainingCost = field(default_factory=TrainingCost, init=False)
     epoch: int = field(default=0, init=False)  # epochs of this stage that are trained
@@ -208,7 +208,8 @@ class TrainStage:
             epochs = self.first_epoch + self.epochs
             self.tracker.display.step(done, steps, epoch=past + 1, epochs=epochs, loss=loss)
 
-        with rate_penalty(self.model, session.loss, self.rate_penalty) as loss:
+        objective = self.objective or Objective(session)
+        with objective.of(self.model) as loss:
             return train_epoch(
                 self.model,
                 self._counted(),
@@ -248,11 +249,20 @@ class TrainStage:
             density = self.session.macs_density(pruner) if pruner else 1.0
             self.cost.flops += training_flops(macs, samples)
             self.cost.flops_sparse += training_flops(macs, samples, density=density)
+            if self.objective is not None and self.objective.teacher is not None:
+                self._count_teacher(samples)
             if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
                 scored = data.score.samples
                 self.cost.flops += scoring_flops(macs, scored)
                 self.cost.flops_sparse += scoring_flops(macs, scored, density=density)
             yield x, y
+
+    def _count_teacher(self, samples: int) -> None:
+        """Add the FLOPs of a forward pass of the teacher, which is dense."""
+        flops = scoring_flops(self.session.macs_per_sample, samples)
+        self.cost.flops += flops
+        self.cost.flops_sparse += flops
+        self.cost.flops_teacher += flops
 
     def _record_event(self, phase: Phase, epoch: float) -> None:
         """Record the pruning event of this step, if there was one."""
