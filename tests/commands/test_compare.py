@@ -35,7 +35,7 @@ def test_lists_and_flags_become_the_grid(asked, capsys):
         "--explore": "[[mean, magnitude]]",
     }
     machine = "--jobs 2 --engine ray --ray_address localhost:1 --retries 5"
-    others = "--select validation --out study --epochs.prune 9 --threads 1"
+    others = "--mixed_teachers true --select validation --out study --epochs.prune 9 --threads 1"
     words = [word for pair in lists.items() for word in pair]
     assert main([*BASE, *words, *machine.split(), *others.split()]) == 0
     (config,) = asked
@@ -46,6 +46,7 @@ def test_lists_and_flags_become_the_grid(asked, capsys):
     machine = config.machine
     assert (machine.jobs, machine.engine, machine.retries) == (2, "ray", 5)
     assert machine.ray_address == "localhost:1"
+    assert config.mixed_teachers
     assert (config.select, config.out) == ("validation", "study")
     assert (config.base.data, config.base.epochs.prune, config.base.threads) == ("digits", 9, 1)
     assert capsys.readouterr().out.endswith("compare.html\n")

@@ -63,6 +63,9 @@ _GRID = (
     flag("settings", _NAMED, "{K: {..}}", "options under which all methods run, by name"),
     flag("pairs", _PAIRS, "[[A,B]]", "contrasts named beforehand, a minus b at equal seeds"),
     flag("explore", _PAIRS, "[[A,B]]", "further contrasts, corrected for being several"),
+    flag(
+        "mixed_teachers", bool, "BOOL", "compare runs with and without a teacher (default: false)"
+    ),
     flag("select", str, "NAME", "accuracy that is shown (test | validation; default: test)"),
 )
 _MACHINE = (
@@ -99,7 +102,12 @@ def _of_folders(folders: list[str], options: Options) -> tuple["Comparison", Pat
     if len(folders) == 1 and only.config.is_file():
         return load_comparison(only.path), only.path
     pairs = [pair for name in ("pairs", "explore") for pair in options.get(name, ())]
-    compared = comparison_of_runs(folders, explore=pairs, select=options.get("select", "test"))
+    compared = comparison_of_runs(
+        folders,
+        explore=pairs,
+        select=options.get("select", "test"),
+        mixed_teachers=options.get("mixed_teachers", False),
+    )
     return compared, Path(options.get("out") or _OUT)
 
 

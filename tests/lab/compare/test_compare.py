@@ -56,6 +56,24 @@ def engine(monkeypatch, finish):
     return engine
 
 
+def test_a_teacher_of_some_is_refused_unless_it_is_allowed(grid, engine):
+    variants = {"taught": {"method": "magnitude", "teacher.weight": 0.7}}
+    with pytest.raises(ConfigError, match="--mixed_teachers true"):
+        compare(grid(variants=variants))
+    assert not grid().folder.path.exists()
+    compare(grid(base={"teacher": {"weight": 0.7}}, out=str(grid().folder.path) + "-all"))
+    engine.started.clear()
+    compare(grid(methods=["magnitude"]))
+    with pytest.raises(ConfigError, match=r"taught .* learns from a teacher and magnitude"):
+        compare(grid(methods=[], variants=variants))  # added to those of the folder
+    assert len(engine.started) == 2
+    page = compare(grid(methods=[], variants=variants, mixed_teachers=True))
+    assert len(engine.started) == 4
+    for text in (page.read_text(), grid().folder.table("md").read_text()):
+        assert "With the dense net of the seed as teacher" in text
+        assert "The runs differ in teacher: " in text
+
+
 def test_all_cells_are_run_and_finished_ones_never_again(grid, engine):
     config, told = grid(), Told()
     page = compare(config, told)

@@ -22,6 +22,25 @@ def test_runs_from_anywhere(finished, tmp_path):
         comparison_of_runs(folders, select="train")
 
 
+def test_runs_with_and_without_a_teacher_are_compared_only_if_that_is_allowed(
+    grid, finish, tmp_path
+):
+    folders = []
+    for name, weight in (("alone", 0.0), ("taught", 0.7)):
+        base = {"teacher": {"weight": weight}}
+        (job,) = jobs(grid(methods=["magnitude"], seeds=[0], base=base, out=str(tmp_path / name)))
+        finish(job)
+        folders.append(job.folder.path)
+    with pytest.raises(ConfigError, match=r"some of these runs learned from a teacher; .*--mixed"):
+        comparison_of_runs(folders)
+    for one in folders:
+        comparison_of_runs([one])
+    found = comparison_of_runs(folders, mixed_teachers=True)
+    names = ["magnitude (teacher.weight 0.0)", "magnitude (teacher.weight 0.7)"]
+    assert [row.method for row in found.rows] == names
+    assert "The runs differ in teacher" in " ".join(found.notes)
+
+
 def test_while_cells_come_in_the_tables_are_always_new_and_the_page_at_times(grid, finish):
     config = claim(grid(methods=["magnitude"], seeds=[0, 1, 2]))
     results, folder = Results(config), config.folder

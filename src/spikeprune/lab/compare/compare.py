@@ -10,7 +10,10 @@ from spikeprune.lab.compare.jobs.compare_config import CompareConfig
 from spikeprune.lab.compare.jobs.folder_claim import claim, joined
 from spikeprune.lab.compare.jobs.grid import Job, jobs, spread
 from spikeprune.lab.compare.jobs.job_outcome import Outcome
-from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
+from spikeprune.lab.compare.jobs.refuse_impossible import (
+    refuse_impossible,
+    refuse_mixed_teachers,
+)
 from spikeprune.lab.compare.jobs.run_local import at_once, run_local
 from spikeprune.lab.compare.jobs.run_on_ray import run_on_ray
 from spikeprune.lab.compare.load_and_write import Results
@@ -40,7 +43,9 @@ def compare(config: CompareConfig, display: Display | None = None) -> Path:
     """
     display = display or Silent()
     config.check_lists()
-    joined(config)
+    whole = joined(config)
+    if not whole.mixed_teachers:
+        refuse_mixed_teachers(jobs(whole))
     asked = jobs(config, trust_code=True)  # the caller's own configuration
     # A run whose files were lost or damaged is given to a worker, which makes them again.
     waiting = [job for job in asked if not job.finished or faults(job.folder.path)]

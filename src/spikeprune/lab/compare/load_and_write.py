@@ -8,9 +8,11 @@ from spikeprune.errors import ConfigError, RunError, require_one_of
 from spikeprune.files import read_text, write_text
 from spikeprune.lab.compare.jobs.compare_config import SELECT, CompareConfig
 from spikeprune.lab.compare.jobs.grid import jobs
+from spikeprune.lab.compare.jobs.refuse_impossible import MIXED_TEACHERS
 from spikeprune.lab.compare.numbers.cells import Cell, read_cell
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.finished_runs import cells_of_runs
+from spikeprune.lab.compare.numbers.rows_and_contrasts import mixes_teachers
 from spikeprune.lab.compare.output.documents import write_documents
 from spikeprune.lab.compare.output.page import render
 from spikeprune.lab.compare.output.print_figures import write_prints
@@ -25,18 +27,26 @@ def load_comparison(folder: Path | str) -> Comparison:
 
 
 def comparison_of_runs(
-    folders: Sequence[Path | str], *, explore: Iterable[Sequence[str]] = (), select: str = "test"
+    folders: Sequence[Path | str],
+    *,
+    explore: Iterable[Sequence[str]] = (),
+    select: str = "test",
+    mixed_teachers: bool = False,
 ) -> Comparison:
     """Return the comparison of finished runs from any folders; run nothing.
 
-    `explore` has pairs (a, b) of names in the table; `select` is `test` or `validation`.
+    `explore` has pairs (a, b) of names in the table; `select` is `test` or `validation`;
+    `mixed_teachers` whether runs with and without a teacher may be compared.
 
     Raises:
         RunError: a folder holds no finished run.
-        ConfigError: a run is given twice, or a name or `select` is unknown.
+        ConfigError: a run is given twice, a name or `select` is unknown, or only some runs of a
+            setting had a teacher.
     """
     require_one_of("select", select, SELECT)
     cells = cells_of_runs(folders)
+    if mixes_teachers(cells) and not mixed_teachers:
+        raise ConfigError(f"some of these runs learned from a teacher; {MIXED_TEACHERS}")
     names = dict.fromkeys(cell.method for cell in cells)
     pairs = []
     for pair in explore:

@@ -30,6 +30,12 @@ def test_pairs_are_named_beforehand_only_before_there_are_results(grid, finish):
     assert (again.pairs, again.explore) == (third.pairs, third.explore)
 
 
+def test_a_folder_in_which_teachers_were_mixed_stays_such_a_folder(grid):
+    assert not claim(grid()).mixed_teachers
+    assert claim(grid(mixed_teachers=True)).mixed_teachers
+    assert claim(grid()).mixed_teachers
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -5,7 +5,10 @@ import pytest
 from spikeprune.errors import ConfigError, SpikePruneError
 from spikeprune.lab.compare.jobs import refuse_impossible as preflight
 from spikeprune.lab.compare.jobs.grid import jobs
-from spikeprune.lab.compare.jobs.refuse_impossible import refuse_impossible
+from spikeprune.lab.compare.jobs.refuse_impossible import (
+    refuse_impossible,
+    refuse_mixed_teachers,
+)
 
 assemble = importlib.import_module("spikeprune.data.load")  # not the function
 
@@ -41,6 +44,31 @@ def test_each_net_and_number_of_time_steps_is_tried(grid, counted):
     settings = {"a": {}, "b": {"model_args": {"widths": [4, 4]}}, "c": {"time_steps": 3}}
     refuse_impossible(jobs(grid(methods=["magnitude"], settings=settings)))
     assert (counted["train"], counted["prune"]) == (3, 3)
+
+
+TAUGHT = {"method": "magnitude", "teacher.weight": 0.7}
+
+
+def test_a_net_is_tried_with_each_teacher(grid, counted):
+    steps = TAUGHT | {"teacher.per_step": True}
+    config = grid(methods=["magnitude"], variants={"taught": TAUGHT, "per step": steps})
+    refuse_impossible(jobs(config))
+    assert counted["train"] == 3
+
+
+def test_methods_with_and_without_a_teacher_are_not_mixed(grid):
+    mixed = grid(methods=["dense", "criticality"], variants={"taught": TAUGHT})
+    words = (
+        r"^taught at sparsity 0.8, seed 0 \(digits, vgg-small\) learns from a teacher and "
+        r"criticality at sparsity 0.8, .* does not.*--mixed_teachers true"
+    )
+    with pytest.raises(ConfigError, match=words):
+        refuse_mixed_teachers(jobs(mixed))
+    every = grid(base={"teacher": {"weight": 0.7}}, variants={"taught": TAUGHT})
+    refuse_mixed_teachers(jobs(every))  # the dense net needs none
+    refuse_mixed_teachers(jobs(grid(variants={"other": {"method": "criticality"}})))
+    settings = {"taught": {"teacher.weight": 0.7}, "alone": {}}  # each is compared by itself
+    refuse_mixed_teachers(jobs(grid(settings=settings)))
 
 
 def test_finished_cells_are_not_tried(grid, counted, finish):

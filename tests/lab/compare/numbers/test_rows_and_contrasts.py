@@ -7,8 +7,10 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     code_notes,
     contrasts,
     differences_of,
+    mixes_teachers,
     paired,
     rows,
+    teacher_notes,
 )
 from spikeprune.lab.compare.numbers.statistics import holm, paired_interval
 
@@ -145,3 +147,32 @@ def test_runs_with_other_code_than_the_rest_are_named(grid, finish):
     assert "+5678): magnitude, seed 0 (" in package
     assert "+1234); run them again" in package
     assert "(your code: nets.py old): criticality, seed 1 (nets.py new); run" in own
+
+
+TAUGHT = {"method": "criticality", "teacher.weight": 0.7}
+
+
+def test_runs_that_had_a_teacher_are_named_where_others_had_none(grid, finish):
+    config = claim(grid(methods=["dense", "magnitude"], variants={"taught": TAUGHT}, seeds=[3]))
+    for job in jobs(config):
+        finish(job)
+    cells = cells_of(config)
+    assert mixes_teachers(cells)
+    (note,) = teacher_notes(cells)
+    assert "did not have: taught (digits, vgg-small)." in note
+    (found,) = (one for one in differences_of(cells) if one.fact == "teacher")
+    assert dict(found.values) == {"weight 0.7, temperature 2.0": 1, "none": 1}  # none is dense
+    (marked,) = found.rows
+    assert marked[1] in ("taught", "magnitude")
+
+
+def test_a_teacher_of_all_is_no_difference_but_said(grid, finish):
+    config = claim(grid(base={"teacher": {"weight": 0.7}}, methods=["dense", "magnitude"]))
+    for job in jobs(config):
+        finish(job)
+    cells = cells_of(config)
+    assert not mixes_teachers(cells)
+    assert not [one for one in differences_of(cells) if one.fact == "teacher"]
+    assert teacher_notes(cells) == [
+        "Every pruned net learned from the dense net of its seed, as its teacher."
+    ]

@@ -36,6 +36,7 @@ def test_facts_in_words():
         "optimiser": "name sgd, lr 0.1",
         "precision": "fp32",
         "fused neurons": "false",
+        "teacher": "none",
         "processes": "1",
         "compiled neurons": "false",
         "code": "1.2+abc",
@@ -44,6 +45,18 @@ def test_facts_in_words():
         "libraries": "torch 2.9",
     }
     assert {name: found[name] for name in known} == known
+
+
+def test_the_teacher_is_that_of_a_pruned_net():
+    config = {"teacher": {"weight": 0.7, "temperature": 2.0, "per_step": False}}
+    found = facts_of(RunRecord(METRICS | {"method": "magnitude"}), config)
+    assert found["teacher"] == "weight 0.7, temperature 2.0"
+    config["teacher"]["per_step"] = True
+    found = facts_of(RunRecord(METRICS | {"method": "magnitude"}), config)
+    assert found["teacher"] == "weight 0.7, temperature 2.0, per_step true"
+    assert facts_of(RunRecord(METRICS | {"method": "dense"}), config)["teacher"] == "none"
+    config["teacher"]["weight"] = 0.0
+    assert facts_of(RunRecord(METRICS), config)["teacher"] == "none"
 
 
 def test_a_path_that_ends_early_leads_to_none():

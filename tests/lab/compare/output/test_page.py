@@ -48,6 +48,7 @@ def test_the_line_of_a_run_has_its_numbers_and_a_link(finished, tmp_path):
     name = cell.folder.name
     assert (line["run"].text, line["run"].link) == (name, f"study/cells/{name}/report.html")
     assert (line["test accuracy"].text, line["test accuracy"].value) == ("70.00\u00a0%", 0.7)
+    assert line["teacher"].text == "none"
     assert (line["target"].text, line["seed"].text) == ("80\u00a0%", "0")
 
 

@@ -47,6 +47,7 @@ class CompareConfig:
     select: str = (  # accuracy shown, `test` or `validation`: choose on validation
         "test"  # accuracy shown, `test` or `validation`: choose on validation, report test
     )
+    mixed_teachers: bool = False  # whether runs with and without a teacher may be compared
     out: str | None = None  # by default a folder in runs/, named after data and net
     machine: Machine = field(default_factory=Machine)
 

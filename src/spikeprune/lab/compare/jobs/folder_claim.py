@@ -84,6 +84,7 @@ def _union(old: CompareConfig, new: CompareConfig, *, has_results: bool) -> Comp
         models=_both(old.models, new.models),
         data_sets=_both(old.data_sets, new.data_sets),
         settings=old.settings | new.settings,
+        mixed_teachers=old.mixed_teachers or new.mixed_teachers,
         pairs=pairs,
         explore=tuple(pair for pair in explore if pair not in pairs),
     )

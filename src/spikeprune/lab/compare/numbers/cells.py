@@ -37,6 +37,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "dense_epochs": ("cost", "dense", "total_epochs"),
     "training_flops": ("cost", "training_flops"),
     "training_flops_sparse": ("cost", "training_flops_sparse"),
+    "teacher_flops": ("cost", "teacher_flops"),
     "wall_seconds": ("cost", "wall_seconds"),
     "dense_training_flops": ("cost", "dense", "training_flops"),
     "dense_wall_seconds": ("cost", "dense", "wall_seconds"),

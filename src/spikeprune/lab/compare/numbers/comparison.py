@@ -14,6 +14,7 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     contrasts,
     differences_of,
     rows,
+    teacher_notes,
 )
 from spikeprune.lab.report.number_words import some
 
@@ -68,7 +69,8 @@ class Comparison:
         """Notes for the reader: the numbered differences first."""
         numbered = enumerate(self.differences, start=1)
         differences = [f"[{number}] {difference_words(one)}" for number, one in numbered]
-        return differences + code_notes(self.cells) + self.unfinished + self._caveats()
+        about_runs = teacher_notes(self.cells) + code_notes(self.cells)
+        return differences + about_runs + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:
         notes = list(dict.fromkeys(note for cell in self.cells for note in cell.notes))

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.cells import Cell
-from spikeprune.lab.compare.numbers.run_facts import CODE, FACTS, WITHIN_SETTING
+from spikeprune.lab.compare.numbers.run_facts import (
+    CODE,
+    FACTS,
+    NO_TEACHER,
+    OF_PRUNED,
+    WITHIN_SETTING,
+)
 from spikeprune.lab.compare.numbers.statistics import (
     Paired,
     Summary,
@@ -149,13 +155,14 @@ def contrasts(
 
 def differences_of(cells: Sequence[Cell]) -> list[Difference]:
     """Return the conditions in which the runs differ: data, net, T, code and so on."""
-    by_setting: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        by_setting[cell.setting].append(cell)
     found = []
     for fact in FACTS:
-        counts = Counter(cell.facts[fact] for cell in cells)
-        groups = by_setting.values() if fact in WITHIN_SETTING else [cells]
+        compared = [c for c in cells if fact not in OF_PRUNED or c.sparsity is not None]
+        by_setting: dict[str, list[Cell]] = defaultdict(list)
+        for cell in compared:
+            by_setting[cell.setting].append(cell)
+        counts = Counter(cell.facts[fact] for cell in compared)
+        groups = by_setting.values() if fact in WITHIN_SETTING else [compared]
         if any(len({cell.facts[fact] for cell in group}) > 1 for group in groups):
             marked = (key for group in by_setting.values() for key in _unusual(group, fact))
             found.append(Difference(fact, tuple(counts.most_common()), frozenset(marked)))
@@ -177,6 +184,27 @@ def code_notes(cells: Sequence[Cell]) -> list[str]:
                     f"{some(list(named), 6)}; run them again in another folder to compare them."
                 )
     return notes
+
+
+def teacher_notes(cells: Sequence[Cell]) -> list[str]:
+    """Return a sentence on the runs that learned from the dense net, if any did."""
+    pruned = [cell for cell in cells if cell.sparsity is not None]
+    taught = [cell for cell in pruned if cell.facts["teacher"] != NO_TEACHER]
+    if not taught:
+        return []
+    if len(taught) == len(pruned):
+        return ["Every pruned net learned from the dense net of its seed, as its teacher."]
+    names = dict.fromkeys(f"{cell.method} ({cell.setting})" for cell in taught)
+    return [
+        "With the dense net of the seed as teacher, which the other pruned nets did not have: "
+        f"{'; '.join(names)}. Their accuracies show the teacher's effect beside that of the method."
+    ]
+
+
+def mixes_teachers(cells: Sequence[Cell]) -> bool:
+    """Return whether a setting has pruned nets with a teacher and others without."""
+    found = {(c.setting, c.facts["teacher"] != NO_TEACHER) for c in cells if c.sparsity is not None}
+    return len(found) > len({setting for setting, _ in found})
 
 
 def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:

@@ -43,6 +43,13 @@ def _code(metrics: Mapping[str, Any]) -> str:
     return f"{metrics.get('spikeprune')}{f'+{code}' if code else ''}"
 
 
+def _teacher(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    teacher = config.get("teacher") or {}
+    if not teacher.get("weight") or metrics.get("method") == "dense":
+        return NO_TEACHER
+    return _listed({**teacher, "per_step": teacher.get("per_step") or None})
+
+
 def _samples(metrics: Mapping[str, Any]) -> str:
     counts = metrics["data"].get("samples") or {}
     return ", ".join(f"{count} {part}" for part, count in counts.items())
@@ -50,6 +57,9 @@ def _samples(metrics: Mapping[str, Any]) -> str:
 
 WITHIN_SETTING = ("your code", "content of the data")
 """Facts in which only the runs of one setting should agree: others have other nets or data."""
+OF_PRUNED = ("teacher",)
+"""Facts of pruned nets alone."""
+NO_TEACHER = "none"
 CODE = ("code", "your code")
 """Facts that an edit of source changes."""
 _TASK = ("classes", "in_channels", "image_size", "time_steps")
@@ -67,6 +77,7 @@ FACTS: dict[str, Callable[[RunRecord, Mapping[str, Any]], Any]] = {
     "augmentation": lambda _, config: ", ".join(config.get("augment") or ()) or "none",
     "optimiser": lambda _, config: _listed(config.get("optimizer") or {}),
     "loss": lambda _, config: config.get("loss"),
+    "teacher": lambda run, config: _teacher(run.metrics, config),
     "precision": lambda run, _: run.metrics.get("precision") or "fp32",  # older runs had no other
     "fused neurons": lambda _, config: config.get("fuse"),
     "first layer once": lambda run, _: run.metrics.get("static_first_layer"),

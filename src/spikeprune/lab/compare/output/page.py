@@ -138,6 +138,7 @@ def cell_line(cell: Cell, folder: Path) -> dict[str, TableCell]:
         "run": TableCell(cell.folder.name, link=link(RunFolder(cell.folder).report, folder)),
         "method": TableCell(cell.method),
         "target": TableCell(target(cell.sparsity, cell.budget), cell.sparsity),
+        "teacher": TableCell(cell.facts["teacher"]),
         "seed": TableCell(str(cell.seed), cell.seed),
         "test accuracy": number("test_accuracy", percent),
         "validation accuracy": number("validation_accuracy", percent),
