@@ -11,7 +11,7 @@ from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
-from spikeprune.measuring.synops import counting
+from spikeprune.measuring.synops import LayerCount, counting
 from spikeprune.wiring.trace import trace
 
 T, B, K = 3, 4, 5
@@ -316,3 +316,30 @@ def test_an_unknown_neuron_between_known_ones_gives_spikes():
     model[3] = nn.Tanh()
     rows = evaluate(model, [(x, torch.zeros(B))], time_steps=T, layout="step", latency=False).layers
     assert [row.operand for row in rows] == ["analog", "spikes", "analog", "spikes"]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Linear(6, 4), (6,)),
+        (nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), (4, 9)),
+        (nn.Conv2d(3, 5, 3, padding="same", padding_mode="circular"), (3, 6, 7)),
+        (nn.ConvTranspose2d(3, 5, 3, stride=2, padding=1, output_padding=1), (3, 5, 4)),
+    ],
+)
+def test_operations_are_linear_in_the_operands_with_the_live_fan_out_as_gradient(module, shape):
+    with torch.no_grad():
+        module.weight *= torch.rand_like(module.weight) < 0.5
+    live = copy.deepcopy(module)
+    with torch.no_grad():
+        live.weight.copy_(module.weight != 0)
+        live.bias.zero_()
+    operands = torch.randint(0, 5, (1, *shape)).float().requires_grad_()
+    slow = live(operands).sum()  # each operand times each live weight that reads it
+    (fan_out,) = torch.autograd.grad(slow, operands)
+    counted = operands[0].detach().double().requires_grad_()
+    size = tuple(live(operands).shape[2:])
+    found = LayerCount(module, output_size=size).operations(counted)
+    found.backward()
+    assert found.item() == slow.item()
+    assert torch.equal(counted.grad, fan_out[0].double())
