@@ -7,10 +7,11 @@ cd "$(dirname "$0")"
 mkdir -p "$RUNS/synops-95/cells"
 ln -sfn "$RUNS/named/cells/.dense" "$RUNS/synops-95/cells/.dense"
 spikeprune compare --recipe cifar10.yaml --data_root "$DATA" --select validation --budget synops \
-    --methods '[magnitude, granet, criticality-ranked, criticality]' \
+    --methods '[magnitude, criticality-ranked, criticality]' \
     --variants '{
-        granet-criticality-previous: {method: granet, regrow: criticality, initial_value: previous},
-        granet-random-previous:      {method: granet, regrow: random, initial_value: previous},
+        granet:                      {method: granet-zeroed},
+        granet-criticality-previous: {method: granet-zeroed, regrow: criticality, initial_value: previous},
+        granet-random-previous:      {method: granet-zeroed, regrow: random, initial_value: previous},
         per-synop-previous-falling:  {method: criticality, criticality.normalise: synops,
                                       initial_value: previous, fraction_schedule: cosine}
     }' \

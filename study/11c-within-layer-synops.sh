@@ -8,13 +8,13 @@ mkdir -p "$RUNS/synops-95-forms/cells"
 ln -sfn "$RUNS/named/cells/.dense" "$RUNS/synops-95-forms/cells/.dense"
 spikeprune compare --recipe cifar10.yaml --data_root "$DATA" --select validation --budget synops \
     --variants '{
-        granet-criticality-gradient: {method: granet, regrow: criticality,
+        granet-criticality-gradient: {method: granet-zeroed, regrow: criticality,
                                       criticality.weight: post*grad},
-        granet-criticality-gradient-per-synop: {method: granet, regrow: criticality,
+        granet-criticality-gradient-per-synop: {method: granet-zeroed, regrow: criticality,
                                       criticality.weight: post*grad,
                                       criticality.normalise: synops},
-        granet-criticality-per-synop: {method: granet, regrow: criticality,
+        granet-criticality-per-synop: {method: granet-zeroed, regrow: criticality,
                                       criticality.normalise: synops},
-        granet-previous:             {method: granet, initial_value: previous}
+        granet-previous:             {method: granet-zeroed, initial_value: previous}
     }' \
     --sparsities '[0.95]' --seeds '[0, 1, 2]' --jobs 2 --out "$RUNS/synops-95-forms"

@@ -12,9 +12,9 @@ spikeprune compare --recipe cifar10.yaml --data_root "$DATA" --select validation
         ranked-erk:                  {method: criticality-ranked},
         random-previous-falling-erk: {method: random-regrow, initial_value: previous,
                                       fraction_schedule: cosine},
-        granet-criticality-gradient-per-synop-erk: {method: granet, regrow: criticality,
+        granet-criticality-gradient-per-synop-erk: {method: granet-zeroed, regrow: criticality,
                                       criticality.weight: post*grad,
                                       criticality.normalise: synops},
-        granet-erk:                  {method: granet}
+        granet-erk:                  {method: granet-zeroed}
     }' \
     --sparsities '[0.95]' --seeds '[0, 1, 2]' --jobs 2 --out "$RUNS/synops-95-erk"

@@ -12,13 +12,16 @@ run() {
 [ $# -gt 0 ] || set -- fig2-95 fig2-90 fig2-synops
 for part; do
     case $part in
-        fig2-95) run "$part" --sparsities '[0.95]' --methods '[gradient-regrow, granet]' ;;
+        fig2-95) run "$part" --sparsities '[0.95]' --methods '[gradient-regrow]' \
+            --variants '{granet: {method: granet-zeroed}}' ;;
         fig2-90) run "$part" --sparsities '[0.9]' \
-            --methods '[magnitude, criticality, random-regrow, gradient-regrow, granet]' ;;
+            --methods '[magnitude, criticality, random-regrow, gradient-regrow]' \
+            --variants '{granet: {method: granet-zeroed}}' ;;
         fig2-synops) run "$part" --sparsities '[0.8]' --budget synops \
             --methods '[magnitude, criticality, criticality-ranked, random-regrow,
-                        gradient-regrow, granet]' \
+                        gradient-regrow]' \
             --variants '{
+                granet: {method: granet-zeroed},
                 per-synop-previous-falling: {method: criticality, criticality.normalise: synops,
                                  initial_value: previous, fraction_schedule: cosine},
                 random-previous-falling: {method: random-regrow, initial_value: previous,

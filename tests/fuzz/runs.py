@@ -139,7 +139,7 @@ WEIGHTS = {
     "initial_density": st.sampled_from([1.0, 1.0, 0.9]),
     "budget": st.sampled_from(["weights", "weights", "weights", "synops"]),
     "every": st.integers(1, 2),
-    "initial_value": st.sampled_from(["zero", "previous"]),
+    "initial_value": st.sampled_from(["zero", "previous", "unchanged"]),
     "exclude": st.sampled_from([(), (), ("head",), ("blocks.0.conv",)]),
     "limits": st.one_of(
         st.just({}),

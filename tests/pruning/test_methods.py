@@ -121,6 +121,7 @@ OVERRIDES = {
     "fraction_of": "before",
     "regrow_within": "layer",
     "regrow_layers": "all",
+    "regrow_until": "training",
     "allocation": "uniform",
     "initial_value": "previous",
     "budget": "synops",

@@ -28,7 +28,7 @@ BAD = [
     ({"regrow_fraction": -0.1}, r"regrow_fraction to be in \[0, 1\), got -0.1"),
     ({"allocation": "local"}, "unknown allocation 'local'.*erk, global, uniform"),
     ({"schedule": "stairs"}, "unknown schedule 'stairs'.*cubic, geometric, linear, one-shot"),
-    ({"initial_value": "noise"}, "unknown initial_value 'noise'.*previous, zero"),
+    ({"initial_value": "noise"}, "unknown initial_value 'noise'.*previous, unchanged, zero"),
     ({"include": "conv1"}, r"include as a list of patterns, got the text 'conv1'.*bracket"),
     ({"exclude": "conv1"}, "expected exclude as a list of patterns"),
     (

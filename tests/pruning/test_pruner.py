@@ -338,14 +338,15 @@ def test_no_optimizer_revives_a_dead_weight(optimizer):
     )
 
 
-@pytest.mark.parametrize("initial", ["zero", "previous"])
+@pytest.mark.parametrize("initial", ["zero", "previous", "unchanged"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_returned_weight_starts_as_stated(initial, optimizer):
     options = {"initial_value": initial, "regrow": "random", "regrow_fraction": 0.4}
     loop = Loop(optimizer=optimizer, **options).run(3)
     loop.backward()
     loop.optimizer.step()
-    values = {n: p.detach() * loop.pruner.mask[n] for n, p in loop.prunable()}
+    before = dict(loop.pruner.mask)
+    values = {n: p.detach() * before[n] for n, p in loop.prunable()}
     state = {n: copy.deepcopy(loop.optimizer.state[p]) for n, p in loop.prunable()}
     event = loop.pruner.step()
     assert event.dropped_and_returned > 0
@@ -353,16 +354,17 @@ def test_a_returned_weight_starts_as_stated(initial, optimizer):
     for name, parameter in loop.prunable():
         regrown = loop.pruner.last_regrown[name.removesuffix(".weight")]
         kept = loop.pruner.mask[name] & ~regrown
-        start = values[name] if initial == "previous" else torch.zeros_like(values[name])
+        start = torch.zeros_like(values[name]) if initial == "zero" else values[name]
+        same = kept | (regrown & before[name]) if initial == "unchanged" else kept
         assert torch.equal(parameter.detach()[regrown], start[regrown])
         assert torch.equal(parameter.detach()[kept], values[name][kept])
         after = loop.optimizer.state[parameter]
         first = "momentum_buffer" if optimizer == "sgd" else "exp_avg"
-        assert not after[first][~kept].any()
-        assert torch.equal(after[first][kept], state[name][first][kept])
+        assert not after[first][~same].any()
+        assert torch.equal(after[first][same], state[name][first][same])
         if optimizer == "adamw":
-            mean = state[name]["exp_avg_sq"][kept].mean()
-            torch.testing.assert_close(after["exp_avg_sq"][~kept], mean.expand(int((~kept).sum())))
+            mean = state[name]["exp_avg_sq"][same].mean()
+            torch.testing.assert_close(after["exp_avg_sq"][~same], mean.expand(int((~same).sum())))
 
 
 # -- gradients ----------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def test_closed_forms_of_the_regrowth_fraction():
     assert cosine == pytest.approx(expected)
     ends = [fraction_at(k, 4, 0.5, schedule="cosine-to-tenth") for k in (0, 2, 4)]
     assert ends == pytest.approx([0.5, 0.275, 0.05])
+    ends = [fraction_at(k, 4, 0.5, schedule="cosine-to-0.005") for k in (0, 2, 4)]
+    assert ends == pytest.approx([0.5, 0.2525, 0.005])
 
 
 @given(st.sampled_from([*FRACTIONS]), st.integers(1, 40), st.floats(0, 1))
@@ -61,6 +63,14 @@ def test_a_net_that_starts_sparse_has_an_event_before_the_first_step():
     assert event_steps(6, 3, initial=0.5) == (0, 3, 6)
     assert event_steps(6, 3, schedule="constant") == (0, 3, 6)
     assert event_steps(6, 3, schedule="at-start") == (0,)
+
+
+def test_events_may_go_on_after_the_density_has_fallen():
+    assert event_steps(7, 3, until=13) == (3, 6, 9, 12)
+    assert event_steps(7, 3, until=7) == (3, 6)
+    assert event_steps(7, 3, schedule="one-shot", until=13) == (7, 10, 13)
+    assert event_steps(6, 3, schedule="constant", until=9) == (0, 3, 6, 9)
+    assert event_steps(6, 3, schedule="at-start", until=9) == (0,)
 
 
 @settings(deadline=None)

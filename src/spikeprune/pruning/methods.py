@@ -12,7 +12,7 @@ from spikeprune.pruning.sources import SOURCES
 
 PARTS = (
     "saliency", "allocation", "schedule", "initial_density", "start_saliency", "fraction_schedule",
-    "fraction_of", "regrow_within", "regrow_layers", "initial_value",
+    "fraction_of", "regrow_within", "regrow_layers", "regrow_until", "initial_value",
 )  # fmt: skip
 """Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
@@ -109,7 +109,17 @@ METHODS: list[Method] = [
            formula="drop min |w|; grow max |g|",
            sources=("cubic", "rigl")),
     Method("granet", WEIGHT, saliency="magnitude", regrow="gradient", regrow_fraction=0.5,
-           summary="drop gradually, then zero out a falling share of each layer and regrow as many",
+           summary="drop gradually, then move a falling share of each layer, to the end of the "
+                   "training",
+           formula="drop min |w|; grow max |g| in each layer to the end of the training, r_k falls "
+                   "to 0.005",
+           sources=("granet",),
+           parts={"fraction_schedule": "cosine-to-0.005", "regrow_within": "layer",
+                  "regrow_layers": "all", "regrow_until": "training",
+                  "initial_value": "unchanged"}),
+    Method("granet-zeroed", WEIGHT, saliency="magnitude", regrow="gradient", regrow_fraction=0.5,
+           summary="as granet, but what comes back starts at 0, and regrowth ends with the pruning "
+                   "phase",
            formula="drop min |w|; grow max |g| in each layer, r_k = r (1 + cos(pi k/n)) / 2",
            sources=("granet",),
            parts={"fraction_schedule": "cosine", "regrow_within": "layer", "regrow_layers": "all"}),
@@ -117,7 +127,8 @@ METHODS: list[Method] = [
            summary="sparse from the start, a falling share moves to where gradients are large",
            formula="ERK; drop min |w|; grow max |g|, r_k = r (1 + cos(pi k/n)) / 2",
            sources=("rigl",),
-           parts=_CONSTANT | {"fraction_schedule": "cosine", "regrow_layers": "all"}),
+           parts=_CONSTANT | {"fraction_schedule": "cosine", "regrow_layers": "all",
+                              "initial_value": "unchanged"}),
     Method("set", WEIGHT, saliency="signed-magnitude", regrow="random", regrow_fraction=0.3,
            summary="sparse from the start, a fixed share moves to random places",
            formula="ERK; drop the least positive and least negative w; grow at random",

@@ -45,7 +45,8 @@ FractionSchedule = Annotated[str, OneOf(lambda: FRACTIONS)]
 FractionOf = Literal["after", "before"]
 RegrowWithin = Literal["network", "layer"]
 RegrowLayers = Literal["spiking", "all"]
-InitialValue = Literal["zero", "previous"]
+RegrowUntil = Literal["pruning", "training"]
+InitialValue = Literal["zero", "previous", "unchanged"]
 WeightBudget = Literal["weights", "synops", "energy"]
 ChannelBudget = Literal["channels", "parameters", "macs", "synops", "energy"]
 UNITS: dict[str, tuple[str, ...]] = {
@@ -126,6 +127,9 @@ class PruneOptions:
     """Whether regrowth competes over the `network` or within each `layer`."""
     regrow_layers: RegrowLayers = field(default="spiking", metadata=_WEIGHTS_ONLY)
     """Layers that take part in regrowth: those that feed `spiking` neurons, or `all`."""
+    regrow_until: RegrowUntil = field(default="pruning", metadata=_WEIGHTS_ONLY)
+    """Whether events end with the `pruning` phase, or go on at the final density to the end of the
+    `training`, over which r then falls."""
     allocation: Allocation = "global"
     """How what is live is spread over the layers: `science.allocation` (weights), or `budget`, one
     ranking of all weights or channels by score per cost in the unit of the budget, as they cost
@@ -149,8 +153,8 @@ class PruneOptions:
     """Optimiser steps between two events (weights); None: such that there are about 15. Without
     effect where the schedule has a single event."""
     initial_value: InitialValue = "zero"
-    """Initial value of a returned weight: `zero` (paper), or `previous`, its value before the
-    event."""
+    """Initial value of a returned weight: `zero` (paper), `previous`, its value before the event,
+    or `unchanged`, that and the optimiser's state. A weight that was dead starts at 0."""
     include: tuple[str, ...] = ()
     """Patterns of the layers to prune; empty: all."""
     exclude: tuple[str, ...] = ()
@@ -260,6 +264,7 @@ class PruneOverrides(TypedDict, total=False):
     fraction_of: FractionOf
     regrow_within: RegrowWithin
     regrow_layers: RegrowLayers
+    regrow_until: RegrowUntil
     allocation: str
     schedule: str
     initial_density: InitialDensity
@@ -294,7 +299,8 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             f"regrow={options.regrow!r}"
         )
     regrows = options.regrow != "none" and options.fraction > 0
-    if options.schedule == "one-shot" and options.fraction_schedule == "cosine" and regrows:
+    falls_to_0 = options.fraction_schedule == "cosine" and options.regrow_until == "pruning"
+    if options.schedule == "one-shot" and falls_to_0 and regrows:
         raise ConfigError(
             "fraction_schedule 'cosine' falls to 0 at the last event, and 'one-shot' has no other: "
             "nothing would come back; use fraction_schedule 'constant', or regrow 'none'"

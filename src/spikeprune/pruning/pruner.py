@@ -27,10 +27,11 @@ from spikeprune.pruning.neurons_needed import NO_NEURON, lacks_neurons, other_la
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_held, require_in_place
 from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
+from spikeprune.pruning.saved_state import refuse_foreign
 from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.pruning.without_effect import notes_on
-from spikeprune.science.masks import apply_
+from spikeprune.science.masks import Mask, apply_
 from spikeprune.wiring.trace import trace
 
 _MASKS: dict[str, type[WeightMasks | ChannelMasks]]
@@ -58,6 +59,8 @@ class Pruner:
             as the model takes it (layout `batch`, or a function).
         time_steps: T of every forward.
         total_steps: optimiser steps of the pruning phase.
+        training_steps: optimiser steps of the whole training; needed where regrowth goes on to its
+            end (`regrow_until="training"`).
         sparsity: share of the weights (or of the budget) to remove, in (0, 1); no default.
         method: a name that `spikeprune methods` lists; `auto`, the default of the command line
             too, is `criticality-ranked` for weights, `criticality-erk` under a budget of SynOps
@@ -103,6 +106,7 @@ class Pruner:
         *,
         time_steps: int,
         total_steps: int,
+        training_steps: int | None = None,
         sparsity: float | None = None,
         method: str = "auto",
         options: PruneOptions | None = None,
@@ -142,7 +146,9 @@ class Pruner:
             dense_synops=dense_synops,
         )
         self.notes += self.granularity.notes
-        self._planned = planned_events(options, total_steps, at=events_at)
+        self._planned = planned_events(
+            options, total_steps, training_steps=training_steps, at=events_at
+        )
         self.event_steps = tuple(self._planned)
         self.granularity.check()
         self.steps, self.start_cost = 0, 0.0
@@ -313,7 +319,7 @@ class Pruner:
             RunError: the state is of a pruner of other layers or events.
         """
         live = self.granularity.live
-        self._refuse_foreign(state)
+        refuse_foreign(state, live, self.event_steps)
         self.steps = int(state["steps"])
         self.events = [EventRecord.from_dict(event) for event in state["events"]]
         self.last_regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
@@ -328,17 +334,6 @@ class Pruner:
         self._count()
         self._keeper.mask_with(self.mask, trusted=False)
         self._observer.load_state_dict(state["observed"])
-
-    def _refuse_foreign(self, state: Mapping[str, Any]) -> None:
-        shapes = {name: mask.shape for name, mask in self.granularity.live.items()}
-        saved = {name: mask.shape for name, mask in state["live"].items()}
-        if saved != shapes or list(state["event_steps"]) != list(self.event_steps):
-            raise RunError(
-                f"expected the state of a pruner of {len(shapes)} layers with events at steps "
-                f"{_brief(self.event_steps)}, got one of {len(saved)} layers with events at "
-                f"{_brief(state['event_steps'])}, or of other names or sizes; make the Pruner "
-                "with the model and the options of the run that was saved"
-            )
 
     def _require_unchanged(self) -> None:
         """Refuse another optimiser and replaced parameters, while an event is to come."""
@@ -375,12 +370,14 @@ class Pruner:
         return self._record(before, selection)
 
     def _apply(self, selection: Selection) -> None:
-        """Set dropped weights to 0; regrown ones start anew."""
+        """Set dropped weights to 0; regrown ones start as `initial_value` says."""
+        before = self.mask
         self._count()
-        unchanged = self.granularity.unchanged(selection)
-        zero = self.options.initial_value == "zero"
-        apply_(self.parameters, unchanged if zero else self.mask)
-        reset_state(self.optimizer, self.parameters, unchanged)
+        same, how = self.granularity.unchanged(selection), self.options.initial_value
+        if how == "unchanged":
+            same = Mask({name: live & before[name] for name, live in self.mask.items()})
+        apply_(self.parameters, same if how == "zero" else self.mask)
+        reset_state(self.optimizer, self.parameters, same)
         self._keeper.mask_with(self.mask, trusted=True)
 
     def _record(self, before: Mapping[str, Tensor], selection: Selection) -> EventRecord:
@@ -392,9 +389,3 @@ class Pruner:
         event = record_event(number, self.steps, self.density, before=before, selection=selection)
         self.events.append(event)
         return event
-
-
-def _brief(steps: Iterable[int]) -> str:
-    """Format event steps for a message: all if fewer than five, else the first two and the last."""
-    texts = [str(step) for step in steps]
-    return ", ".join(texts if len(texts) < 5 else [*texts[:2], "...", texts[-1]])

@@ -51,7 +51,8 @@ def _initial_value(o: PruneOptions) -> str:
 def _every(o: PruneOptions) -> str:
     if o.granularity == "channel":
         return "channels are pruned in one event, at the end of the pruning phase"
-    single = o.schedule in ("one-shot", "at-start")
+    goes_on = o.regrow_until == "training" and not _regrowth(o)
+    single = o.schedule == "at-start" or (o.schedule == "one-shot" and not goes_on)
     return f"schedule {o.schedule} has one event" if single else ""
 
 
@@ -111,6 +112,7 @@ RULES: dict[str, Rule] = {
     "fraction_of": _regrowth,
     "regrow_within": _regrow_within,
     "regrow_layers": _regrowth,
+    "regrow_until": _regrowth,
     "initial_value": _initial_value,
     "every": _every,
     "initial_density": _initial_density,

@@ -25,14 +25,21 @@ def _cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-FRACTIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+def _falling(share: float, progress: float, *, least: float) -> float:
+    return least + (share - least) * _cosine(progress)
+
+
+FRACTIONS: Mapping[str, Callable[[float, float], float]] = MappingProxyType(
     {
-        "constant": lambda progress: 1.0,
-        "cosine": _cosine,
-        "cosine-to-tenth": lambda progress: 0.1 + 0.9 * _cosine(progress),
+        "constant": lambda share, progress: share,
+        "cosine": lambda share, progress: share * _cosine(progress),
+        "cosine-to-tenth": lambda share, progress: _falling(share, progress, least=0.1 * share),
+        "cosine-to-0.005": lambda share, progress: _falling(
+            share, progress, least=min(0.005, share)
+        ),
     }
 )
-"""Progress in [0, 1] to the factor of the regrowth fraction, in [0, 1]."""
+"""Regrowth fraction at the start and progress, both in [0, 1], to the fraction then."""
 
 
 def _named(schedule: str) -> Schedule:
@@ -55,13 +62,14 @@ def fraction_at(k: int, n: int, share: float, *, schedule: str = "constant") -> 
     """Return the share of the survivors that regrowth chooses at event `k` of `n`.
 
     `constant`: `share`; `cosine`: `share (1 + cos(pi k/n)) / 2` (Evci et al., 2020; nothing at the
-    last event); `cosine-to-tenth`: `share (0.1 + 0.9 (1 + cos(pi k/n)) / 2)`.
+    last event); `cosine-to-tenth`: `share (0.1 + 0.9 (1 + cos(pi k/n)) / 2)`; `cosine-to-0.005`:
+    `m + (share - m)(1 + cos(pi k/n)) / 2`, `m` the lesser of 0.005 and `share` (Liu et al., 2021).
 
     Raises:
         ConfigError: Unknown schedule, or an event outside 0..n.
     """
     require_one_of("fraction schedule", schedule, FRACTIONS)
-    return share * FRACTIONS[schedule](_progress(k, n))
+    return FRACTIONS[schedule](share, _progress(k, n))
 
 
 def density_at(
@@ -89,13 +97,19 @@ def density_at(
 
 
 def event_steps(
-    total_steps: int, every: int, *, schedule: str = "cubic", initial: float = 1.0
+    total_steps: int,
+    every: int,
+    *,
+    schedule: str = "cubic",
+    initial: float = 1.0,
+    until: int | None = None,
 ) -> tuple[int, ...]:
     """Return the optimiser steps after which an event happens, from 1 (0: before the first).
 
     These are `every, 2 every, ...` up to `total_steps`; `one-shot` has a single event, at the end
     of the pruning phase. A net that starts sparse (`initial` density below 1, or by its schedule)
-    has an event at step 0 before these; `at-start` has only that.
+    has an event at step 0 before these; `at-start` has only that. With `until` events go on every
+    `every` steps after the last of these, up to that step.
 
     Raises:
         ConfigError: Unknown schedule, or no event would happen.
@@ -111,4 +125,4 @@ def event_steps(
             f"the schedule has no event: {total_steps} optimiser steps of pruning with an event "
             f"every {every}; prune for more epochs or lower `every`"
         )
-    return (*first, *steps)
+    return (*first, *steps, *range(steps[-1] + every, (until or 0) + 1, every))

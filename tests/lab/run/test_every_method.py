@@ -71,6 +71,7 @@ class Loop:
             torch.zeros(1, 2, 6, 6),
             time_steps=T,
             total_steps=STEPS,
+            training_steps=STEPS + 2,
             seed=made.seed,
             **options,
         )
@@ -98,7 +99,10 @@ class Loop:
 def wanted(options, k, n):
     """(live share, share by regrowth) after event k of n, from the definitions."""
     final, initial = 1 - options.sparsity, options.initial_density
-    density = density_at(k, n, final, initial=initial, schedule=options.schedule)
+    falling = n if options.regrow_until == "pruning" else STEPS // 2
+    density = density_at(
+        min(k, falling), falling, final, initial=initial, schedule=options.schedule
+    )
     fraction = fraction_at(k, n, options.fraction, schedule=options.fraction_schedule)
     return density, fraction if k else 0.0
 
@@ -208,8 +212,21 @@ def test_a_budget_of_synops_is_met_by_every_method(name):
     assert last.allowed == pytest.approx(0.5 * last.total)
 
 
-def test_granet_regrows_in_each_layer_and_less_each_time():
+def test_granet_regrows_in_each_layer_to_the_end_of_the_training():
     loop = Loop("granet")
+    loop.run(STEPS + 2)
+    events = loop.pruner.events
+    assert [event.step for event in events] == [2, 4, 6, 8, 10]
+    assert [event.live for event in events[3:]] == [events[3].live] * 2
+    for event in events:
+        fraction = fraction_at(event.event, 5, 0.5, schedule="cosine-to-0.005")
+        for row in event.layers.values():
+            assert row["regrown"] == int(fraction * row["live"] + 1e-9)
+    assert events[3].regrown > 0
+
+
+def test_zeroed_granet_regrows_in_each_layer_and_less_each_time():
+    loop = Loop("granet-zeroed")
     loop.run(STEPS)
     shares = []
     for event in loop.pruner.events:

@@ -172,6 +172,7 @@ NOT_DENSE = {
     "fraction_of": "before",
     "regrow_within": "layer",
     "regrow_layers": "all",
+    "regrow_until": "training",
     "initial_density": 0.5,
     "start_saliency": "snip",
     "budget": "synops",

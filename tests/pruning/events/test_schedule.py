@@ -5,6 +5,7 @@ import pytest
 from spikeprune.errors import ConfigError
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.options import PruneOptions
+from spikeprune.science.schedule import fraction_at
 
 
 def options(**changes):
@@ -65,3 +66,32 @@ def test_channels_have_one_event_at_the_end():
 def test_a_start_sparser_than_the_end_is_refused():
     with pytest.raises(ConfigError, match="never gets denser"):
         planned_events(options(initial_density=0.1, start_saliency="random"), 10)
+
+
+def test_regrowth_to_the_end_of_the_training_keeps_the_final_density():
+    made = options(
+        schedule="linear",
+        regrow="gradient",
+        every=2,
+        regrow_fraction=0.5,
+        fraction_schedule="cosine-to-0.005",
+        regrow_until="training",
+    )
+    found = planned_events(made, 4, training_steps=8)
+    assert list(found) == [2, 4, 6, 8]
+    densities = [planned.density for planned in found.values()]
+    assert densities == pytest.approx([0.6, 0.2, 0.2, 0.2])
+    shares = [fraction_at(k, 4, 0.5, schedule="cosine-to-0.005") for k in (1, 2, 3, 4)]
+    assert [planned.options.fraction for planned in found.values()] == pytest.approx(shares)
+    assert list(planned_events(made, 4, training_steps=4)) == [2, 4]
+
+
+def test_the_end_of_the_training_must_be_known_to_regrow_until_then():
+    made = options(regrow="gradient", regrow_until="training")
+    for steps in (None, 11):
+        with pytest.raises(ConfigError, match=r"training_steps of at least total_steps \(12\)"):
+            planned_events(made, 12, training_steps=steps)
+    with pytest.raises(ConfigError, match="events_at gives the steps of all events"):
+        planned_events(made, 12, training_steps=20, at=(3, 6))
+    without = options(regrow="none", regrow_until="training")
+    assert list(planned_events(without, 2)) == [1, 2]

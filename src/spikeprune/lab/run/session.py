@@ -302,6 +302,7 @@ class Session:
             self.example,
             time_steps=self.config.time_steps,
             total_steps=self.config.epochs.prune * steps,
+            training_steps=self.config.epochs.total * steps,
             score_batches=self.moved(turns(self.data.score)),
             layout=self.config.layout,
             seed=self.config.seed,

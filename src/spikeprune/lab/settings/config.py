@@ -188,6 +188,8 @@ class RunConfig:
     """Whether regrowth competes over the network or within each layer."""
     regrow_layers: options.RegrowLayers | None = None
     """Layers that take part in regrowth: those that feed spiking neurons, or all."""
+    regrow_until: options.RegrowUntil | None = None
+    """Whether regrowth ends with the pruning epochs or goes on to the end of the training."""
     initial_density: options.InitialDensity | None = None
     """Live share before the first step; below 1 the net starts sparse."""
     start_saliency: options.StartSaliency | None = None

@@ -1,0 +1,28 @@
+"""Whose state a pruner goes on from."""
+
+import pytest
+import torch
+
+from spikeprune.errors import RunError
+from spikeprune.pruning.saved_state import refuse_foreign
+
+LIVE = {"a": torch.ones(2, 3, dtype=torch.bool)}
+STEPS = (2, 4, 6, 8, 10)
+
+
+def test_a_state_of_the_same_layers_and_events_is_taken():
+    refuse_foreign({"live": dict(LIVE), "event_steps": list(STEPS)}, LIVE, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("live", "steps"),
+    [
+        ({"a": torch.ones(3, 2, dtype=torch.bool)}, STEPS),
+        ({"b": LIVE["a"]}, STEPS),
+        (LIVE | {"b": LIVE["a"]}, STEPS),
+        (LIVE, (2, 4, 6, 8)),
+    ],
+)
+def test_any_other_is_refused_with_what_came(live, steps):
+    with pytest.raises(RunError, match=r"1 layers with events at steps 2, 4, ..., 10, got one of"):
+        refuse_foreign({"live": live, "event_steps": steps}, LIVE, STEPS)
