@@ -60,6 +60,36 @@ def test_its_own_budget_is_that_of_kim_et_al(sparsity, drops, total):
     assert shares == pytest.approx([shares[0]] * drops)
 
 
+RUNGS = {  # of Kim et al.: sparsity in per cent by rounds
+    **{1: 25.04, 2: 43.71, 3: 57.76, 4: 68.30, 5: 76.20, 6: 82.13, 7: 86.58},
+    **{8: 89.91, 9: 92.41, 10: 94.29, 11: 95.69, 12: 96.75, 13: 97.54, 14: 98.13},
+}
+
+
+def counts_of_vgg16():
+    """Return the weights of Kim et al.'s VGG-16 that rounds prune, its biases, and all parameters.
+
+    Thirteen 3x3 convolutions with a bias and a BatchNorm each, and a linear classifier of 10.
+    """
+    widths = [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
+    weights = sum(9 * a * b for a, b in pairwise([3, *widths])) + 512 * 10
+    biases = 2 * sum(widths) + 10
+    return weights, biases, weights + biases + sum(widths)
+
+
+@pytest.mark.parametrize("rounds", RUNGS)
+def test_every_rung_of_kim_et_al_takes_its_number_of_rounds(rounds):
+    weights, biases, parameters = counts_of_vgg16()
+    zeros = weights * (1 - 0.75**rounds) + (biases if rounds == 1 else 0)
+    assert 100 * zeros / parameters == pytest.approx(RUNGS[rounds], abs=0.0051)
+    epochs = {"prune": 200, "finetune": 100}
+    own = {"epochs": epochs, "imp": {"budget": "own"}}
+    for sparsity in (RUNGS[rounds] / 100, 1 - 0.75**rounds):
+        assert rounds_of(config(sparsity=sparsity, **own)).drops == rounds
+    more = config(sparsity=1 - 0.75 ** (rounds + 0.02), **own)
+    assert rounds_of(more).drops == rounds + 1
+
+
 @settings(deadline=None)
 @given(
     st.integers(1, 400), st.integers(0, 100), st.floats(0.1, 0.99), st.sampled_from([None, 0, 1])

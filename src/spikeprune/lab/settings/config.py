@@ -81,7 +81,8 @@ class Imp:
     """Iterative magnitude pruning: rounds of training, dropping and rewinding."""
 
     share: Annotated[float, SHARE] = 0.25
-    """Share of the living weights that a round drops, at most; the last round meets the target."""
+    """Share of the living weights that a round drops, at most; a hundredth of a round more where
+    that saves one. The last round meets the target."""
     rounds: Annotated[int, Range(1, 1000)] | None = None
     """Rounds that drop, instead of as many as imp.share takes."""
     rewind: _Count | None = None
