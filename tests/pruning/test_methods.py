@@ -145,7 +145,16 @@ def test_an_override_goes_before_the_method_s_own(method, name):
     assert made == replace(own, **{name: value})
 
 
-@pytest.mark.parametrize("method", sorted({*PRUNERS} - {*AT_START}))
+LATENT = ("stds", "upr", "upr-rate")
+
+
+@pytest.mark.parametrize("method", LATENT)
+def test_nothing_else_brings_latent_weights_back(method):
+    with pytest.raises(ConfigError, match="come back by themselves; use regrow 'none'"):
+        options_for(method, sparsity=0.9, regrow="gradient")
+
+
+@pytest.mark.parametrize("method", sorted({*PRUNERS} - {*AT_START, *LATENT}))
 def test_another_regrowth_brings_a_share_of_its_own_where_there_is_none(method):
     own = options_for(method, sparsity=0.9)
     made = options_for(method, sparsity=0.9, regrow="gradient")
@@ -232,6 +241,7 @@ def test_a_pruner_alone_cannot_follow_every_method():
         ({"regrow_fraction": 0.1}, "regrow_fraction=0.1"),
         ({"schedule": "cubic", "start_saliency": "random"}, "schedule='cubic', start_saliency="),
         ({"initial_density": 0.5}, "initial_density=0.5"),
+        ({"saliency": "gate"}, "saliency='gate'"),
     ],
 )
 def test_what_rewinding_does_not_go_with_is_refused_by_name(overrides, words):

@@ -53,6 +53,15 @@ BAD = [
         {"schedule": "constant", "regrow": "random", "start_saliency": "taylor"},
         "saliency 'taylor' needs the gradient of a training step",
     ),
+    ({"saliency": "gate", "regrow": "random"}, "'gate' ranks latent weights.*use regrow 'none'"),
+    ({"saliency": "gate", "initial_density": 0.5}, "trained from a dense start"),
+    ({"start_saliency": "gate", "schedule": "at-start"}, "trained from a dense start"),
+    (
+        {"saliency": "latent-magnitude", "allocation": "budget", "budget": "synops"},
+        "raises a threshold.*use allocation 'global' or 'erk'",
+    ),
+    ({"gate_penalty": -1.0}, "gate_penalty to be from 0 to 1,000,000, got -1"),
+    ({"granularity": "channel", "gate_lr": 0.1}, "gate_lr=0.1 is defined for weights"),
     ({"start_saliency": "hessian"}, "unknown start_saliency 'hessian'.*magnitude"),
     ({"initial_density": 0.0}, r"initial_density to be in \(0, 1\], got 0"),
     ({"budget": "synops", "limits": {"*": (0.1, 1)}}, "do not go with a budget of synops"),
@@ -113,6 +122,11 @@ def test_without_an_interval_there_are_about_fifteen_events(every, steps, interv
     assert PruneOptions.of(sparsity=0.5, every=every).interval(steps) == interval
 
 
+def test_a_soft_threshold_has_about_a_hundred():
+    made = PruneOptions.of(sparsity=0.5, saliency="latent-magnitude")
+    assert (made.interval(842), made.interval(99), made.latent) == (8, 1, "threshold")
+
+
 def test_the_defaults_are_gradual_magnitude_pruning():
     options = PruneOptions.of(sparsity=0.9)
     assert (options.granularity, options.saliency, options.regrow) == (
@@ -171,6 +185,9 @@ def test_scores_that_channels_do_not_use_are_not_checked():
         ({"saliency": "firing-rate", "regrow": "gradient"}, {"potentials", "gradient"}),
         ({"saliency": "crisis"}, {"potentials", "moments", "last-magnitude"}),
         ({"budget": "synops"}, {"potentials", "operands"}),
+        ({"saliency": "gate"}, set()),
+        ({"saliency": "gate", "gate_cost": "operands"}, {"potentials", "operands"}),
+        ({"gate_cost": "operands"}, set()),
         ({"granularity": "channel"}, set()),
         ({"granularity": "channel", "regrow": "criticality"}, {"potentials"}),
         ({"granularity": "channel", "saliency": "mean-potential"}, {"potentials", "moments"}),

@@ -103,6 +103,13 @@ OPTIONS = {
         {"saliency": "signed-magnitude", "schedule": "at-start", "start_saliency": "random"},
         {"saliency"},
     ),
+    "gates of a method without": ("magnitude", {"gate_lr": 0.1}, {"gate_lr"}),
+    "gates that cost nothing": ("upr-rate", {"gate_penalty": 0.0, "gate_lr": 0.1}, set()),
+    "a cost that does not count": (
+        "upr",
+        {"gate_penalty": 0.0, "gate_cost": "operands"},
+        {"gate_cost"},
+    ),
     "no criticality": ("magnitude", SPACE, {"criticality.space"}),
     "rates, but no criticality": ("firing-rate", SPACE, {"criticality.space"}),
     "criticality": ("criticality", SPACE, set()),

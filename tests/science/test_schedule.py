@@ -27,6 +27,8 @@ def test_closed_forms():
     assert density_at(1, 2, 0.01, schedule="geometric") == pytest.approx(0.1)
     # Iterative magnitude pruning: a quarter of what lives, eleven times (method, section 6).
     assert density_at(7, 11, 0.75**11, schedule="geometric") == pytest.approx(0.75**7)
+    sine = [density_at(k, 4, 0.2, schedule="sine") for k in (1, 2)]
+    assert sine == pytest.approx([1 - 0.4 * (1 - 2**-0.5), 0.6])
     assert [density_at(k, 3, 0.1, schedule="constant") for k in range(4)] == [0.1] * 4
 
 

@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.selection import Selection
+from spikeprune.pruning.weights.latent_weights import LatentWeights
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.tied_channels import ChannelGroup
 
@@ -37,6 +39,9 @@ class Granularity(Protocol):
 
     def unchanged(self, selection: Selection) -> Mask:
         """Mask of the parameters that keep value and momentum at an event."""
+
+    def train_latent(self, optimizer: torch.optim.Optimizer, steps: int) -> LatentWeights:
+        """Train latent weights in place of the net's for `steps`, if the saliency needs them."""
 
     def penalise(self) -> None:
         """Add a penalty's subgradient to the gradients."""

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 from spikeprune.errors import ConfigError, require_one_of, unknown_name
 from spikeprune.observing.criticality_options import PAPER
+from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.installed import load_extensions
 from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverrides
 from spikeprune.pruning.sources import SOURCES
@@ -13,6 +14,7 @@ from spikeprune.pruning.sources import SOURCES
 PARTS = (
     "saliency", "allocation", "schedule", "initial_density", "start_saliency", "fraction_schedule",
     "fraction_of", "regrow_within", "regrow_layers", "regrow_until", "initial_value",
+    "gate_cost",
 )  # fmt: skip
 """Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
@@ -142,6 +144,22 @@ METHODS: list[Method] = [
            parts={"initial_density": 0.5, "start_saliency": "random", "allocation": "erk",
                   "fraction_schedule": "cosine-to-tenth", "fraction_of": "before",
                   "regrow_layers": "all"}),
+    Method("stds", WEIGHT, saliency="latent-magnitude",
+           summary="train latent weights, of which the net has what exceeds a rising threshold",
+           formula="w = sign(v) max(|v| - d, 0); drop min |v|, d its largest; densities by a sine",
+           sources=("stds",), parts={"schedule": "sine"}),
+    Method("upr", WEIGHT, saliency="gate",
+           summary="train a gate for each weight, with a penalty on connections, and keep those of "
+                   "the largest gates",
+           formula="w = sigmoid(t m) v, loss + lambda sum c sigmoid(t m) / sum c, c connections; "
+                   "keep max m",
+           sources=("upr",)),
+    Method("upr-rate", WEIGHT, saliency="gate",
+           summary="as upr, but the penalty is on the operands that connections are measured to "
+                   "read",
+           formula="w = sigmoid(t m) v, loss + lambda sum c sigmoid(t m) / sum c, c operands; "
+                   "keep max m",
+           sources=("upr",), parts={"gate_cost": "operands"}),
     Method("imp", WEIGHT, saliency="magnitude",
            summary="train, drop a share, rewind the rest to early weights, again and again",
            formula="drop min |w| each round, d_j = d^(j/R); rewind to epoch k",
@@ -227,6 +245,7 @@ _SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
                "crisis": "crisis", "scale-gradient": "sca"},
     "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
                  "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda",
+                 "latent-magnitude": "stds", "gate": "upr",
                  "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
                  "grasp": "grasp", "synflow": "synflow"},
     "allocation": {"erk": "rigl", "budget": "falcon"},
@@ -309,7 +328,8 @@ def _with_regrowth(method: Method, granularity: str, given: Mapping[str, Any]) -
 
 
 def _refuse_with_rewinding(name: str, given: Mapping[str, Any]) -> None:
-    harmless = ("saliency", "allocation", "initial_value")
+    latent = given.get("saliency") in SALIENCY and SALIENCY[given["saliency"]].latent is not None
+    harmless = ("allocation", "initial_value", *(() if latent else ("saliency",)))
     names = {"regrow", "regrow_fraction", *PARTS}.difference(harmless)
     contradicting = {n: given[n] for n in sorted(names) if n in given}
     if contradicting and contradicting != {"regrow": "none"}:

@@ -17,6 +17,8 @@ from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
 
 EVENTS = {"weight": 15, "channel": 1}
 """Events of a pruning phase where nothing else is asked for; channels have one in any case."""
+EVENTS_OF_THRESHOLD = 100
+"""Those where events raise a soft threshold, which its paper does in every step."""
 PAPER_FRACTION = {"weight": 0.2, "channel": 0.05}
 """The paper's share of the live weights or channels that regrowth chooses (sections 3 and 4)."""
 CRITERIA: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -58,6 +60,9 @@ OPERATIONS = ("synops", "energy")
 """Units whose costs are observed before every event."""
 FLOOR = 0.2
 """Floor of every layer where nothing else is asked for, under a budget of operations."""
+GateCost = Literal["connections", "operands"]
+GatePenalty = Annotated[float, Range(0, 1e6)]
+GateLr = Annotated[float, Range(0, 1e6, open_low=True)]
 Share = Annotated[float, SHARE]
 RegrowFraction = Annotated[float, Range(0, 1, open_high=True)]
 Floor = Annotated[float, Range(0, 1)]
@@ -150,8 +155,15 @@ class PruneOptions:
     """Share of what a uniform allocation would give it that every layer keeps, in [0, 1]; None: 0.2
     under a budget of SynOps or energy, else 0."""
     every: Every | None = None
-    """Optimiser steps between two events (weights); None: such that there are about 15. Without
-    effect where the schedule has a single event."""
+    """Optimiser steps between two events (weights); None: such that there are about 15 (100 for
+    `latent-magnitude`). Without effect where the schedule has a single event."""
+    gate_penalty: GatePenalty = field(default=0.02, metadata=_WEIGHTS_ONLY)
+    """Weight in the loss of the share of the connections whose gates are open (saliency `gate`)."""
+    gate_lr: GateLr = field(default=1e-4, metadata=_WEIGHTS_ONLY)
+    """Learning rate of the gates, which Adam trains."""
+    gate_cost: GateCost = field(default="connections", metadata=_WEIGHTS_ONLY)
+    """What an open gate costs: the output positions that its weight serves, or the non-zero
+    operands that it reads, measured anew before every event."""
     initial_value: InitialValue = "zero"
     """Initial value of a returned weight: `zero` (paper), `previous`, its value before the event,
     or `unchanged`, that and the optimiser's state. A weight that was dead starts at 0."""
@@ -215,9 +227,16 @@ class PruneOptions:
     def interval(self, total_steps: int) -> int:
         """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
         events = EVENTS[self.granularity]
+        if self.latent == "threshold":
+            events = EVENTS_OF_THRESHOLD
         if self.every is None or events == 1:
             return max(1, total_steps // events)
         return self.every
+
+    @property
+    def latent(self) -> str | None:
+        """The latent weights that are trained: of a soft `threshold`, or `gates`; None: none."""
+        return SALIENCY[self.saliency].latent if self.granularity == "weight" else None
 
     @property
     def fraction(self) -> float:
@@ -273,6 +292,9 @@ class PruneOverrides(TypedDict, total=False):
     within: Mapping[str, float]
     floor: Floor | None
     every: Every | None
+    gate_penalty: GatePenalty
+    gate_lr: GateLr
+    gate_cost: GateCost
     initial_value: InitialValue
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -286,7 +308,27 @@ def measured_at_start(saliency: str) -> bool:
     return saliency in SALIENCY and SALIENCY[saliency].measure is not None
 
 
+def _refuse_latent(options: PruneOptions) -> None:
+    """Refuse what latent weights do not go with."""
+    for name in filter(None, (options.saliency, options.start_saliency)):
+        if SALIENCY[name].latent is None:
+            continue
+        sparse = starts_sparse(options.schedule, options.initial_density)
+        if options.regrow != "none" or sparse or name == options.start_saliency:
+            raise ConfigError(
+                f"saliency {name!r} ranks latent weights, which are trained from a dense start and "
+                "come back by themselves; use regrow 'none', initial_density 1 and a schedule that "
+                "starts dense, such as 'cubic'"
+            )
+        if options.latent == "threshold" and options.allocation == "budget":
+            raise ConfigError(
+                f"saliency {name!r} raises a threshold on the size of latent weights, which a "
+                "ranking by score for each SynOp does not follow; use allocation 'global' or 'erk'"
+            )
+
+
 def _refuse_for_weights(options: PruneOptions) -> None:
+    _refuse_latent(options)
     at_start = options.schedule == "at-start"
     if measured_at_start(options.saliency) and not at_start:
         raise ConfigError(
@@ -368,6 +410,8 @@ def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
         needs |= SALIENCY[options.start_saliency].needs
     if options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad":
         needs.add("gradient")
+    if options.latent == "gates" and options.gate_cost == "operands":
+        needs |= {"potentials", "operands"}
     if {options.unit, *options.within} & set(OPERATIONS):
         needs |= {"potentials", "operands"}  # the observer of potentials counts the samples
     return frozenset(needs)

@@ -202,6 +202,7 @@ class Pruner:
         self._keeper = MaskKeeper(
             self.optimizer, self.parameters, dense=self._capturing, penalise=self._penalise
         )
+        self._latent = self.granularity.train_latent(self.optimizer, self.event_steps[-1])
 
     def begin(
         self, batches: Iterable[tuple[Tensor, Tensor]] | None = None, loss: Loss | None = None
@@ -260,6 +261,7 @@ class Pruner:
         self._observer.disarm()
         self.last_call.close()
         self._keeper.close()
+        self._latent.close()
         self._watch.close()
         end_work(self)
 
@@ -309,6 +311,7 @@ class Pruner:
             "regrown": dict(self.last_regrown),
             "scores": dict(self.last_scores),
             "generator": self._generator.get_state(),
+            "latent": self._latent.state_dict(),
             "observed": self._observer.state_dict(),
         }
 
@@ -332,7 +335,9 @@ class Pruner:
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
         self._count()
-        self._keeper.mask_with(self.mask, trusted=False)
+        self._latent.load_state_dict(state.get("latent", {}), self.granularity.live)
+        if not self._latent.active:
+            self._keeper.mask_with(self.mask, trusted=False)
         self._observer.load_state_dict(state["observed"])
 
     def _require_unchanged(self) -> None:
@@ -371,11 +376,15 @@ class Pruner:
 
     def _apply(self, selection: Selection) -> None:
         """Set dropped weights to 0; regrown ones start as `initial_value` says."""
-        before = self.mask
+        before, followed = self.mask, self._latent.active
         self._count()
+        self._latent.decided(self.granularity.live, last=self.finished)
+        if self._latent.active:  # it keeps dead weights at 0, and their momentum
+            return
         same, how = self.granularity.unchanged(selection), self.options.initial_value
-        if how == "unchanged":
-            same = Mask({name: live & before[name] for name, live in self.mask.items()})
+        if followed or how == "unchanged":
+            gone_on = self.mask if followed else before  # a dead latent weight is trained, too
+            same = Mask({name: live & gone_on[name] for name, live in self.mask.items()})
         apply_(self.parameters, same if how == "zero" else self.mask)
         reset_state(self.optimizer, self.parameters, same)
         self._keeper.mask_with(self.mask, trusted=True)

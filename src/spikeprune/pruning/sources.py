@@ -44,6 +44,14 @@ SOURCES: dict[str, Source] = {
     "ndsnn": _arxiv("Huang et al. 2023 (NDSNN)", "2304.12214",
         "S. Huang et al.: Neurogenesis Dynamics-inspired Spiking Neural Network Training "
         "Acceleration. DAC 2023."),
+    "stds": Source("Chen et al. 2022 (STDS)",
+        "Y. Chen, Z. Yu, W. Fang, Z. Ma, T. Huang, Y. Tian: State Transition of Dendritic Spines "
+        "Improves Learning of Sparse Spiking Neural Networks. ICML 2022.",
+        "https://proceedings.mlr.press/v162/chen22ac.html"),
+    "upr": Source("Shi et al. 2024 (UPR)",
+        "X. Shi, J. Ding, Z. Hao, Z. Yu: Towards Energy Efficient Spiking Neural Networks: An "
+        "Unstructured Pruning Framework. ICLR 2024.",
+        "https://openreview.net/forum?id=eoSeaK4QJo"),
     "lottery": _arxiv("Frankle and Carbin 2019", "1803.03635",
         "J. Frankle, M. Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural "
         "Networks. ICLR 2019."),

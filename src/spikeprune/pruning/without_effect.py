@@ -19,6 +19,14 @@ _OF_POTENTIALS = {"firing-rate", "crisis", "mean-potential"}  # observed, but no
 _WITHOUT_DATA = {"synflow"}  # measured at initialization without a batch
 
 
+def _gates(o: PruneOptions) -> str:
+    return "" if o.latent == "gates" else f"no gates are trained (saliency is {o.saliency})"
+
+
+def _gate_cost(o: PruneOptions) -> str:
+    return _gates(o) or ("" if o.gate_penalty else "open gates cost nothing (gate_penalty is 0)")
+
+
 def _channels(o: PruneOptions) -> str:
     return "" if o.granularity == "channel" else "single weights are pruned, not channels"
 
@@ -115,6 +123,9 @@ RULES: dict[str, Rule] = {
     "regrow_until": _regrowth,
     "initial_value": _initial_value,
     "every": _every,
+    "gate_penalty": _gates,
+    "gate_lr": _gates,
+    "gate_cost": _gate_cost,
     "initial_density": _initial_density,
     "criticality.curve": _score,
     "criticality.value": _score,

@@ -9,20 +9,22 @@ from spikeprune.errors import ConfigError, require_one_of
 Schedule = Callable[[float], float]
 """Progress in [0, 1] to the fraction of the pruning that is done, in [0, 1]."""
 
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {
         "cubic": lambda progress: 1.0 - (1.0 - progress) ** 3,
         "linear": lambda progress: progress,
         "geometric": lambda progress: progress,  # in the logarithm of the density
+        "sine": lambda progress: 1.0 - _cosine(progress),
         "one-shot": lambda progress: 1.0 if progress > 0.0 else 0.0,
         "constant": lambda progress: 1.0,
         "at-start": lambda progress: 1.0,
     }
 )
-
-
-def _cosine(progress: float) -> float:
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def _falling(share: float, progress: float, *, least: float) -> float:
@@ -79,8 +81,9 @@ def density_at(
 
     `cubic`: `d_k = d_f + (d_0 - d_f)(1 - k/n)^3` (method, section 3, step 1; Zhu and Gupta,
     2017); `linear`: with exponent 1 instead; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, an equal share
-    of the live weights at every event; `one-shot`: `d_f` from the first event on; `constant` and
-    `at-start`: `d_f` from step 0 on, whatever `initial` is. At `k = n` it is exactly `final`.
+    of the live weights at every event; `sine`: `d_0 - (d_0 - d_f)(1 + sin(pi (k/n - 1/2))) / 2`
+    (Chen et al., 2022); `one-shot`: `d_f` from the first event on; `constant` and `at-start`: `d_f`
+    from step 0 on, whatever `initial` is. At `k = n` it is exactly `final`.
 
     Raises:
         ConfigError: Unknown schedule, or not `0 <= k <= n`, `n >= 1`, `0 < final <= initial <= 1`.

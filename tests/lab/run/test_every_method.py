@@ -133,7 +133,9 @@ def test_every_event_of_every_method_holds_the_invariants(name, sparsity, choice
         regrown = {f"{n}.weight": m for n, m in pruner.last_regrown.items()}
         kept = {n: m & ~regrown[n] for n, m in pruner.mask.items()}
         assert all(not (m & ~before[n]).any() for n, m in kept.items())
-        if options.regrow == "none" or not step:
+        if options.latent is not None:  # what exceeds the threshold again comes back
+            assert event.regrown == event.dead_and_returned
+        elif options.regrow == "none" or not step:
             assert event.regrown == 0
         elif options.fraction_of == "after":
             assert event.regrown <= fraction * live + len(before)
@@ -267,6 +269,44 @@ def test_rigl_and_set_keep_the_count_of_every_layer():
         else:
             assert moved == sorted(moved, reverse=True)
             assert moved[-1] == 0
+
+
+def test_latent_weights_that_come_back_at_the_last_event_keep_their_values():
+    loop = Loop("stds")
+    loop.run(STEPS - 1)
+    latent, live = loop.pruner.granularity.latent, loop.pruner.granularity.live
+    assert latent.active
+    for name, values in latent.trained.items():
+        values[~live[name]] *= 100
+    x, y = batch(loop.pruner.steps)
+    loop.optimizer.zero_grad()
+    LOSS(forward(loop.model.train(), x, time_steps=T), y).backward()
+    loop.optimizer.step()
+    trained = {n: t.clone() for n, t in latent.trained.items()}
+    event = loop.pruner.step()
+    assert event.regrown > 10
+    assert not latent.active
+    for name, values in trained.items():
+        weight, mask = loop.pruner.granularity._weights[name].detach(), loop.pruner.mask
+        dropped = (values.abs() * ~mask[f"{name}.weight"]).max()
+        expected = values.sign() * (values.abs() - dropped).clamp_min(0)
+        assert torch.equal(weight, expected * mask[f"{name}.weight"])
+        assert torch.equal(weight != 0, mask[f"{name}.weight"])
+
+
+@pytest.mark.parametrize("name", ["upr", "upr-rate"])
+def test_gates_open_fully_or_close_at_the_last_event(name):
+    loop = Loop(name, sparsity=0.5, gate_lr=0.1, gate_penalty=10.0)
+    loop.run(STEPS - 1)
+    latent = loop.pruner.granularity.latent
+    assert not loop.dead().any()
+    loop.step()
+    for name, values in latent.trained.items():
+        weight, mask = loop.pruner.granularity._weights[name].detach(), loop.pruner.mask
+        assert torch.equal(weight, values * mask[f"{name}.weight"])
+    scores = torch.cat([score.flatten() for score in latent.scores.values()])
+    mask = torch.cat([m.flatten() for m in loop.pruner.mask.values()])
+    assert scores[mask].min() >= scores[~mask].max()
 
 
 def test_dead_weights_are_remembered_by_their_last_size():

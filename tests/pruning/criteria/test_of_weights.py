@@ -73,6 +73,7 @@ def scores(criterion, *, gradients=None, measured=None, everywhere=True, **criti
         live={n: w > -1 for n, w in weights.items()},
         last_magnitude={n: w.abs() + 1 for n, w in weights.items()},
         gains={n: torch.arange(1.0, len(w) + 1) for n, w in weights.items()},
+        latent={n: w.abs() + 2 for n, w in weights.items()},
     )
     found = weight_scores(criterion, weights, inputs, everywhere=everywhere)
     return {n: s.expand(SHAPES[n]) for n, s in found.items()}

@@ -195,6 +195,12 @@ class RunConfig:
     """Live share before the first step; below 1 the net starts sparse."""
     start_saliency: options.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
+    gate_penalty: options.GatePenalty | None = None
+    """Weight in the loss of the share of connections with open gates, of upr and upr-rate."""
+    gate_lr: options.GateLr | None = None
+    """Learning rate of the gates."""
+    gate_cost: options.GateCost | None = None
+    """What an open gate costs: connections, or the operands that were measured."""
 
     imp: Imp = field(default_factory=Imp)
     """Rounds of the method imp."""

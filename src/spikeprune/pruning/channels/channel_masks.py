@@ -23,6 +23,7 @@ from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.layer_patterns import matching
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.selection import Selection
+from spikeprune.pruning.weights.latent_weights import NO_LATENT_WEIGHTS, LatentWeights
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_masks
 from spikeprune.wiring.channels import Channels, checked, find_channels, left_whole
@@ -85,6 +86,10 @@ class ChannelMasks:
     def unchanged(self, selection: Selection) -> Mask:
         """All parameters of live channels: a regrown one keeps trained values and momentum."""
         return channel_masks(self._model, self.groups, selection.live)
+
+    def train_latent(self, optimizer: torch.optim.Optimizer, steps: int) -> LatentWeights:
+        """Return none: channels have no latent weights."""
+        return NO_LATENT_WEIGHTS
 
     @torch.no_grad()
     def penalise(self) -> None:

@@ -65,6 +65,7 @@ class ScoreInputs:
             unless needed.
         gains: `|gamma| / sqrt(var + eps)` of the BatchNorm behind, `[C_out]`; 1 where there is
             none; empty unless `moments` are needed.
+        latent: scores that latent weights hold, shaped as the weights; empty without them.
     """
 
     seen: Observations
@@ -74,6 +75,7 @@ class ScoreInputs:
     live: Mapping[str, Tensor] = field(default_factory=dict)
     last_magnitude: Mapping[str, Tensor] = field(default_factory=dict)
     gains: Mapping[str, Tensor] = field(default_factory=dict)
+    latent: Mapping[str, Tensor] = field(default_factory=dict)
 
     def gradient(self, layer: str) -> Tensor:
         """Return the dense gradient of a layer's weight; needs `gradient`."""
@@ -94,6 +96,8 @@ class Criterion:
 
     `score` takes layer name, weight and inputs; it returns a tensor that broadcasts to the weight.
     `check` refuses nets that `measure` cannot measure, before any training.
+    `latent` says which latent weights are trained for it (`pruning.weights.latent_weights`): those
+    of a soft `threshold`, or `gates`; it then ranks dead weights, too.
     `cost` takes the number of samples and T and returns the cost of all rounds of `measure`, in
     training steps (forward and backward over all T) of one sample.
     """
@@ -104,6 +108,7 @@ class Criterion:
     measure: Callable[[InitialNet], dict[str, Tensor]] | None = None  # at initialization, by layer
     check: Callable[[InitialNet, Wiring], None] | None = None
     rounds: int = 1  # events of geometrically falling density in which `measure` prunes
+    latent: Literal["threshold", "gates"] | None = None
     cost: Callable[[int, int], float] = lambda samples, time_steps: 0.0
 
 

@@ -62,6 +62,10 @@ def _shuffled_spike_effect(layer: str, weight: Tensor, inputs: ScoreInputs) -> T
     return saliency.spike_effect(weight, inputs.pre_rates(layer), score)
 
 
+def _latent(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return inputs.latent[layer]
+
+
 def _measured(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return inputs.seen.measured[layer]
 
@@ -131,6 +135,8 @@ SALIENCY: dict[str, Criterion] = {
     "taylor": Criterion(_taylor, {"gradient"}),
     "spike-effect": Criterion(_spike_effect, {"potentials"}, everywhere=False),
     "spike-effect-shuffled": Criterion(_shuffled_spike_effect, {"potentials"}, everywhere=False),
+    "latent-magnitude": Criterion(_latent, latent="threshold"),
+    "gate": Criterion(_latent, latent="gates"),
     "snip": Criterion(_measured, measure=snip, cost=lambda samples, time_steps: samples),
     # Two gradients, and the backward of the second one: twice the work of its forward pass.
     "grasp": Criterion(_measured, measure=grasp, cost=lambda samples, time_steps: samples * 10 / 3),

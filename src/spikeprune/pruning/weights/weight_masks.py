@@ -22,6 +22,11 @@ from spikeprune.pruning.weights.choose_weights import (
     most_live,
 )
 from spikeprune.pruning.weights.fit_budgets import Budget, budget_of_share, fit_budgets, mixed
+from spikeprune.pruning.weights.latent_weights import (
+    NO_LATENT_WEIGHTS,
+    LatentWeights,
+    latent_weights,
+)
 from spikeprune.science.cost import operation_nj, weight_costs
 from spikeprune.science.masks import Mask
 from spikeprune.science.saliency import marginal_value
@@ -54,6 +59,7 @@ class WeightMasks:
         self.last_magnitude: dict[str, Tensor] = {}
         if "last-magnitude" in self._needs:
             self.last_magnitude = {n: w.abs() for n, w in self._detached().items()}
+        self.latent = NO_LATENT_WEIGHTS
         self._gains()  # refuses norms that have none before any training
 
     def check(self) -> None:
@@ -82,6 +88,13 @@ class WeightMasks:
         """The weights that were live before and stay; a regrown one starts anew."""
         return _by_parameter(selection.kept)
 
+    def train_latent(self, optimizer: torch.optim.Optimizer, steps: int) -> LatentWeights:
+        """Train latent weights in place of the net's for `steps`, if the saliency needs them."""
+        self.latent = latent_weights(
+            self._options, optimizer, self._weights, wiring=self._wiring, steps=steps
+        )
+        return self.latent
+
     def penalise(self) -> None:
         """Do nothing: weights carry no penalty."""
 
@@ -108,6 +121,7 @@ class WeightMasks:
             live=self.live,
             last_magnitude=self.last_magnitude,
             gains=self._gains(),
+            latent=self.latent.scores,
         )
 
     def _budgets(self, planned: PlannedEvent, seen: Observations) -> tuple[Budget, ...]:
@@ -125,19 +139,10 @@ class WeightMasks:
         nj = dict.fromkeys(weights, 1.0)
         if unit == "energy":
             nj = {n: operation_nj(multiplies=n in seen.multiplying) for n in weights}
-        costs = {
-            n: nj[n]
-            * weight_costs(
-                w,
-                seen.operands[n].to(w.device),
-                transposed=self._wiring.layers[n].kind == "transposed",
-            )
-            for n, w in weights.items()
-        }
         dense = self._dense_synops
         return budget_of_share(
             unit,
-            costs,
+            {n: nj[n] * cost for n, cost in self._synops(seen).items()},
             self.live,
             share=share,
             dense=None if dense is None else {n: nj[n] * dense[n] for n in self.live},
@@ -145,11 +150,21 @@ class WeightMasks:
             least=0.5 / seen.samples * min(nj.values()) if _per_cost(self._options) else 0.0,
         )
 
+    def _synops(self, seen: Observations) -> dict[str, Tensor]:
+        """Return the SynOps of every weight, broadcastable to it, by layer."""
+        return {
+            n: weight_costs(
+                w,
+                seen.operands[n].to(w.device),
+                transposed=self._wiring.layers[n].kind == "transposed",
+            )
+            for n, w in self._detached().items()
+        }
+
     def _scores(
-        self, options: PruneOptions, seen: Observations
+        self, options: PruneOptions, seen: Observations, weights: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor] | None, dict[str, Tensor]]:
         """Return saliency, None for the magnitudes without a copy, and regrowth scores."""
-        weights = self._detached()
         inputs = self._inputs(seen, weights)
         saliency = None
         if options.saliency != "magnitude" or _per_cost(options):
@@ -162,19 +177,24 @@ class WeightMasks:
 
     def event(self, planned: PlannedEvent, seen: Observations) -> Selection:
         """Run Algorithm 1 once (method, section 3), under one budget or two."""
-        options = planned.options
+        options, latent, live = planned.options, self.latent, self.live
         weights, one_ranking = self._detached(), _as_one_ranking(options)
-        saliency, regrowth = self._scores(options, seen)
-        size = sum(mask.numel() for mask in self.live.values())
+        if latent.active:  # a dead one is trained, too, and competes as if it were live
+            weights = dict(latent.trained)
+            live = {n: torch.ones_like(mask) for n, mask in live.items()}
+            if seen.operands and options.gate_cost == "operands":
+                latent.charge(self._synops(seen))
+        saliency, regrowth = self._scores(options, seen, weights)
+        size = sum(mask.numel() for mask in live.values())
         share = min(planned.density, *planned.within.values(), 1.0)
-        floors = layer_floors(self.live, share * options.least_share)
+        floors = layer_floors(live, share * options.least_share)
 
         def choose(
             density: float, drop: Mapping[str, Tensor] | None, grow: Mapping[str, Tensor]
         ) -> Selection:
             return choose_weights(
                 weights,
-                self.live,
+                live,
                 grow,
                 density=density,
                 options=one_ranking,
@@ -186,7 +206,7 @@ class WeightMasks:
             selection = choose(planned.density, saliency, regrowth)
         else:
             least = max(1, sum(floors.values()))
-            most = most_live(self.live, regrowth.keys(), one_ranking)
+            most = most_live(live, regrowth.keys(), one_ranking)
             budgets = self._budgets(planned, seen)
 
             def fitted(mix: float) -> Selection:
@@ -200,8 +220,17 @@ class WeightMasks:
 
             both = len(budgets) == 2 and _per_cost(options)
             selection = spend_both(fitted, exact=planned.last) if both else fitted(0.0)
+        if latent.active:
+            selection = _came_back(selection, self.live)
         self.live = selection.live
         return selection
+
+
+def _came_back(selection: Selection, before: Mapping[str, Tensor]) -> Selection:
+    """Return a choice among all weights with those that were dead before as regrown."""
+    kept = {n: chosen & before[n] for n, chosen in selection.kept.items()}
+    regrown = {n: chosen & ~before[n] for n, chosen in selection.kept.items()}
+    return replace(selection, kept=kept, regrown=regrown)
 
 
 def _per_cost(options: PruneOptions) -> bool:
