@@ -1,6 +1,6 @@
 """Every option that does not exist, or would be ignored in silence, is refused with the way out."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 
 import pytest
 
@@ -27,7 +27,10 @@ BAD = [
     ({"regrow_fraction": 1.0}, r"regrow_fraction to be in \[0, 1\), got 1"),
     ({"regrow_fraction": -0.1}, r"regrow_fraction to be in \[0, 1\), got -0.1"),
     ({"allocation": "local"}, "unknown allocation 'local'.*erk, global, uniform"),
-    ({"schedule": "stairs"}, "unknown schedule 'stairs'.*cubic, geometric, linear, one-shot"),
+    (
+        {"schedule": "stairs"},
+        "unknown schedule 'stairs'.*cubic, early-bird, geometric, linear",
+    ),
     ({"initial_value": "noise"}, "unknown initial_value 'noise'.*previous, unchanged, zero"),
     ({"include": "conv1"}, r"include as a list of patterns, got the text 'conv1'.*bracket"),
     ({"exclude": "conv1"}, "expected exclude as a list of patterns"),
@@ -60,6 +63,11 @@ BAD = [
         {"saliency": "latent-magnitude", "allocation": "budget", "budget": "synops"},
         "raises a threshold.*use allocation 'global' or 'erk'",
     ),
+    (
+        {"schedule": "early-bird", "regrow": "random", "regrow_until": "training"},
+        "'early-bird' has one event",
+    ),
+    ({"settled_below": 0.0}, r"settled_below to be in \(0, 1\), got 0"),
     ({"gate_penalty": -1.0}, "gate_penalty to be from 0 to 1,000,000, got -1"),
     ({"granularity": "channel", "gate_lr": 0.1}, "gate_lr=0.1 is defined for weights"),
     ({"start_saliency": "hessian"}, "unknown start_saliency 'hessian'.*magnitude"),
@@ -120,6 +128,14 @@ def test_bad_channel_options_are_refused(options, message):
 )
 def test_without_an_interval_there_are_about_fifteen_events(every, steps, interval):
     assert PruneOptions.of(sparsity=0.5, every=every).interval(steps) == interval
+
+
+def test_channels_have_one_event_or_about_fifteen_that_may_wait():
+    made = PruneOptions.of(sparsity=0.5, granularity="channel")
+    assert made.interval(90) == 90
+    early = PruneOptions.of(sparsity=0.5, granularity="channel", schedule="early-bird")
+    assert early.interval(90) == 6
+    assert replace(early, every=5).interval(90) == 5
 
 
 def test_a_soft_threshold_has_about_a_hundred():

@@ -103,6 +103,12 @@ OPTIONS = {
         {"saliency": "signed-magnitude", "schedule": "at-start", "start_saliency": "random"},
         {"saliency"},
     ),
+    "nothing that settles": ("magnitude", {"settled_below": 0.2}, {"settled_below"}),
+    "channels that settle": (
+        "early-bird",
+        {"granularity": "channel", "settled_below": 0.2, "every": 5},
+        set(),
+    ),
     "gates of a method without": ("magnitude", {"gate_lr": 0.1}, {"gate_lr"}),
     "gates that cost nothing": ("upr-rate", {"gate_penalty": 0.0, "gate_lr": 0.1}, set()),
     "a cost that does not count": (

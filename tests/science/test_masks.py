@@ -8,6 +8,7 @@ from spikeprune.science import memory_order as layout
 from spikeprune.science.masks import (
     Mask,
     apply_,
+    distance,
     expected_overlap,
     leaking,
     overlap,
@@ -121,6 +122,15 @@ def test_overlap_is_the_jaccard_index(first, second, share):
     both, either = int((flat[0] & flat[1]).sum()), int((flat[0] | flat[1]).sum())
     assert overlap(a, b) == overlap(b, a) == (both / either if either else 1.0)
     assert overlap(a, a) == 1.0
+
+
+def test_the_distance_is_the_share_of_entries_that_differ():
+    one = Mask({"a": torch.tensor([True, True, False]), "b": torch.tensor([False])})
+    two = Mask({"a": torch.tensor([True, False, True]), "b": torch.tensor([False])})
+    assert distance(one, two) == distance(two, one) == 0.5
+    assert distance(one, one) == distance(Mask({}), Mask({})) == 0.0
+    with pytest.raises(ModelError, match="two masks of the same parameters"):
+        distance(one, Mask({}))
 
 
 def test_expected_overlap_by_hand():

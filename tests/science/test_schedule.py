@@ -29,6 +29,8 @@ def test_closed_forms():
     assert density_at(7, 11, 0.75**11, schedule="geometric") == pytest.approx(0.75**7)
     sine = [density_at(k, 4, 0.2, schedule="sine") for k in (1, 2)]
     assert sine == pytest.approx([1 - 0.4 * (1 - 2**-0.5), 0.6])
+    assert [density_at(k, 2, 0.1, schedule="early-bird") for k in range(3)] == [1.0, 0.1, 0.1]
+    assert event_steps(7, 3, schedule="early-bird") == (3, 6)
     assert [density_at(k, 3, 0.1, schedule="constant") for k in range(4)] == [0.1] * 4
 
 
@@ -138,5 +140,5 @@ def test_unknown_schedules_list_the_valid_ones():
         lambda: density_at(1, 2, 0.1, schedule="cosine"),
         lambda: event_steps(10, 1, schedule="cosine"),
     ):
-        with pytest.raises(ConfigError, match="cubic, geometric, linear, one-shot"):
+        with pytest.raises(ConfigError, match="cubic, early-bird, geometric, linear, one-shot"):
             call()

@@ -9,12 +9,12 @@ from spikeprune.observing.criticality_options import PAPER
 from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.installed import load_extensions
 from spikeprune.pruning.options import PAPER_FRACTION, PruneOptions, PruneOverrides
-from spikeprune.pruning.sources import SOURCES
+from spikeprune.pruning.sources import SOURCES, SOURCES_OF_PARTS
 
 PARTS = (
     "saliency", "allocation", "schedule", "initial_density", "start_saliency", "fraction_schedule",
     "fraction_of", "regrow_within", "regrow_layers", "regrow_until", "initial_value",
-    "gate_cost",
+    "gate_cost", "settled_below",
 )  # fmt: skip
 """Options that a method may set in its `parts`; a user's own value goes before the method's."""
 
@@ -160,6 +160,11 @@ METHODS: list[Method] = [
            formula="w = sigmoid(t m) v, loss + lambda sum c sigmoid(t m) / sum c, c operands; "
                    "keep max m",
            sources=("upr",), parts={"gate_cost": "operands"}),
+    Method("early-bird", WEIGHT, saliency="magnitude",
+           summary="drop small weights as soon as which ones these are has settled",
+           formula="drop min |w| once five masks in a row differ by less than 2 %",
+           sources=("early-bird", "lottery-snn"),
+           parts={"schedule": "early-bird", "settled_below": 0.02}),
     Method("imp", WEIGHT, saliency="magnitude",
            summary="train, drop a share, rewind the rest to early weights, again and again",
            formula="drop min |w| each round, d_j = d^(j/R); rewind to epoch k",
@@ -217,6 +222,11 @@ METHODS: list[Method] = [
            summary="drop channels with a small BatchNorm scale",
            formula="drop min |gamma|",
            sources=("slimming",)),
+    Method("early-bird", CHANNEL, saliency="batchnorm-scale",
+           summary="drop channels with a small BatchNorm scale as soon as which ones these are "
+                   "has settled",
+           formula="drop min |gamma| once five masks in a row differ by less than 10 %",
+           sources=("early-bird", "slimming"), parts={"schedule": "early-bird"}),
     Method("sca", CHANNEL, saliency="mean-potential", regrow="scale-gradient", regrow_fraction=0.05,
            summary="drop channels with small potentials, bring back those whose scale has a "
                    "gradient",
@@ -237,21 +247,6 @@ METHODS: list[Method] = [
 ]
 # fmt: on
 """Every method; (name, granularity) tells a row."""
-
-# fmt: off
-_SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
-    "regrow": {"gradient": "rigl", "random": "set", "criticality": "criticality",
-               "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
-               "crisis": "crisis", "scale-gradient": "sca"},
-    "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
-                 "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda",
-                 "latent-magnitude": "stds", "gate": "upr",
-                 "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
-                 "grasp": "grasp", "synflow": "synflow"},
-    "allocation": {"erk": "rigl", "budget": "falcon"},
-    "schedule": {"cubic": "cubic"},
-}
-# fmt: on
 
 
 def all_methods() -> tuple[Method, ...]:
@@ -286,7 +281,7 @@ def sources_of(method: Method) -> tuple[str, ...]:
     parts = {"saliency": method.saliency, "regrow": method.regrow, **method.parts}
     if method.prunes and method.granularities == WEIGHT:
         parts = {"schedule": "cubic"} | parts
-    of_parts = [_SOURCES_OF_PARTS.get(name, {}).get(value) for name, value in parts.items()]
+    of_parts = [SOURCES_OF_PARTS.get(name, {}).get(value) for name, value in parts.items()]
     return tuple(dict.fromkeys([*method.sources, *filter(None, of_parts)]))
 
 

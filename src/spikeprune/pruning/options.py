@@ -154,6 +154,9 @@ class PruneOptions:
     floor: Floor | None = None
     """Share of what a uniform allocation would give it that every layer keeps, in [0, 1]; None: 0.2
     under a budget of SynOps or energy, else 0."""
+    settled_below: Share = 0.1
+    """With schedule `early-bird` the share of the mask in which five choices in a row may differ
+    for the event to happen before the end of the pruning phase."""
     every: Every | None = None
     """Optimiser steps between two events (weights); None: such that there are about 15 (100 for
     `latent-magnitude`). Without effect where the schedule has a single event."""
@@ -226,7 +229,8 @@ class PruneOptions:
 
     def interval(self, total_steps: int) -> int:
         """Return the optimiser steps between two events of a pruning phase of `total_steps`."""
-        events = EVENTS[self.granularity]
+        early = self.schedule == "early-bird"
+        events = EVENTS["weight" if early else self.granularity]
         if self.latent == "threshold":
             events = EVENTS_OF_THRESHOLD
         if self.every is None or events == 1:
@@ -291,6 +295,7 @@ class PruneOverrides(TypedDict, total=False):
     budget: WeightBudget
     within: Mapping[str, float]
     floor: Floor | None
+    settled_below: Share
     every: Every | None
     gate_penalty: GatePenalty
     gate_lr: GateLr
@@ -341,6 +346,11 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             f"regrow={options.regrow!r}"
         )
     regrows = options.regrow != "none" and options.fraction > 0
+    if options.schedule == "early-bird" and options.regrow_until == "training" and regrows:
+        raise ConfigError(
+            "schedule 'early-bird' has one event, after which nothing comes back; use "
+            "regrow_until 'pruning'"
+        )
     falls_to_0 = options.fraction_schedule == "cosine" and options.regrow_until == "pruning"
     if options.schedule == "one-shot" and falls_to_0 and regrows:
         raise ConfigError(
@@ -385,8 +395,8 @@ def _refuse_for_channels(options: PruneOptions) -> None:
         )
     for f in fields(options):
         value = getattr(options, f.name)
-        one_shot = (f.name, value) == ("schedule", "one-shot")
-        if f.metadata.get("weights only") and value != f.default and not one_shot:
+        defined = f.name == "schedule" and value in ("one-shot", "early-bird")
+        if f.metadata.get("weights only") and value != f.default and not defined:
             raise ConfigError(
                 f"{f.name}={value!r} is defined for weights; channels are pruned in one event at "
                 "the end of the pruning phase, under the budget of channels.budget"

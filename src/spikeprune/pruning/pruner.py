@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Self, Unpack
 
 import torch
@@ -17,6 +18,7 @@ from spikeprune.pruning.at_work import at_work_on, begin_work, end_work, refuse_
 from spikeprune.pruning.averaged_copies import apply_to, notes_on_averages
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
 from spikeprune.pruning.criteria.at_initialization import InitialNet, Loss
+from spikeprune.pruning.events.early_bird import EarlyBird
 from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, rounds_at_start
@@ -27,7 +29,7 @@ from spikeprune.pruning.neurons_needed import NO_NEURON, lacks_neurons, other_la
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_held, require_in_place
 from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
-from spikeprune.pruning.saved_state import refuse_foreign
+from spikeprune.pruning.saved_state import refuse_foreign, restored
 from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.pruning.without_effect import notes_on
@@ -166,9 +168,14 @@ class Pruner:
             layout=self.layout,
         )
         self._needs_gradient = "gradient" in needs_of(options)
+        live = tuple(self.granularity.live)
+        self._initial_net = partial(
+            InitialNet, model, live, example, time_steps, layout=self.layout
+        )
         self._begun = 0 not in self._planned
         if not self._begun:
             check_start(self._initial_net(), self._planned[0], self.wiring)
+        self._early_bird = EarlyBird(options, self.event_steps[-1])
         self._count()
         self._attach()
         self._observer.arm_if_due(0)
@@ -179,19 +186,6 @@ class Pruner:
         """Return the pruner at work on a model; None if there is none, or it is closed."""
         found: Pruner | None = at_work_on(inner_model(model))
         return found
-
-    def _initial_net(
-        self, batches: tuple[tuple[Tensor, Tensor], ...] = (), loss: Loss | None = None
-    ) -> InitialNet:
-        return InitialNet(
-            self.model,
-            tuple(self.granularity.live),
-            self.example,
-            self.time_steps,
-            layout=self.layout,
-            batches=batches,
-            loss=loss,
-        )
 
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
@@ -221,7 +215,7 @@ class Pruner:
         self._observer.disarm()
         planned, before = self._planned[0], dict(self.granularity.live)
         first = tuple(itertools.islice(batches or (), self.options.criticality.batches))
-        net = self._initial_net(first, loss)
+        net = self._initial_net(batches=first, loss=loss)
         self.start_cost = cost_at_start(net, planned.options)
         for part, seen in rounds_at_start(net, planned, self.wiring, self._generator):
             with torch.no_grad():
@@ -249,11 +243,13 @@ class Pruner:
         try:
             self._require_unchanged()
             self._keeper.after_step()
-            event = self._run_event() if self.steps in self._planned else None
+            due = self.steps in self._planned and not self._early_bird.settled
+            event = self._run_event() if due else None
         except BaseException:
             self.close()
             raise
-        self._observer.arm_if_due(self.steps)
+        if not self.finished:
+            self._observer.arm_if_due(self.steps)
         return event
 
     def close(self) -> None:
@@ -295,7 +291,7 @@ class Pruner:
     @property
     def finished(self) -> bool:
         """Whether the last event has passed."""
-        return self.steps >= self.event_steps[-1]
+        return self._early_bird.settled or self.steps >= self.event_steps[-1]
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs, as a tree of tensors and plain values.
@@ -311,6 +307,7 @@ class Pruner:
             "regrown": dict(self.last_regrown),
             "scores": dict(self.last_scores),
             "generator": self._generator.get_state(),
+            "early_bird": self._early_bird.state_dict(),
             "latent": self._latent.state_dict(),
             "observed": self._observer.state_dict(),
         }
@@ -326,9 +323,8 @@ class Pruner:
         self.steps = int(state["steps"])
         self.events = [EventRecord.from_dict(event) for event in state["events"]]
         self.last_regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
-        self.granularity.live = {  # in the memory order of the weights, which is quicker
-            n: torch.empty_like(mask).copy_(state["live"][n]) for n, mask in live.items()
-        }
+        self.granularity.live = restored(state["live"], live)
+        self._early_bird.load_state_dict(state.get("early_bird", {}), live)
         magnitudes = state.get("memory", {})  # states of older versions have none
         self.granularity.last_magnitude = {n: t.to(live[n].device) for n, t in magnitudes.items()}
         self._begun = self._begun or bool(self.events)
@@ -349,7 +345,8 @@ class Pruner:
 
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
-        return self._needs_gradient and self.steps + 1 in self._planned
+        due = self.steps + 1 in self._planned and not self.finished
+        return self._needs_gradient and due
 
     def _penalise(self) -> None:
         if not self.finished:
@@ -368,7 +365,9 @@ class Pruner:
         if seen.stats:
             self.last_scores = {name: s.score.detach().cpu() for name, s in seen.stats.items()}
         before = dict(self.granularity.live)
-        selection = self.granularity.event(self._planned[self.steps], seen)
+        chosen = self.granularity.event(self._planned[self.steps], seen)
+        selection = self._early_bird.decide(self.steps, before, chosen)
+        self.granularity.live = selection.live
         self._apply(selection)
         if self.finished:
             self.notes += notes_on_averages(self.model, self.mask)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikeprune.errors import RunError
@@ -27,6 +28,11 @@ def refuse_foreign(
             f"{_brief(state['event_steps'])}, or of other names or sizes; make the Pruner "
             "with the model and the options of the run that was saved"
         )
+
+
+def restored(masks: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return saved masks in the memory order of `live`, that of the weights, which is quicker."""
+    return {n: torch.empty_like(mask).copy_(masks[n]) for n, mask in live.items()}
 
 
 def _brief(steps: Iterable[int]) -> str:

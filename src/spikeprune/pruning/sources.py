@@ -52,6 +52,9 @@ SOURCES: dict[str, Source] = {
         "X. Shi, J. Ding, Z. Hao, Z. Yu: Towards Energy Efficient Spiking Neural Networks: An "
         "Unstructured Pruning Framework. ICLR 2024.",
         "https://openreview.net/forum?id=eoSeaK4QJo"),
+    "early-bird": _arxiv("You et al. 2020 (Early-Bird)", "1909.11957",
+        "H. You et al.: Drawing Early-Bird Tickets: Towards More Efficient Training of Deep "
+        "Networks. ICLR 2020."),
     "lottery": _arxiv("Frankle and Carbin 2019", "1803.03635",
         "J. Frankle, M. Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural "
         "Networks. ICLR 2019."),
@@ -97,3 +100,19 @@ SOURCES: dict[str, Source] = {
 }
 # fmt: on
 """Every publication that a method, a count or a part of the package rests on, by key."""
+
+# fmt: off
+SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
+    "regrow": {"gradient": "rigl", "random": "set", "criticality": "criticality",
+               "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
+               "crisis": "crisis", "scale-gradient": "sca"},
+    "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
+                 "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda",
+                 "latent-magnitude": "stds", "gate": "upr",
+                 "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
+                 "grasp": "grasp", "synflow": "synflow"},
+    "allocation": {"erk": "rigl", "budget": "falcon"},
+    "schedule": {"cubic": "cubic"},
+}
+# fmt: on
+"""Keys of the publications behind the parts of a method, by field of `PruneOptions` and value."""

@@ -57,11 +57,16 @@ def _initial_value(o: PruneOptions) -> str:
 
 
 def _every(o: PruneOptions) -> str:
-    if o.granularity == "channel":
+    if o.granularity == "channel" and o.schedule != "early-bird":
         return "channels are pruned in one event, at the end of the pruning phase"
     goes_on = o.regrow_until == "training" and not _regrowth(o)
     single = o.schedule == "at-start" or (o.schedule == "one-shot" and not goes_on)
     return f"schedule {o.schedule} has one event" if single else ""
+
+
+def _settled_below(o: PruneOptions) -> str:
+    waits = o.schedule == "early-bird"
+    return "" if waits else f"schedule {o.schedule} does not wait until a choice has settled"
 
 
 def _initial_density(o: PruneOptions) -> str:
@@ -122,6 +127,7 @@ RULES: dict[str, Rule] = {
     "regrow_layers": _regrowth,
     "regrow_until": _regrowth,
     "initial_value": _initial_value,
+    "settled_below": _settled_below,
     "every": _every,
     "gate_penalty": _gates,
     "gate_lr": _gates,

@@ -139,6 +139,18 @@ def overlap(a: Mask, b: Mask) -> float:
     return common / union if union else 1.0
 
 
+def distance(a: Mask, b: Mask) -> float:
+    """Return the share of the entries in which two masks differ, in [0, 1]; 0 for masks of nothing.
+
+    Raises:
+        ModelError: The masks are of different parameters.
+
+    Source: You et al., 2020 (normalised Hamming distance).
+    """
+    different = sum(live_count(x ^ y) for x, y in _paired(a, b))
+    return different / a.total if a.total else 0.0
+
+
 def expected_overlap(a: Mask, b: Mask) -> float:
     """Return the overlap expected of independent masks of these densities in every tensor.
 

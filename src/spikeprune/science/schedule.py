@@ -21,6 +21,7 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         "geometric": lambda progress: progress,  # in the logarithm of the density
         "sine": lambda progress: 1.0 - _cosine(progress),
         "one-shot": lambda progress: 1.0 if progress > 0.0 else 0.0,
+        "early-bird": lambda progress: 1.0 if progress > 0.0 else 0.0,  # once it has settled
         "constant": lambda progress: 1.0,
         "at-start": lambda progress: 1.0,
     }
@@ -82,8 +83,9 @@ def density_at(
     `cubic`: `d_k = d_f + (d_0 - d_f)(1 - k/n)^3` (method, section 3, step 1; Zhu and Gupta,
     2017); `linear`: with exponent 1 instead; `geometric`: `d_f^(k/n) d_0^(1 - k/n)`, an equal share
     of the live weights at every event; `sine`: `d_0 - (d_0 - d_f)(1 + sin(pi (k/n - 1/2))) / 2`
-    (Chen et al., 2022); `one-shot`: `d_f` from the first event on; `constant` and `at-start`: `d_f`
-    from step 0 on, whatever `initial` is. At `k = n` it is exactly `final`.
+    (Chen et al., 2022); `one-shot`: `d_f` from the first event on; `early-bird`: the same, but an
+    event waits (`pruning.events.early_bird`); `constant` and `at-start`: `d_f` from step 0 on,
+    whatever `initial` is. At `k = n` it is exactly `final`.
 
     Raises:
         ConfigError: Unknown schedule, or not `0 <= k <= n`, `n >= 1`, `0 < final <= initial <= 1`.

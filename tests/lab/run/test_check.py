@@ -66,7 +66,7 @@ def test_a_sound_run_passes_and_nothing_is_written(config, tmp_path):
         ({"augment": ["crop", "mixup"]}, ["augment 'mixup'", "crop, cutout, flip"]),
         ({"granularity": "layer"}, ["granularity", "channel, weight"]),
         ({"allocation": "local"}, ["allocation", "erk, global, uniform"]),
-        ({"schedule": "cosine"}, ["schedule", "cubic, geometric, linear, one-shot"]),
+        ({"schedule": "cosine"}, ["schedule", "cubic, early-bird, geometric, linear, one-shot"]),
         ({"start": "middle"}, ["start", "checkpoint, init"]),
         ({"loss": "mse"}, ["loss", "mean-logits, per-step"]),
         ({"device": "tpu"}, ["device", "auto, cpu, cuda"]),

@@ -60,7 +60,7 @@ def batch(step):
 
 class Loop:
     def __init__(self, name, granularity="weight", **values):
-        made = config(name, granularity, every=2, **values)
+        made = config(name, granularity, **{"every": 2} | values)
         self.options = prune_options(made)
         self.model = net()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
@@ -103,6 +103,8 @@ def wanted(options, k, n):
     density = density_at(
         min(k, falling), falling, final, initial=initial, schedule=options.schedule
     )
+    if options.schedule == "early-bird":  # too few events to settle
+        density = final if k == n else 1.0
     fraction = fraction_at(k, n, options.fraction, schedule=options.fraction_schedule)
     return density, fraction if k else 0.0
 
@@ -292,6 +294,24 @@ def test_latent_weights_that_come_back_at_the_last_event_keep_their_values():
         expected = values.sign() * (values.abs() - dropped).clamp_min(0)
         assert torch.equal(weight, expected * mask[f"{name}.weight"])
         assert torch.equal(weight != 0, mask[f"{name}.weight"])
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+def test_an_early_bird_is_drawn_once_and_as_soon_as_it_settles(granularity):
+    loop = Loop("early-bird", granularity, every=1, settled_below=0.99)
+    loop.run(STEPS + 2)
+    pruner = loop.pruner
+    assert [event.step for event in pruner.events] == [1, 2, 3, 4, 5]
+    assert [event.density for event in pruner.events[:4]] == [1.0] * 4
+    assert [event.live for event in pruner.events[:4]] == [pruner.events[0].live] * 4
+    assert pruner.events[-1].density == pruner.density <= 0.4 + 1e-3
+    assert not loop.dead().any()
+    late = Loop("early-bird", granularity, every=1, settled_below=1e-9)
+    late.run(STEPS - 1)
+    assert not late.pruner.finished
+    late.run(STEPS)
+    assert late.pruner.events[-1].step == STEPS
+    assert late.pruner.density <= 0.4 + 1e-3
 
 
 @pytest.mark.parametrize("name", ["upr", "upr-rate"])

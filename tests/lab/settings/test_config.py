@@ -183,6 +183,7 @@ NOT_DENSE = {
     "allocation": "erk",
     "schedule": "linear",
     "every": 7,
+    "settled_below": 0.5,
     "gate_penalty": 0.5,
     "gate_lr": 0.01,
     "gate_cost": "operands",

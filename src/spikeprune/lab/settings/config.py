@@ -195,6 +195,8 @@ class RunConfig:
     """Live share before the first step; below 1 the net starts sparse."""
     start_saliency: options.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
+    settled_below: options.Share | None = None
+    """Share of the mask that may differ for an early-bird event."""
     gate_penalty: options.GatePenalty | None = None
     """Weight in the loss of the share of connections with open gates, of upr and upr-rate."""
     gate_lr: options.GateLr | None = None

@@ -251,7 +251,8 @@ class TrainStage:
             self.cost.flops_sparse += training_flops(macs, samples, density=density)
             if self.objective is not None and self.objective.teacher is not None:
                 self._count_teacher(samples)
-            if pruner and pruner.scores_loader and pruner.steps + 1 in pruner.event_steps:
+            due = pruner and not pruner.finished and pruner.steps + 1 in pruner.event_steps
+            if pruner and pruner.scores_loader and due:
                 scored = data.score.samples
                 self.cost.flops += scoring_flops(macs, scored)
                 self.cost.flops_sparse += scoring_flops(macs, scored, density=density)
