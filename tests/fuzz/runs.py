@@ -198,7 +198,8 @@ def sensible(case):
     if set(options.exclude) & options.limits.keys():
         return False
     own = net.neuron == "own"
-    no_threshold = {"mean-potential", "crisis", "synflow"} & {options.saliency, options.regrow}
+    of_known = {"mean-potential", "crisis", "synflow", "wanda"}
+    no_threshold = of_known & {options.saliency, options.regrow}
     no_primitive = options.criticality.value == "primitive" and options.criticality.curve == "model"
     return not (own and (no_threshold or no_primitive))
 

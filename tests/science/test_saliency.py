@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikeprune.errors import ModelError
 from spikeprune.science import saliency
 
 
@@ -155,3 +156,21 @@ def test_no_set_of_the_same_cost_is_worth_more_than_the_first_by_marginal_value(
         if sum(costs[i] for i in chosen) <= spent
     )
     assert gained == float(best)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_wanda_is_the_mean_square_of_what_the_membrane_loses(dtype):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 4, generator=generator, dtype=dtype)
+    gain = torch.tensor([0.5, 1.0, 2.0], dtype=dtype)
+    x = torch.randn(50, 4, generator=generator, dtype=dtype)
+    found = saliency.wanda(weight, x.square().mean(0), gain)
+    for o in range(3):
+        for i in range(4):
+            without = weight.clone()
+            without[o, i] = 0
+            lost = gain * (x @ (weight - without).T)
+            assert float(found[o, i]) == pytest.approx(float(lost.square().sum(1).mean()), rel=1e-4)
+    assert found.dtype == dtype
+    with pytest.raises(ModelError):
+        saliency.wanda(weight, x.square().mean(0), gain[:2])

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from spikeprune.wiring.axes import axes_of
+from spikeprune.adapters.spike_functions.site import Axes
+from spikeprune.wiring.axes import Reads, axes_of, reads_of
 
 T, B = 4, 3
 
@@ -48,3 +49,13 @@ def test_a_dead_net_is_read_by_its_sizes():
     assert axes_of([dead], sample=3, batch=B).form == "B"
     assert axes_of([dead.expand(T, *dead.shape)], sample=3, batch=B).form == "T B"
     assert axes_of([torch.zeros(7, 2, 5, 5, dtype=torch.bool)], sample=3, batch=B) is None
+
+
+def test_how_a_layer_reads_over_time():
+    first = torch.tensor([True, False, False])
+    calls = [first.view(3, 1).expand(3, 4)] * 2
+    assert reads_of(calls, sample=1, batch=3, steps=2) == Reads(Axes("B", 1, 1), once=False)
+    assert reads_of(calls[:1], sample=1, batch=3, steps=2) == Reads(Axes("B", 1, 1), once=True)
+    assert reads_of(calls[:1], sample=1, batch=3, steps=1) == Reads(Axes("B", 1, 1), once=False)
+    assert reads_of(calls, sample=1, batch=3, steps=4) is None  # half of the steps
+    assert reads_of([], sample=1, batch=3, steps=2) is None

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from spikeprune.neurons.sinks import Sink
+from spikeprune.science.low_pass import LowPass
 
 Inference = Callable[[Tensor, Tensor | float, Any], tuple[Tensor, Tensor] | None]
 """Runs a neuron without gradients: input `[T, B, *]`, V_0, `neurons.lif.Dynamics` -> spikes
@@ -107,6 +108,17 @@ class ClosedForms(Protocol):
 
     def derivative(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
         """Return u -> surrogate derivative, a new tensor, or None if no closed form is known."""
+
+
+@runtime_checkable
+class Filtering(Protocol):
+    """An adapter that knows how fast its neurons leak."""
+
+    def low_pass(self, module: nn.Module) -> LowPass | None:
+        """Return the filter of the input that the potential is while it does not fire, as of now.
+
+        None: the neuron is not known to be such a filter.
+        """
 
 
 @runtime_checkable

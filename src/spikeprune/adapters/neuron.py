@@ -7,11 +7,12 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from spikeprune.adapters.base import Adapter, ClosedForms
+from spikeprune.adapters.base import Adapter, ClosedForms, Filtering
 from spikeprune.adapters.registry import owner, spiking_neurons
 from spikeprune.adapters.spike_functions.site import SpikeSite, observing_sites
 from spikeprune.errors import ModelError
 from spikeprune.neurons.sinks import Sink
+from spikeprune.science.low_pass import LowPass
 
 
 class Neuron(Protocol):
@@ -32,6 +33,9 @@ class Neuron(Protocol):
 
     def threshold(self) -> float:
         """Return V_th."""
+
+    def low_pass(self) -> LowPass | None:
+        """Return the filter that the potential is while it does not fire, None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class ModuleNeuron:
     def threshold(self) -> float:
         """Return V_th."""
         return self.adapter.threshold(self.module)
+
+    def low_pass(self) -> LowPass | None:
+        """Return the filter of the potential, if the adapter knows it."""
+        if not isinstance(self.adapter, Filtering):
+            return None
+        return self.adapter.low_pass(self.module)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,9 @@ class SiteNeuron:
             f"the threshold of the neuron at {self.site.place.module or 'the net'!r} is not known, "
             "only its potential relative to it; choose a criterion that needs no threshold"
         )
+
+    def low_pass(self) -> None:
+        """Return None: how its potential decays is not known."""
 
 
 def neurons_of(

@@ -199,6 +199,11 @@ METHODS: list[Method] = [
            summary="drop weights that carry a small share of the drive in their layer; under a "
                    "budget of SynOps, for each SynOp",
            formula="drop min (w^2 c / sum of w_v^2 c_v) / c", sources=("wanda",), parts=_MARGINAL),
+    Method("wanda", WEIGHT, saliency="wanda",
+           summary="drop weights that the membrane misses least, by their inputs as it filters "
+                   "them; under a budget of SynOps, for each SynOp",
+           formula="drop min (gain w)^2 E[(K x)^2] / c", sources=("wanda", "sbc"),
+           parts=_MARGINAL),
     Method("taylor", WEIGHT, saliency="taylor",
            summary="drop weights whose loss would change the loss least; under a budget of SynOps, "
                    "for each SynOp",

@@ -76,6 +76,9 @@ SOURCES: dict[str, Source] = {
     "wanda": _arxiv("after Sun et al. 2023 (Wanda)", "2306.11695",
         "M. Sun, Z. Liu, A. Bair, J. Z. Kolter: A Simple and Effective Pruning Approach for Large "
         "Language Models (weight times size of its input). ICLR 2024."),
+    "sbc": _arxiv("Shi et al. 2025 (SBC)", "2506.03996",
+        "L. Shi, A. Li, B. Ward-Cherrier: Spiking Brain Compression: Post-Training Second-order "
+        "Compression for Spiking Neural Networks. arXiv 2506.03996."),
     "trimming": _arxiv("after Hu et al. 2016 (APoZ)", "1607.03250",
         "H. Hu, R. Peng, Y.-W. Tai, C.-K. Tang: Network Trimming: A Data-Driven Neuron Pruning "
         "Approach towards Efficient Deep Architectures (share of zeros of a channel). 2016."),
@@ -107,7 +110,7 @@ SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
                "criticality-magnitude": "criticality", "criticality-shuffled": "criticality",
                "crisis": "crisis", "scale-gradient": "sca"},
     "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
-                 "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda",
+                 "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda", "wanda": "sbc",
                  "latent-magnitude": "stds", "gate": "upr",
                  "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
                  "grasp": "grasp", "synflow": "synflow"},

@@ -15,7 +15,8 @@ from spikeprune.science.schedule import starts_sparse
 Rule = Callable[[PruneOptions], str]
 """Complete options to the reason why one of them has no effect, '' if it may have one."""
 
-_OF_POTENTIALS = {"firing-rate", "crisis", "mean-potential"}  # observed, but not for criticality
+# Observed, but not for criticality.
+_OF_POTENTIALS = {"firing-rate", "crisis", "mean-potential", "distortion", "wanda"}
 _WITHOUT_DATA = {"synflow"}  # measured at initialization without a batch
 
 

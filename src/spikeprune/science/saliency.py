@@ -97,6 +97,25 @@ def distortion(weight: Tensor, cost: Tensor) -> Tensor:
     return (lost / total).to(torch.promote_types(weight.dtype, torch.float32))
 
 
+def wanda(weight: Tensor, mean_square: Tensor, gain: Tensor) -> Tensor:
+    """Return `(gain w)^2 E[(K x)^2]`: mean square of what the membrane loses without the weight.
+
+    Args:
+        weight: `[C_out, C_in / groups, *kernel]`.
+        mean_square: of the filtered input that each weight reads, broadcastable to the weight.
+        gain: `|gamma| / sqrt(var + eps)` of the BatchNorm behind, `[C_out]`.
+
+    Raises:
+        ModelError: gains do not fit the weight.
+
+    Source: method, section 9.3; the diagonal of the Hessian of SBC, arXiv:2506.03996, in the place
+    of the `||x||^2` of Sun et al., 2023 (Wanda).
+    """
+    wide = weight.detach().double()
+    lost = wide.square() * mean_square * per_output(wide, gain.double().square())
+    return lost.to(torch.promote_types(weight.dtype, torch.float32))
+
+
 def taylor(weight: Tensor, gradient: Tensor) -> Tensor:
     """Return `(w g)^2`: the square of the change of the loss without the weight, to first order.
 

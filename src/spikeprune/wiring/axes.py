@@ -1,6 +1,7 @@
-"""The axes of a neuron's potentials, from which entries change with the first sample."""
+"""The axes of what neurons and layers read, from which entries change with the first sample."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,11 +9,36 @@ from torch import Tensor
 from spikeprune.adapters.spike_functions.site import Axes, Form
 
 
-def axes_of(changed: Sequence[Tensor], *, sample: int, batch: int) -> Axes | None:
-    """Return the axes of a neuron's argument; None if they cannot be told.
+class Reads(NamedTuple):
+    """How a layer reads over time."""
+
+    axes: Axes
+    once: bool  # whether it runs in one step alone of a forward of several
+
+
+def reads_of(
+    changed: Sequence[Tensor], *, sample: int, batch: int, steps: int | None
+) -> Reads | None:
+    """Return how a layer reads; None if it cannot be told, or it runs some of the steps only.
 
     Args:
-        changed: by call, bool, where the argument changed when the first sample did.
+        changed: by call, bool, where its input changed when the first sample did.
+        sample: number of axes of one sample at one step.
+        batch: number of samples.
+        steps: time steps of a forward, as far as known.
+    """
+    axes = axes_of(changed, sample=sample, batch=batch) if changed else None
+    if axes is None:
+        return None
+    ran = axes.steps * len(changed)
+    return Reads(axes, once=steps not in (None, ran)) if ran in (1, steps) else None
+
+
+def axes_of(changed: Sequence[Tensor], *, sample: int, batch: int) -> Axes | None:
+    """Return the axes of what a neuron or layer reads; None if they cannot be told.
+
+    Args:
+        changed: by call, bool, where that changed when the first sample did.
         sample: number of axes of one sample at one step.
         batch: number of samples.
     """

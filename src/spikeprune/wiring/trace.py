@@ -16,7 +16,7 @@ from spikeprune.errors import ConfigError, ModelError
 from spikeprune.execution.forward import LAYOUTS, Layout
 from spikeprune.science.cost import is_spikes
 from spikeprune.wiring import notes
-from spikeprune.wiring.axes import axes_of
+from spikeprune.wiring.axes import Reads, axes_of, reads_of
 from spikeprune.wiring.call_graph import CallGraph
 from spikeprune.wiring.eval_mode import modules_to_switch
 from spikeprune.wiring.owners_call import OwnersCall, possible_calls
@@ -144,6 +144,7 @@ class Trace:
         self._hidden, self.training = hidden, bool(hidden)  # in eval mode
         self.graph = CallGraph(parts, neurons, log)
         self.axes: dict[Key, Axes] = {}
+        self._reads: dict[str, Reads] = {}  # by layer
         self._why: dict[str, list[str]] = {}  # reason -> layers
         self._find_axes()
 
@@ -196,6 +197,10 @@ class Trace:
                 if found is not None:
                     self.axes[key] = found
                     break
+        for name in self.graph.layers:
+            sizes = {"sample": self.sample(name), "batch": self.way.batch}
+            read = reads_of(changed.get(name, ()), steps=self.way.steps, **sizes)
+            self._reads |= {} if read is None else {name: read}
 
     def _samples(self, key: Key) -> Iterator[int]:
         """Yield the numbers of axes that a neuron's sample may have, the likeliest first."""
@@ -301,12 +306,7 @@ class Trace:
             names[key] = key.module if alone else f"{key.module}#{number}"
         return names
 
-    def _layer(
-        self,
-        name: str,
-        names: Mapping[Key, str],
-        usable: set[Key],
-    ) -> Layer:
+    def _layer(self, name: str, names: Mapping[Key, str], usable: set[Key]) -> Layer:
         visits, sample = self.log.visits[name], self.sample(name)
         feeds, sources = self.graph.feeds(name), self.graph.sources(name)
         transposed = kind_of(self.parts[name]) == "transposed"
@@ -335,6 +335,8 @@ class Trace:
             follows=read,
             by_values=self._by_values(name),
             reads_input=self.graph.reads_input(name),
+            reads=self._reads.get(name),
+            last=not feeds,
         )
 
     def _blame(self, layer: str, feeds: list[Key], usable: set[Key], *, tokens: int) -> None:

@@ -157,12 +157,18 @@ class CallLog:
             return [*read, *tensors_of(output)], called
 
     def compare_samples(self, x: Any, *, training: bool = False) -> dict[Key, list[Tensor]] | None:
-        """Run with another first sample; return where each neuron's argument changed, by call.
+        """Run with another first sample; return where what was read changed, by call.
 
         The bits that neurons emit change where their arguments did. None: the run took another
-        way through the net.
+        way through the net. Calls of layers on other shapes are left out.
         """
         changed: dict[Key, list[Tensor]] = {}
+
+        def note(name: str, part: nn.Module, args: Any, kwargs: Any) -> None:
+            calls, visits = changed.setdefault(name, []), self.visits.get(name, [])
+            x, number = first_input(args, kwargs).detach(), len(calls)
+            if number < len(visits) and visits[number].x.shape == x.shape:
+                calls.append(x != visits[number].x)
 
         def compare(key: Key, visit: Visit, x: Tensor) -> Tensor:
             different = x != visit.x
@@ -172,7 +178,13 @@ class CallLog:
                 different = rows.reshape(-1, *[1] * (visit.out.ndim - 1))
             return torch.where(different, 1 - visit.out, visit.out)
 
-        ran = self.repeat(x, on_neuron=compare, training=training)
+        with ExitStack() as stack:
+            for name, part in self._layers.items():
+                hook = part.register_forward_pre_hook(
+                    functools.partial(note, name), with_kwargs=True
+                )
+                stack.callback(hook.remove)
+            ran = self.repeat(x, on_neuron=compare, training=training)
         return None if ran is None else changed
 
     def compare_channels(

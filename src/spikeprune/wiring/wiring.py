@@ -9,6 +9,7 @@ from torch import Tensor
 from spikeprune.adapters.spike_functions.site import SpikeSite
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import Layout
+from spikeprune.wiring.axes import Reads
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Layer:
     # by them.
     by_values: bool = False
     reads_input: bool = False
+    reads: Reads | None = None  # how over time; None: it cannot be told
+    last: bool = False  # whether no spiking neuron, found or not, lies behind it
 
 
 @dataclass(frozen=True)

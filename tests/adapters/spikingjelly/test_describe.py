@@ -10,9 +10,10 @@ from torch import nn
 from spikeprune.adapters.base import Refusal
 from spikeprune.adapters.spikingjelly import describe as module
 from spikeprune.adapters.spikingjelly.adapter import ADAPTER
-from spikeprune.adapters.spikingjelly.describe import closed_slope, describe
+from spikeprune.adapters.spikingjelly.describe import closed_slope, describe, low_pass
 from spikeprune.errors import ConfigError
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS
+from spikeprune.science.low_pass import filtered
 from spikeprune.science.surrogate import closed_curve, model_curve
 from spikeprune.zoo.neurons import TanhSurrogate
 
@@ -35,6 +36,34 @@ def test_constants_of_a_neuron(node, leak, divides, decay_input):
     assert found.leak == pytest.approx(leak)
     assert (found.divides, found.decay_input) == (divides, decay_input)
     assert found.slope is CLOSED_FORMS["atan"](3.0)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        neuron.IFNode(1e9),
+        neuron.LIFNode(3.0, v_threshold=1e9),
+        neuron.LIFNode(4.0, False, v_threshold=1e9),
+        neuron.ParametricLIFNode(1.5, v_threshold=1e9),
+        neuron.ParametricLIFNode(2.5, False, v_threshold=1e9, v_reset=None),
+    ],
+)
+def test_the_filter_is_the_potential_of_a_neuron_that_does_not_fire(node):
+    x, potentials = torch.randn(5, 3), []
+    for now in x:
+        assert not node(now).any()
+        potentials.append(node.v.detach())
+    found = low_pass(node, type(node))
+    torch.testing.assert_close(filtered(x, found), torch.stack(potentials))
+    assert ADAPTER.low_pass(node) == found
+    node.step_mode = "m"
+    ADAPTER.fuse(node)
+    assert ADAPTER.low_pass(node) == found
+
+
+def test_the_filter_of_other_neurons_is_not_known():
+    assert ADAPTER.low_pass(neuron.QIFNode()) is None
+    assert low_pass(neuron.IFNode(), neuron.QIFNode) is None
 
 
 def test_constants_are_those_of_the_neuron_now():

@@ -50,6 +50,7 @@ def tensors(seed=0):
     return {n: torch.randn(s, generator=generator) for n, s in SHAPES.items()}
 
 
+FILTERED = {n: w[0].square().double() for n, w in tensors(3).items()}
 OPERANDS = {n: w[0].abs().double() for n, w in tensors(2).items()}
 
 
@@ -65,6 +66,7 @@ def scores(criterion, *, gradients=None, measured=None, everywhere=True, **criti
             stats=STATS,
             gradients=by_parameter(tensors(1) if gradients is None else gradients),
             operands=OPERANDS,
+            filtered=FILTERED,
             measured=measured or {},
         ),
         wiring=WIRING,
@@ -125,6 +127,14 @@ def test_crisis_is_drive_times_gain_times_density():
     last = tensors()["hidden"].abs() + 1
     torch.testing.assert_close(found["hidden"], last * pre * post[:, None])
     assert found.keys() == set(FEEDING)  # the classifier has no threshold
+
+
+def test_wanda_is_the_square_of_gain_and_weight_times_what_the_membrane_reads():
+    found = scores(SALIENCY["wanda"])
+    for name, weight in tensors().items():
+        gain = torch.arange(1.0, len(weight) + 1).reshape(-1, *[1] * (weight.ndim - 1))
+        expected = (gain * weight).square() * FILTERED[name].float()
+        torch.testing.assert_close(found[name], expected)
 
 
 def test_magnitude_firing_rate_and_criticality_magnitude():

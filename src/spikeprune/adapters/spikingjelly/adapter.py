@@ -18,11 +18,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikeprune.adapters import toolkit as tools
 from spikeprune.adapters.base import SelfObserving
 from spikeprune.adapters.spikingjelly import fused, hoisted
-from spikeprune.adapters.spikingjelly.describe import closed_slope
+from spikeprune.adapters.spikingjelly.describe import closed_slope, low_pass
 from spikeprune.adapters.spikingjelly.twin import replay, twin_of
 from spikeprune.adapters.toolkit import PassThrough, shadowed
 from spikeprune.errors import ModelError
 from spikeprune.neurons.sinks import Sink
+from spikeprune.science.low_pass import LowPass
 
 _PACKAGE = "spikingjelly.activation_based."
 # These have a surrogate, but not one potential and one binary spike per step: they emit spike
@@ -121,6 +122,10 @@ class SpikingJelly:
             f"expected a threshold that is one fixed number, got {type(module).__name__} with "
             f"v_threshold={value!r}; its potentials are observed relative to threshold all the same"
         )
+
+    def low_pass(self, module: nn.Module) -> LowPass | None:
+        """Return the filter of IF, LIF and PLIF; see `adapters.base.Filtering`."""
+        return low_pass(module, fused.plain_class(module))
 
     def channel_state(self, module: nn.Module) -> tuple[str, ...]:
         """Return names of parameters and buffers that have exactly one axis longer than 1."""

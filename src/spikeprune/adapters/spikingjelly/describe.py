@@ -16,6 +16,7 @@ from spikeprune.adapters.base import Refusal
 from spikeprune.errors import unknown_name
 from spikeprune.neurons.lif import Dynamics
 from spikeprune.neurons.surrogate_slopes import CLOSED_FORMS, Slope, autograd_slope
+from spikeprune.science.low_pass import LowPass
 
 _SURROGATES = "spikingjelly.activation_based.surrogate"
 _CLOSED = {  # SpikingJelly's class -> family; the parameter is `alpha` in all of them
@@ -69,6 +70,20 @@ def closed_slope(surrogate: Any) -> Slope | None:
     except Refusal:
         return None
     return slope if slope.closed else None
+
+
+def low_pass(module: Any, plain: type) -> LowPass | None:
+    """Return the filter of a neuron's input, None of a class that may compute something else.
+
+    `plain` is as in `describe`.
+    """
+    if plain not in _kinds():
+        return None
+    leak, divides = _leak(module)
+    if leak is None:
+        return LowPass(1.0)
+    rate = 1 / leak if divides else leak
+    return LowPass(1 - rate, rate if module.decay_input else 1.0)
 
 
 @functools.cache

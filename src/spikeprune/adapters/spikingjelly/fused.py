@@ -29,7 +29,7 @@ _COMPILED = "_compiled_body"
 
 def attach(module: nn.Module, *, compiled: bool = False) -> None:
     """Fuse a neuron, or set `compiled` of a fused one; see `adapters.base.Fusing`."""
-    plain, step_mode = _plain_class(module), getattr(module, "step_mode", None)
+    plain, step_mode = plain_class(module), getattr(module, "step_mode", None)
     describe(module, plain)
     if step_mode != "m":
         raise Refusal(f"it is in step mode {step_mode!r}; set step mode 'm' first")
@@ -40,7 +40,7 @@ def detach(module: nn.Module) -> bool:
     """Give a neuron its own class back; return whether it was fused."""
     fused = _PLAIN in vars(type(module))
     if fused:
-        module.__class__ = _plain_class(module)
+        module.__class__ = plain_class(module)
         vars(module).pop(_INFERENCE, None)
     return fused
 
@@ -102,7 +102,7 @@ class _Fused:
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # A class made at run time cannot be found by its name, for example by a worker process.
-        made = _plain_class(self), getattr(self, _COMPILED)
+        made = plain_class(self), getattr(self, _COMPILED)
         return _rebuilt, made, cast(Any, super().__reduce_ex__(2))[2]
 
 
@@ -112,7 +112,7 @@ def _fused_class(plain: Any, compiled: bool) -> Any:
     return type(f"Fused{plain.__name__}", (_Fused, plain), members)
 
 
-def _plain_class(module: object) -> Any:
+def plain_class(module: object) -> Any:
     """Return the class that was fused, else the module's class, also if its base is a fused one."""
     return vars(type(module)).get(_PLAIN, type(module))
 
@@ -129,7 +129,7 @@ def _dynamics(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dynam
     if len(args) + len(kwargs) > 1 or not _plain_input(first_input(args, kwargs)):
         return None
     try:
-        dynamics = describe(node, _plain_class(node))
+        dynamics = describe(node, plain_class(node))
     except Refusal:
         return None
     return dynamics if isinstance(node._memories["v"], Tensor | float) else None

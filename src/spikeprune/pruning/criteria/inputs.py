@@ -13,14 +13,18 @@ from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.at_initialization import InitialNet
 from spikeprune.wiring.wiring import Wiring
 
-Need = Literal["potentials", "moments", "gradient", "last-magnitude", "operands"]
+Need = Literal[
+    "potentials", "moments", "gradient", "last-magnitude", "operands", "filtered-inputs", "gains"
+]
 """An observation that a criterion or a budget asks for.
 
 - `potentials`: criticality and firing rate of every neuron;
 - `moments`: mean, variance and mean size of the membrane potentials as well;
 - `gradient`: the dense gradient of the step at whose end the event happens;
 - `last-magnitude`: the magnitude of every weight when it was last live;
-- `operands`: non-zero operands per weight of every layer.
+- `operands`: non-zero operands per weight of every layer;
+- `filtered-inputs`: mean square of what every weight reads, filtered as its neuron's membrane does;
+- `gains`: of the BatchNorm behind every layer; `moments` include them.
 """
 
 
@@ -35,6 +39,8 @@ class Observations:
         operands: non-zero operands per sample and weight position, by layer (see
             `measuring.weight_operands`); empty unless needed.
         multiplying: layers that read other values than spikes; empty unless operands are needed.
+        filtered: mean square of the filtered input per weight position, by layer (see
+            `measuring.filtered_inputs`); empty unless needed.
         measured: scores by layer that a criterion measured at initialization.
     """
 
@@ -43,6 +49,7 @@ class Observations:
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     operands: Mapping[str, Tensor] = field(default_factory=dict)
     multiplying: frozenset[str] = frozenset()
+    filtered: Mapping[str, Tensor] = field(default_factory=dict)
     measured: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -64,7 +71,7 @@ class ScoreInputs:
         last_magnitude: current `|w|` of live weights, last live `|w|` of pruned ones; empty
             unless needed.
         gains: `|gamma| / sqrt(var + eps)` of the BatchNorm behind, `[C_out]`; 1 where there is
-            none; empty unless `moments` are needed.
+            none; empty unless `moments` or `gains` are needed.
         latent: scores that latent weights hold, shaped as the weights; empty without them.
     """
 

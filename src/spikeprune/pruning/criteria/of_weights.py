@@ -48,6 +48,11 @@ def _distortion(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return saliency.distortion(weight, weight_costs(weight, operands))
 
 
+def _wanda(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    read = inputs.seen.filtered[layer].to(weight.device)
+    return saliency.wanda(weight, weight_costs(weight, read), inputs.gains[layer])
+
+
 def _taylor(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return saliency.taylor(weight, inputs.gradient(layer))
 
@@ -132,6 +137,7 @@ SALIENCY: dict[str, Criterion] = {
     "firing-rate": Criterion(_drive, {"potentials"}),
     "lamp": Criterion(_lamp),
     "distortion": Criterion(_distortion, {"potentials", "operands"}),
+    "wanda": Criterion(_wanda, {"potentials", "filtered-inputs", "gains"}),
     "taylor": Criterion(_taylor, {"gradient"}),
     "spike-effect": Criterion(_spike_effect, {"potentials"}, everywhere=False),
     "spike-effect-shuffled": Criterion(_shuffled_spike_effect, {"potentials"}, everywhere=False),

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from spikeprune.adapters.rest import reset
 from spikeprune.errors import ConfigError, RunError
 from spikeprune.execution.forward import Layout, forward
+from spikeprune.measuring.filtered_inputs import FilteredInputs
 from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.options import PruneOptions, needs_of
+from spikeprune.pruning.options import PruneOptions, matching, needs_of
 from spikeprune.wiring.wiring import Wiring
 
 
@@ -49,6 +50,7 @@ class EventObserver:
         self._check(event_steps)
         self._observer: Observer | None = None
         self._operands: WeightOperands | None = None
+        self._filtered: FilteredInputs | None = None
         if self.active:  # also where a loader is scored: it refuses curves that cannot serve
             self._observer = Observer(
                 model,
@@ -60,6 +62,16 @@ class EventObserver:
             )
             if "operands" in needs:
                 self._operands = WeightOperands(model, wiring, train=self.on_training)
+            if "filtered-inputs" in needs:
+                pruned = matching(wiring.prunable, options.include, options.exclude)
+                self._filtered = FilteredInputs(
+                    model, wiring, pruned, time_steps=time_steps, train=self.on_training
+                )
+
+    @property
+    def _watchers(self) -> tuple[Observer | WeightOperands | FilteredInputs, ...]:
+        found = (self._observer, self._operands, self._filtered)
+        return tuple(watcher for watcher in found if watcher is not None)
 
     def _check(self, event_steps: tuple[int, ...]) -> None:
         window = self._options.batches
@@ -79,15 +91,13 @@ class EventObserver:
     def arm_if_due(self, steps: int) -> None:
         """Start to observe if the window of batches before the next event begins now."""
         if self.on_training and steps in self._arming:
-            for watcher in (self._observer, self._operands):
-                if watcher is not None:
-                    watcher.arm()
+            for watcher in self._watchers:
+                watcher.arm()
 
     def disarm(self) -> None:
         """Stop observing and free every neuron and layer."""
-        for watcher in (self._observer, self._operands):
-            if watcher is not None:
-                watcher.disarm()
+        for watcher in self._watchers:
+            watcher.disarm()
 
     def observations(
         self, gradients: Mapping[str, Tensor], generator: torch.Generator
@@ -99,9 +109,11 @@ class EventObserver:
             self.disarm()
             stats = self._observer.compute(over_ranks=True)
         else:
-            with self._operands or nullcontext():
+            with self._operands or nullcontext(), self._filtered or nullcontext():
                 stats = self._score_loader()
         seen = Observations(generator, stats, gradients)
+        if self._filtered is not None:
+            seen = replace(seen, filtered=self._filtered.compute())
         if self._operands is None:
             return seen
         operands, multiplying = self._operands.compute(seen.samples), self._operands.multiplying()
@@ -127,7 +139,11 @@ class EventObserver:
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of an unfinished window of batches."""
         state = {} if self._observer is None else self._observer.state_dict()
-        return state if self._operands is None else state | {"reads": self._operands.state_dict()}
+        if self._operands is not None:
+            state |= {"reads": self._operands.state_dict()}
+        if self._filtered is not None:
+            state |= {"filtered": self._filtered.state_dict()}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
@@ -141,3 +157,5 @@ class EventObserver:
                     "folder"
                 )
             self._operands.load_state_dict(state["reads"])
+        if self._filtered is not None:
+            self._filtered.load_state_dict(state["filtered"])

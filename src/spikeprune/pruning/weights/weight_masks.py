@@ -100,7 +100,7 @@ class WeightMasks:
 
     def _gains(self) -> dict[str, Tensor]:
         """Return the gain of the BatchNorm behind each layer, if a criterion needs it."""
-        if "moments" not in self._needs:
+        if not {"moments", "gains"} & self._needs:
             return {}
         return {
             n: norm_gain(self._model, self._wiring.layers[n].norms, len(w)).to(w.device)
