@@ -126,6 +126,7 @@ OVERRIDES = {
     "initial_value": "previous",
     "budget": "synops",
     "every": 7,
+    "gradient_batches": 3,
     "include": ("features.*",),
     "exclude": ("head",),
     "limits": {"features.*": (0.1, 0.9)},

@@ -85,6 +85,8 @@ OPTIONS = {
     "regrowth turned off": ("criticality", {"regrow": "none"}, set()),
     "one event": ("magnitude", {"schedule": "one-shot", "every": 5}, {"every"}),
     "one event at the start": ("snip", {"every": 5}, {"every"}),
+    "squares of nothing": ("taylor", {"gradient_batches": 3}, {"gradient_batches"}),
+    "squares": ("fisher", {"gradient_batches": 3}, set()),
     "many events": ("magnitude", {"every": 5}, set()),
     "one event of channels": (
         "criticality",

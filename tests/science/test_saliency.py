@@ -174,3 +174,11 @@ def test_wanda_is_the_mean_square_of_what_the_membrane_loses(dtype):
     assert found.dtype == dtype
     with pytest.raises(ModelError):
         saliency.wanda(weight, x.square().mean(0), gain[:2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fisher_by_hand(dtype):
+    weight = torch.tensor([2.0, -1.0, 0.0], dtype=dtype)
+    found = saliency.fisher(weight, torch.tensor([0.5, 3.0, 9.0]))
+    assert found.tolist() == [2.0, 3.0, 0.0]
+    assert found.dtype == torch.float32

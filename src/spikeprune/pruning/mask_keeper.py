@@ -28,7 +28,8 @@ class MaskKeeper:
 
     Writes that bypass the version counters (`parameter.data`) are found by `check`. Where `dense()`
     says that the event after the coming step needs the dense gradients, they are copied just before
-    that step, and masked then. `penalise` may add to the gradients of every step.
+    that step, and masked then. `penalise` may add to the gradients of every step; `before`
+    sees them as they are then, masked and without that.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class MaskKeeper:
         *,
         dense: Callable[[], bool],
         penalise: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         self.mask: Mask | None = None  # live weights by parameter name; None while all are live
         self._optimizer, self._parameters = optimizer, parameters
-        self._dense, self._penalise = dense, penalise
+        self._dense, self._penalise, self._before = dense, penalise, before
         self._taken: dict[str, Tensor] = {}  # dense gradients, from the step to the event
         self._keeps_zero = type(optimizer) in ZERO_KEEPING
         self._masked: dict[str, tuple[Tensor, int]] = {}  # gradients as the hooks left them
@@ -113,6 +115,7 @@ class MaskKeeper:
                     )
                 self._taken[name] = parameter.grad.detach().clone()
         self._mask_before_step()
+        self._before()
         self._penalise()
 
     def _mask_before_step(self) -> None:

@@ -208,6 +208,10 @@ METHODS: list[Method] = [
            summary="drop weights whose loss would change the loss least; under a budget of SynOps, "
                    "for each SynOp",
            formula="drop min (w g)^2 / c", sources=("taylor",), parts=_MARGINAL),
+    Method("fisher", WEIGHT, saliency="fisher",
+           summary="drop weights whose loss would change the loss least, by the squares of the "
+                   "gradients of several batches; under a budget of SynOps, for each SynOp",
+           formula="drop min w^2 E[g^2] / c", sources=("fisher", "taylor"), parts=_MARGINAL),
     Method("spike-effect", WEIGHT, saliency="spike-effect",
            summary="drop weights that change few spikes of their neurons; under a budget of SynOps,"
                    " for each SynOp",

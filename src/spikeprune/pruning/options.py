@@ -68,6 +68,7 @@ RegrowFraction = Annotated[float, Range(0, 1, open_high=True)]
 Floor = Annotated[float, Range(0, 1)]
 InitialDensity = Annotated[float, Range(0, 1, open_low=True)]
 Every = Annotated[int, Range(1)]
+GradientBatches = Annotated[int, Range(1)]
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,9 @@ class PruneOptions:
     gate_cost: GateCost = field(default="connections", metadata=_WEIGHTS_ONLY)
     """What an open gate costs: the output positions that its weight serves, or the non-zero
     operands that it reads, measured anew before every event."""
+    gradient_batches: GradientBatches | None = field(default=None, metadata=_WEIGHTS_ONLY)
+    """Training steps before an event whose squared gradients `fisher` averages; None: 10, or the
+    steps between two events where they are fewer."""
     initial_value: InitialValue = "zero"
     """Initial value of a returned weight: `zero` (paper), `previous`, its value before the event,
     or `unchanged`, that and the optimiser's state. A weight that was dead starts at 0."""
@@ -300,6 +304,7 @@ class PruneOverrides(TypedDict, total=False):
     gate_penalty: GatePenalty
     gate_lr: GateLr
     gate_cost: GateCost
+    gradient_batches: GradientBatches | None
     initial_value: InitialValue
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -364,7 +369,7 @@ def _refuse_for_weights(options: PruneOptions) -> None:
         )
     sparse = starts_sparse(options.schedule, options.initial_density)
     first = options.start_saliency or options.saliency
-    if sparse and "gradient" in SALIENCY[first].needs:
+    if sparse and {"gradient", "squared-gradients"} & SALIENCY[first].needs:
         raise ConfigError(
             f"saliency {first!r} needs the gradient of a training step, which there is none of "
             "before the first; choose another start_saliency, or snip with schedule 'at-start'"

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -22,6 +23,7 @@ from spikeprune.pruning.events.early_bird import EarlyBird
 from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, rounds_at_start
+from spikeprune.pruning.gradient_squares import GradientSquares
 from spikeprune.pruning.granularity import Granularity
 from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.methods import options_for
@@ -172,6 +174,8 @@ class Pruner:
         self._initial_net = partial(
             InitialNet, model, live, example, time_steps, layout=self.layout
         )
+        squared = self.event_steps if "squared-gradients" in needs_of(options) else ()
+        self._squares = GradientSquares(squared, batches=options.gradient_batches)
         self._begun = 0 not in self._planned
         if not self._begun:
             check_start(self._initial_net(), self._planned[0], self.wiring)
@@ -194,7 +198,11 @@ class Pruner:
         self.last_call = LastCall.of(self.model)
         self._watch = OptimizerWatch(self.optimizer, self.parameters)
         self._keeper = MaskKeeper(
-            self.optimizer, self.parameters, dense=self._capturing, penalise=self._penalise
+            self.optimizer,
+            self.parameters,
+            dense=self._capturing,
+            penalise=self._penalise,
+            before=self._square,
         )
         self._latent = self.granularity.train_latent(self.optimizer, self.event_steps[-1])
 
@@ -309,6 +317,7 @@ class Pruner:
             "generator": self._generator.get_state(),
             "early_bird": self._early_bird.state_dict(),
             "latent": self._latent.state_dict(),
+            "squares": self._squares.state_dict(),
             "observed": self._observer.state_dict(),
         }
 
@@ -335,6 +344,7 @@ class Pruner:
         if not self._latent.active:
             self._keeper.mask_with(self.mask, trusted=False)
         self._observer.load_state_dict(state["observed"])
+        self._squares.load_state_dict(state.get("squares", {}), self.parameters)
 
     def _require_unchanged(self) -> None:
         """Refuse another optimiser and replaced parameters, while an event is to come."""
@@ -347,6 +357,9 @@ class Pruner:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
         due = self.steps + 1 in self._planned and not self.finished
         return self._needs_gradient and due
+
+    def _square(self) -> None:
+        self._squares.take(self.steps + 1, self.parameters)
 
     def _penalise(self) -> None:
         if not self.finished:
@@ -362,6 +375,7 @@ class Pruner:
         gradients = self._keeper.dense_gradients() if self._needs_gradient else {}
         self._keeper.check()
         seen = self._observer.observations(gradients, self._generator)
+        seen = replace(seen, squares=self._squares.mean())
         if seen.stats:
             self.last_scores = {name: s.score.detach().cpu() for name, s in seen.stats.items()}
         before = dict(self.granularity.live)

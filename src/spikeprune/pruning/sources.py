@@ -35,6 +35,9 @@ SOURCES: dict[str, Source] = {
     "taylor": _arxiv("Molchanov et al. 2019", "1906.10771",
         "P. Molchanov, A. Mallya, S. Tyree, I. Frosio, J. Kautz: Importance Estimation for Neural "
         "Network Pruning. CVPR 2019."),
+    "fisher": _arxiv("Theis et al. 2018 (Fisher pruning)", "1801.05787",
+        "L. Theis, I. Korshunova, A. Tejani, F. Huszar: Faster gaze prediction with dense networks "
+        "and Fisher pruning. 2018."),
     "falcon": _arxiv("Meng et al. 2024 (FALCON)", "2403.07094",
         "X. Meng, W. Chen, R. Benbaki, R. Mazumder: FALCON: FLOP-Aware Combinatorial Optimization "
         "for Neural Network Pruning. AISTATS 2024."),
@@ -111,9 +114,9 @@ SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
                "crisis": "crisis", "scale-gradient": "sca"},
     "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
                  "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda", "wanda": "sbc",
-                 "latent-magnitude": "stds", "gate": "upr",
-                 "taylor": "taylor", "spike-effect": "criticality", "snip": "snip",
-                 "grasp": "grasp", "synflow": "synflow"},
+                 "latent-magnitude": "stds", "gate": "upr", "taylor": "taylor", "fisher": "fisher",
+                 "spike-effect": "criticality", "snip": "snip", "grasp": "grasp",
+                 "synflow": "synflow"},
     "allocation": {"erk": "rigl", "budget": "falcon"},
     "schedule": {"cubic": "cubic"},
 }

@@ -70,6 +70,12 @@ def _settled_below(o: PruneOptions) -> str:
     return "" if waits else f"schedule {o.schedule} does not wait until a choice has settled"
 
 
+def _gradient_batches(o: PruneOptions) -> str:
+    if "squared-gradients" in needs_of(o) and o.schedule != "at-start":
+        return ""
+    return f"saliency {o.saliency} squares no gradients"
+
+
 def _initial_density(o: PruneOptions) -> str:
     final = o.schedule in ("constant", "at-start")
     return f"schedule {o.schedule} starts at the final density" if final else ""
@@ -133,6 +139,7 @@ RULES: dict[str, Rule] = {
     "gate_penalty": _gates,
     "gate_lr": _gates,
     "gate_cost": _gate_cost,
+    "gradient_batches": _gradient_batches,
     "initial_density": _initial_density,
     "criticality.curve": _score,
     "criticality.value": _score,

@@ -124,6 +124,19 @@ def taylor(weight: Tensor, gradient: Tensor) -> Tensor:
     return (weight.detach() * gradient.detach()).square()
 
 
+def fisher(weight: Tensor, mean_square_gradient: Tensor) -> Tensor:
+    """Return `w^2 E[g^2]`: the change of the loss without the weight, by the empirical Fisher.
+
+    To second order the loss changes by `w^2 H / 2`; at a minimum of it the mean of `g^2` stands for
+    the diagonal of `H`. The factor 1/2 changes no rank.
+
+    Source: Theis et al., 2018 (Fisher pruning, arXiv:1801.05787); with gradients of batches, not of
+    samples, as Molchanov et al., 2019.
+    """
+    square = weight.detach().square() * mean_square_gradient
+    return square.to(torch.promote_types(weight.dtype, torch.float32))
+
+
 def spike_effect(weight: Tensor, pre_rate: Tensor, post_criticality: Tensor) -> Tensor:
     """Return `|w| r_pre S_post`: how far a synapse changes the spikes of its neuron.
 

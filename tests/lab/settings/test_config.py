@@ -187,6 +187,7 @@ NOT_DENSE = {
     "gate_penalty": 0.5,
     "gate_lr": 0.01,
     "gate_cost": "operands",
+    "gradient_batches": 3,
     "initial_value": "previous",
     "include": ["a"],
     "exclude": ["b"],

@@ -67,6 +67,7 @@ def scores(criterion, *, gradients=None, measured=None, everywhere=True, **criti
             gradients=by_parameter(tensors(1) if gradients is None else gradients),
             operands=OPERANDS,
             filtered=FILTERED,
+            squares=by_parameter({n: t.square() for n, t in tensors(4).items()}),
             measured=measured or {},
         ),
         wiring=WIRING,
@@ -135,6 +136,12 @@ def test_wanda_is_the_square_of_gain_and_weight_times_what_the_membrane_reads():
         gain = torch.arange(1.0, len(weight) + 1).reshape(-1, *[1] * (weight.ndim - 1))
         expected = (gain * weight).square() * FILTERED[name].float()
         torch.testing.assert_close(found[name], expected)
+
+
+def test_fisher_is_the_square_of_the_weight_times_that_of_the_gradients():
+    found, gradients = scores(SALIENCY["fisher"]), tensors(4)
+    for name, weight in tensors().items():
+        torch.testing.assert_close(found[name], (weight * gradients[name]).square())
 
 
 def test_magnitude_firing_rate_and_criticality_magnitude():

@@ -161,6 +161,9 @@ class RunConfig:
     every: options.Every | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
+    gradient_batches: options.GradientBatches | None = None
+    """Training steps before an event whose squared gradients fisher averages; by default 10, or as
+    many as there are."""
     initial_value: options.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
     rate_penalty: _Rate = 0.0

@@ -14,8 +14,9 @@ from spikeprune.pruning.criteria.at_initialization import InitialNet
 from spikeprune.wiring.wiring import Wiring
 
 Need = Literal[
-    "potentials", "moments", "gradient", "last-magnitude", "operands", "filtered-inputs", "gains"
-]
+    "potentials", "moments", "gradient", "last-magnitude", "operands", "filtered-inputs", "gains",
+    "squared-gradients",
+]  # fmt: skip
 """An observation that a criterion or a budget asks for.
 
 - `potentials`: criticality and firing rate of every neuron;
@@ -24,8 +25,13 @@ Need = Literal[
 - `last-magnitude`: the magnitude of every weight when it was last live;
 - `operands`: non-zero operands per weight of every layer;
 - `filtered-inputs`: mean square of what every weight reads, filtered as its neuron's membrane does;
+- `squared-gradients`: mean square of the gradients of the training steps before the event;
 - `gains`: of the BatchNorm behind every layer; `moments` include them.
 """
+
+
+_OF_TRAINING: frozenset[Need] = frozenset({"gradient", "squared-gradients"})
+"""Observations that training makes by itself, of weights of any layer."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Observations:
         multiplying: layers that read other values than spikes; empty unless operands are needed.
         filtered: mean square of the filtered input per weight position, by layer (see
             `measuring.filtered_inputs`); empty unless needed.
+        squares: mean square of the gradients before the event by parameter; empty unless needed.
         measured: scores by layer that a criterion measured at initialization.
     """
 
@@ -50,6 +57,7 @@ class Observations:
     operands: Mapping[str, Tensor] = field(default_factory=dict)
     multiplying: frozenset[str] = frozenset()
     filtered: Mapping[str, Tensor] = field(default_factory=dict)
+    squares: Mapping[str, Tensor] = field(default_factory=dict)
     measured: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -136,5 +144,5 @@ def weight_scores(
         name: criterion.score(name, weight, inputs)
         for name, weight in weights.items()
         if (layers[name].feeds or (everywhere and criterion.everywhere))
-        and not (layers[name].kind == "transposed" and criterion.needs - {"gradient"})
+        and not (layers[name].kind == "transposed" and criterion.needs - _OF_TRAINING)
     }

@@ -57,6 +57,10 @@ def _taylor(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     return saliency.taylor(weight, inputs.gradient(layer))
 
 
+def _fisher(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    return saliency.fisher(weight, inputs.seen.squares[f"{layer}.weight"])
+
+
 def _spike_effect(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     score = channel_criticality(layer, inputs)
     return saliency.spike_effect(weight, inputs.pre_rates(layer), score)
@@ -139,6 +143,7 @@ SALIENCY: dict[str, Criterion] = {
     "distortion": Criterion(_distortion, {"potentials", "operands"}),
     "wanda": Criterion(_wanda, {"potentials", "filtered-inputs", "gains"}),
     "taylor": Criterion(_taylor, {"gradient"}),
+    "fisher": Criterion(_fisher, {"squared-gradients"}),
     "spike-effect": Criterion(_spike_effect, {"potentials"}, everywhere=False),
     "spike-effect-shuffled": Criterion(_shuffled_spike_effect, {"potentials"}, everywhere=False),
     "latent-magnitude": Criterion(_latent, latent="threshold"),

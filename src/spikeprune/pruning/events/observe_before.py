@@ -17,7 +17,8 @@ from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Observations
-from spikeprune.pruning.options import PruneOptions, matching, needs_of
+from spikeprune.pruning.layer_patterns import matching
+from spikeprune.pruning.options import PruneOptions, needs_of
 from spikeprune.wiring.wiring import Wiring
 
 
