@@ -198,7 +198,7 @@ def sensible(case):
     if set(options.exclude) & options.limits.keys():
         return False
     own = net.neuron == "own"
-    of_known = {"mean-potential", "crisis", "synflow", "wanda"}
+    of_known = {"mean-potential", "crisis", "synflow", "wanda", "sbc"}
     no_threshold = of_known & {options.saliency, options.regrow}
     no_primitive = options.criticality.value == "primitive" and options.criticality.curve == "model"
     return not (own and (no_threshold or no_primitive))

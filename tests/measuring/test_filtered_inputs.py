@@ -14,7 +14,8 @@ from spikeprune import zoo
 from spikeprune.adapters.speedups import fuse, hoist
 from spikeprune.errors import ModelError, ObservationError
 from spikeprune.execution.forward import forward
-from spikeprune.measuring.filtered_inputs import FilteredInputs, low_passes
+from spikeprune.measuring import filtered_inputs as module_of_test
+from spikeprune.measuring.filtered_inputs import FilteredInputs, low_passes, unfolded
 from spikeprune.science.low_pass import LowPass
 from spikeprune.wiring.trace import trace
 
@@ -345,3 +346,60 @@ def test_another_number_of_steps_is_an_error():
         pytest.raises(ObservationError, match="with 3 steps, as in the trace"),
     ):
         run_whole(model, torch.rand(T + 1, 2, 4, 7, 7))
+
+
+# -- products ----------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from([nn.Conv1d, nn.Conv2d, nn.Conv3d]),
+    st.sampled_from([1, 2]),
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.sampled_from([0, 1, "same"]),
+    st.sampled_from(["zeros", "circular"]),
+)
+def test_unfolded_inputs_times_the_weights_are_the_layer(kind, groups, stride, dilation, pad, mode):
+    torch.manual_seed(0)
+    stride = 1 if pad == "same" else stride
+    sizes = {"stride": stride, "dilation": dilation, "padding": pad, "padding_mode": mode}
+    module = kind(4, 6, 3, groups=groups, bias=False, **sizes)
+    x = torch.randn(3, 4, *[6] * (module.weight.ndim - 2))
+    rows = unfolded(module, x)
+    weights = module.weight.reshape(groups, 6 // groups, -1)
+    found = torch.einsum("ngd,god->ngo", rows, weights).reshape(len(rows), -1)
+    expected = module(x).movedim(1, -1).reshape(-1, 6)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("mode", ["m", "s"])
+def test_the_diagonal_of_the_products_is_the_mean_of_the_squares(mode):
+    torch.manual_seed(0)
+    model, x = Odd(mode, 2, 1, 2, 2).eval(), torch.randn(T, 2, 4, 7, 7)
+    run, layout = (run_whole, "sequence") if mode == "m" else (run_steps, "step")
+    wiring = trace(model, x[0, :1], time_steps=T, layout=layout)
+    squares, products, resumed = (
+        FilteredInputs(model, wiring, wiring.layers, time_steps=T, train=False, products=kind)
+        for kind in (False, True, True)
+    )
+    with torch.no_grad(), squares, products:
+        run(model, x)
+        resumed.load_state_dict(products.state_dict())
+    expected, found, again = squares.compute(), products.compute(), resumed.compute()
+    resumed.disarm()
+    for name, square in expected.items():
+        weight = model.get_submodule(name).weight
+        diagonal = found[name].diagonal(dim1=1, dim2=2)
+        assert diagonal.shape[1] == weight[0].numel()
+        torch.testing.assert_close(diagonal.reshape(square.shape), square, rtol=1e-5, atol=1e-8)
+        assert torch.equal(found[name], again[name])
+
+
+def test_products_that_memory_would_not_hold_are_refused(monkeypatch):
+    model = small().eval()
+    wiring = trace(model, IMAGES[0, :1], time_steps=T)
+    monkeypatch.setattr(module_of_test, "PRODUCTS_BYTES", 10_000)
+    words = r"would take 0\.0 GiB, and 0\.0 are the most; '.*' has .* exclude it, or use saliency"
+    with pytest.raises(ModelError, match=words):
+        FilteredInputs(model, wiring, wiring.layers, time_steps=T, train=False, products=True)

@@ -155,7 +155,7 @@ def test_nothing_else_brings_latent_weights_back(method):
         options_for(method, sparsity=0.9, regrow="gradient")
 
 
-@pytest.mark.parametrize("method", sorted({*PRUNERS} - {*AT_START, *LATENT}))
+@pytest.mark.parametrize("method", sorted({*PRUNERS} - {*AT_START, *LATENT, "sbc"}))
 def test_another_regrowth_brings_a_share_of_its_own_where_there_is_none(method):
     own = options_for(method, sparsity=0.9)
     made = options_for(method, sparsity=0.9, regrow="gradient")
@@ -253,3 +253,8 @@ def test_what_rewinding_does_not_go_with_is_refused_by_name(overrides, words):
 def test_what_rewinding_goes_with():
     made = resolve("imp", {"regrow": "none", "saliency": "random", "allocation": "erk"})
     assert (made.saliency, made.parts["allocation"], made.rewinds) == ("random", "erk", True)
+
+
+def test_rounds_that_rewind_refuse_new_values_of_the_weights_that_stay():
+    with pytest.raises(ConfigError, match="gives the weights that stay new values, which method"):
+        resolve("imp", {"saliency": "sbc"})

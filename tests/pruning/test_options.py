@@ -51,6 +51,7 @@ BAD = [
     ({"schedule": "constant", "regrow": "none"}, "changes nothing after the start"),
     ({"start_saliency": "random"}, "but this one starts dense"),
     ({"saliency": "taylor", "initial_density": 0.9}, "needs the gradient of a training step"),
+    ({"saliency": "sbc", "regrow": "random"}, "make up for those that go, so none of these"),
     ({"saliency": "fisher", "initial_density": 0.9}, "needs the gradient of a training step"),
     ({"saliency": "taylor", "schedule": "at-start"}, "choose another start_saliency, or snip"),
     (

@@ -7,6 +7,7 @@ from typing import Any, Self, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spikeprune.adapters.neuron import neurons_of
 from spikeprune.adapters.speedups import computed
@@ -14,9 +15,14 @@ from spikeprune.adapters.toolkit import Watching, first_input
 from spikeprune.distributed.collectives import sum_over_ranks
 from spikeprune.errors import ModelError, ObservationError
 from spikeprune.execution.recomputing import recomputing
+from spikeprune.limits import GIB
 from spikeprune.measuring.synops import LayerCount, position_sums
 from spikeprune.science.low_pass import LowPass, filtered, gain_of_constant
 from spikeprune.wiring.wiring import Layer, Wiring
+
+PRODUCTS_BYTES = 4 * GIB
+"""Most memory that the second moments of all layers may take, in float64."""
+_UNFOLDED = 2**23  # elements of unfolded inputs at a time
 
 Take = Callable[[Tensor, tuple[int, ...]], None]
 """Takes filtered inputs `[N, C_in, *space]`, N samples times steps, and the size of the output."""
@@ -130,16 +136,86 @@ class InputFilter:
 
 
 @final
-class _MeanSquare:
+class _Squares:
     """Sums squares of filtered inputs by kernel position of one layer."""
 
     def __init__(self, module: Any) -> None:
-        self.sums, self.entries = LayerCount(module), 0
+        self._sums, self.entries = LayerCount(module), 0
 
     def take(self, x: Tensor, size: tuple[int, ...]) -> None:
         squares = position_sums(x, x.ndim - 1, torch.square).double()
-        self.sums.add(squares, None, size)
+        self._sums.add(squares, None, size)
         self.entries += len(x) * math.prod(size)
+
+    def reads(self) -> Tensor:
+        return self._sums.reads().double()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._sums.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._sums.load_state_dict(state)
+
+
+def unfolded(module: Any, x: Tensor) -> Tensor:
+    """Return what each row of a layer reads at each output, `[rows, groups, d]`.
+
+    `d` counts the weights of a row in the order of `weight.flatten(1)`; `x` is `[N, C_in, *space]`.
+    """
+    if isinstance(module, nn.Linear):
+        return x.unsqueeze(1)
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    x = functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
+    axes = len(module.kernel_size)
+    for axis in range(axes):
+        stride, gap = module.stride[axis], module.dilation[axis]
+        reach = (module.kernel_size[axis] - 1) * gap + 1
+        x = x.unfold(2 + axis, reach, stride)[..., ::gap]
+    x = x.movedim(1, 1 + axes)  # [N, *out, C_in, *kernel]
+    return x.reshape(x.shape[: 1 + axes].numel(), module.groups, -1)
+
+
+@final
+class _Products:
+    """Sums products of the filtered inputs of every two weights of a row, of one layer."""
+
+    def __init__(self, module: Any) -> None:
+        self.module, self.entries = module, 0
+        size = module.weight[0].numel()
+        shape = (getattr(module, "groups", 1), size, size)
+        self.sums = torch.zeros(shape, dtype=torch.float64, device=module.weight.device)
+
+    def take(self, x: Tensor, size: tuple[int, ...]) -> None:
+        each = max(1, math.prod(size) * self.module.weight[0].numel())
+        for part in torch.split(x, max(1, _UNFOLDED // each)):
+            rows = unfolded(self.module, part).transpose(0, 1).double()  # autocast leaves doubles
+            self.sums += rows.transpose(1, 2) @ rows
+        self.entries += len(x) * math.prod(size)
+
+    def reads(self) -> Tensor:
+        return self.sums
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.sums}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.sums = state["sums"].to(self.sums.device)
+
+
+def _require_memory(model: nn.Module, layers: Iterable[str]) -> None:
+    """Refuse products that would take more than `PRODUCTS_BYTES`."""
+    sizes = {}
+    for name in layers:
+        module: Any = model.get_submodule(name)
+        sizes[name] = 8 * getattr(module, "groups", 1) * module.weight[0].numel() ** 2
+    if sum(sizes.values()) > PRODUCTS_BYTES:
+        largest = max(sizes, key=lambda name: sizes[name])
+        total, most, one = sum(sizes.values()), PRODUCTS_BYTES, sizes[largest]
+        raise ModelError(
+            f"the second moments of what every weight reads would take {total / GIB:.1f} GiB, and "
+            f"{most / GIB:.1f} are the most; {largest!r} has {one / GIB:.1f} of them: exclude it, "
+            "or use saliency wanda, which needs their diagonal alone"
+        )
 
 
 @final
@@ -158,6 +234,8 @@ class FilteredInputs:
         layers: names of the layers to measure.
         time_steps: T of every forward.
         train: see above.
+        products: whether to measure `E[(K x)(K x)^T]` of all weights of a row, whose diagonal that
+            is.
 
     Raises:
         ModelError: what a layer reads cannot be filtered.
@@ -173,20 +251,25 @@ class FilteredInputs:
         *,
         time_steps: int,
         train: bool,
+        products: bool = False,
     ) -> None:
         self._model, self._wiring, self._layers = model, wiring, tuple(layers)
         self._time_steps, self._train = time_steps, train
-        self._stack, self._sums = ExitStack(), dict[str, _MeanSquare]()
+        self.products = products
+        self._kind = _Products if products else _Squares
+        self._stack, self._sums = ExitStack(), dict[str, _Products | _Squares]()
         self._armed = False
         for name in self._layers:
             low_passes(model, wiring, name)
+        if products:
+            _require_memory(model, self._layers)
 
     def arm(self) -> None:
         """Start measuring from zero."""
         self.disarm()
         for name in self._layers:
             module = self._model.get_submodule(name)
-            self._sums[name] = _MeanSquare(module)
+            self._sums[name] = self._kind(module)
             hook = Watching(self._hook(name, self._sums[name].take))
             self._stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         self._armed = True
@@ -211,7 +294,10 @@ class FilteredInputs:
         self._armed = False
 
     def compute(self) -> dict[str, Tensor]:
-        """Return `E[(K x)^2]` by layer over all ranks, `[C_in, *kernel]` float64. Collective.
+        """Return the mean by layer over all ranks, float64. Collective.
+
+        It is `[C_in, *kernel]`, of products `[groups, d, d]` with the d weights of a row in memory
+        order.
 
         Raises:
             ObservationError: a layer did not run.
@@ -222,7 +308,7 @@ class FilteredInputs:
                     f"expected layer {name!r} to run while it is observed, it did not; run the net "
                     f"in {'training' if self._train else 'eval'} mode for all time steps"
                 )
-        found = {name: self._sums[name].sums.reads().double() for name in self._layers}
+        found = {name: self._sums[name].reads() for name in self._layers}
         flat = [one.flatten().to(found[self._layers[0]]) for one in found.values()]
         entries = flat[0].new_tensor([self._sums[name].entries for name in found])
         total = sum_over_ranks(torch.cat([*flat, entries]))
@@ -236,7 +322,7 @@ class FilteredInputs:
     def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed run needs, between forwards, as tensors and numbers."""
         sums = self._sums if self._armed else {}
-        layers = {n: s.sums.state_dict() | {"entries": s.entries} for n, s in sums.items()}
+        layers = {n: s.state_dict() | {"entries": s.entries} for n, s in sums.items()}
         return {"armed": self._armed, "layers": layers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -245,7 +331,7 @@ class FilteredInputs:
         if state["armed"]:
             self.arm()
             for name, sums in self._sums.items():
-                sums.sums.load_state_dict(state["layers"][name])
+                sums.load_state_dict(state["layers"][name])
                 sums.entries = int(state["layers"][name]["entries"])
 
     def __enter__(self) -> Self:

@@ -204,6 +204,11 @@ METHODS: list[Method] = [
                    "them; under a budget of SynOps, for each SynOp",
            formula="drop min (gain w)^2 E[(K x)^2] / c", sources=("wanda", "sbc"),
            parts=_MARGINAL),
+    Method("sbc", WEIGHT, saliency="sbc",
+           summary="once, at the end of the pruning epochs, drop weights and let the others make "
+                   "up for them, by the error of the membrane",
+           formula="drop min (gain w)^2 / [H^-1]_pp / c, then w_S = [H_SS]^-1 (H w)_S",
+           sources=("sbc",), parts={"schedule": "one-shot", **_MARGINAL}),
     Method("taylor", WEIGHT, saliency="taylor",
            summary="drop weights whose loss would change the loss least; under a budget of SynOps, "
                    "for each SynOp",
@@ -332,6 +337,11 @@ def _with_regrowth(method: Method, granularity: str, given: Mapping[str, Any]) -
 
 
 def _refuse_with_rewinding(name: str, given: Mapping[str, Any]) -> None:
+    if given.get("saliency") in SALIENCY and SALIENCY[given["saliency"]].compensates:
+        raise ConfigError(
+            f"saliency {given['saliency']!r} gives the weights that stay new values, which method "
+            f"{name!r} rewinds; choose another saliency, or schedule 'one-shot' with another method"
+        )
     latent = given.get("saliency") in SALIENCY and SALIENCY[given["saliency"]].latent is not None
     harmless = ("allocation", "initial_value", *(() if latent else ("saliency",)))
     names = {"regrow", "regrow_fraction", *PARTS}.difference(harmless)

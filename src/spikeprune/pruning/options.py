@@ -351,6 +351,11 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             f"regrow={options.regrow!r}"
         )
     regrows = options.regrow != "none" and options.fraction > 0
+    if regrows and SALIENCY[options.saliency].compensates:
+        raise ConfigError(
+            f"with saliency {options.saliency!r} the weights that stay make up for those that go, "
+            f"so none of these comes back; got regrow={options.regrow!r}, use regrow 'none'"
+        )
     if options.schedule == "early-bird" and options.regrow_until == "training" and regrows:
         raise ConfigError(
             "schedule 'early-bird' has one event, after which nothing comes back; use "

@@ -391,6 +391,8 @@ class Pruner:
         """Set dropped weights to 0; regrown ones start as `initial_value` says."""
         before, followed = self.mask, self._latent.active
         self._count()
+        for layer, values in selection.values.items():
+            self.parameters[f"{layer}.weight"].copy_(values)
         self._latent.decided(self.granularity.live, last=self.finished)
         if self._latent.active:  # it keeps dead weights at 0, and their momentum
             return

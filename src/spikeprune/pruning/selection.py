@@ -44,6 +44,7 @@ class Selection:
     kept: dict[str, Tensor]  # live before and after the event
     regrown: dict[str, Tensor]
     budget: BudgetUse | None = None  # None where the budget is a count of weights
+    values: Mapping[str, Tensor] = field(default_factory=dict)  # new ones of weights, by layer
 
     @property
     def live(self) -> dict[str, Tensor]:

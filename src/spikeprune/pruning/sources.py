@@ -114,9 +114,9 @@ SOURCES_OF_PARTS: dict[str, dict[str, str]] = {
                "crisis": "crisis", "scale-gradient": "sca"},
     "saliency": {"crisis": "crisis", "firing-rate": "wanda", "signed-magnitude": "set",
                  "mean-potential": "sca", "lamp": "lamp", "distortion": "wanda", "wanda": "sbc",
-                 "latent-magnitude": "stds", "gate": "upr", "taylor": "taylor", "fisher": "fisher",
-                 "spike-effect": "criticality", "snip": "snip", "grasp": "grasp",
-                 "synflow": "synflow"},
+                 "sbc": "sbc", "latent-magnitude": "stds", "gate": "upr", "taylor": "taylor",
+                 "fisher": "fisher", "spike-effect": "criticality", "snip": "snip",
+                 "grasp": "grasp", "synflow": "synflow"},
     "allocation": {"erk": "rigl", "budget": "falcon"},
     "schedule": {"cubic": "cubic"},
 }

@@ -16,7 +16,7 @@ Rule = Callable[[PruneOptions], str]
 """Complete options to the reason why one of them has no effect, '' if it may have one."""
 
 # Observed, but not for criticality.
-_OF_POTENTIALS = {"firing-rate", "crisis", "mean-potential", "distortion", "wanda"}
+_OF_POTENTIALS = {"firing-rate", "crisis", "mean-potential", "distortion", "wanda", "sbc"}
 _WITHOUT_DATA = {"synflow"}  # measured at initialization without a batch
 
 

@@ -51,6 +51,7 @@ def tensors(seed=0):
 
 
 FILTERED = {n: w[0].square().double() for n, w in tensors(3).items()}
+PRODUCTS = {n: torch.diag_embed(t.flatten() + 1)[None] for n, t in FILTERED.items()}
 OPERANDS = {n: w[0].abs().double() for n, w in tensors(2).items()}
 
 
@@ -67,6 +68,7 @@ def scores(criterion, *, gradients=None, measured=None, everywhere=True, **criti
             gradients=by_parameter(tensors(1) if gradients is None else gradients),
             operands=OPERANDS,
             filtered=FILTERED,
+            products=PRODUCTS,
             squares=by_parameter({n: t.square() for n, t in tensors(4).items()}),
             measured=measured or {},
         ),
@@ -135,6 +137,15 @@ def test_wanda_is_the_square_of_gain_and_weight_times_what_the_membrane_reads():
     for name, weight in tensors().items():
         gain = torch.arange(1.0, len(weight) + 1).reshape(-1, *[1] * (weight.ndim - 1))
         expected = (gain * weight).square() * FILTERED[name].float()
+        torch.testing.assert_close(found[name], expected)
+
+
+def test_sbc_of_inputs_without_correlation_is_wanda_but_for_the_damping():
+    found = scores(SALIENCY["sbc"])
+    for name, weight in tensors().items():
+        gain = torch.arange(1.0, len(weight) + 1).reshape(-1, *[1] * (weight.ndim - 1))
+        level = FILTERED[name] + 1
+        expected = (gain * weight).square() * (level + 0.01 * level.mean()).float()
         torch.testing.assert_close(found[name], expected)
 
 

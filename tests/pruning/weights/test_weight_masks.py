@@ -2,8 +2,12 @@
 
 import pytest
 import torch
+from spikingjelly.activation_based import functional, layer, neuron
+from torch import nn
 
+from spikeprune import Pruner
 from spikeprune.errors import BudgetError, ConfigError
+from spikeprune.measuring.filtered_inputs import FilteredInputs
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats, Moments
 from spikeprune.pruning.weights.weight_masks import WeightMasks
@@ -243,3 +247,72 @@ def test_scores_go_by_the_options_of_criticality(masked, run_event):
     ]
     plain, by_rate = (run_event(weights, stats=stats()).regrown for weights in made)
     assert any(not torch.equal(plain[n], by_rate[n]) for n in plain)
+
+
+# -- compensation ------------------------------------------------------------------------------
+
+
+class Grouped(nn.Sequential):
+    """A strided convolution in groups, behind one that reads the input."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(
+            layer.Conv2d(3, 8, 3, padding=1), layer.BatchNorm2d(8), neuron.LIFNode(v_threshold=0.3),
+            layer.Conv2d(8, 6, 3, stride=2, groups=2), layer.BatchNorm2d(6), neuron.IFNode(),
+            layer.Flatten(), layer.Linear(54, 3),
+        )  # fmt: skip
+        functional.set_step_mode(self, "m")
+
+
+def pruned_once(method, sparsity, **options):
+    """Prune a net whose weights do not train; return it, its weights before, H and the pruner."""
+    model = Grouped().train()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    x = torch.rand(4, 24, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    pruner = Pruner(
+        model, optimizer, x[0, :1], time_steps=4, total_steps=1, sparsity=sparsity, method=method,
+        schedule="one-shot", layout="sequence", **options,
+    )  # fmt: skip
+    how = {"time_steps": 4, "train": True, "products": True}
+    with FilteredInputs(model, pruner.wiring, pruner.wiring.layers, **how) as moments:
+        model(x).mean(0).sum().backward()
+    optimizer.step()
+    pruner.step()
+    return model, before, moments.compute(), pruner
+
+
+def membrane_error(before, after, moment):
+    rows = (before - after).double().reshape(len(moment), -1, moment.shape[-1])
+    return float(torch.einsum("god,gde,goe->", rows, moment, rows))
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.7, 0.9])
+def test_weights_that_stay_make_up_for_those_that_go(sparsity):
+    uniform = {"allocation": "uniform"}
+    model, before, moments, pruner = pruned_once("sbc", sparsity, **uniform)
+    plain, *_ = pruned_once("magnitude", sparsity, **uniform)
+    total = pruner.mask.total
+    assert pruner.mask.live == round((1 - sparsity) * total)
+    for name, moment in moments.items():
+        weight, live = weight_of(model, name), pruner.mask[f"{name}.weight"]
+        assert not weight[~live].any()
+        was = before[f"{name}.weight"]
+        found = membrane_error(was, weight, moment)
+        assert found < 0.9 * membrane_error(was, was * live, moment)
+        assert found < 0.9 * membrane_error(was, weight_of(plain, name), moment)
+    for one, other in zip(model.named_buffers(), plain.named_buffers(), strict=True):
+        assert torch.equal(one[1], other[1]), one[0]  # BatchNorms stay as they are
+    for name, parameter in model.named_parameters():
+        if f"{name.split('.')[0]}" not in moments or name.endswith("bias"):
+            assert torch.equal(parameter, before[name]), name
+
+
+def test_layers_that_lose_nothing_stay_bit_for_bit():
+    model, before, _, pruner = pruned_once("sbc", 1e-4)
+    assert pruner.mask.live == pruner.mask.total
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name])
+    model, before, _, _ = pruned_once("sbc", 0.5, exclude=("7",))
+    assert torch.equal(weight_of(model, "7"), before["7.weight"])

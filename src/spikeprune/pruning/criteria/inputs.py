@@ -15,7 +15,7 @@ from spikeprune.wiring.wiring import Wiring
 
 Need = Literal[
     "potentials", "moments", "gradient", "last-magnitude", "operands", "filtered-inputs", "gains",
-    "squared-gradients",
+    "squared-gradients", "filtered-products",
 ]  # fmt: skip
 """An observation that a criterion or a budget asks for.
 
@@ -25,6 +25,7 @@ Need = Literal[
 - `last-magnitude`: the magnitude of every weight when it was last live;
 - `operands`: non-zero operands per weight of every layer;
 - `filtered-inputs`: mean square of what every weight reads, filtered as its neuron's membrane does;
+- `filtered-products`: second moments of what the weights of a row read, filtered like that;
 - `squared-gradients`: mean square of the gradients of the training steps before the event;
 - `gains`: of the BatchNorm behind every layer; `moments` include them.
 """
@@ -47,6 +48,7 @@ class Observations:
         multiplying: layers that read other values than spikes; empty unless operands are needed.
         filtered: mean square of the filtered input per weight position, by layer (see
             `measuring.filtered_inputs`); empty unless needed.
+        products: their products of every two weights of a row, by layer; empty unless needed.
         squares: mean square of the gradients before the event by parameter; empty unless needed.
         measured: scores by layer that a criterion measured at initialization.
     """
@@ -57,6 +59,7 @@ class Observations:
     operands: Mapping[str, Tensor] = field(default_factory=dict)
     multiplying: frozenset[str] = frozenset()
     filtered: Mapping[str, Tensor] = field(default_factory=dict)
+    products: Mapping[str, Tensor] = field(default_factory=dict)
     squares: Mapping[str, Tensor] = field(default_factory=dict)
     measured: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -110,6 +113,7 @@ class Criterion:
     """A score of weights, to drop by (saliency) or to bring back by (regrowth).
 
     `score` takes layer name, weight and inputs; it returns a tensor that broadcasts to the weight.
+    With `compensates` the weights that stay of a row make up for those that are dropped.
     `check` refuses nets that `measure` cannot measure, before any training.
     `latent` says which latent weights are trained for it (`pruning.weights.latent_weights`): those
     of a soft `threshold`, or `gates`; it then ranks dead weights, too.
@@ -120,6 +124,7 @@ class Criterion:
     score: Callable[[str, Tensor, ScoreInputs], Tensor]
     needs: AbstractSet[Need] = frozenset()
     everywhere: bool = True  # defined also for layers that feed no spiking neuron
+    compensates: bool = False  # needs `filtered-products`
     measure: Callable[[InitialNet], dict[str, Tensor]] | None = None  # at initialization, by layer
     check: Callable[[InitialNet, Wiring], None] | None = None
     rounds: int = 1  # events of geometrically falling density in which `measure` prunes

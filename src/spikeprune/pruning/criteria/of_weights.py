@@ -2,7 +2,7 @@
 
 import math
 
-from torch import Tensor
+from torch import Tensor, float32, promote_types
 
 from spikeprune.pruning.criteria.at_initialization import (
     SYNFLOW_ROUNDS,
@@ -13,6 +13,8 @@ from spikeprune.pruning.criteria.at_initialization import (
 )
 from spikeprune.pruning.criteria.inputs import Criterion, ScoreInputs
 from spikeprune.science import regrowth, saliency
+from spikeprune.science.brain_surgeon import damped, single_errors
+from spikeprune.science.broadcast import per_output
 from spikeprune.science.cost import weight_costs
 from spikeprune.science.criticality import rank_in_layer
 
@@ -51,6 +53,12 @@ def _distortion(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
 def _wanda(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
     read = inputs.seen.filtered[layer].to(weight.device)
     return saliency.wanda(weight, weight_costs(weight, read), inputs.gains[layer])
+
+
+def _sbc(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
+    moment = damped(inputs.seen.products[layer].to(weight.device))
+    gain = per_output(weight.double(), inputs.gains[layer].double().square())
+    return (single_errors(weight, moment) * gain).to(promote_types(weight.dtype, float32))
 
 
 def _taylor(layer: str, weight: Tensor, inputs: ScoreInputs) -> Tensor:
@@ -142,6 +150,7 @@ SALIENCY: dict[str, Criterion] = {
     "lamp": Criterion(_lamp),
     "distortion": Criterion(_distortion, {"potentials", "operands"}),
     "wanda": Criterion(_wanda, {"potentials", "filtered-inputs", "gains"}),
+    "sbc": Criterion(_sbc, {"potentials", "filtered-products", "gains"}, compensates=True),
     "taylor": Criterion(_taylor, {"gradient"}),
     "fisher": Criterion(_fisher, {"squared-gradients"}),
     "spike-effect": Criterion(_spike_effect, {"potentials"}, everywhere=False),

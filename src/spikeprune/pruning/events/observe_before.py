@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +16,12 @@ from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Observations
+from spikeprune.pruning.events.layer_inputs import (
+    FILTERED,
+    filtered_inputs,
+    with_filtered,
+    with_operands,
+)
 from spikeprune.pruning.layer_patterns import matching
 from spikeprune.pruning.options import PruneOptions, needs_of
 from spikeprune.wiring.wiring import Wiring
@@ -63,10 +68,10 @@ class EventObserver:
             )
             if "operands" in needs:
                 self._operands = WeightOperands(model, wiring, train=self.on_training)
-            if "filtered-inputs" in needs:
+            if FILTERED & needs:
                 pruned = matching(wiring.prunable, options.include, options.exclude)
-                self._filtered = FilteredInputs(
-                    model, wiring, pruned, time_steps=time_steps, train=self.on_training
+                self._filtered = filtered_inputs(
+                    needs, model, wiring, pruned, time_steps=time_steps, train=self.on_training
                 )
 
     @property
@@ -112,13 +117,8 @@ class EventObserver:
         else:
             with self._operands or nullcontext(), self._filtered or nullcontext():
                 stats = self._score_loader()
-        seen = Observations(generator, stats, gradients)
-        if self._filtered is not None:
-            seen = replace(seen, filtered=self._filtered.compute())
-        if self._operands is None:
-            return seen
-        operands, multiplying = self._operands.compute(seen.samples), self._operands.multiplying()
-        return replace(seen, operands=operands, multiplying=multiplying)
+        seen = with_filtered(Observations(generator, stats, gradients), self._filtered)
+        return with_operands(seen, self._operands)
 
     def _score_loader(self) -> dict[str, ChannelStats]:
         assert self._batches is not None

@@ -12,12 +12,12 @@ from spikeprune.adapters.rest import reset
 from spikeprune.data.batches import pair_of
 from spikeprune.errors import ConfigError
 from spikeprune.execution.forward import forward
-from spikeprune.measuring.filtered_inputs import FilteredInputs
 from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer
 from spikeprune.pruning.criteria.at_initialization import InitialNet
 from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_weights import SALIENCY
+from spikeprune.pruning.events.layer_inputs import filtered_inputs, with_filtered, with_operands
 from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.options import PruneOptions, needs_of
 from spikeprune.science.schedule import density_at
@@ -77,19 +77,14 @@ def _observed(
         model, how, time_steps=net.time_steps, train=True, moments=moments, wiring=wiring
     )
     operands = WeightOperands(model, wiring, train=True) if "operands" in needs else None
-    filtered = None
-    if "filtered-inputs" in needs:
-        filtered = FilteredInputs(model, wiring, net.layers, time_steps=net.time_steps, train=True)
+    filtered = filtered_inputs(
+        needs, model, wiring, net.layers, time_steps=net.time_steps, train=True
+    )
     with torch.no_grad(), observer, operands or nullcontext(), filtered or nullcontext():
         for x, _ in map(pair_of, net.batches):
             forward(model, x, time_steps=net.time_steps, layout=net.layout)
-    samples = sum(len(y) for _, y in map(pair_of, net.batches))
-    seen = Observations(generator, observer.compute())
-    if filtered is not None:
-        seen = replace(seen, filtered=filtered.compute())
-    if operands is None:
-        return seen
-    return replace(seen, operands=operands.compute(samples), multiplying=operands.multiplying())
+    seen = with_filtered(Observations(generator, observer.compute()), filtered)
+    return with_operands(seen, operands)
 
 
 def cost_at_start(net: InitialNet, options: PruneOptions) -> float:

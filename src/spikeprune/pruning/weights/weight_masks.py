@@ -27,6 +27,7 @@ from spikeprune.pruning.weights.latent_weights import (
     LatentWeights,
     latent_weights,
 )
+from spikeprune.science.brain_surgeon import compensated, damped
 from spikeprune.science.cost import operation_nj, weight_costs
 from spikeprune.science.masks import Mask
 from spikeprune.science.saliency import marginal_value
@@ -223,6 +224,8 @@ class WeightMasks:
         if latent.active:
             selection = _came_back(selection, self.live)
         self.live = selection.live
+        if SALIENCY[options.saliency].compensates:
+            selection = replace(selection, values=_compensated(weights, selection, seen))
         return selection
 
 
@@ -241,6 +244,16 @@ def _per_cost(options: PruneOptions) -> bool:
 def _has_costs(options: PruneOptions) -> bool:
     """Return whether weights cost more than one each in some budget."""
     return options.budget != "weights" or bool(options.within)
+
+
+def _compensated(
+    weights: Mapping[str, Tensor], selection: Selection, seen: Observations
+) -> dict[str, Tensor]:
+    """Return the weights of every layer after those that stay made up for those that go."""
+    return {
+        n: compensated(w, selection.kept[n], damped(seen.products[n].to(w.device)))
+        for n, w in weights.items()
+    }
 
 
 def _as_one_ranking(options: PruneOptions) -> PruneOptions:
