@@ -222,6 +222,11 @@ def without_0_1_0(name, found):
     The halted run is a folder of version 0.1.0 and stays one.
     """
     lacking = ("dense/identity.json", "dense/manifest.json", "manifest.json: files.dense/identity")
+    lacking += tuple(
+        f"{path}{row}silent_neurons"
+        for path in ("dense/metrics.json: metrics.", "metrics.json: dense.")
+        for row in ("", "layers[].")
+    )
     return [one for one in found if name != "halted" or not one.startswith(lacking)]
 
 

@@ -16,7 +16,7 @@ from spikeprune._version import __version__
 from spikeprune.commands import COMMANDS
 from spikeprune.commands.base import Command, switch
 from spikeprune.distributed.launch import speaks
-from spikeprune.errors import ConfigError, SpikePruneError, of_system
+from spikeprune.errors import ConfigError, DeadNetWarning, SpikePruneError, of_system
 from spikeprune.lab.settings.flags import add_flags, explain
 from spikeprune.lab.settings.recipes import recipe_names
 from spikeprune.stop import ended_by, stop_of
@@ -92,6 +92,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings("ignore", category=category, module=r"(?!spikeprune)")
+            # A run's display, its report and its metrics say so at its end.
+            warnings.simplefilter("ignore", DeadNetWarning)
             # DistributedDataParallel warns of 1x1 convolutions, whose strides are ambiguous.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield

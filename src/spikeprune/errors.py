@@ -47,6 +47,10 @@ class BusyError(RunError):
     """Another process works on the same files."""
 
 
+class DeadNetWarning(UserWarning):
+    """A sign that a net, or a part of it, no longer works."""
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
     """Return the error for an unknown name, listing the valid ones."""
     return ConfigError(f"unknown {kind} {shown(name)}; expected one of: {', '.join(sorted(valid))}")

@@ -23,11 +23,11 @@ KEYS = {
     "test_accuracy", "validation_accuracy", "per_class_accuracy", "parameters",
     "nonzero_parameters", "density", "dense_macs_per_sample", "effective_macs_per_sample",
     "effective_acs_per_sample", "synops_per_sample", "energy_nj_per_sample", "firing_rate",
-    "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers",
+    "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers", "silent_neurons",
 }  # fmt: skip
 ROW_KEYS = {
     "name", "shape", "density", "firing_rate", "synops", "operand", "value_weighted_acs",
-    "dead_channels",
+    "dead_channels", "silent_neurons",
 }  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_labels_beyond_the_outputs_are_refused():
 def test_the_dictionary_is_what_metrics_json_holds():
     metrics = replace(run(vgg(), latency=True), validation_accuracy=0.5)
     found = metrics.to_dict()
-    assert set(found) == KEYS
+    assert set(found) - {"warnings"} == KEYS  # the net has learnt nothing
     assert all(set(row) == ROW_KEYS for row in found["layers"])
     assert json.loads(json.dumps(found)) == found
     assert found["layers"][0]["shape"] == [4, 1, 3, 3]
@@ -308,3 +308,25 @@ def test_the_masked_and_the_cut_net_have_the_same_account(name):
     assert cut.test_accuracy == masked.test_accuracy
     assert cut.density < masked.density < 1
     assert cut.dense_macs_per_sample < masked.dense_macs_per_sample
+
+
+def test_a_dead_net_is_warned_of():
+    model = by_hand()
+    assert hand_metrics(model).silent_neurons == 0
+    with torch.no_grad():
+        model[0].weight.zero_()
+    found = hand_metrics(model)
+    assert found.silent_neurons == found.layers[0].silent_neurons == 1
+    assert found.layers[1].silent_neurons is None
+    weights, mute, level = found.warnings
+    assert weights.startswith("no live weight is left in 0:")
+    assert mute.startswith("no neuron of 1 fires")
+    assert level.startswith("accuracy is at chance")
+    assert found.to_dict()["warnings"] == [weights, mute, level]
+
+
+def test_a_net_that_answers_well_is_not_warned_of():
+    x, y = HAND_X[:2].repeat(20, 1), HAND_Y[:2].repeat(20)
+    found = hand_metrics(batches=[(x, y)])
+    assert found.warnings == ()
+    assert "warnings" not in found.to_dict()

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from spikingjelly.activation_based import functional as sj
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
 from torch.nn import functional
@@ -11,7 +12,7 @@ from spikeprune.adapters.speedups import hoist
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
 from spikeprune.measuring.evaluate import evaluate
-from spikeprune.measuring.synops import LayerCount, counting
+from spikeprune.measuring.synops import LayerCount, NeuronCount, counting
 from spikeprune.wiring.trace import trace
 
 T, B, K = 3, 4, 5
@@ -343,3 +344,38 @@ def test_operations_are_linear_in_the_operands_with_the_live_fan_out_as_gradient
     found.backward()
     assert found.item() == slow.item()
     assert torch.equal(counted.grad, fan_out[0].double())
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_silent_neurons_by_hand(mode):
+    model = nn.Sequential(
+        layer.Conv2d(1, 2, 1, bias=False), neuron.IFNode(v_threshold=1.0), layer.Flatten()
+    )
+    sj.set_step_mode(model, mode)
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([1.0, 0.1]).reshape(2, 1, 1, 1))
+    x = torch.zeros(B, 1, 2, 2)
+    x[0, 0, 0, 0] = x[1, 0, 0, 1] = 1.0  # two of four positions, in different samples
+    wiring = trace(model, x[:1], time_steps=T)
+    with counting(model, wiring) as counts:
+        for sample in x.split(1):  # the first channel fires at two positions, the second nowhere
+            sj.reset_net(model)
+            forward(model, sample, time_steps=T, layout="step" if mode == "s" else "sequence")
+    assert counts.silent_share() == 6 / 8
+    assert counts.silent_share(("1",)) == 6 / 8
+    assert counts.silent_share(()) is None
+    assert counts.silent_shares() == {"1": 6 / 8}
+
+
+def test_neurons_of_other_sizes_are_others():
+    count = NeuronCount(axes=2)
+    count.add(torch.tensor([[[[1.0, 0.0]]], [[[0.0, 0.0]]]]))  # [T, B, C, L]
+    count.add(torch.tensor([[[[1.0]]]]))
+    assert count.silent == (1, 3)
+    assert (float(count.spikes), count.places) == (2.0, 5)
+
+
+def test_without_known_axes_silence_is_not_known():
+    count = NeuronCount(axes=None)
+    count.add(torch.ones(2, 3))
+    assert (count.silent, float(count.spikes), count.places) == ((0, 0), 6.0, 6)

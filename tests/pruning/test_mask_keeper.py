@@ -1,6 +1,7 @@
 """Dead weights stay at 0 through any optimiser and whatever users do between steps."""
 
 import functools
+import warnings
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spikeprune.errors import RunError
+from spikeprune.errors import DeadNetWarning, RunError
 from spikeprune.execution.forward import forward
 from spikeprune.observing.observer import Observer
 from spikeprune.pruning import mask_keeper
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.science.masks import Mask
 from spikeprune.training.losses import loss_by_name
 
 T = 2
@@ -347,3 +349,27 @@ def test_nothing_stays_after_closing():
     assert not loop.optimizer._optimizer_step_post_hooks
     assert not loop.optimizer._optimizer_load_state_dict_post_hooks
     assert all(not p._post_accumulate_grad_hooks for p in loop.model.parameters())
+
+
+def test_a_layer_that_loses_its_last_weight_is_warned_of_once():
+    mask = Mask({"a.weight": torch.zeros(2, 2, dtype=torch.bool), "n.weight": torch.ones(2) > 2})
+    assert mask_keeper.live_weights(mask) == {"a": 0}
+    with pytest.warns(DeadNetWarning, match="no live weight is left in a:"):
+        notes = mask_keeper.warned_of_dead_layers(mask, known=())
+    with warnings.catch_warnings(action="error"):
+        assert mask_keeper.warned_of_dead_layers(mask, known=notes) == ()
+
+
+def test_the_pruner_warns_of_a_dead_layer():
+    model = net()
+    with torch.no_grad():
+        model[3].weight.mul_(1e-6)  # one ranking of all weights leaves none in the last layer
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+    options = {"total_steps": 1, "every": 1, "sparsity": 0.9, "method": "magnitude"}
+    pruner = Pruner(model, optimizer, torch.zeros(1, 5), time_steps=T, **options)
+    LOSS(forward(model, torch.ones(4, 5), time_steps=T), torch.arange(4) % 3).backward()
+    optimizer.step()
+    with pytest.warns(DeadNetWarning, match="no live weight is left in 3:") as seen:
+        pruner.step()
+    assert seen[0].filename == __file__
+    assert any(note.startswith("no live weight is left in 3:") for note in pruner.notes)

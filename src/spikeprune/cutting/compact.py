@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeprune.adapters.rest import reset
 from spikeprune.cutting.dead_channels import DeadChannels, KeptChannel, dead_channels
-from spikeprune.errors import ModelError
+from spikeprune.errors import DeadNetWarning, ModelError
 from spikeprune.execution.forward import (
     call,
     device_of,
@@ -24,7 +24,9 @@ from spikeprune.execution.forward import (
 from spikeprune.execution.precision import exact, like_parameters
 from spikeprune.measuring.synops import counting
 from spikeprune.pruning.averaged_copies import notes_on_averages
+from spikeprune.pruning.mask_keeper import live_weights
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.science.health import warnings_of
 from spikeprune.science.masks import Mask
 from spikeprune.wiring.channel_masks import channel_count
 from spikeprune.wiring.channels import find_channels, left_whole
@@ -49,6 +51,8 @@ class Cut:
         difference: largest absolute difference of the logits, masked against cut (in double
             precision where a note says so).
         notes: sentences on what could not be cut, or not be proved in the model's own precision.
+        warnings: signs that the masked net or a part of it is dead on the batch of the comparison,
+            see `science.health.warnings_of`.
     """
 
     model: nn.Module
@@ -59,6 +63,7 @@ class Cut:
     kept_though_inputs_dead: list[KeptChannel] = field(default_factory=list)
     difference: float = 0.0
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def _choose(
@@ -152,20 +157,13 @@ def _like(model: nn.Module, value: Any) -> Any:
 
 
 def _health(pruner: Pruner, run: Run) -> tuple[str, ...]:
-    """Return notes on a masked net that is dead, in part or as a whole."""
-    live = {n: m for n, m in pruner.granularity.live.items() if not bool(m.any())}
-    notes = []
-    if live:
-        notes.append(f"no live weight is left in {', '.join(live)}: nothing passes these layers")
+    """Return the signs that a masked net is dead, in part or as a whole, on one batch."""
+    silent: dict[str, float] = {}
     if pruner.wiring.neurons:
         with counting(pruner.model, pruner.wiring) as counts:
             run(pruner.model)
-        if counts.firing_rate() == 0:
-            notes.append(
-                "no neuron of the pruned net fires on the batch that it was compared on: its "
-                "output does not depend on the input"
-            )
-    return tuple(notes)
+        silent = counts.silent_shares()
+    return warnings_of(live=live_weights(pruner.mask), silent=silent)
 
 
 def _widths(model: nn.Module, layers: list[str]) -> dict[str, int]:
@@ -192,7 +190,7 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
     device = device_of(model)
     with exact(device), evaluating(model):
         groups, found, more = _choose(pruner, run, batch)
-        notes += more + _health(pruner, run)
+        notes, warned = notes + more, _health(pruner, run)
         groups, difference, more = _proved(model, groups, found, run)
         notes += more + notes_on_averages(model, pruner.mask)
         reset(model)
@@ -211,6 +209,7 @@ def cut(pruner: Pruner, batch: Any = None) -> Cut:
         ],
         difference=difference,
         notes=notes,
+        warnings=warned,
     )
 
 
@@ -218,10 +217,12 @@ def compact(pruner: Pruner) -> nn.Module:
     """Cut the dead channels out of the pruner's model, in place, and return it (see `cut`).
 
     The optimiser's parameters are replaced: make a new optimiser to fine-tune further. A net that
-    cannot be cut is returned masked, and a warning says why.
+    cannot be cut is returned masked, and a warning says why. Others say that the net is dead.
     """
     done = cut(pruner)
     for note in done.notes:
         if note.startswith("no channel was cut"):
             warnings.warn(note, stacklevel=2)
+    for sign in done.warnings:
+        warnings.warn(sign, DeadNetWarning, stacklevel=2)
     return done.model

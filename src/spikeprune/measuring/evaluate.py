@@ -29,6 +29,7 @@ from spikeprune.measuring.metrics import LayerMetrics, Metrics, ProductMetrics
 from spikeprune.measuring.products import ProductCounts, counting_products
 from spikeprune.measuring.synops import Counts, counting
 from spikeprune.science.cost import energy_nj
+from spikeprune.science.health import warnings_of
 from spikeprune.wiring.notes import not_counted
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
@@ -121,12 +122,19 @@ def evaluate(
         synops_per_sample=macs + acs,
         energy_nj_per_sample=energy_nj(macs, acs),
         firing_rate=counts.firing_rate() or 0.0,
+        silent_neurons=counts.silent_share(),
         latency_ms=latency_ms,
         latency_threads=torch.get_num_threads(),
         first_layer_macs_per_sample=_first_layers(counts, wiring, seen, time_steps),
         layers=rows,
         products=products,
         notes=_notes(wiring, found),
+        warnings=warnings_of(
+            live=live,
+            silent=counts.silent_shares(),
+            right=seen.hits.tolist(),
+            asked=seen.totals.tolist(),
+        ),
     )
 
 
@@ -291,6 +299,7 @@ def _layers(
                 operand="spikes" if spikes else "analog",
                 value_weighted_acs=None if weighted is None else weighted / samples,
                 dead_channels=int((~count.weight.flatten(1).any(1)).sum()),
+                silent_neurons=counts.silent_share(layer.feeds),
             )
         )
     return tuple(rows)

@@ -18,6 +18,7 @@ class LayerMetrics:
     # operand counted by its size; else None.
     value_weighted_acs: float | None
     dead_channels: int  # output channels whose incoming weights are all 0
+    silent_neurons: float | None = None  # share of the neurons that it feeds that never fired
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,11 @@ class Metrics:
         products: what no layer module computes (attention, functional layers); part of all totals,
             but not of `density` and `first_layer_macs_per_sample`. Left out of `to_dict` where
             there are none.
+        silent_neurons: share of all neurons, by position, that never fired on the data; None
+            without neurons.
         notes: sentences on what the figures do not contain or may count as another kind; left out
-            of `to_dict` where there are none.
+            of `to_dict` where there are none, as warnings are.
+        warnings: signs that the net or a part of it is dead, see `science.health.warnings_of`.
     """
 
     test_accuracy: float
@@ -76,13 +80,15 @@ class Metrics:
     layers: tuple[LayerMetrics, ...]
     validation_accuracy: float | None = None
     products: tuple[ProductMetrics, ...] = ()
+    silent_neurons: float | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, as JSON takes them."""
         plain = asdict(self)
         plain["per_class_accuracy"] = list(self.per_class_accuracy)
-        for key in ("products", "notes"):
+        for key in ("products", "notes", "warnings"):
             plain[key] = list(plain[key])
             if not plain[key]:
                 del plain[key]

@@ -152,11 +152,41 @@ def _geometry(module: Any, counts: Tensor) -> tuple[Tensor, dict[str, Any]]:
 
 
 @dataclass
+class NeuronCount:
+    """Spikes of the neurons of one name, summed over samples and steps."""
+
+    axes: int | None  # of one sample at one step: channels and space; None: not known
+    spikes: Tensor | float = 0.0
+    places: int = 0  # neurons x samples x steps
+    # Which neurons have fired, `[C, *space]`, by size of the input.
+    _fired: dict[torch.Size, Tensor] = field(default_factory=dict)
+
+    def add(self, spikes: Tensor) -> None:
+        """Add the spikes of one call, `[..., C, *space]`."""
+        self.places += spikes.numel()
+        if self.axes is None:
+            dtype = torch.promote_types(spikes.dtype, torch.float32)
+            self.spikes = self.spikes + spikes.sum(dtype=dtype).double()
+            return
+        sums = position_sums(spikes, self.axes, lambda part: part)
+        self.spikes = self.spikes + sums.sum(dtype=torch.float64)
+        before = self._fired.get(sums.shape)
+        fired = sums != 0
+        self._fired[sums.shape] = fired if before is None else before | fired
+
+    @property
+    def silent(self) -> tuple[int, int]:
+        """How many neurons never fired, of how many; (0, 0) if that is not known."""
+        masks = self._fired.values()
+        return sum(int((~fired).sum()) for fired in masks), sum(fired.numel() for fired in masks)
+
+
+@dataclass
 class Counts:
-    """Counts of `counting`: layers by name, and (spikes, neurons x steps) by neuron."""
+    """Counts of `counting`: layers and neurons by name."""
 
     layers: dict[str, LayerCount] = field(default_factory=dict)
-    neurons: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+    neurons: dict[str, NeuronCount] = field(default_factory=dict)
 
     def firing_rate(self, names: tuple[str, ...] | None = None) -> float | None:
         """Return spikes per neuron and step of the named neurons (None: all), None without any.
@@ -164,10 +194,27 @@ class Counts:
         Neurons that were not seen are left out, such as those that call no spike function in eval
         mode.
         """
+        rows = self._chosen(names)
+        places = sum(row.places for row in rows)
+        return sum(float(row.spikes) for row in rows) / places if places else None
+
+    def silent_share(self, names: tuple[str, ...] | None = None) -> float | None:
+        """Return the share of the named neurons (None: all) that never fired, None without any.
+
+        Neurons count by position, also where they share a channel.
+        """
+        rows = [row.silent for row in self._chosen(names)]
+        total = sum(count for _, count in rows)
+        return sum(silent for silent, _ in rows) / total if total else None
+
+    def silent_shares(self) -> dict[str, float]:
+        """Return `silent_share` by name of neuron, where it is known."""
+        shares = {name: self.silent_share((name,)) for name in self.neurons}
+        return {name: share for name, share in shares.items() if share is not None}
+
+    def _chosen(self, names: tuple[str, ...] | None) -> list[NeuronCount]:
         chosen = self.neurons if names is None else names
-        rows = [self.neurons[name] for name in chosen if name in self.neurons]
-        places = sum(count for _, count in rows)
-        return sum(float(spikes) for spikes, _ in rows) / places if places else None
+        return [self.neurons[name] for name in chosen if name in self.neurons]
 
 
 @contextmanager
@@ -204,7 +251,7 @@ def counting(model: nn.Module, wiring: Wiring, *, train: bool | None = None) -> 
             counts.layers[name] = LayerCount(module)
             hang(name, _layer_hook(counts.layers[name], layer, strict=train is not True))
         for name in wiring.neurons.keys() - wiring.sites.keys():
-            hang(name, _neuron_hook(counts, name))
+            hang(name, _neuron_hook(counts, name, wiring.sample_axes.get(name)))
         sinks = {site: _site_sink(counts, name) for name, site in wiring.sites.items()}
         if sinks:
             stack.enter_context(observing_sites(model, sinks))
@@ -273,12 +320,10 @@ def _spikes(x: Tensor, axes: int, name: str) -> Tensor:
     return counts
 
 
-def _neuron_hook(counts: Counts, name: str) -> Callable[..., None]:
+def _neuron_hook(counts: Counts, name: str, axes: int | None) -> Callable[..., None]:
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         output = output[0] if isinstance(output, tuple) else output
-        spikes, places = counts.neurons.get(name, (output.new_zeros((), dtype=torch.float64), 0))
-        total = output.detach().sum(dtype=torch.promote_types(output.dtype, torch.float32))
-        counts.neurons[name] = spikes + total, places + output.numel()
+        counts.neurons.setdefault(name, NeuronCount(axes)).add(output.detach())
 
     return hook
 
@@ -287,7 +332,6 @@ def _site_sink(counts: Counts, name: str) -> Callable[[Tensor], None]:
     def take(x: Tensor) -> None:
         if recomputing():
             return
-        spikes, places = counts.neurons.get(name, (x.new_zeros((), dtype=torch.float64), 0))
-        counts.neurons[name] = spikes + (x >= 0).sum(), places + x.numel()
+        counts.neurons.setdefault(name, NeuronCount(x.ndim - 2)).add(x >= 0)
 
     return take

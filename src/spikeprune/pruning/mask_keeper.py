@@ -1,14 +1,30 @@
 """Keep dead weights at 0 between events, and take the dense gradients that an event needs."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from spikeprune.errors import ModelError, RunError
+from spikeprune.errors import DeadNetWarning, ModelError, RunError
 from spikeprune.pruning.optimizer_state import ZERO_KEEPING, forget_directions
+from spikeprune.science.health import warnings_of
 from spikeprune.science.masks import Mask, apply_, leaking, silence_
+
+
+def live_weights(mask: Mask) -> dict[str, int]:
+    """Return the number of live weights by layer, of parameters with more than one axis."""
+    return {n.removesuffix(".weight"): int(m.sum()) for n, m in mask.items() if m.ndim > 1}
+
+
+def warned_of_dead_layers(mask: Mask, *, known: Sequence[str]) -> tuple[str, ...]:
+    """Warn of layers without a live weight, and return that as a note, if `known` has it not."""
+    found = warnings_of(live=live_weights(mask), silent={})
+    new = tuple(note for note in found if note not in known)
+    for note in new:
+        warnings.warn(note, DeadNetWarning, stacklevel=6)  # where the user's loop calls `step`
+    return new
 
 
 @final

@@ -25,7 +25,7 @@ from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, rounds_at_start
 from spikeprune.pruning.gradient_squares import GradientSquares
 from spikeprune.pruning.granularity import Granularity
-from spikeprune.pruning.mask_keeper import MaskKeeper
+from spikeprune.pruning.mask_keeper import MaskKeeper, warned_of_dead_layers
 from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.neurons_needed import NO_NEURON, lacks_neurons, other_layout
 from spikeprune.pruning.optimizer_state import reset_state
@@ -91,7 +91,7 @@ class Pruner:
         last_scores: criticality [C] by neuron at the last event.
         last_regrown: bool by layer or channel group, what the last event brought back.
         wiring: which weights feed which neurons.
-        notes: sentences on what is not mapped, pruned or counted, and options without effect.
+        notes: sentences on what is not mapped, pruned, counted or live, options without effect.
         event_steps: optimiser steps after which an event happens.
         start_cost: cost of the measurements of `begin`, in training steps of one sample.
 
@@ -383,8 +383,7 @@ class Pruner:
         selection = self._early_bird.decide(self.steps, before, chosen)
         self.granularity.live = selection.live
         self._apply(selection)
-        if self.finished:
-            self.notes += notes_on_averages(self.model, self.mask)
+        self.notes += notes_on_averages(self.model, self.mask) if self.finished else ()
         return self._record(before, selection)
 
     def _apply(self, selection: Selection) -> None:
@@ -406,6 +405,7 @@ class Pruner:
 
     def _record(self, before: Mapping[str, Tensor], selection: Selection) -> EventRecord:
         require_same_tensors(f"the masks after step {self.steps}", self.mask, _DIVERGED)
+        self.notes += warned_of_dead_layers(self.mask, known=self.notes)
         if self.events:
             self.events[-1] = with_survival(self.events[-1], self.last_regrown, selection.kept)
         self.last_regrown = selection.regrown

@@ -178,6 +178,7 @@ class Trace:
             notes=tuple(self._notes(layers, usable)),
             products=tuple(self.log.products),
             layout=self.way.layout,
+            sample_axes={names[key]: self.axes[key].sample for key in kept},
         )
 
     def sample(self, name: str) -> int:

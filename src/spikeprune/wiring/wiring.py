@@ -48,6 +48,7 @@ class Wiring:
         notes: sentences on what is not mapped, not pruned or not counted.
         products: what is multiplied outside of layers, such as attention, by module and operation.
         layout: how the net is called, as given or found.
+        sample_axes: number of axes of one sample at one step, by neuron: 1 for channels alone.
     """
 
     layers: dict[str, Layer]
@@ -56,6 +57,7 @@ class Wiring:
     notes: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     layout: Layout = "sequence"
+    sample_axes: dict[str, int] = field(default_factory=dict)
 
     @property
     def prunable(self) -> tuple[str, ...]:

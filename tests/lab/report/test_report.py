@@ -176,3 +176,13 @@ def test_every_colour_is_in_both_palettes(any_record):
     assert {"ink", "muted", "grid"} <= used
     for palette in (light, dark):
         assert used <= set(re.findall(r"--([\w-]+):", palette))
+
+
+def test_a_dead_net_has_a_box_at_the_top_and_no_badge(plain):
+    assert 'class="warning"' not in render(plain)
+    pruned = {**plain.pruned, "warnings": ["no neuron of <a> fires on the data"]}
+    page = render(replace(plain, metrics={**plain.metrics, "pruned": pruned}))
+    box = page.index('<aside class="warning"')
+    assert box < page.index('<section id="result"')
+    assert "The pruned net: no neuron of &lt;a&gt; fires on the data." in page[box:]
+    assert "✓ better" not in page

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -71,3 +72,14 @@ def test_a_broken_history_is_refused_and_a_torn_end_is_not(fake_run, tmp_path):
     history.write_text("oops\n" + whole)
     with pytest.raises(RunError, match="line 1 of"):
         read_record(folder)
+
+
+def test_the_warnings_of_both_nets_are_named(plain):
+    assert plain.warnings == ()
+    nets = {
+        side: {**getattr(plain, side), "warnings": [f"{side} sign"]} for side in ("dense", "pruned")
+    }
+    both = replace(plain, metrics={**plain.metrics, **nets})
+    assert both.warnings == ("the pruned net: pruned sign", "the dense net: dense sign")
+    alone = replace(plain, metrics={**plain.metrics, **nets, "method": "dense"})
+    assert alone.warnings == ("the dense net: dense sign",)

@@ -112,3 +112,21 @@ def test_a_layer_that_was_cut_away_keeps_its_row(plain):
     assert gone["layer"].text == "features.0"
     assert gone["SynOps, dense"].value == 900_000
     assert gone["SynOps, pruned"].text == "–"
+
+
+def test_nothing_of_a_dead_net_is_better(plain):
+    assert "better" in {card.verdict for card in summary.cards(plain)}
+    dead = changed(plain, pruned={**plain.pruned, "warnings": ["no neuron of a fires"]})
+    assert "better" not in {card.verdict for card in summary.cards(dead)}
+    assert cards_of(dead)["Test accuracy"].verdict == "worse"
+    start = "No success: there are signs of a dead net. On the test set"
+    assert summary.headline(dead).startswith(start)
+
+
+def test_silent_neurons_are_a_fact_of_the_run(plain):
+    assert "Silent" not in dict(summary.facts(plain))
+    nets = {"dense": {**plain.dense, "silent_neurons": 0.125}}
+    nets["pruned"] = {**plain.pruned, "silent_neurons": 0.5}
+    words = dict(summary.facts(changed(plain, **nets)))["Silent"]
+    assert words.startswith("50.00\u00a0% of the neurons never fired")
+    assert "dense 12.50" in words

@@ -45,11 +45,11 @@ MEASUREMENTS = {
     "test_accuracy", "validation_accuracy", "per_class_accuracy", "parameters",
     "nonzero_parameters", "density", "dense_macs_per_sample", "effective_macs_per_sample",
     "effective_acs_per_sample", "synops_per_sample", "energy_nj_per_sample", "firing_rate",
-    "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers",
+    "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers", "silent_neurons",
 }  # fmt: skip
 LAYER = {
     "name", "shape", "density", "firing_rate", "synops", "operand", "value_weighted_acs",
-    "dead_channels",
+    "dead_channels", "silent_neurons",
 }  # fmt: skip
 COST = {
     "pruning_epochs", "total_epochs", "training_flops", "training_flops_sparse", "teacher_flops",

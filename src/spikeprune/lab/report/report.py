@@ -46,6 +46,7 @@ def render(record: RunRecord) -> str:
         [figure for section in drawn.values() for figure in section],
         title=summary.title(record),
         headline=summary.headline(record),
+        warnings=record.warnings,
         notes=[str(note) for note in record.metrics.get("notes") or []],
         cards=summary.cards(record),
         facts=summary.facts(record),

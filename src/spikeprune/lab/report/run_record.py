@@ -46,6 +46,15 @@ class RunRecord:
         return self.metrics.get("pruned") or {}
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Signs that a net of the run is dead, the pruned net's first; empty without any."""
+        nets = {"pruned": self.pruned, "dense": self.dense}
+        if self.metrics["method"] == "dense":
+            del nets["pruned"]
+        found = ((name, sign) for name, net in nets.items() for sign in net.get("warnings") or ())
+        return tuple(f"the {name} net: {sign}" for name, sign in found)
+
+    @property
     def unit(self) -> str:
         """What is pruned: `weights` or `channels`."""
         return "channels" if str(self.metrics["granularity"]).startswith("channel") else "weights"

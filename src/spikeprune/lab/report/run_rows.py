@@ -68,6 +68,7 @@ class LayerMetrics(TypedDict, total=False):
     operand: str
     value_weighted_acs: Amount | None
     dead_channels: Count | None
+    silent_neurons: Share | None
 
 
 class NetMetrics(TypedDict, total=False):
@@ -90,7 +91,9 @@ class NetMetrics(TypedDict, total=False):
     first_layer_macs_per_sample: dict[str, float | None] | None
     layers: list[LayerMetrics]
     products: list[dict[str, Any]]
+    silent_neurons: Share | None
     notes: list[str]
+    warnings: list[str]
 
 
 class DataFacts(TypedDict, total=False):

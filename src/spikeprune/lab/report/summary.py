@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from spikeprune.lab.report.html import TableCell
@@ -61,15 +61,21 @@ def _target(record: RunRecord) -> str:
 
 
 def cards(record: RunRecord) -> tuple[Card, ...]:
-    """Return the cards for accuracy, weights, SynOps, energy and latency."""
+    """Return the cards for accuracy, weights, SynOps, energy and latency.
+
+    Nothing of a run with a dead net is better: a net that computes nothing is cheap.
+    """
     energies = _pair(record, "energy_nj_per_sample")
-    return (
+    found = (
         _accuracy(record),
         _weights(record),
         _synops(record),
         _card("Energy", energies, energy, "per sample; a model, not a measurement"),
         _latency(record),
     )
+    if not record.warnings:
+        return found
+    return tuple(replace(c, verdict="unknown") if c.verdict == "better" else c for c in found)
 
 
 def headline(record: RunRecord) -> str:
@@ -89,7 +95,8 @@ def headline(record: RunRecord) -> str:
         if before and is_number(before) and is_number(after) and before != after:
             verb = "rose to" if after > before else "fell to"
             parts.append(f"{name} {verb} {percent(after / before, 0)} of dense")
-    return "; ".join(parts) + "."
+    text = "; ".join(parts) + "."
+    return f"No success: there are signs of a dead net. {text}" if record.warnings else text
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:
@@ -109,6 +116,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Method", f"{run['method']}, granularity {run['granularity']}"),
         ("Target", _target(record)),
         ("Reached", f"density {percent(record.pruned.get('density'))} of the original weights"),
+        ("Silent", _silent(record)),
         ("First layer", _first_layer(record)),
         ("Seed", str(run.get("seed", ""))),
         ("Device", f"{run.get('device', '')}{threads}"),
@@ -154,6 +162,8 @@ def _layer_row(dense: LayerMetrics | None, pruned: LayerMetrics | None) -> dict[
         "operand": TableCell(_OPERANDS.get(either.get("operand", ""), "–")),
         "value-weighted ACs": _number(after.get("value_weighted_acs"), amount),
         "dead channels": _number(after.get("dead_channels"), amount),
+        "silent, dense": _number(before.get("silent_neurons"), percent),
+        "silent, pruned": _number(after.get("silent_neurons"), percent),
     }
 
 
@@ -248,6 +258,13 @@ def _verdict(before: Any, after: Any, noise: float = 0.0) -> str:
 
 def _milliseconds(value: Any) -> str:
     return f"{value:.3g}\u00a0ms" if is_number(value) else MISSING
+
+
+def _silent(record: RunRecord) -> str:
+    before, after = _pair(record, "silent_neurons")
+    if not is_number(before) or not is_number(after):
+        return ""
+    return f"{percent(after)} of the neurons never fired on the test set (dense {percent(before)})"
 
 
 def _first_layer(record: RunRecord) -> str:

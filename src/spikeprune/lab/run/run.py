@@ -122,6 +122,8 @@ def _refuse_second(folder: RunFolder) -> None:
 def _stages(session: Session, folder: RunFolder, display: Display, hold: Claim | None) -> None:
     """Train the dense net and prune, measure and write the net of the run."""
     dense = dense_metrics(session, folder, display)
+    for sign in dense["metrics"].get("warnings", ()):
+        display.message(f"WARNING    the dense net: {sign}")
     if not session.method.prunes:
         by_main(lambda: _finish_dense(session, folder, dense, hold))
         return

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
 from spikeprune.lab.compare import load_cells
 from spikeprune.lab.compare.jobs.folder_claim import claim
 from spikeprune.lab.compare.jobs.grid import jobs
+from spikeprune.lab.compare.numbers.columns import name_of
 from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     code_notes,
     contrasts,
+    dead_notes,
     differences_of,
     mixes_teachers,
     paired,
@@ -176,3 +180,15 @@ def test_a_teacher_of_all_is_no_difference_but_said(grid, finish):
     assert teacher_notes(cells) == [
         "Every pruned net learned from the dense net of its seed, as its teacher."
     ]
+
+
+def test_a_row_with_a_dead_net_is_marked_and_named(finished):
+    alive, dead = rows(cells_of(finished({"magnitude": [0.7, 0.8], "criticality": [0.5, 0.5]})))
+    first = replace(dead.cells[0], warnings=("the pruned net: no neuron fires",))
+    dead = replace(dead, cells=(first, *dead.cells[1:]))
+    assert (alive.dead, dead.dead) == (False, True)
+    (note,) = dead_notes([alive, dead])
+    assert note.startswith("[!] No success: criticality at 80 % on ")
+    assert "seed 0: the pruned net: no neuron fires" in note
+    assert name_of(dead, ()) == "criticality [!]"
+    assert name_of(alive, ()) == "magnitude"

@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,14 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines(monkeypatch):
 def test_silence(capsys):
     play(Silent(), Path("report.html"))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_dead_net_is_warned_of_at_the_end(fake_run, tmp_path):
+    fake_run().write(tmp_path)
+    metrics = json.loads(RunFolder(tmp_path).metrics.read_text())
+    metrics["pruned"]["warnings"] = ["no neuron of a fires"]
+    write_json(RunFolder(tmp_path).metrics, metrics)
+    stream = io.StringIO()
+    PlainDisplay(stream).done(RunFolder(tmp_path).report)
+    lines = stream.getvalue().splitlines()
+    assert "WARNING: the pruned net: no neuron of a fires" in lines

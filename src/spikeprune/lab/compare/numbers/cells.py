@@ -30,6 +30,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "dense_macs": ("pruned", "dense_macs_per_sample"),
     "energy_nj": ("pruned", "energy_nj_per_sample"),
     "firing_rate": ("pruned", "firing_rate"),
+    "silent_neurons": ("pruned", "silent_neurons"),
     "latency_b1_ms": ("pruned", "latency_ms", "b1"),
     "latency_b32_ms": ("pruned", "latency_ms", "b32"),
     "pruning_epochs": ("cost", "pruning_epochs"),
@@ -61,6 +62,7 @@ class Cell:
     values: Mapping[str, float | None]
     facts: Mapping[str, str]  # conditions of the run (see `run_facts.FACTS`), in words
     notes: tuple[str, ...] = ()  # what the counts of its nets do not contain
+    warnings: tuple[str, ...] = ()  # signs that a net of the run is dead
 
     @property
     def key(self) -> Key:
@@ -83,6 +85,7 @@ class Cell:
             "seed": self.seed,
             "run": run.relative_to(folder).as_posix() if run.is_relative_to(folder) else str(run),
             **self.values,
+            "warnings": list(self.warnings),
             "facts": dict(self.facts),
         }
 
@@ -127,7 +130,9 @@ def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
     setting = f"{facts['data']}, {record.metrics['model']['name']}, T {facts['T']}"
     seed = int(record.metrics.get("seed", 0))
     notes = tuple(record.metrics.get("pruned", {}).get("notes", ()))
-    return Cell(setting, method, target, budget, seed, folder, values, facts, notes)
+    return Cell(
+        setting, method, target, budget, seed, folder, values, facts, notes, record.warnings
+    )
 
 
 def _number(value: Any) -> float | None:

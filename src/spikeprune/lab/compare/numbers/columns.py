@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Difference, Row
+from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Contrast, Difference, Row
 from spikeprune.lab.compare.numbers.statistics import Summary
 from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
 
@@ -74,9 +74,10 @@ def target(sparsity: float | None, budget: str | None = None) -> str:
 
 
 def name_of(row: Row, differences: Sequence[Difference]) -> str:
-    """Return the name of the method, with the numbers of the differences that concern the row."""
+    """Return the name of the method, the mark of a dead net, and the numbers of differences."""
     numbered = enumerate(differences, start=1)
-    return row.method + "".join(f" [{n}]" for n, one in numbered if row.key in one.rows)
+    mark = f" {DEAD}" if row.dead else ""
+    return row.method + mark + "".join(f" [{n}]" for n, one in numbered if row.key in one.rows)
 
 
 def difference_words(difference: Difference) -> str:

@@ -12,6 +12,7 @@ from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     Row,
     code_notes,
     contrasts,
+    dead_notes,
     differences_of,
     rows,
     teacher_notes,
@@ -66,11 +67,12 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """Notes for the reader: the numbered differences first."""
+        """Notes for the reader: dead nets first, then the numbered differences."""
         numbered = enumerate(self.differences, start=1)
         differences = [f"[{number}] {difference_words(one)}" for number, one in numbered]
         about_runs = teacher_notes(self.cells) + code_notes(self.cells)
-        return differences + about_runs + self.unfinished + self._caveats()
+        dead = dead_notes(self.rows)
+        return dead + differences + about_runs + self.unfinished + self._caveats()
 
     def _caveats(self) -> list[str]:
         notes = list(dict.fromkeys(note for cell in self.cells for note in cell.notes))

@@ -22,6 +22,9 @@ from spikeprune.lab.compare.numbers.statistics import (
 )
 from spikeprune.lab.report.number_words import some
 
+DEAD = "[!]"
+"""Mark of a row with a run whose net is dead, or whose dense net is."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -46,6 +49,11 @@ class Row:
     def budget(self) -> str | None:
         """What the target is a fraction of (see `Cell`)."""
         return self.cells[0].budget
+
+    @property
+    def dead(self) -> bool:
+        """Whether a net of one of its runs shows signs of being dead."""
+        return any(cell.warnings for cell in self.cells)
 
     def summary(self, name: str) -> Summary:
         """Return mean and spread over the seeds of a measurement (see `Cell.values`)."""
@@ -205,6 +213,20 @@ def mixes_teachers(cells: Sequence[Cell]) -> bool:
     """Return whether a setting has pruned nets with a teacher and others without."""
     found = {(c.setting, c.facts["teacher"] != NO_TEACHER) for c in cells if c.sparsity is not None}
     return len(found) > len({setting for setting, _ in found})
+
+
+def dead_notes(rows: Iterable[Row]) -> list[str]:
+    """Return a sentence on each row with a dead net: what was found, and at which seeds."""
+    notes = []
+    for row in rows:
+        found = [(cell.seed, sign) for cell in row.cells for sign in cell.warnings]
+        if found:
+            at = "" if row.sparsity is None else f" at {100 * row.sparsity:g} %"
+            named = (f"seed {seed}: {sign}" for seed, sign in found)
+            notes.append(
+                f"{DEAD} No success: {row.method}{at} on {row.setting}; {some(list(named), 2)}."
+            )
+    return notes
 
 
 def _unusual(cells: Sequence[Cell], fact: str) -> set[Key]:

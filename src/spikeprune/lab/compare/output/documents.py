@@ -61,6 +61,7 @@ def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
     }
     for column in comparison.columns:
         fields |= _summary_fields(column.value)
+    fields["dead_seeds"] = lambda row: " ".join(str(c.seed) for c in row.cells if c.warnings)
     fields["differs_in"] = lambda row: "; ".join(
         one.fact for one in comparison.differences if row.key in one.rows
     )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.compare.numbers.columns import target
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
+from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Row
 from spikeprune.lab.compare.numbers.run_facts import FACTS
 from spikeprune.lab.compare.output.plotly_figures import figures
 from spikeprune.lab.compare.output.tables import comparison_table, contrast_table
@@ -134,8 +134,9 @@ def cell_line(cell: Cell, folder: Path) -> dict[str, TableCell]:
     def number(name: str, words: Callable[[Any], str]) -> TableCell:
         return TableCell(words(cell.values[name]), cell.values[name])
 
+    name = cell.folder.name + (f" {DEAD}" if cell.warnings else "")
     return {
-        "run": TableCell(cell.folder.name, link=link(RunFolder(cell.folder).report, folder)),
+        "run": TableCell(name, link=link(RunFolder(cell.folder).report, folder)),
         "method": TableCell(cell.method),
         "target": TableCell(target(cell.sparsity, cell.budget), cell.sparsity),
         "teacher": TableCell(cell.facts["teacher"]),
@@ -145,6 +146,7 @@ def cell_line(cell: Cell, folder: Path) -> dict[str, TableCell]:
         "drop": number("drop", points),
         "sparsity reached": number("sparsity", percent),
         "SynOps": number("synops", amount),
+        "silent neurons": number("silent_neurons", percent),
         "wall time": number("wall_seconds", duration),
         "code": TableCell(cell.facts["code"]),
     }

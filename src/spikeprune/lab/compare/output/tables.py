@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from spikeprune.lab.compare.numbers.columns import CONTRAST_COLUMNS, Column, name_of, target
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.rows_and_contrasts import Difference, Row
+from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Difference, Row
 from spikeprune.lab.report.html import TableCell
 
 
@@ -53,6 +53,8 @@ def run_table(
 ) -> Table:
     """Return a table with a line per row, marked with the numbers of its differences."""
     several = len({row.setting for row in rows}) > 1
+    if any(row.dead for row in rows):
+        caption += f"; {DEAD}: a net is dead, see its report"
     titles = ("method", target_title, "n", *(column.title for column in columns))
     lines = []
     for row in rows:

@@ -91,14 +91,17 @@ def _line(row: Row, kind: str) -> str:
 def _show_result(console: Console, report: Path) -> None:
     """Print the net before and after, if the run wrote its metrics, and where the report is."""
     try:
-        rows = cards(read_record(report.parent))
+        record = read_record(report.parent)
+        rows, signs = cards(record), record.warnings
     except SpikePruneError:  # there may be a report without metrics
-        rows = ()
+        rows, signs = (), ()
     if rows:
         table = Table("", "dense", "pruned", "", box=None, pad_edge=False, header_style="bold")
         for card in rows:
             table.add_row(card.label, card.before, card.after, card.delta)
         console.print(table)
+    for sign in signs:
+        console.print(Text(f"WARNING: {sign}", style="bold red"), soft_wrap=True)
     console.print(Text(f"report: {report}"), soft_wrap=True)
 
 
