@@ -23,6 +23,8 @@ MAC_PJ = 4.6
 AC_PJ = 0.9
 """Energy of a 32-bit floating-point addition at 45 nm, in pJ (Horowitz, ISSCC 2014)."""
 
+FP32_BYTES = 4
+"""Bytes of a stored parameter."""
 
 ROUNDING = 1e-4
 """Largest relative difference of two values that count as the same spike."""

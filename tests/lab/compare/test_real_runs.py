@@ -112,7 +112,7 @@ def test_the_results_are_all_there(study):
     tables = [folder.table(kind) for kind in ("md", "csv", "tex")]
     for path in (folder.rows, folder.pairs, folder.page, *tables):
         assert path.stat().st_size > 100
-    assert len(list(folder.figures.iterdir())) == 4
+    assert len(list(folder.figures.iterdir())) == 8
     assert "random-regrow − magnitude" in folder.table("md").read_text()
 
 

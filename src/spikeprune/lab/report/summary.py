@@ -20,8 +20,8 @@ from spikeprune.lab.report.number_words import (
 )
 from spikeprune.lab.report.run_record import RunRecord
 from spikeprune.lab.report.run_rows import LayerMetrics
+from spikeprune.science.cost import FP32_BYTES
 
-_BYTES_PER_WEIGHT = 4
 _LATENCY_NOISE = 0.05
 _PRECISIONS = {"bf16": "bf16 in training steps (autocast), fp32 in all else", "fp32": "fp32"}
 _OPERANDS = {"spikes": "spikes", "analog": "analogue"}
@@ -215,7 +215,7 @@ def _accuracy(record: RunRecord) -> Card:
 def _weights(record: RunRecord) -> Card:
     note, stored = "", record.pruned.get("parameters")
     if is_number(stored):
-        note = f"stored: {amount(stored)} parameters, {size(_BYTES_PER_WEIGHT * stored)} as fp32"
+        note = f"stored: {amount(stored)} parameters, {size(FP32_BYTES * stored)} as fp32"
     return _card("Non-zero parameters", _pair(record, "nonzero_parameters"), amount, note)
 
 

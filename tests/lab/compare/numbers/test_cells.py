@@ -46,7 +46,9 @@ def test_what_was_not_measured_is_none_and_says_so(grid, finish):
     for name in ("test_accuracy", "drop", "latency_b1_ms", "wall_seconds", "survival"):
         assert cell.values[name] is None
     assert cell.facts["T"] == cell.facts["epochs"] == "not known"
-    assert cell.values.keys() == VALUES.keys() | {"sparsity", "drop", "validation_drop"}
+    derived = {"sparsity", "drop", "validation_drop", "bytes", "dense_bytes"}
+    assert cell.values.keys() == VALUES.keys() | derived
+    assert cell.values["bytes"] == 4 * cell.values["parameters"]
 
 
 def test_the_code_is_part_of_what_is_compared(grid, finish):

@@ -28,7 +28,8 @@ def test_rows_of_different_numbers_of_seeds_are_noted(finished):
 
 def test_ten_seeds_need_no_warning(finished):
     config = finished({"magnitude": [0.7] * 10})
-    assert load_comparison(config.folder.path).notes == []
+    (mark,) = load_comparison(config.folder.path).notes
+    assert mark.startswith("* marks the costs in which a row is not dominated")
 
 
 def test_differences_come_first_with_their_numbers(finished):

@@ -2,7 +2,7 @@ import pytest
 
 from spikeprune.lab.compare import jobs, load_comparison
 from spikeprune.lab.compare.jobs.folder_claim import claim
-from spikeprune.lab.compare.numbers.curves import AXES, curves, dense_level
+from spikeprune.lab.compare.numbers.curves import AXES, curves, dense_level, marked
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def table(grid, finish):
 
 
 def test_a_curve_rises_in_x_and_has_mean_and_spread(table):
-    _, synops = AXES
+    synops = AXES[1]
     first, second = curves(table, synops, "test")
     assert (first.method, second.method) == ("magnitude", "criticality")  # no curve for dense
     assert [point.x for point in first.points] == [3500, 5500]
@@ -27,7 +27,7 @@ def test_a_curve_rises_in_x_and_has_mean_and_spread(table):
 
 
 def test_sparsity_and_accuracy_are_in_per_cent(table):
-    sparsity, _ = AXES
+    sparsity = AXES[0]
     points = curves(table, sparsity, "validation")[0].points
     assert [point.x for point in points] == [pytest.approx(90)] * 2
     assert sorted(point.y for point in points) == pytest.approx([27.5, 37.5])
@@ -45,3 +45,13 @@ def test_rows_without_the_value_have_no_point(grid, finish):
         finish(job, None if job.sparsity == 0.8 else 0.5)
     (curve,) = curves(load_comparison(config.folder.path).rows, AXES[0], "test")
     assert [(point.y, point.y_std, point.n) for point in curve.points] == [(50.0, 0.0, 1)]
+
+
+def test_points_are_marked_by_their_rows(table):
+    found = curves(table, AXES[1], "test")
+    keys = {point.key for curve in found for point in curve.points if point.x in (3500, 9500)}
+    assert [(name, p.x) for name, p in marked(found, keys)] == [
+        ("magnitude", 3500),
+        ("criticality", 9500),
+    ]
+    assert marked(found, ()) == []

@@ -95,11 +95,11 @@ def test_csv_has_plain_numbers(study):
 
 def test_latex_is_whole_and_escaped(study):
     text = study.table("tex").read_text()
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
     body = [line for line in text.splitlines() if not line.startswith("%")]
     for spec, *rows in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\bottomrule", text, re.S):
         lines = [line for line in rows[0].splitlines() if line.endswith(r"\\")]
-        assert len(lines) > 2
+        assert len(lines) >= 2
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(spec)}
     assert not re.search(r"(?<!\\)[%#_]|[±−–…\u00a0]", "\n".join(body))
 
@@ -173,3 +173,17 @@ def test_validation_accuracy_takes_the_place_of_test_accuracy(finished):
     assert "test accuracy" not in text
     assert "| 37.50 ± 3.54 |" in text
     assert "| 7.50 ± 3.54 |" in text  # the drop of validation accuracy
+
+
+def test_rows_that_are_not_dominated_stand_in_all_documents(grid, finish):
+    config = claim(grid(methods=["magnitude", "criticality"], seeds=[0]))
+    for job in jobs(config):
+        finish(job, 0.7 if job.method == "magnitude" else 0.8, synops=1e5)
+    folder = documents(config)
+    text = folder.table("md").read_text()
+    (row,) = table_of(text, 1)
+    assert (row["method"], row["SynOps"]) == ("criticality", "100\u00a0k *")
+    assert "- * marks the costs in which a row is not dominated" in text
+    assert "100~k *" in folder.table("tex").read_text()
+    rows = list(csv.DictReader(folder.table("csv").read_text().splitlines()))
+    assert [row["not_dominated"] for row in rows] == ["", "synops energy bytes"]

@@ -18,9 +18,13 @@ def config(grid, finish):
 
 def test_figures_hold_the_curves_and_the_dense_level(config):
     found = figures(load_comparison(config.folder.path))
-    assert [figure.key for figure in found] == ["sparsity-0", "synops-0"]
+    keys = ["sparsity-0", "synops-0", "energy-0", "bytes-0"]
+    assert [figure.key for figure in found] == keys
     spec = found[1].spec
-    assert [trace["name"] for trace in spec["data"]] == ["magnitude", "criticality"]
+    assert [t["name"] for t in found[0].spec["data"]] == ["magnitude", "criticality"]
+    assert [t["name"] for t in spec["data"]] == ["magnitude", "criticality", "not dominated"]
+    rings = spec["data"].pop()
+    assert (rings["x"], rings["y"]) == ([3500, 5500], [pytest.approx(55), pytest.approx(75)])
     assert spec["data"][0]["error_y"]["array"] == [pytest.approx(7.0710678)] * 2
     assert len({trace["marker"]["symbol"] for trace in spec["data"]}) == 2
     assert spec["layout"]["shapes"][0]["y0"] == pytest.approx(85)

@@ -3,6 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from spikeprune.lab.compare import load_comparison
+from spikeprune.lab.compare.numbers.curves import AXES
 from spikeprune.lab.compare.output.print_figures import new_figure, plain, save_figure, write_prints
 
 
@@ -20,10 +21,7 @@ def test_prints_are_whole_vector_files_and_the_same_each_time(comparison):
     found, folder = comparison
     files = write_prints(found, folder)
     assert [file.name for file in files] == [
-        "accuracy-sparsity.svg",
-        "accuracy-sparsity.pdf",
-        "accuracy-synops.svg",
-        "accuracy-synops.pdf",
+        f"accuracy-{axis.key}.{kind}" for axis in AXES for kind in ("svg", "pdf")
     ]
     drawing = ElementTree.parse(files[2]).getroot()
     assert drawing.tag.endswith("svg")
@@ -38,10 +36,7 @@ def test_every_setting_has_its_own_files(finished):
     config = finished({"magnitude": [0.7]}, settings={"a b": {}, "c": {}})
     files = write_prints(load_comparison(config.folder.path), config.folder)
     assert {file.stem for file in files} == {
-        "accuracy-sparsity-a-b",
-        "accuracy-synops-a-b",
-        "accuracy-sparsity-c",
-        "accuracy-synops-c",
+        f"accuracy-{axis.key}-{setting}" for axis in AXES for setting in ("a-b", "c")
     }
 
 

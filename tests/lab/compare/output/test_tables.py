@@ -1,7 +1,13 @@
 import json
 
-from spikeprune.lab.compare import load_comparison
-from spikeprune.lab.compare.output.tables import Table, comparison_table, contrast_table
+from spikeprune.lab.compare import jobs, load_comparison
+from spikeprune.lab.compare.jobs.folder_claim import claim
+from spikeprune.lab.compare.output.tables import (
+    Table,
+    comparison_table,
+    contrast_table,
+    front_table,
+)
 from spikeprune.lab.report.html import TableCell
 
 
@@ -55,3 +61,24 @@ def test_the_setting_is_a_column_if_there_are_several(finished):
 def test_without_pairs_the_table_of_contrasts_is_empty(finished):
     comparison = load_comparison(finished({"magnitude": [0.7]}).folder.path)
     assert contrast_table(comparison).rows == ()
+
+
+def test_the_rows_that_are_not_dominated_are_marked_in_their_costs(grid, finish):
+    config = claim(grid(methods=["dense", "magnitude", "criticality"], seeds=[0]))
+    values = {"dense": (0.9, 9e6), "magnitude": (0.7, 1e5), "criticality": (0.8, 2e5)}
+    for job in jobs(config):
+        accuracy, synops = values[job.method]
+        finish(job, accuracy, synops=synops)
+    found = front_table(load_comparison(config.folder.path))
+    first, second = (dict(zip(found.columns, row, strict=True)) for row in found.rows)
+    assert (first["method"].text, second["method"].text) == ("criticality", "magnitude")
+    assert first["SynOps"].text == "200\u00a0k *"
+    assert second["SynOps"].text == "100\u00a0k *"
+    assert first["stored, fp32"].text.endswith(" *")  # as large as the other, and more accurate
+    assert not second["stored, fp32"].text.endswith("*")
+    assert second["SynOps"].value == 1e5
+
+
+def test_without_a_pruned_row_there_is_no_front(finished):
+    config = finished({"dense": [0.9]})
+    assert front_table(load_comparison(config.folder.path)).rows == ()

@@ -35,3 +35,10 @@ def test_each_setting_has_a_table(finished, capsys):
     assert "two" in second
     assert " 0.00 " in first
     assert "−0.00" not in out
+
+
+def test_the_rows_that_are_not_dominated(finished, capsys):
+    out = printed(finished({"magnitude": [0.7], "criticality": [0.8]}), capsys)
+    table = out[out.index("Not dominated in accuracy") :]
+    assert "criticality" in table.splitlines()[2]
+    assert "magnitude" not in table

@@ -13,6 +13,7 @@ from spikeprune.lab.report.run_record import RunRecord, read_record
 from spikeprune.lab.report.run_rows import RunMetrics
 from spikeprune.lab.run_folder import ComparisonFolder
 from spikeprune.lab.settings.yaml_values import parse_yaml
+from spikeprune.science.cost import FP32_BYTES
 
 # Measurements by name, with their path in `metrics.json`; units as there.
 VALUES: dict[str, tuple[str, ...]] = {
@@ -29,6 +30,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "effective_acs": ("pruned", "effective_acs_per_sample"),
     "dense_macs": ("pruned", "dense_macs_per_sample"),
     "energy_nj": ("pruned", "energy_nj_per_sample"),
+    "dense_energy_nj": ("dense", "energy_nj_per_sample"),
+    "dense_parameters": ("dense", "parameters"),
     "firing_rate": ("pruned", "firing_rate"),
     "silent_neurons": ("pruned", "silent_neurons"),
     "latency_b1_ms": ("pruned", "latency_ms", "b1"),
@@ -58,7 +61,8 @@ class Cell:
     seed: int  # cells of one seed share initial weights and data, and are paired
     folder: Path
     # Measurements (see `VALUES`), `sparsity` reached, `drop` and `validation_drop` (dense minus
-    # pruned accuracy). Fractions, counts per sample, nJ, seconds; None if not measured.
+    # pruned accuracy), `bytes` and `dense_bytes` (stored parameters as fp32). Fractions, counts per
+    # sample, nJ, seconds; None if not measured.
     values: Mapping[str, float | None]
     facts: Mapping[str, str]  # conditions of the run (see `run_facts.FACTS`), in words
     notes: tuple[str, ...] = ()  # what the counts of its nets do not contain
@@ -122,6 +126,8 @@ def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
         "sparsity": None if density is None else 1 - density,
         "drop": _less(found["dense_test_accuracy"], found["test_accuracy"]),
         "validation_drop": _less(found["dense_validation_accuracy"], found["validation_accuracy"]),
+        "bytes": _bytes(found["parameters"]),
+        "dense_bytes": _bytes(found["dense_parameters"]),
     }
     facts = facts_of(record, config)
     method = str(record.metrics["method"])
@@ -137,6 +143,10 @@ def cell_of(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> Cell:
 
 def _number(value: Any) -> float | None:
     return value if is_number(value) else None
+
+
+def _bytes(parameters: float | None) -> float | None:
+    return None if parameters is None else FP32_BYTES * parameters
 
 
 def _less(a: float | None, b: float | None) -> float | None:

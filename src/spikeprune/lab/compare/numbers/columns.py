@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Contrast, Difference, Row
 from spikeprune.lab.compare.numbers.statistics import Summary
-from spikeprune.lab.report.number_words import amount, budget_name, duration, energy
+from spikeprune.lab.report.number_words import amount, budget_name, duration, energy, size
 
 NONE = "–"  # a cell without a number
 _GAP = "\u00a0"  # keeps a number and its unit on one line
@@ -46,6 +46,7 @@ def columns(select: str) -> tuple[Column, ...]:
         Column("sparsity reached, %", "sparsity", _hundredth),
         Column("SynOps", "synops", amount, spread=True),
         Column("energy (model)", "energy_nj", energy),
+        Column("stored, fp32", "bytes", size),
         Column("pruning epochs", "pruning_epochs", "{:g}".format),
         Column("total epochs", "total_epochs", "{:g}".format),
         Column("training FLOPs", "training_flops", amount),

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.cells import Cell
 from spikeprune.lab.compare.numbers.columns import CLAIM, Column, columns, difference_words
+from spikeprune.lab.compare.numbers.pareto import fronts
 from spikeprune.lab.compare.numbers.rows_and_contrasts import (
     Contrast,
     Difference,
@@ -42,6 +44,11 @@ class Comparison:
         """The contrasts of the accuracy that is shown."""
         value = f"{self.select}_accuracy"
         return contrasts(self.cells, self.named, self.explore, value=value)
+
+    @cached_property
+    def fronts(self) -> dict[str, frozenset[Key]]:
+        """The rows that no other one dominates, by cost."""
+        return fronts(self.rows, self.select)
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -85,6 +92,12 @@ class Comparison:
             notes.append(
                 f"{max(counts)} seed{'s' if max(counts) > 1 else ''} at most: enough to explore, "
                 f"not to claim; a claim takes a contrast named beforehand and {CLAIM} paired seeds."
+            )
+        if any(self.fronts.values()):
+            notes.append(
+                "* marks the costs in which a row is not dominated: no other row, and no dense net "
+                "of the rows' seeds, has at least its mean accuracy at no more than its mean cost "
+                "and is better in one of them. The spread decides nothing."
             )
         if self.select == "validation":
             notes.append(

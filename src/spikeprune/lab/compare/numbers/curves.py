@@ -1,8 +1,9 @@
-"""Accuracy over sparsity and over SynOps: a curve per method, and the level of the dense nets."""
+"""Accuracy over sparsity and over costs: a curve per method, and the level of the dense nets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.compare.numbers.statistics import summarise
 
@@ -15,11 +16,15 @@ class Axis:
     value: str  # name of the measurement (see `cells.VALUES`)
     scale: float  # factor of the measurement
     title: str  # words under the axis
+    words: str  # words of a heading: "accuracy over ..."
+    dense: str = ""  # name of the measurement of the dense net, if the axis is a cost
 
 
 AXES = (
-    Axis("sparsity", "sparsity", 100.0, "sparsity, %"),
-    Axis("synops", "synops", 1.0, "SynOps per sample"),
+    Axis("sparsity", "sparsity", 100.0, "sparsity, %", "sparsity"),
+    Axis("synops", "synops", 1.0, "SynOps per sample", "synaptic operations", "dense_synops"),
+    Axis("energy", "energy_nj", 1.0, "energy per sample, nJ (model)", "energy", "dense_energy_nj"),
+    Axis("bytes", "bytes", 1 / 1024, "stored parameters as fp32, KiB", "size", "dense_bytes"),
 )
 
 
@@ -32,6 +37,7 @@ class Point:
     x_std: float
     y_std: float
     n: int
+    key: Key
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def curves(rows: Sequence[Row], axis: Axis, select: str) -> list[AccuracyCurve]:
         if row.sparsity is None or x.mean is None or y.mean is None:
             continue
         x_std, y_std = axis.scale * (x.std or 0.0), y.std or 0.0
-        point = Point(axis.scale * x.mean, y.mean, x_std, y_std, n=y.n)
+        point = Point(axis.scale * x.mean, y.mean, x_std, y_std, n=y.n, key=row.key)
         by_method.setdefault(row.method, []).append(point)
     ordered = {name: sorted(points, key=lambda p: p.x) for name, points in by_method.items()}
     return [AccuracyCurve(method, tuple(points)) for method, points in ordered.items()]
@@ -65,3 +71,9 @@ def dense_level(rows: Sequence[Row], select: str) -> float | None:
         if (value := cell.values[f"dense_{select}_accuracy"]) is not None
     }
     return summarise(list(by_seed.values())).in_percent.mean
+
+
+def marked(curves: Sequence[AccuracyCurve], keys: Collection[Key]) -> list[tuple[str, Point]]:
+    """Return the points of these rows with their methods, by rising x."""
+    found = [(one.method, p) for one in curves for p in one.points if p.key in keys]
+    return sorted(found, key=lambda pair: pair[1].x)

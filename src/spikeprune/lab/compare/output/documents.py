@@ -8,7 +8,12 @@ from typing import TypeVar
 from spikeprune.files import write_json, write_text
 from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Contrast, Row
-from spikeprune.lab.compare.output.tables import Table, comparison_table, contrast_table
+from spikeprune.lab.compare.output.tables import (
+    Table,
+    comparison_table,
+    contrast_table,
+    front_table,
+)
 from spikeprune.lab.report import markdown
 from spikeprune.lab.run_folder import ComparisonFolder
 
@@ -23,6 +28,9 @@ def write_documents(comparison: Comparison, folder: ComparisonFolder) -> None:
     tables = [comparison_table(comparison)]
     if comparison.contrasts:
         tables.append(contrast_table(comparison))
+    front = front_table(comparison)
+    if front.rows:
+        tables.append(front)
     write_text(folder.table("md"), _markdown(tables, comparison.notes))
     write_text(folder.table("tex"), _latex(tables, comparison.notes))
     write_text(folder.table("csv"), _csv(_row_fields(comparison), comparison.rows))
@@ -61,6 +69,9 @@ def _row_fields(comparison: Comparison) -> dict[str, Callable[[Row], object]]:
     }
     for column in comparison.columns:
         fields |= _summary_fields(column.value)
+    fields["not_dominated"] = lambda row: " ".join(
+        cost for cost, keys in comparison.fronts.items() if row.key in keys
+    )
     fields["dead_seeds"] = lambda row: " ".join(str(c.seed) for c in row.cells if c.warnings)
     fields["differs_in"] = lambda row: "; ".join(
         one.fact for one in comparison.differences if row.key in one.rows

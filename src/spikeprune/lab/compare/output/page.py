@@ -12,7 +12,7 @@ from spikeprune.lab.compare.numbers.comparison import Comparison
 from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Row
 from spikeprune.lab.compare.numbers.run_facts import FACTS
 from spikeprune.lab.compare.output.plotly_figures import figures
-from spikeprune.lab.compare.output.tables import comparison_table, contrast_table
+from spikeprune.lab.compare.output.tables import comparison_table, contrast_table, front_table
 from spikeprune.lab.report import terms
 from spikeprune.lab.report.html import TableCell, render_page
 from spikeprune.lab.report.number_words import amount, duration, percent, points
@@ -32,6 +32,13 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Mean over the seeds of accuracy of a minus accuracy of b at the same seed. The interval "
         "is Student's for paired differences at 95 %; it says how far the mean may be off by the "
         "choice of seeds, and nothing about other data or nets.",
+    ),
+    (
+        "Not dominated",
+        "A row is dominated if another one has at least its mean accuracy at no more than its mean "
+        "cost, and is better in one of the two. Of equal rows both stay. Dense nets compete, too; "
+        "rows with a dead net take no part. The means decide alone: where bars overlap, other "
+        "seeds may decide otherwise.",
     ),
     (
         "Wall time",
@@ -56,6 +63,7 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
     """Return the page of a comparison, with links relative to `folder`."""
     settings = comparison.settings
     table, contrasts = comparison_table(comparison), contrast_table(comparison)
+    front = front_table(comparison)
     files = [folder.table("md"), folder.table("csv"), folder.table("tex")]
     files += [folder.pairs, folder.rows] if comparison.contrasts else [folder.rows]
     on = settings[0] if len(settings) == 1 else f"{len(settings)} settings"
@@ -69,6 +77,9 @@ def render(comparison: Comparison, folder: ComparisonFolder, prints: Sequence[Pa
         notes=comparison.notes,
         columns=table.columns,
         table=table.rows,
+        front=front.rows,
+        front_columns=front.columns,
+        front_caption=front.caption,
         contrasts=contrasts.rows,
         contrast_columns=contrasts.columns,
         contrast_caption=contrasts.caption,

@@ -1,9 +1,18 @@
-"""The figures of the page as Plotly specifications: accuracy over sparsity and over SynOps."""
+"""The figures of the page as Plotly specifications: accuracy over sparsity and over costs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from spikeprune.lab.compare.jobs.grid import Key
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.curves import AXES, AccuracyCurve, Axis, curves, dense_level
+from spikeprune.lab.compare.numbers.curves import (
+    AXES,
+    AccuracyCurve,
+    Axis,
+    Point,
+    curves,
+    dense_level,
+    marked,
+)
 from spikeprune.lab.compare.numbers.rows_and_contrasts import Row
 from spikeprune.lab.report.plotly_parts import Figure, Spec, layout, safe
 
@@ -13,27 +22,34 @@ _COLOURS = 8
 
 
 def figures(comparison: Comparison) -> list[Figure]:
-    """Return the page's figures, two for every setting."""
+    """Return the page's figures, one for every axis and setting."""
     several = len(comparison.settings) > 1
     drawn = []
     for number, setting in enumerate(comparison.settings):
         rows = [row for row in comparison.rows if row.setting == setting]
         for axis in AXES:
-            words = "sparsity" if axis.key == "sparsity" else "synaptic operations"
-            title = f"Accuracy over {words}" + (f": {setting}" if several else "")
-            drawn.append(_figure(f"{axis.key}-{number}", title, rows, axis, comparison.select))
+            title = f"Accuracy over {axis.words}" + (f": {setting}" if several else "")
+            kept = comparison.fronts.get(axis.key, frozenset())
+            key = f"{axis.key}-{number}"
+            drawn.append(_figure(key, title, rows, axis, select=comparison.select, kept=kept))
     return drawn
 
 
-def _figure(key: str, title: str, rows: Sequence[Row], axis: Axis, select: str) -> Figure:
+def _figure(
+    key: str, title: str, rows: Sequence[Row], axis: Axis, *, select: str, kept: Collection[Key]
+) -> Figure:
     caption = (
         f"Mean {select} accuracy over the seeds; bars: sample standard deviation of both. Dashed: "
         "the dense nets of the same seeds."
     )
+    if axis.dense:
+        caption += " Rings: not dominated, by the means."
     found, dense = curves(rows, axis, select), dense_level(rows, select)
     if not found:
         return Figure(key, title, caption, reason="No pruning run is finished.")
     traces = [_trace(curve, number) for number, curve in enumerate(found)]
+    if rings := marked(found, kept):
+        traces.append(_rings(rings))
     top, best = max((point.y, curve.method) for curve in found for point in curve.points)
     summary = f"The highest mean is that of {best}, {top:.2f} %"
     summary += "." if dense is None else f"; the dense nets reach {dense:.2f} %."
@@ -65,6 +81,22 @@ def _trace(curve: AccuracyCurve, number: int) -> Spec:
         "line": {"color": colour(number), "width": 1.5},
         "customdata": [point.n for point in curve.points],
         "hovertemplate": "%{y:.2f} % at %{x:.4~s}, n = %{customdata}",
+    }
+
+
+def _rings(points: Sequence[tuple[str, Point]]) -> Spec:
+    """Return rings around points, joined by the steps of what is reached at a cost."""
+    line = {"color": "@ink", "width": 1, "dash": "dot", "shape": "hv"}
+    ring = {"color": "@ink", "size": 15, "symbol": "circle-open", "line": {"width": 1.5}}
+    return {
+        "type": "scatter",
+        "name": "not dominated",
+        "mode": "lines+markers",
+        "x": [point.x for _, point in points],
+        "y": [point.y for _, point in points],
+        "line": line,
+        "marker": ring,
+        "hoverinfo": "skip",
     }
 
 

@@ -1,12 +1,21 @@
 """The figures for print, drawn by matplotlib as SVG and PDF."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spikeprune.files import replacing
 from spikeprune.lab.compare.jobs.grid import slug
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.numbers.curves import AXES, AccuracyCurve, Axis, curves, dense_level
+from spikeprune.lab.compare.numbers.curves import (
+    AXES,
+    AccuracyCurve,
+    Axis,
+    Point,
+    curves,
+    dense_level,
+    marked,
+)
 from spikeprune.lab.run_folder import ComparisonFolder
 
 GREY = "#6a7683"
@@ -16,7 +25,7 @@ _KINDS = ("svg", "pdf")
 
 
 def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]:
-    """Draw means and deviations over sparsity and over SynOps by setting, and return the files."""
+    """Draw means and deviations over sparsity and costs by setting, and return the files."""
     files = []
     for setting in comparison.settings:
         rows = [row for row in comparison.rows if row.setting == setting]
@@ -25,13 +34,21 @@ def write_prints(comparison: Comparison, folder: ComparisonFolder) -> list[Path]
         for axis in AXES:
             found = curves(rows, axis, comparison.select)
             if found:
-                figure = _drawn(found, dense, axis, comparison.select)
+                kept = marked(found, comparison.fronts.get(axis.key, ()))
+                figure = _drawn(found, dense, axis, comparison.select, rings=kept)
                 paths = [folder.figures / f"accuracy-{axis.key}{tail}.{kind}" for kind in _KINDS]
                 files += [save_figure(figure, path) for path in paths]
     return files
 
 
-def _drawn(found: list[AccuracyCurve], dense: float | None, axis: Axis, select: str) -> Any:
+def _drawn(
+    found: list[AccuracyCurve],
+    dense: float | None,
+    axis: Axis,
+    select: str,
+    *,
+    rings: Sequence[tuple[str, Point]],
+) -> Any:
     figure, axes = new_figure((4.6, 3.2))
     if dense is not None:
         axes.axhline(dense, color=GREY, linestyle="--", linewidth=1, label="dense")
@@ -43,6 +60,11 @@ def _drawn(found: list[AccuracyCurve], dense: float | None, axis: Axis, select: 
             yerr=[point.y_std for point in curve.points],
             **series(curve.method, number),
         )
+    if rings:
+        x, y = [point.x for _, point in rings], [point.y for _, point in rings]
+        axes.step(x, y, where="post", color="#1d2329", linestyle=":", linewidth=0.9)
+        ring = {"markersize": 9, "fillstyle": "none", "color": "#1d2329", "linestyle": "none"}
+        axes.plot(x, y, marker="o", label="not dominated", **ring)
     axes.set_xlabel(axis.title)
     axes.set_ylabel(f"{select} accuracy, %")
     axes.legend(frameon=False, fontsize=8)

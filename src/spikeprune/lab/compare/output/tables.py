@@ -1,13 +1,16 @@
 """Tables for the reader, shown by page, documents and terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from spikeprune.lab.compare.numbers.columns import CONTRAST_COLUMNS, Column, name_of, target
 from spikeprune.lab.compare.numbers.comparison import Comparison
+from spikeprune.lab.compare.numbers.pareto import COSTS
 from spikeprune.lab.compare.numbers.rows_and_contrasts import DEAD, Difference, Row
 from spikeprune.lab.report.html import TableCell
+
+FRONT = "Not dominated in accuracy and the costs with *"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,27 @@ def comparison_table(comparison: Comparison) -> Table:
         comparison.columns,
         differences=comparison.differences,
     )
+
+
+def front_table(comparison: Comparison) -> Table:
+    """Return the rows that no other one dominates in some cost, marked there, the best first."""
+    kept = frozenset().union(*comparison.fronts.values())
+    rows = sorted(
+        (row for row in comparison.rows if row.key in kept),
+        key=lambda row: (row.setting, -(row.summary(f"{comparison.select}_accuracy").mean or 0)),
+    )
+    costs = {axis.value: comparison.fronts[axis.key] for axis in COSTS}
+    shown = [c for c in comparison.columns if c.value.endswith("_accuracy") or c.value in costs]
+    table = run_table(FRONT, rows, [replace(one, spread=True) for one in shown])
+    first = len(table.columns) - len(shown)
+    lines = []
+    for row, cells in zip(rows, table.rows, strict=True):
+        marked = (
+            replace(cell, text=f"{cell.text} *") if row.key in costs.get(c.value, ()) else cell
+            for c, cell in zip(shown, cells[first:], strict=True)
+        )
+        lines.append((*cells[:first], *marked))
+    return replace(table, rows=tuple(lines))
 
 
 def contrast_table(comparison: Comparison) -> Table:

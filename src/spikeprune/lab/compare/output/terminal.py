@@ -5,7 +5,7 @@ from rich.text import Text
 
 from spikeprune.lab.compare.numbers.columns import CONTRAST_COLUMNS
 from spikeprune.lab.compare.numbers.comparison import Comparison
-from spikeprune.lab.compare.output.tables import Table, comparison_table
+from spikeprune.lab.compare.output.tables import FRONT, Table, comparison_table, front_table
 from spikeprune.lab.report.terminal import print_rows
 
 _WIDTH = 7  # columns of a table that fit
@@ -33,6 +33,10 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         print_table(console, table)
     if comparison.contrasts:
         _print_contrasts(console, comparison)
+    for setting, table in front_table(comparison).by_setting():
+        if table.rows:
+            console.print(Text(f"\n{setting}{': ' if setting else ''}{FRONT}", style="bold"))
+            print_table(console, table)
     for note in comparison.notes:
         console.print(Text(note))
 
