@@ -223,9 +223,9 @@ def without_0_1_0(name, found):
     """
     lacking = ("dense/identity.json", "dense/manifest.json", "manifest.json: files.dense/identity")
     lacking += tuple(
-        f"{path}{row}silent_neurons"
+        f"{path}{key}"
         for path in ("dense/metrics.json: metrics.", "metrics.json: dense.")
-        for row in ("", "layers[].")
+        for key in ("silent_neurons", "layers[].silent_neurons", "validation_synops_per_sample")
     )
     return [one for one in found if name != "halted" or not one.startswith(lacking)]
 

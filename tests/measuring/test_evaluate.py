@@ -24,6 +24,7 @@ KEYS = {
     "nonzero_parameters", "density", "dense_macs_per_sample", "effective_macs_per_sample",
     "effective_acs_per_sample", "synops_per_sample", "energy_nj_per_sample", "firing_rate",
     "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers", "silent_neurons",
+    "validation_synops_per_sample",
 }  # fmt: skip
 ROW_KEYS = {
     "name", "shape", "density", "firing_rate", "synops", "operand", "value_weighted_acs",

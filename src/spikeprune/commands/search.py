@@ -1,4 +1,4 @@
-"""`spikeprune search`: the sparsest net that loses few points of accuracy."""
+"""`spikeprune search`: the cheapest net that loses few points of accuracy."""
 
 from rich.console import Console
 from rich.text import Text
@@ -16,8 +16,9 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.run.progress.display import make_display
 
 _DESCRIPTION = """\
-Find the sparsest net whose validation accuracy is within --max-drop points of
-the dense net's, in few runs: sparsities are bracketed, then halved. Takes the
+Find the net with the fewest weights (--budget synops: SynOps; channels: what
+--channels.budget counts) whose validation accuracy is within --max-drop points
+of the dense net's, in few runs: targets are bracketed, then halved. Takes the
 options of `spikeprune run`; it starts at the sparsity of a recipe. Every
 sparsity is an ordinary run in a folder under --out, and the same command
 continues where it stopped. Test data do not influence the search; the test
@@ -54,7 +55,7 @@ def _search(options: Options) -> None:
 SEARCH = Command(
     "search",
     _search,
-    "the sparsest net within a given loss of accuracy",
+    "the cheapest net within a given loss of accuracy",
     "--max-drop POINTS [--recipe NAME] [--option value ...]",
     _ARGUMENTS,
     configures=True,

@@ -52,7 +52,8 @@ class Metrics:
         first_layer_macs_per_sample: effective MACs of the layers ahead of every neuron, if run
             once (`static`; None for recordings) and if run at `every_step`. The totals count the
             layers as they were run.
-        validation_accuracy: filled in by the caller (`dataclasses.replace`).
+        validation_accuracy: filled in by the caller (`dataclasses.replace`), as the next one is.
+        validation_synops_per_sample: synaptic operations on the validation set, to choose by.
         products: what no layer module computes (attention, functional layers); part of all totals,
             but not of `density` and `first_layer_macs_per_sample`. Left out of `to_dict` where
             there are none.
@@ -79,6 +80,7 @@ class Metrics:
     first_layer_macs_per_sample: dict[str, float | None]
     layers: tuple[LayerMetrics, ...]
     validation_accuracy: float | None = None
+    validation_synops_per_sample: float | None = None
     products: tuple[ProductMetrics, ...] = ()
     silent_neurons: float | None = None
     notes: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ MEASUREMENTS = {
     "nonzero_parameters", "density", "dense_macs_per_sample", "effective_macs_per_sample",
     "effective_acs_per_sample", "synops_per_sample", "energy_nj_per_sample", "firing_rate",
     "latency_ms", "latency_threads", "first_layer_macs_per_sample", "layers", "silent_neurons",
+    "validation_synops_per_sample",
 }  # fmt: skip
 LAYER = {
     "name", "shape", "density", "firing_rate", "synops", "operand", "value_weighted_acs",

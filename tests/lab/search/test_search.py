@@ -43,6 +43,14 @@ def curve(monkeypatch):
         def loss(sparsity, seed):
             return 0.1 * max(0.0, sparsity - 0.8)
 
+        @staticmethod
+        def synops(sparsity):
+            return 1000 * (1 - sparsity)
+
+        @staticmethod
+        def signs(sparsity):
+            return []
+
         def run(self, config, *, display):
             if config.sparsity > self.highest:
                 raise BudgetError("the floors alone exceed the budget")
@@ -53,6 +61,10 @@ def curve(monkeypatch):
             accuracy = 0.9 - self.loss(config.sparsity, config.seed)
             # A better test accuracy at every higher sparsity: it must not matter.
             pruned = {"validation_accuracy": accuracy, "test_accuracy": config.sparsity}
+            pruned["density"] = 1 - config.sparsity
+            dense["validation_synops_per_sample"] = 1000.0
+            pruned["validation_synops_per_sample"] = self.synops(config.sparsity)
+            pruned["warnings"] = self.signs(config.sparsity)
             samples = {"samples": {"validation": 400}}
             write_json(files.metrics, {"dense": dense, "pruned": pruned, "data": samples})
             write_text(files.report, "the report")
@@ -75,6 +87,51 @@ def test_drop_by_hand():
     assert points == pytest.approx(8)
     samples = (2 * 0.09 + 0.16 + 0.84 * 0.16) / 2 / 100
     assert error == pytest.approx(100 * math.sqrt(samples + 0.02**2 * 2 / 2))
+
+
+def test_the_fewest_measured_operations_win_under_a_budget_of_synops(curve, tmp_path):
+    curve.loss = lambda sparsity, seed: 0.005 if sparsity < 0.97 else 0.5
+    curve.synops = lambda sparsity: 50.0 if sparsity == 0.9 else 60.0  # they moved afterwards
+    found = search(config(tmp_path, budget="synops"), Goal(1.0, runs=3))
+    assert [trial["left"] for trial in found["tried"]] == [0.05, 0.06, 0.06]
+    assert max(t["sparsity"] for t in found["tried"] if t["good_enough"]) > 0.9
+    assert (found["budget"], found["chosen"]["sparsity"]) == ("synops", 0.9)
+    assert found["chosen"]["left"] == 0.05
+
+
+def test_under_a_budget_of_synops_the_words_are_of_operations(curve, tmp_path, capsys):
+    print_search(Console(width=200), search(config(tmp_path, budget="synops"), Goal(1.0, runs=2)))
+    said = capsys.readouterr().out.replace("\u00a0", " ")
+    assert "fewer SynOps" in said
+    assert "SynOps left" in said
+    assert "sparsity" not in said
+
+
+def test_the_share_that_is_left_is_that_of_the_budget_s_unit():
+    metrics = {
+        "dense": {"parameters": 100, "dense_macs_per_sample": 50.0},
+        "pruned": {"parameters": 60, "dense_macs_per_sample": 10.0, "density": 0.4},
+        "cut": {"channels_before": {"a": 8, "b": 8}, "channels_after": {"a": 2, "b": 6}},
+    }
+    metrics["dense"]["validation_synops_per_sample"] = 8.0
+    metrics["pruned"]["validation_synops_per_sample"] = 2.0
+    expected = {"weights": 0.4, "channels": 0.5, "parameters": 0.6, "macs": 0.2, "synops": 0.25}
+    assert {unit: module.left_of(metrics, unit) for unit in expected} == expected
+
+
+def test_a_dead_net_is_never_good_enough(curve, tmp_path):
+    curve.loss = lambda sparsity, seed: 0.0
+    curve.signs = lambda sparsity: ["no neuron of a fires"] if sparsity > 0.95 else []
+    found = search(config(tmp_path), Goal(1.0, runs=3))
+    assert found["chosen"]["sparsity"] <= 0.95
+    dead = [trial for trial in found["tried"] if trial["sparsity"] > 0.95]
+    assert dead
+    assert all(t["dead"] == ["no neuron of a fires"] and not t["good_enough"] for t in dead)
+
+
+def test_a_dead_dense_net_is_no_reference(tmp_path):
+    with pytest.raises(RunError, match="is no reference to lose accuracy against: at chance"):
+        module._require_living({"warnings": ["at chance"]}, tmp_path)
 
 
 def test_it_finds_the_sparsest_net_within_the_drop(curve, tmp_path):
@@ -167,8 +224,9 @@ def test_the_choice_is_printed_with_its_path_and_test_accuracy(curve, tmp_path, 
     said = capsys.readouterr().out.replace("\u00a0", " ")
     lines = [line.split() for line in said.splitlines()]
     error = f"{found['tried'][0]['standard_error']:.2f}"
-    assert ["90.00", "%", "0.30", error, "good", "enough,", "within", "noise"] in lines
-    assert ["96.43", "%", "–", "–", "cannot", "be", "reached"] in lines
+    start = ["90.00", "%", "10.00", "%", "0.30", error]
+    assert [*start, "good", "enough,", "within", "noise"] in lines
+    assert ["96.43", "%", "–", "–", "–", "cannot", "be", "reached"] in lines
     assert "on 400 validation samples" in said
     assert "dense 89.00 %, pruned 90.00 % (+1.00 points), mean of 2 seeds" in said
 
@@ -209,12 +267,14 @@ def test_bad_input(curve, tmp_path, capsys, monkeypatch):
 
 def test_from_the_command_line(tmp_path, capsys):
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(json.dumps(BASE | {"sparsity": 0.5}))
+    learns = {"limit": 400, "epochs": {"prune": 3, "finetune": 1}}
+    learns["optimizer"] = {"name": "adamw", "lr": 0.05}
+    recipe.write_text(json.dumps(BASE | learns | {"sparsity": 0.5}))
     out = tmp_path / "found"
     arguments = ["search", "--recipe", str(recipe), "--out", str(out)]
     assert main([*arguments, "--max-drop", "99", "--runs", "2"]) == 0
     said = capsys.readouterr().out
-    assert "chosen: sparsity 75.00" in said
+    assert "chosen: 75.00\u00a0% fewer weights" in said
     assert f"search: {out / 'search.json'}" in said
     found = read_json(out / "search.json")
     assert [row["sparsity"] for row in found["tried"]] == [0.5, 0.75]

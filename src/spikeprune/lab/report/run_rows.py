@@ -84,6 +84,7 @@ class NetMetrics(TypedDict, total=False):
     effective_macs_per_sample: Amount | None
     effective_acs_per_sample: Amount | None
     synops_per_sample: Amount | None
+    validation_synops_per_sample: Amount | None
     energy_nj_per_sample: Amount | None
     firing_rate: Amount | None
     latency_ms: dict[str, float] | None

@@ -1,4 +1,4 @@
-"""`spikeprune search`: the sparsest net within a drop of accuracy.
+"""`spikeprune search`: the cheapest net within a drop of accuracy.
 
 `search` runs candidates, `bisection` proposes the next sparsity.
 """

@@ -1,4 +1,7 @@
-"""`spikeprune search`: the sparsest net within some points of the dense net, by bisection."""
+"""`spikeprune search`: the cheapest net within some points of the dense net, by bisection.
+
+Cheap is what the budget counts: weights, SynOps, channels, parameters or MACs.
+"""
 
 import math
 import statistics
@@ -12,7 +15,7 @@ from rich.text import Text
 
 from spikeprune.errors import BudgetError, ConfigError, RunError
 from spikeprune.files import read_json, write_json
-from spikeprune.lab.report.number_words import percent, points
+from spikeprune.lab.report.number_words import budget_name, percent, points
 from spikeprune.lab.report.terminal import print_values
 from spikeprune.lab.run.check import check, check_folder
 from spikeprune.lab.run.progress.display import Display, Silent
@@ -26,6 +29,12 @@ from spikeprune.ranges import Range, check_ranges
 
 _SCHEMA = 1
 _FIRST = {"weight": 0.9, "channel": 0.5}
+_KEYS = {
+    "parameters": "parameters",
+    "macs": "dense_macs_per_sample",
+    "synops": "validation_synops_per_sample",
+}
+"""The measurement of a net that a budget limits; SynOps are those on data to choose by."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,13 @@ class Accuracies(TypedDict):
 
 
 class Trial(TypedDict):
-    """One sparsity that was tried; if it was refused, `drop` and the following are missing."""
+    """One sparsity that was tried; if it was refused, `left` and the following are missing."""
 
     sparsity: float
     good_enough: bool
     refused: str | None
+    left: NotRequired[float]
+    dead: NotRequired[list[str]]
     drop: NotRequired[float]
     standard_error: NotRequired[float]
     within_noise: NotRequired[bool]
@@ -68,9 +79,10 @@ class Trial(TypedDict):
 
 
 class Choice(TypedDict):
-    """The sparsest trial that is good enough, with the test accuracy of each seed."""
+    """The cheapest trial that is good enough, with the test accuracy of each seed."""
 
     sparsity: float
+    left: float
     drop: float
     standard_error: float
     folders: list[str]
@@ -81,6 +93,7 @@ class SearchResult(TypedDict):
     """The content of `search.json`."""
 
     schema: int
+    budget: str
     max_drop: float
     seeds: list[int]
     tried: list[Trial]
@@ -110,7 +123,11 @@ def drop(pairs: Sequence[Accuracies], samples: int) -> tuple[float, float]:
 
 
 def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> SearchResult:
-    """Find the sparsest net within `goal.max_drop` points of the dense net, on validation data.
+    """Find the cheapest net within `goal.max_drop` points of the dense net, on validation data.
+
+    The cost is that of the budget: of the trials that are good enough, the one with the smallest
+    share of the dense net's cost is chosen, as measured on the finished nets. SynOps are those on
+    validation data. A net that shows signs of being dead is never good enough.
 
     Every sparsity, that of `config` first, is an ordinary run; the same call resumes a search. Test
     accuracy is read at the end. `search.json` is written after every sparsity.
@@ -118,25 +135,28 @@ def search(config: RunConfig, goal: Goal, *, display: Display | None = None) -> 
     Raises:
         ConfigError: a method that does not prune, data without validation samples, or options
             that no run could have.
-        RunError: no sparsity that was tried is good enough.
+        RunError: no sparsity that was tried is good enough, or the dense net is dead.
     """
     display = display or Silent()
     folder = search_folder(config)
     first = config.sparsity or _FIRST.get(config.granularity, 0.5)
     _check(config, first)
     seeds = list(range(config.seed, config.seed + goal.seeds))
-    found = SearchResult(schema=_SCHEMA, max_drop=goal.max_drop, seeds=seeds, tried=[], chosen=None)
+    unit = config.budget_unit
+    found = SearchResult(
+        schema=_SCHEMA, budget=unit, max_drop=goal.max_drop, seeds=seeds, tried=[], chosen=None
+    )
     verdicts: dict[float, bool] = {}
     while len(verdicts) < goal.runs and (sparsity := propose(verdicts, first)) is not None:
         display.message(
-            f"search     {len(verdicts) + 1} of at most {goal.runs}: sparsity {percent(sparsity)}"
+            f"search     {len(verdicts) + 1} of at most {goal.runs}: {_target(sparsity, unit)}"
         )
         trial = _try(replace(config, sparsity=sparsity), goal, folder, display=display)
         verdicts[sparsity] = trial["good_enough"]
         found["tried"].append(trial)
         write_json(folder / "search.json", found)
-        display.message(f"search     {_outcome(trial)}")
-    found["chosen"] = _choose(found["tried"], folder, goal)
+        display.message(f"search     {_outcome(trial, unit)}")
+    found["chosen"] = _choose(found, folder, goal)
     write_json(folder / "search.json", found)
     return found
 
@@ -158,6 +178,8 @@ def _check(config: RunConfig, first: float) -> None:
 def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Trial:
     assert config.sparsity is not None
     pairs, folders, samples = [], [], 0
+    shares: list[float] = []
+    dead: list[str] = []
     for seed in range(config.seed, config.seed + goal.seeds):
         out = folder / f"s{config.sparsity:.4f}_seed{seed}"
         one = replace(config, seed=seed, out=str(out))
@@ -168,15 +190,20 @@ def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Tr
         except BudgetError as error:  # floors or limits: no more can be removed
             return Trial(sparsity=config.sparsity, good_enough=False, refused=str(error))
         metrics = read_json(RunFolder(out).metrics)
+        _require_living(metrics["dense"], out)
         pairs.append(_accuracies(metrics, "validation_accuracy"))
         samples = metrics["data"]["samples"]["validation"]
+        shares.append(left_of(metrics, config.budget_unit))
+        dead += metrics["pruned"].get("warnings", [])
         folders.append(out.name)
     lost, noise = drop(pairs, samples)
     return Trial(
         sparsity=config.sparsity,
+        left=statistics.fmean(shares),
+        dead=dead,
         drop=lost,
         standard_error=noise,
-        good_enough=lost <= goal.max_drop,
+        good_enough=lost <= goal.max_drop and not dead,
         within_noise=abs(lost - goal.max_drop) <= noise,
         validation_samples=samples,
         validation_accuracy=pairs,
@@ -185,33 +212,66 @@ def _try(config: RunConfig, goal: Goal, folder: Path, *, display: Display) -> Tr
     )
 
 
+def left_of(metrics: Mapping[str, Any], unit: str) -> float:
+    """Return the share of the dense net's cost that is left, in [0, 1] or above.
+
+    Args:
+        metrics: content of `metrics.json`.
+        unit: of the budget: `weights`, `channels`, `parameters`, `macs` or `synops`.
+    """
+    dense, pruned = metrics["dense"], metrics["pruned"]
+    if unit == "weights":
+        return float(pruned["density"])
+    if unit == "channels":
+        before, after = (metrics["cut"][f"channels_{when}"] for when in ("before", "after"))
+        return float(sum(after.values()) / sum(before.values()))
+    key = _KEYS[unit]
+    return float(pruned[key] / dense[key])
+
+
+def _require_living(dense: Mapping[str, Any], folder: Path) -> None:
+    signs = dense.get("warnings")
+    if signs:
+        raise RunError(
+            f"the dense net of {folder} is no reference to lose accuracy against: {signs[0]}; "
+            "train longer, or with another --optimizer.lr"
+        )
+
+
+def _target(sparsity: float, unit: str) -> str:
+    return f"{percent(sparsity)} fewer {budget_name(unit)}"
+
+
 def _accuracies(metrics: Mapping[str, Any], name: str) -> Accuracies:
     return Accuracies(dense=metrics["dense"][name], pruned=metrics["pruned"][name])
 
 
-def _outcome(trial: Trial) -> str:
+def _outcome(trial: Trial, unit: str) -> str:
+    target = _target(trial["sparsity"], unit)
     if trial["refused"]:
-        return f"sparsity {percent(trial['sparsity'])} cannot be reached: {trial['refused']}"
+        return f"{target} cannot be reached: {trial['refused']}"
     return (
-        f"sparsity {percent(trial['sparsity'])}: validation drop {trial['drop']:.2f} ± "
-        f"{trial['standard_error']:.2f} points, {_verdict(trial)}"
+        f"{target}: {percent(trial['left'])} of the dense net's left, validation drop "
+        f"{trial['drop']:.2f} ± {trial['standard_error']:.2f} points, {_verdict(trial)}"
     )
 
 
-def _choose(tried: list[Trial], folder: Path, goal: Goal) -> Choice:
-    """Return the sparsest trial that is good enough; read its test accuracies."""
+def _choose(found: SearchResult, folder: Path, goal: Goal) -> Choice:
+    """Return the cheapest trial that is good enough; read its test accuracies."""
+    tried, unit = found["tried"], found["budget"]
     good = [trial for trial in tried if trial["good_enough"]]
     if not good:
         lowest = min(trial["sparsity"] for trial in tried)
         raise RunError(
             f"none of {len(tried)} sparsities stays within --max-drop {goal.max_drop:g} of the "
-            f"dense net; the lowest tried is {percent(lowest)}. Allow a larger drop or more "
+            f"dense net; the lowest tried is {_target(lowest, unit)}. Allow a larger drop or more "
             "--runs, or train longer"
         )
-    best = max(good, key=lambda trial: trial["sparsity"])
+    best = min(good, key=lambda trial: (trial["left"], -trial["sparsity"]))
     metrics = [read_json(RunFolder(folder / name).metrics) for name in best["folders"]]
     return Choice(
         sparsity=best["sparsity"],
+        left=best["left"],
         drop=best["drop"],
         standard_error=best["standard_error"],
         folders=best["folders"],
@@ -221,9 +281,11 @@ def _choose(tried: list[Trial], folder: Path, goal: Goal) -> Choice:
 
 def print_search(console: Console, found: SearchResult) -> None:
     """Print the trials of a search, then the choice and its test accuracy."""
+    unit = budget_name(found["budget"])
     rows = [
         {
-            "sparsity": trial["sparsity"],
+            f"fewer {unit}": percent(trial["sparsity"]),
+            f"{unit} left": "–" if trial["refused"] else percent(trial["left"]),
             "validation drop": "–" if trial["refused"] else f"{trial['drop']:.2f}",
             "standard error": "–" if trial["refused"] else f"{trial['standard_error']:.2f}",
             "": _verdict(trial),
@@ -241,7 +303,8 @@ def print_search(console: Console, found: SearchResult) -> None:
         Text(
             f"\non {max(samples):,} validation samples; a difference within a standard error of "
             f"{found['max_drop']:g} points may be chance\n"
-            f"chosen: sparsity {percent(chosen['sparsity'])}, validation drop "
+            f"chosen: {_target(chosen['sparsity'], found['budget'])}, "
+            f"{percent(chosen['left'])} of the dense net's left, validation drop "
             f"{chosen['drop']:.2f} ± {chosen['standard_error']:.2f} points. Test accuracy, read "
             f"only now: dense {percent(dense)}, pruned {percent(pruned)} "
             f"({points(pruned - dense)}){mean_of}.\n"
@@ -253,5 +316,7 @@ def print_search(console: Console, found: SearchResult) -> None:
 def _verdict(trial: Trial) -> str:
     if trial["refused"]:
         return "cannot be reached"
+    if trial["dead"]:
+        return f"dead net: {trial['dead'][0]}"
     word = "good enough" if trial["good_enough"] else "too much"
     return f"{word}, within noise" if trial["within_noise"] else word

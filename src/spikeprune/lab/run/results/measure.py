@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from spikeprune.manifest import require_whole
 from spikeprune.measuring.evaluate import evaluate, latencies
 from spikeprune.measuring.metrics import Metrics
 from spikeprune.science.masks import Mask
-from spikeprune.training.loop import accuracy
 from spikeprune.training.weights_file import load_weights
 from spikeprune.user_code import named_code, refuse_code
 from spikeprune.wiring.cut_plan import cut_mask
@@ -40,22 +40,19 @@ def measure(
     cut: Mask | None,
     latency: bool = False,
 ) -> Metrics:
-    """Measure a net on the test set, and its accuracy on the validation set.
+    """Measure a net on the test set, and its accuracy and SynOps on the validation set.
 
     `pruned` are masks of the full net, `cut` the same in the shapes of the cut `model`; None for
     the dense net. The density is that of the layers whose weights they name; for channels that of
     all layers, because the cut shrinks them all.
     """
-    validation, held_out = None, session.data.validation
-    if held_out.samples:
-        validation = accuracy(model, session.moved(held_out), forward=session.forward(model))
     counts = session.weight_counts
     weights = {f"{name}.weight" for name in counts}
     if pruned is not None and not session.config.prunes_channels:
         counts = {n: count for n, count in counts.items() if f"{n}.weight" in pruned}
-    metrics = evaluate(
+    run = partial(
+        evaluate,
         model,
-        session.moved(session.data.test),
         time_steps=session.config.time_steps,
         wiring=session.wiring,
         classes=len(session.data.info.classes),
@@ -63,9 +60,17 @@ def measure(
         prunable=counts,
         mask=None if cut is None else {n: m for n, m in cut.items() if n in weights},
         input_operands=session.config.input_operands,
-        latency=latency,
     )
-    return replace(metrics, validation_accuracy=validation)
+    validation = session.data.validation
+    metrics = run(session.moved(session.data.test), latency=latency)
+    if not validation.samples:
+        return metrics
+    held_out = run(session.moved(validation), latency=False)
+    return replace(
+        metrics,
+        validation_accuracy=held_out.test_accuracy,
+        validation_synops_per_sample=held_out.synops_per_sample,
+    )
 
 
 def dense_synops(session: Session, folder: RunFolder) -> dict[str, float] | None:
