@@ -31,6 +31,7 @@ class Group:
     label: str
     rows: dict
     sparsity: float | None = None
+    stem: str = ""  # name of the file of results
 
     def called(self, label: str) -> "Group":
         return replace(self, label=label)
@@ -46,7 +47,7 @@ class Group:
 
 
 def group(part, method, sparsity):
-    return Group(method, runs(part)[method, sparsity], sparsity)
+    return Group(method, runs(part)[method, sparsity], sparsity, part)
 
 
 def groups(part):
@@ -106,9 +107,13 @@ class Contrast:
         return paired_interval(self.differences)
 
     @property
+    def ratios(self):
+        """SynOps of a over those of b at the same seed."""
+        return [self.a.rows[s]["synops"] / self.b.rows[s]["synops"] for s in self.seeds]
+
+    @property
     def synops(self):
-        ratios = [self.a.rows[s]["synops"] / self.b.rows[s]["synops"] for s in self.seeds]
-        return spread(ratios)
+        return spread(self.ratios)
 
     @property
     def words_of_pair(self):
@@ -149,10 +154,14 @@ def operations(groups):
     for each in groups:
         layers = [row["layers"] for row in each.rows.values()]
         density = [fmean(one[i]["density"] for one in layers) for i in range(len(names))]
-        spent = [fmean(one[i]["synops"] for one in layers) for i in range(len(names))]
+        sums = [sum(layer["synops"] for layer in one) for one in layers]
+        spent = [
+            fmean(one[i]["synops"] / total for one, total in zip(layers, sums, strict=True))
+            for i in range(len(names))
+        ]
         lines += [
             (each.label, "density, %", *(f"{100 * v:.1f}" for v in density)),
-            (each.label, "share of the SynOps, %", *(f"{100 * v / sum(spent):.1f}" for v in spent)),
+            (each.label, "share of the SynOps, %", *(f"{100 * v:.1f}" for v in spent)),
         ]
     return table(("method", "", *names), lines)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 from spikeprune.lab.compare.numbers.statistics import holm
 from spikeprune.lab.report.markdown import table
@@ -17,6 +18,7 @@ from study.groups import (
     placement,
     spread,
 )
+from study.states import mixed, states_table
 
 TEMPLATE = Path(__file__).with_name("page.md")
 _SPREAD = ("magnitude", "criticality", "granet", "magnitude-uniform", "magnitude-erk")
@@ -181,7 +183,7 @@ def survivals():
 def at_high_sparsity():
     """Return the numbers of part 10 that stand in sentences."""
     base, _, _, granet, *forms = parts.within_layer()
-    ratios = [each.mean("synops") / base.mean("synops") for each in (granet, *forms)]
+    ratios = [fmean(Contrast(each, base).ratios) for each in (granet, *forms)]
     gap = Contrast(granet, base)
     return {
         **{"h_granet": gap.words(), "h_granet_synops": gap.synops},
@@ -234,6 +236,8 @@ def page() -> str:
         "synops_confirm": accuracies(parts.synops_confirm().values()),
         "synops_confirm_contrasts": contrasts(parts.synops_confirm_contrasts()),
         "synops_confirm_seeds": by_seed(parts.synops_confirm_contrasts()),
+        "mixed": mixed(),
+        "states": states_table(),
         **survivals(),
         "shuffled": accuracies(parts.shuffled()),
         "shuffled_words": parts.shuffled_contrast().words(),

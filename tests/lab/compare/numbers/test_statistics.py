@@ -10,6 +10,7 @@ from spikeprune.lab.compare.numbers.statistics import (
     Paired,
     Summary,
     holm,
+    mean_ratio,
     paired_interval,
     summarise,
 )
@@ -103,3 +104,10 @@ def test_holm_is_monotone_and_no_smaller_than_what_it_corrects(values):
     assert [c for _, c in pairs] == sorted(corrected)
     if values:
         assert min(corrected) == pytest.approx(min(1, len(values) * min(values)))
+
+
+def test_the_mean_ratio_is_that_of_the_pairs():
+    assert mean_ratio([(1.0, 2.0), (30.0, 10.0)]) == 1.75
+    assert mean_ratio([(0.0, 2.0)]) == 0.0
+    for unknown in ([], [(1.0, None)], [(None, 1.0)], [(1.0, 0.0)], [(1.0, 2.0), (1.0, None)]):
+        assert mean_ratio(unknown) is None

@@ -17,6 +17,7 @@ from spikeprune.lab.compare.numbers.statistics import (
     Paired,
     Summary,
     holm,
+    mean_ratio,
     paired_interval,
     summarise,
 )
@@ -73,7 +74,7 @@ class Contrast:
     seeds: tuple[int, ...]  # the common seeds, rising
     differences: tuple[float, ...]  # one per seed
     paired: Paired
-    synops: float | None = None  # SynOps of a over those of b, sums over the seeds
+    synops: float | None = None  # SynOps of a over those of b at the same seed, mean over the seeds
     named: bool = False  # named beforehand
     corrected: float | None = None  # p-value after Holm within its kind: named or exploratory
 
@@ -124,10 +125,7 @@ def _contrast(one: Row, other: Row, value: str) -> Contrast:
         for seed, x in left.items()
         if x is not None and (y := right.get(seed)) is not None
     }
-    synops_a, synops_b = (
-        sum(cell.values["synops"] or 0.0 for cell in row.cells if cell.seed in differences)
-        for row in (one, other)
-    )
+    of_a, of_b = ({c.seed: c.values["synops"] for c in row.cells} for row in (one, other))
     pruned = [row for row in (one, other) if row.sparsity is not None]
     return Contrast(
         setting=one.setting,
@@ -139,7 +137,7 @@ def _contrast(one: Row, other: Row, value: str) -> Contrast:
         seeds=tuple(differences),
         differences=tuple(differences.values()),
         paired=paired_interval(list(differences.values())),
-        synops=synops_a / synops_b if synops_a and synops_b else None,
+        synops=mean_ratio([(of_a[seed], of_b[seed]) for seed in differences]),
     )
 
 

@@ -51,6 +51,19 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(n, mean, math.sqrt(squares / (n - 1)))
 
 
+def mean_ratio(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
+    """Return the mean over the seeds of a / b at the same seed.
+
+    All ratios of costs over several seeds are of this kind: it is paired, as differences are, and
+    every seed counts alike, while in a ratio of means the seeds with high costs count more.
+
+    Returns:
+        The mean; None without pairs, or where a value is missing or b is 0.
+    """
+    ratios = [a / b for a, b in pairs if a is not None and b]
+    return math.fsum(ratios) / len(ratios) if ratios and len(ratios) == len(pairs) else None
+
+
 def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Paired:
     """Return the mean of paired differences with its t-interval and p-value.
 

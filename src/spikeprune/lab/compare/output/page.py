@@ -31,7 +31,8 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Paired contrast",
         "Mean over the seeds of accuracy of a minus accuracy of b at the same seed. The interval "
         "is Student's for paired differences at 95 %; it says how far the mean may be off by the "
-        "choice of seeds, and nothing about other data or nets.",
+        "choice of seeds, and nothing about other data or nets. SynOps, a / b, is the mean over "
+        "the seeds of the ratio at the same seed.",
     ),
     (
         "Not dominated",
@@ -157,7 +158,6 @@ def cell_line(cell: Cell, folder: Path) -> dict[str, TableCell]:
         "drop": number("drop", points),
         "sparsity reached": number("sparsity", percent),
         "SynOps": number("synops", amount),
-        "silent neurons": number("silent_neurons", percent),
         "wall time": number("wall_seconds", duration),
         "code": TableCell(cell.facts["code"]),
     }
