@@ -251,8 +251,8 @@ def _outcome(trial: Trial, unit: str) -> str:
     if trial["refused"]:
         return f"{target} cannot be reached: {trial['refused']}"
     return (
-        f"{target}: {percent(trial['left'])} of the dense net's left, validation drop "
-        f"{trial['drop']:.2f} ± {trial['standard_error']:.2f} points, {_verdict(trial)}"
+        f"{target}: {percent(trial['left'])} of the dense net's {budget_name(unit)}, validation "
+        f"drop {trial['drop']:.2f} ± {trial['standard_error']:.2f} points, {_verdict(trial)}"
     )
 
 
@@ -304,7 +304,7 @@ def print_search(console: Console, found: SearchResult) -> None:
             f"\non {max(samples):,} validation samples; a difference within a standard error of "
             f"{found['max_drop']:g} points may be chance\n"
             f"chosen: {_target(chosen['sparsity'], found['budget'])}, "
-            f"{percent(chosen['left'])} of the dense net's left, validation drop "
+            f"{percent(chosen['left'])} of the dense net's {unit}, validation drop "
             f"{chosen['drop']:.2f} ± {chosen['standard_error']:.2f} points. Test accuracy, read "
             f"only now: dense {percent(dense)}, pruned {percent(pruned)} "
             f"({points(pruned - dense)}){mean_of}.\n"
