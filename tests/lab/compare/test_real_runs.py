@@ -72,7 +72,8 @@ def test_a_killed_run_is_named_and_not_counted(study):
     assert VICTIM not in study.before
     assert len(study.before) == 3
     assert f"{VICTIM} failed: killed by SIGKILL" in study.table
-    assert "| magnitude | 60\u00a0% | 1 |" in study.table
+    # So short a training may leave the nets at chance, which marks the row.
+    assert re.search(r"\| magnitude( \[!\])? \| 60\u00a0% \| 1 \|", study.table)
 
 
 def test_the_next_call_finishes_it_from_its_last_epoch_and_runs_nothing_else(study):
