@@ -70,7 +70,7 @@ def make(folder, **values):
 
 
 def check_measurements(side, classes, samples):
-    assert side.keys() == MEASUREMENTS
+    assert side.keys() - {"warnings"} == MEASUREMENTS  # so short a training may leave it at chance
     shares = (*side["per_class_accuracy"], side["validation_accuracy"], side["firing_rate"])
     for share in (*shares, side["test_accuracy"], side["density"]):
         assert 0 <= share <= 1
