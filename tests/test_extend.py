@@ -8,9 +8,10 @@ from spikeprune.errors import ConfigError
 from spikeprune.lab.report.terminal import methods_table
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import prune_options
-from spikeprune.pruning import methods
+from spikeprune.pruning import method_rows
 from spikeprune.pruning.criteria import of_channels, of_weights
-from spikeprune.pruning.methods import METHODS, options_for
+from spikeprune.pruning.method_rows import METHODS
+from spikeprune.pruning.methods import options_for
 from spikeprune.science import allocation
 from spikeprune.science.allocation import kept_counts
 
@@ -26,13 +27,13 @@ TABLES = (
 @pytest.fixture(autouse=True)
 def _nothing_stays():
     before = [dict(getattr(module, name)) for module, name in TABLES]
-    rows = list(methods.METHODS)
+    rows = list(method_rows.METHODS)
     yield
     for (module, name), kept in zip(TABLES, before, strict=True):
         table = getattr(module, name)
         table.clear()
         table.update(kept)
-    methods.METHODS[:] = rows
+    method_rows.METHODS[:] = rows
 
 
 def rate_of_group(group, inputs):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from spikeprune.measuring.metrics import Metrics
     from spikeprune.observing.criticality_options import CriticalityOptions
     from spikeprune.observing.observer import Observer, score_loader
-    from spikeprune.pruning.options import ChannelOptions, PruneOptions
+    from spikeprune.pruning.option_types import ChannelOptions
+    from spikeprune.pruning.options import PruneOptions
     from spikeprune.pruning.pruner import Pruner
     from spikeprune.wiring.trace import trace
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ChannelOptions": "pruning.options",
+    "ChannelOptions": "pruning.option_types",
     "CriticalityOptions": "observing.criticality_options",
     "Cut": "cutting.compact",
     "Metrics": "measuring.metrics",

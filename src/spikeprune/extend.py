@@ -31,7 +31,7 @@ from spikeprune.adapters.base import Adapter, SelfObserving
 from spikeprune.adapters.declared import spikes
 from spikeprune.adapters.registry import register as register_adapter
 from spikeprune.errors import ConfigError
-from spikeprune.pruning import methods
+from spikeprune.pruning import method_rows
 from spikeprune.pruning.conformance import check_criterion
 from spikeprune.pruning.criteria.inputs import Criterion, Need, Observations, ScoreInputs
 from spikeprune.pruning.criteria.of_channels import (
@@ -41,7 +41,7 @@ from spikeprune.pruning.criteria.of_channels import (
     ChannelScoreInputs,
 )
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
-from spikeprune.pruning.methods import Method
+from spikeprune.pruning.method_rows import Method
 from spikeprune.science.allocation import SHARES
 from spikeprune.science.broadcast import per_input, per_output
 
@@ -149,15 +149,15 @@ def method(**row: Any) -> Method:
         ConfigError: another method has the name for one of the granularities.
     """
     made = Method(**row)
-    for other in methods.METHODS:
+    for other in method_rows.METHODS:
         both = set(other.granularities) & set(made.granularities)
         if other.name == made.name and both and other != made:
             raise ConfigError(
                 f"the method {made.name!r} exists already for {', '.join(sorted(both))}; choose "
                 "another name"
             )
-    if made not in methods.METHODS:
-        methods.METHODS.append(made)
+    if made not in method_rows.METHODS:
+        method_rows.METHODS.append(made)
     return made
 
 

@@ -6,7 +6,7 @@ from spikeprune import data
 from spikeprune.cli import main
 from spikeprune.commands import lists as command
 from spikeprune.lab.settings.recipes import recipe_names
-from spikeprune.pruning.methods import METHODS
+from spikeprune.pruning.method_rows import METHODS
 
 
 @pytest.mark.parametrize(

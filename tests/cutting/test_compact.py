@@ -12,7 +12,7 @@ from spikeprune import zoo
 from spikeprune.cutting.compact import compact, cut
 from spikeprune.errors import ModelError
 from spikeprune.execution.forward import forward
-from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.option_types import ChannelOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.losses import loss_by_name
 from spikeprune.wiring import cut_proof

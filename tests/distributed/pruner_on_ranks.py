@@ -17,7 +17,8 @@ from spikeprune.distributed.data_parallel import data_parallel
 from spikeprune.errors import SpikePruneError
 from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.training.losses import loss_by_name
 
 T, STEPS, BATCH = 3, 4, 8

@@ -12,7 +12,8 @@ from spikeprune import Pruner
 from spikeprune.errors import BudgetError, ConfigError
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.allocation import SHARES
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 from spikeprune.science.surrogate import CURVES

@@ -19,7 +19,8 @@ from spikeprune.pruning.channels.choose_channels import choose_channels
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.mask_keeper import MaskKeeper
 from spikeprune.pruning.optimizer_state import reset_state
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.weights.choose_weights import check_target, choose_weights, most_live
 from spikeprune.pruning.weights.fit_budgets import budget_of_share, fit_budgets
 from spikeprune.science.allocation import SHARES

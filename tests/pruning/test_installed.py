@@ -10,7 +10,8 @@ from spikeprune.errors import ConfigError
 from spikeprune.pruning import installed
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
 from spikeprune.pruning.installed import GROUP, load_extensions
-from spikeprune.pruning.methods import METHODS, all_methods, options_for
+from spikeprune.pruning.method_rows import METHODS
+from spikeprune.pruning.methods import all_methods, options_for
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.allocation import SHARES
 
@@ -19,7 +20,7 @@ import math
 
 from spikeprune.pruning.criteria.inputs import Criterion
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
-from spikeprune.pruning.methods import METHODS, Method
+from spikeprune.pruning.method_rows import METHODS, Method
 from spikeprune.science.allocation import SHARES
 
 SALIENCY["square"] = Criterion(lambda name, weight, inputs: weight.square())

@@ -7,8 +7,8 @@ import pytest
 
 from spikeprune.errors import ConfigError
 from spikeprune.observing.criticality_options import CriticalityOptions
+from spikeprune.pruning.method_rows import METHODS
 from spikeprune.pruning.methods import (
-    METHODS,
     PARTS,
     all_methods,
     default_method,

@@ -27,7 +27,8 @@ from spikeprune.execution.forward import forward
 from spikeprune.execution.last_call import LastCall
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.pruning.methods import options_for
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.schedule import density_at
 from spikeprune.training.checkpoint import load_tree, save_tree

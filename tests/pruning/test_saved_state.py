@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spikeprune.errors import RunError
-from spikeprune.pruning.saved_state import refuse_foreign, restored
+from spikeprune.pruning.saved_state import moved, refuse_foreign, restored
 
 LIVE = {"a": torch.ones(2, 3, dtype=torch.bool)}
 STEPS = (2, 4, 6, 8, 10)
@@ -34,3 +34,9 @@ def test_masks_come_back_in_the_memory_order_of_the_weights():
     found = restored(saved, live)["a"]
     assert torch.equal(found, saved["a"])
     assert found.stride() == live["a"].stride()
+
+
+def test_tensors_move_to_where_others_are():
+    found = moved({"a": torch.ones(2)}, {"a": torch.empty(0, device="meta"), "b": torch.ones(1)})
+    assert found["a"].device.type == "meta"
+    assert moved({}, LIVE) == {}

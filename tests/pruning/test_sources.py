@@ -2,7 +2,8 @@
 
 import pytest
 
-from spikeprune.pruning.methods import METHODS, sources_of
+from spikeprune.pruning.method_rows import METHODS
+from spikeprune.pruning.methods import sources_of
 from spikeprune.pruning.sources import SOURCES
 
 BESIDE_METHODS = {"neurobench", "energy", "spikingjelly", "depgraph"}

@@ -9,7 +9,8 @@ from torch import nn
 from spikeprune import CriticalityOptions, Pruner
 from spikeprune.errors import ConfigError
 from spikeprune.pruning.methods import options_for
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.without_effect import ALWAYS, RULES, changed, notes_on
 
 

@@ -67,6 +67,12 @@ def test_apply_zeroes_the_dead_and_keeps_the_live_bit_for_bit(dtype):
             assert bool((parameters[name][~live] == 0).all())
 
 
+def test_both_is_what_is_live_in_each():
+    one = Mask({"a": torch.tensor([True, True, False])})
+    other = Mask({"a": torch.tensor([True, False, True]), "b": torch.tensor([True])})
+    assert one & other == Mask({"a": torch.tensor([True, False, False])})
+
+
 def test_apply_skips_gradients_that_do_not_exist():
     apply_(dict.fromkeys(SHAPES), mask(0))
     gradients = {"conv.weight": torch.ones(SHAPES["conv.weight"]), "fc.weight": None}

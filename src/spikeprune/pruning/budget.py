@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from spikeprune.errors import ConfigError
-from spikeprune.pruning.options import OPERATIONS, PruneOptions
+from spikeprune.pruning.option_types import OPERATIONS
+from spikeprune.pruning.options import PruneOptions
 
 
 def check_reference(

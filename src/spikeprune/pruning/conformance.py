@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from spikeprune import zoo
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.execution.forward import forward
-from spikeprune.pruning.options import CRITERIA, Granularity, PruneOptions, measured_at_start
+from spikeprune.pruning.option_types import Granularity
+from spikeprune.pruning.options import CRITERIA, PruneOptions, measured_at_start
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.losses import loss_by_name
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from spikeprune.errors import SpikePruneError
 from spikeprune.execution.forward import Layout
-from spikeprune.pruning.options import PruneOptions, needs_of
+from spikeprune.pruning.needs import needs_of
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.wiring.trace import trace
 from spikeprune.wiring.wiring import Wiring
 

@@ -1,19 +1,44 @@
-"""The options of a `Pruner`: frozen, checked when they are made, and what they need observed."""
+"""The options of a `Pruner`: frozen, and checked when they are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal, Self, TypedDict, get_args
+from typing import Any, Self, TypedDict
 
-from spikeprune.choices import OneOf, check_choices
+from spikeprune.choices import check_choices
 from spikeprune.errors import ConfigError, unknown_name
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.criteria.inputs import Need
 from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
-from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, REGROWTH, SALIENCY
-from spikeprune.pruning.installed import load_extensions
-from spikeprune.ranges import SHARE, Range, check_ranges
-from spikeprune.science.allocation import SHARES
-from spikeprune.science.schedule import FRACTIONS, SCHEDULES, starts_sparse
+from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
+from spikeprune.pruning.option_types import (
+    FLOOR,
+    OPERATIONS,
+    UNITS,
+    Allocation,
+    ChannelOptions,
+    Every,
+    Floor,
+    FractionOf,
+    FractionSchedule,
+    GateCost,
+    GateLr,
+    GatePenalty,
+    GradientBatches,
+    Granularity,
+    InitialDensity,
+    InitialValue,
+    RegrowFraction,
+    RegrowLayers,
+    Regrowth,
+    RegrowUntil,
+    RegrowWithin,
+    Saliency,
+    Schedule,
+    Share,
+    StartSaliency,
+    WeightBudget,
+)
+from spikeprune.ranges import check_ranges
+from spikeprune.science.schedule import starts_sparse
 
 EVENTS = {"weight": 15, "channel": 1}
 """Events of a pruning phase where nothing else is asked for; channels have one in any case."""
@@ -26,75 +51,6 @@ CRITERIA: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "channel": (CHANNEL_SALIENCY, CHANNEL_REGROWTH),
 }
 """Saliencies and regrowth scores by granularity."""
-
-
-def _names(*tables: Mapping[str, Any], extra: str | None = None) -> Callable[[], tuple[str, ...]]:
-    def names() -> tuple[str, ...]:
-        load_extensions()
-        found = [name for table in tables for name in table]
-        return tuple(dict.fromkeys(found + ([extra] if extra else [])))
-
-    return names
-
-
-Granularity = Literal["weight", "channel"]
-Saliency = Annotated[str, OneOf(_names(SALIENCY, CHANNEL_SALIENCY))]
-StartSaliency = Annotated[str, OneOf(_names(SALIENCY))]
-Regrowth = Annotated[str, OneOf(_names(REGROWTH, CHANNEL_REGROWTH, extra="none"))]
-Allocation = Annotated[str, OneOf(_names({"global": None, "budget": None}, SHARES))]
-Schedule = Annotated[str, OneOf(lambda: SCHEDULES)]
-FractionSchedule = Annotated[str, OneOf(lambda: FRACTIONS)]
-FractionOf = Literal["after", "before"]
-RegrowWithin = Literal["network", "layer"]
-RegrowLayers = Literal["spiking", "all"]
-RegrowUntil = Literal["pruning", "training"]
-InitialValue = Literal["zero", "previous", "unchanged"]
-WeightBudget = Literal["weights", "synops", "energy"]
-ChannelBudget = Literal["channels", "parameters", "macs", "synops", "energy"]
-UNITS: dict[str, tuple[str, ...]] = {
-    "weight": get_args(WeightBudget),
-    "channel": get_args(ChannelBudget),
-}
-"""Units of budgets by granularity."""
-OPERATIONS = ("synops", "energy")
-"""Units whose costs are observed before every event."""
-FLOOR = 0.2
-"""Floor of every layer where nothing else is asked for, under a budget of operations."""
-GateCost = Literal["connections", "operands"]
-GatePenalty = Annotated[float, Range(0, 1e6)]
-GateLr = Annotated[float, Range(0, 1e6, open_low=True)]
-Share = Annotated[float, SHARE]
-RegrowFraction = Annotated[float, Range(0, 1, open_high=True)]
-Floor = Annotated[float, Range(0, 1)]
-InitialDensity = Annotated[float, Range(0, 1, open_low=True)]
-Every = Annotated[int, Range(1)]
-GradientBatches = Annotated[int, Range(1)]
-
-
-@dataclass(frozen=True)
-class ChannelOptions:
-    """Options of channel pruning alone (method, section 4).
-
-    Raises:
-        ConfigError: a value that does not exist or is out of range.
-    """
-
-    budget: ChannelBudget = "channels"
-    """Unit of the cost that `sparsity` is a share of: `channels`, `parameters`, `macs`, `synops` or
-    modelled `energy`."""
-    floor: Annotated[int, Range(1)] = 1
-    """Channels that every layer keeps."""
-    round_to: Annotated[int, Range(1)] = 1
-    """Channel counts are multiples of this where the hardware wants it."""
-    l1: Annotated[float, Range(0, 1e6)] = 1e-4
-    """L1 penalty on the BatchNorm scales before the event."""
-    reducer: Literal["mean", "max"] = "mean"
-    """How tied channels and several neurons share one score: `mean` or `max`."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that do not exist."""
-        check_choices(self, "channels.")
-        check_ranges(self, "channels.")
 
 
 _WEIGHTS_ONLY = {"weights only": True}
@@ -372,6 +328,16 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             "a constant density without regrowth changes nothing after the start; choose what "
             "comes back, or schedule 'at-start'"
         )
+    _refuse_start(options)
+    operations = [unit for unit in (options.budget, *options.within) if unit in OPERATIONS]
+    if operations and options.limits:
+        raise ConfigError(
+            "density limits are counts of weights and do not go with a budget of "
+            f"{operations[0]}; leave one of the two out"
+        )
+
+
+def _refuse_start(options: PruneOptions) -> None:
     sparse = starts_sparse(options.schedule, options.initial_density)
     first = options.start_saliency or options.saliency
     if sparse and {"gradient", "squared-gradients"} & SALIENCY[first].needs:
@@ -388,12 +354,6 @@ def _refuse_for_weights(options: PruneOptions) -> None:
         raise ConfigError(
             f"initial_density {options.initial_density:g} lies below the final density "
             f"{1 - options.sparsity:.3g}; a net never gets denser, so raise it, or the sparsity"
-        )
-    operations = [unit for unit in (options.budget, *options.within) if unit in OPERATIONS]
-    if operations and options.limits:
-        raise ConfigError(
-            "density limits are counts of weights and do not go with a budget of "
-            f"{operations[0]}; leave one of the two out"
         )
 
 
@@ -418,20 +378,3 @@ def _refuse_for_channels(options: PruneOptions) -> None:
             "defined for weights; for channels choose normalise none or layer and weight post, "
             "or a budget of synops"
         )
-
-
-def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
-    """Return the observations that criteria and budget need; `start`: at a sparse start, too."""
-    saliencies, regrowths = CRITERIA[options.granularity]
-    needs: set[Need] = {*saliencies[options.saliency].needs}
-    if options.regrow != "none":
-        needs |= regrowths[options.regrow].needs
-    if start and options.start_saliency is not None:
-        needs |= SALIENCY[options.start_saliency].needs
-    if options.regrow in BY_CRITICALITY and options.criticality.weight == "post*grad":
-        needs.add("gradient")
-    if options.latent == "gates" and options.gate_cost == "operands":
-        needs |= {"potentials", "operands"}
-    if {options.unit, *options.within} & set(OPERATIONS):
-        needs |= {"potentials", "operands"}  # the observer of potentials counts the samples
-    return frozenset(needs)

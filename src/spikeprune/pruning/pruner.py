@@ -2,9 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +22,19 @@ from spikeprune.pruning.events.early_bird import EarlyBird
 from spikeprune.pruning.events.observe_before import EventObserver
 from spikeprune.pruning.events.schedule import planned_events
 from spikeprune.pruning.events.sparse_start import check_start, cost_at_start, rounds_at_start
-from spikeprune.pruning.gradient_squares import GradientSquares
 from spikeprune.pruning.granularity import Granularity
 from spikeprune.pruning.mask_keeper import MaskKeeper, warned_of_dead_layers
 from spikeprune.pruning.methods import options_for
+from spikeprune.pruning.needs import needs_of
 from spikeprune.pruning.neurons_needed import NO_NEURON, lacks_neurons, other_layout
 from spikeprune.pruning.optimizer_state import reset_state
 from spikeprune.pruning.optimizer_watch import OptimizerWatch, require_held, require_in_place
-from spikeprune.pruning.options import PruneOptions, PruneOverrides, needs_of
-from spikeprune.pruning.saved_state import refuse_foreign, restored
+from spikeprune.pruning.options import PruneOptions, PruneOverrides
+from spikeprune.pruning.saved_state import moved, refuse_foreign, restored
 from spikeprune.pruning.selection import EventRecord, Selection, record_event, with_survival
 from spikeprune.pruning.weights.weight_masks import WeightMasks
 from spikeprune.pruning.without_effect import notes_on
-from spikeprune.science.masks import Mask, apply_
+from spikeprune.science.masks import apply_
 from spikeprune.wiring.trace import trace
 
 _MASKS: dict[str, type[WeightMasks | ChannelMasks]]
@@ -136,11 +135,11 @@ class Pruner:
             hint = other_layout(model, example, time_steps=time_steps, layout=layout)
             if complete or method != "auto" or {"regrow", "saliency"} & overrides.keys():
                 raise ModelError(hint or NO_NEURON.format(self.notes[0]))
-            self.notes += (hint,) if hint else ()
+            self.notes += (hint,) * bool(hint)
             options = options_for("magnitude", sparsity=sparsity, **overrides)
         self.options, self.notes = options, self.notes + notes_on(options, overrides)
         self.model, self.optimizer, self.example = model, optimizer, example
-        self.time_steps, self.layout = time_steps, self.wiring.layout
+        self.time_steps, self.layout = time_steps, (layout := self.wiring.layout)
         self.granularity: Granularity = _MASKS[options.granularity](
             model,
             self.wiring,
@@ -153,7 +152,7 @@ class Pruner:
         self._planned = planned_events(
             options, total_steps, training_steps=training_steps, at=events_at
         )
-        self.event_steps = tuple(self._planned)
+        steps = self.event_steps = tuple(self._planned)
         self.granularity.check()
         self.steps, self.start_cost = 0, 0.0
         self.events: list[EventRecord] = []
@@ -163,19 +162,15 @@ class Pruner:
         self._observer = EventObserver(
             model,
             options,
-            self.event_steps,
+            steps,
             self.wiring,
             time_steps=time_steps,
             batches=score_batches,
-            layout=self.layout,
+            layout=layout,
         )
         self._needs_gradient = "gradient" in needs_of(options)
         live = tuple(self.granularity.live)
-        self._initial_net = partial(
-            InitialNet, model, live, example, time_steps, layout=self.layout
-        )
-        squared = self.event_steps if "squared-gradients" in needs_of(options) else ()
-        self._squares = GradientSquares(squared, batches=options.gradient_batches)
+        self._initial_net = partial(InitialNet, model, live, example, time_steps, layout=layout)
         self._begun = 0 not in self._planned
         if not self._begun:
             check_start(self._initial_net(), self._planned[0], self.wiring)
@@ -188,8 +183,7 @@ class Pruner:
     @classmethod
     def of(cls, model: nn.Module) -> "Pruner | None":
         """Return the pruner at work on a model; None if there is none, or it is closed."""
-        found: Pruner | None = at_work_on(inner_model(model))
-        return found
+        return cast("Pruner | None", at_work_on(inner_model(model)))
 
     def _attach(self) -> None:
         """Hook into the gradients of the pruned parameters and the optimiser's step."""
@@ -202,7 +196,7 @@ class Pruner:
             self.parameters,
             dense=self._capturing,
             penalise=self._penalise,
-            before=self._square,
+            before=lambda: self._observer.take_gradients(self.steps + 1, self.parameters),
         )
         self._latent = self.granularity.train_latent(self.optimizer, self.event_steps[-1])
 
@@ -317,7 +311,6 @@ class Pruner:
             "generator": self._generator.get_state(),
             "early_bird": self._early_bird.state_dict(),
             "latent": self._latent.state_dict(),
-            "squares": self._squares.state_dict(),
             "observed": self._observer.state_dict(),
         }
 
@@ -331,11 +324,10 @@ class Pruner:
         refuse_foreign(state, live, self.event_steps)
         self.steps = int(state["steps"])
         self.events = [EventRecord.from_dict(event) for event in state["events"]]
-        self.last_regrown = {n: t.to(live[n].device) for n, t in state["regrown"].items()}
+        self.last_regrown = moved(state["regrown"], live)
         self.granularity.live = restored(state["live"], live)
         self._early_bird.load_state_dict(state.get("early_bird", {}), live)
-        magnitudes = state.get("memory", {})  # states of older versions have none
-        self.granularity.last_magnitude = {n: t.to(live[n].device) for n, t in magnitudes.items()}
+        self.granularity.last_magnitude = moved(state.get("memory", {}), live)
         self._begun = self._begun or bool(self.events)
         self.last_scores = dict(state["scores"])
         self._generator.set_state(state["generator"])
@@ -344,7 +336,6 @@ class Pruner:
         if not self._latent.active:
             self._keeper.mask_with(self.mask, trusted=False)
         self._observer.load_state_dict(state["observed"])
-        self._squares.load_state_dict(state.get("squares", {}), self.parameters)
 
     def _require_unchanged(self) -> None:
         """Refuse another optimiser and replaced parameters, while an event is to come."""
@@ -355,11 +346,7 @@ class Pruner:
 
     def _capturing(self) -> bool:
         """Whether the coming event needs the dense gradient, which is then masked only later."""
-        due = self.steps + 1 in self._planned and not self.finished
-        return self._needs_gradient and due
-
-    def _square(self) -> None:
-        self._squares.take(self.steps + 1, self.parameters)
+        return self._needs_gradient and self.steps + 1 in self._planned and not self.finished
 
     def _penalise(self) -> None:
         if not self.finished:
@@ -375,7 +362,6 @@ class Pruner:
         gradients = self._keeper.dense_gradients() if self._needs_gradient else {}
         self._keeper.check()
         seen = self._observer.observations(gradients, self._generator)
-        seen = replace(seen, squares=self._squares.mean())
         if seen.stats:
             self.last_scores = {name: s.score.detach().cpu() for name, s in seen.stats.items()}
         before = dict(self.granularity.live)
@@ -396,9 +382,8 @@ class Pruner:
         if self._latent.active:  # it keeps dead weights at 0, and their momentum
             return
         same, how = self.granularity.unchanged(selection), self.options.initial_value
-        if followed or how == "unchanged":
-            gone_on = self.mask if followed else before  # a dead latent weight is trained, too
-            same = Mask({name: live & gone_on[name] for name, live in self.mask.items()})
+        if followed or how == "unchanged":  # a dead latent weight is trained, too
+            same = self.mask if followed else before & self.mask
         apply_(self.parameters, same if how == "zero" else self.mask)
         reset_state(self.optimizer, self.parameters, same)
         self._keeper.mask_with(self.mask, trusted=True)

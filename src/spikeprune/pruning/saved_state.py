@@ -35,6 +35,11 @@ def restored(masks: Mapping[str, Tensor], live: Mapping[str, Tensor]) -> dict[st
     return {n: torch.empty_like(mask).copy_(masks[n]) for n, mask in live.items()}
 
 
+def moved(saved: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return saved tensors on the devices of those of the same names."""
+    return {name: tensor.to(like[name].device) for name, tensor in saved.items()}
+
+
 def _brief(steps: Iterable[int]) -> str:
     """Format event steps for a message: all if fewer than five, else the first two and the last."""
     texts = [str(step) for step in steps]

@@ -9,7 +9,8 @@ from typing import Any
 
 from spikeprune.errors import ConfigError
 from spikeprune.pruning.criteria.of_weights import BY_CRITICALITY, SALIENCY
-from spikeprune.pruning.options import CRITERIA, PruneOptions, needs_of
+from spikeprune.pruning.needs import needs_of
+from spikeprune.pruning.options import CRITERIA, PruneOptions
 from spikeprune.science.schedule import starts_sparse
 
 Rule = Callable[[PruneOptions], str]

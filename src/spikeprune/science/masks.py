@@ -43,6 +43,10 @@ class Mask(Mapping[str, Tensor]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __and__(self, other: "Mask") -> "Mask":
+        """Return what is live in both, by the same names."""
+        return Mask({name: live & other[name] for name, live in self.items()})
+
     def __repr__(self) -> str:
         return f"Mask({len(self)} tensors, {self.live} of {self.total} live)"
 

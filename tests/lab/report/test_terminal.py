@@ -12,7 +12,7 @@ from spikeprune.lab.report.terminal import (
 )
 from spikeprune.pruning.criteria.of_channels import CHANNEL_REGROWTH, CHANNEL_SALIENCY
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
-from spikeprune.pruning.methods import METHODS
+from spikeprune.pruning.method_rows import METHODS
 from spikeprune.science.schedule import FRACTIONS, SCHEDULES
 
 

@@ -17,7 +17,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.pruning.criteria.of_weights import SALIENCY
-from spikeprune.pruning.methods import METHODS
+from spikeprune.pruning.method_rows import METHODS
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.pruning.sources import SOURCES
 from spikeprune.science.schedule import density_at, fraction_at

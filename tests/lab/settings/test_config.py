@@ -19,7 +19,7 @@ from spikeprune.lab.settings.config import (
     differences,
 )
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.option_types import ChannelOptions
 
 BASE = {"data": "digits", "model": "vgg-small"}
 

@@ -10,13 +10,10 @@ from torch import nn
 from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.method_choice import overrides_of, prune_options, resolve
-from spikeprune.pruning.methods import METHODS, options_for
-from spikeprune.pruning.options import (
-    CRITERIA,
-    ChannelOptions,
-    PruneOptions,
-    PruneOverrides,
-)
+from spikeprune.pruning.method_rows import METHODS
+from spikeprune.pruning.methods import options_for
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import CRITERIA, PruneOptions, PruneOverrides
 from spikeprune.pruning.pruner import Pruner
 
 BASE = {"data": "digits", "model": "vgg-small", "sparsity": 0.9}

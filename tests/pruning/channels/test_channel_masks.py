@@ -7,7 +7,7 @@ from spikeprune.errors import BudgetError, ConfigError, ModelError
 from spikeprune.observing.criticality_options import CriticalityOptions
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.channels.channel_masks import ChannelMasks
-from spikeprune.pruning.options import ChannelOptions
+from spikeprune.pruning.option_types import ChannelOptions
 
 LAYERS = ("stem", "inner", "second", "head")
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from spikeprune.errors import BudgetError
 from spikeprune.pruning.channels.choose_channels import choose_channels
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 
 NAMES = ["residual", "vgg-small", "depthwise"]
 

@@ -12,7 +12,8 @@ from spikeprune.execution.forward import forward
 from spikeprune.observing.criticality_options import PAPER, CriticalityOptions
 from spikeprune.observing.observer import score_loader
 from spikeprune.pruning.events.observe_before import EventObserver
-from spikeprune.pruning.options import ChannelOptions, PruneOptions
+from spikeprune.pruning.option_types import ChannelOptions
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.wiring.trace import trace
 
 T = 3

@@ -27,7 +27,7 @@ from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import rounds_of
 from spikeprune.lab.settings.method_choice import prune_options, resolve
 from spikeprune.lab.settings.without_effect import Facts, without_effect
-from spikeprune.pruning.methods import Method
+from spikeprune.pruning.method_rows import Method
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.training.loop import make_optimizer
 from spikeprune.training.losses import loss_by_name

@@ -15,7 +15,7 @@ from spikeprune.lab.settings.two_budgets import as_one_budget
 from spikeprune.lab.settings.yaml_values import build, dump_yaml, parse_yaml
 from spikeprune.measuring.evaluate import InputOperands
 from spikeprune.observing.criticality_options import CriticalityOptions
-from spikeprune.pruning import options
+from spikeprune.pruning import option_types
 from spikeprune.pruning.methods import default_method
 from spikeprune.ranges import SHARE, Range
 from spikeprune.training.distillation import TEMPERATURES, WEIGHTS
@@ -137,34 +137,34 @@ class RunConfig:
     method: str = "auto"
     """Pruning method; see `spikeprune methods`. Auto is criticality-ranked for weights,
     criticality-erk under a budget of SynOps, and criticality, the paper's, for channels."""
-    granularity: options.Granularity = "weight"
+    granularity: option_types.Granularity = "weight"
     """What is pruned."""
-    sparsity: options.Share | None = None
+    sparsity: option_types.Share | None = None
     """Share to remove; yours to decide, so it has no default."""
-    budget: options.WeightBudget = "weights"
+    budget: option_types.WeightBudget = "weights"
     """Unit of the cost that sparsity is a share of in weight pruning: weights, or the dense net's
     synops or modelled energy. Two at once are their live shares, such as '{synops: 0.05, weights:
     0.1}'."""
     within: dict[str, float] = field(default_factory=dict)
     """A second budget that is met as well: the live share by unit, such as '{weights: 0.1}'."""
-    floor: options.Floor | None = None
+    floor: option_types.Floor | None = None
     """Share of what a uniform allocation would give it that every layer keeps; by default 0.2 under
     a budget of synops or energy, else 0."""
-    regrow: options.Regrowth | None = None
+    regrow: option_types.Regrowth | None = None
     """What regrowth goes by, instead of the method's own score."""
-    regrow_fraction: options.RegrowFraction | None = None
+    regrow_fraction: option_types.RegrowFraction | None = None
     """Share of the survivors chosen by regrowth, instead of the method's own."""
-    allocation: options.Allocation | None = None
+    allocation: option_types.Allocation | None = None
     """How the budget is spread over the layers, instead of the method's own."""
-    schedule: options.Schedule | None = None
+    schedule: option_types.Schedule | None = None
     """How sparsity grows over the pruning epochs, instead of the method's own."""
-    every: options.Every | None = None
+    every: option_types.Every | None = None
     """Optimiser steps between two pruning events (weights); by default about 15 events. Without
     effect where a method has its own: one-shot, at-start, imp."""
-    gradient_batches: options.GradientBatches | None = None
+    gradient_batches: option_types.GradientBatches | None = None
     """Training steps before an event whose squared gradients fisher averages; by default 10, or as
     many as there are."""
-    initial_value: options.InitialValue | None = None
+    initial_value: option_types.InitialValue | None = None
     """Initial value of a returned weight, instead of the method's own."""
     rate_penalty: _Rate = 0.0
     """Added to the loss of the pruned net: this times the mean firing rate of its neurons."""
@@ -181,37 +181,37 @@ class RunConfig:
     extensions: tuple[str, ...] = ()
     """Modules of your own that register criteria, allocations or methods, such as '[mine]'."""
 
-    saliency: options.Saliency | None = None
+    saliency: option_types.Saliency | None = None
     """What is dropped first, instead of the method's own score."""
-    fraction_schedule: options.FractionSchedule | None = None
+    fraction_schedule: option_types.FractionSchedule | None = None
     """How the regrown share changes over the events, instead of the method's own."""
-    fraction_of: options.FractionOf | None = None
+    fraction_of: option_types.FractionOf | None = None
     """Whether it is a share of the weights live after or before an event, instead of the method's
     own."""
-    regrow_within: options.RegrowWithin | None = None
+    regrow_within: option_types.RegrowWithin | None = None
     """Whether regrowth competes over the network or within each layer."""
-    regrow_layers: options.RegrowLayers | None = None
+    regrow_layers: option_types.RegrowLayers | None = None
     """Layers that take part in regrowth: those that feed spiking neurons, or all."""
-    regrow_until: options.RegrowUntil | None = None
+    regrow_until: option_types.RegrowUntil | None = None
     """Whether regrowth ends with the pruning epochs or goes on to the end of the training."""
-    initial_density: options.InitialDensity | None = None
+    initial_density: option_types.InitialDensity | None = None
     """Live share before the first step; below 1 the net starts sparse."""
-    start_saliency: options.StartSaliency | None = None
+    start_saliency: option_types.StartSaliency | None = None
     """What a net that starts sparse keeps, such as random or snip."""
-    settled_below: options.Share | None = None
+    settled_below: option_types.Share | None = None
     """Share of the mask that may differ for an early-bird event."""
-    gate_penalty: options.GatePenalty | None = None
+    gate_penalty: option_types.GatePenalty | None = None
     """Weight in the loss of the share of connections with open gates, of upr and upr-rate."""
-    gate_lr: options.GateLr | None = None
+    gate_lr: option_types.GateLr | None = None
     """Learning rate of the gates."""
-    gate_cost: options.GateCost | None = None
+    gate_cost: option_types.GateCost | None = None
     """What an open gate costs: connections, or the operands that were measured."""
 
     imp: Imp = field(default_factory=Imp)
     """Rounds of the method imp."""
     criticality: CriticalityOptions = field(default_factory=CriticalityOptions)
     """How criticality is measured."""
-    channels: options.ChannelOptions = field(default_factory=options.ChannelOptions)
+    channels: option_types.ChannelOptions = field(default_factory=option_types.ChannelOptions)
     """Options of channel pruning."""
     epochs: Epochs = field(default_factory=Epochs)
     """How long each stage trains."""
@@ -278,7 +278,7 @@ class RunConfig:
     @property
     def has_budget_of_operations(self) -> bool:
         """Whether a budget is a share of the dense net's SynOps or energy."""
-        return bool({self.budget_unit, *self.within} & set(options.OPERATIONS))
+        return bool({self.budget_unit, *self.within} & set(option_types.OPERATIONS))
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,7 @@ from typing import cast
 from spikeprune.errors import ConfigError
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.pruning import methods
-from spikeprune.pruning.methods import Method
+from spikeprune.pruning.method_rows import Method
 from spikeprune.pruning.options import PruneOptions, PruneOverrides
 
 

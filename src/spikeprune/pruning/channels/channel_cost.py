@@ -7,7 +7,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from spikeprune.pruning.options import OPERATIONS
+from spikeprune.pruning.option_types import OPERATIONS
 from spikeprune.science.cost import operation_nj
 from spikeprune.wiring.tied_channels import ChannelGroup
 from spikeprune.wiring.wiring import Layer, Wiring

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from spikeprune.measuring.weight_operands import WeightOperands
 from spikeprune.observing.observer import Observer, score_loader
 from spikeprune.observing.potential_sums import ChannelStats
 from spikeprune.pruning.criteria.inputs import Observations
+from spikeprune.pruning.events.gradient_squares import GradientSquares
 from spikeprune.pruning.events.layer_inputs import (
     FILTERED,
     filtered_inputs,
@@ -23,7 +25,8 @@ from spikeprune.pruning.events.layer_inputs import (
     with_operands,
 )
 from spikeprune.pruning.layer_patterns import matching
-from spikeprune.pruning.options import PruneOptions, needs_of
+from spikeprune.pruning.needs import needs_of
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.wiring.wiring import Wiring
 
 
@@ -57,6 +60,8 @@ class EventObserver:
         self._observer: Observer | None = None
         self._operands: WeightOperands | None = None
         self._filtered: FilteredInputs | None = None
+        squared = event_steps if "squared-gradients" in needs else ()
+        self._squares = GradientSquares(squared, batches=options.gradient_batches)
         if self.active:  # also where a loader is scored: it refuses curves that cannot serve
             self._observer = Observer(
                 model,
@@ -100,6 +105,10 @@ class EventObserver:
             for watcher in self._watchers:
                 watcher.arm()
 
+    def take_gradients(self, step: int, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Square the gradients of the coming step if an event soon after it needs them."""
+        self._squares.take(step, parameters)
+
     def disarm(self) -> None:
         """Stop observing and free every neuron and layer."""
         for watcher in self._watchers:
@@ -109,16 +118,18 @@ class EventObserver:
         self, gradients: Mapping[str, Tensor], generator: torch.Generator
     ) -> Observations:
         """Return what the due event may look at, over all processes, and disarm. Collective."""
+        seen = Observations(generator, gradients=gradients, squares=self._squares.mean())
         if self._observer is None:
-            return Observations(generator, gradients=gradients)
+            return seen
         if self.on_training:
             self.disarm()
             stats = self._observer.compute(over_ranks=True)
         else:
             with self._operands or nullcontext(), self._filtered or nullcontext():
                 stats = self._score_loader()
-        seen = with_filtered(Observations(generator, stats, gradients), self._filtered)
-        return with_operands(seen, self._operands)
+        return with_operands(
+            with_filtered(replace(seen, stats=stats), self._filtered), self._operands
+        )
 
     def _score_loader(self) -> dict[str, ChannelStats]:
         assert self._batches is not None
@@ -140,6 +151,7 @@ class EventObserver:
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of an unfinished window of batches."""
         state = {} if self._observer is None else self._observer.state_dict()
+        state |= {"squares": self._squares.state_dict()}
         if self._operands is not None:
             state |= {"reads": self._operands.state_dict()}
         if self._filtered is not None:
@@ -148,6 +160,8 @@ class EventObserver:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
+        parameters = dict(self._model.named_parameters())
+        self._squares.load_state_dict(state.get("squares", {}), parameters)
         if self._observer is not None:
             self._observer.load_state_dict(state)
         if self._operands is not None:

@@ -19,7 +19,8 @@ from spikeprune.pruning.criteria.inputs import Observations
 from spikeprune.pruning.criteria.of_weights import SALIENCY
 from spikeprune.pruning.events.layer_inputs import filtered_inputs, with_filtered, with_operands
 from spikeprune.pruning.events.schedule import PlannedEvent
-from spikeprune.pruning.options import PruneOptions, needs_of
+from spikeprune.pruning.needs import needs_of
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.science.schedule import density_at
 from spikeprune.wiring.wiring import Wiring
 

@@ -12,7 +12,8 @@ from spikeprune.pruning.criteria.inputs import Observations, ScoreInputs, weight
 from spikeprune.pruning.criteria.of_weights import REGROWTH, SALIENCY
 from spikeprune.pruning.events.schedule import PlannedEvent
 from spikeprune.pruning.layer_patterns import matching
-from spikeprune.pruning.options import PruneOptions, needs_of
+from spikeprune.pruning.needs import needs_of
+from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.selection import Selection
 from spikeprune.pruning.two_budgets import spend_both
 from spikeprune.pruning.weights.choose_weights import (

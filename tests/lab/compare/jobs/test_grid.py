@@ -5,7 +5,7 @@ import pytest
 from spikeprune.errors import ConfigError
 from spikeprune.lab.compare.jobs.grid import jobs, spread
 from spikeprune.lab.run.dense_net import dense_key
-from spikeprune.pruning import methods
+from spikeprune.pruning import method_rows
 
 
 def keys(config):
@@ -117,7 +117,7 @@ def test_methods_of_ones_own_are_known_once_their_module_is_named(grid, tmp_path
         "method(name='mine', granularities=('weight',), saliency='magnitude', summary='once')\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(methods, "METHODS", list(methods.METHODS))
+    monkeypatch.setattr(method_rows, "METHODS", list(method_rows.METHODS))
     with pytest.raises(ConfigError, match="mine"):
         jobs(grid(methods=["mine"]))
     extended = {"extensions": ["grid_of_mine"]}
@@ -125,5 +125,5 @@ def test_methods_of_ones_own_are_known_once_their_module_is_named(grid, tmp_path
     (unknown,) = jobs(config)  # not imported: taken for a method of theirs
     assert "grid_of_mine" not in sys.modules
     assert jobs(config, trust_code=True) == [unknown]
-    assert [m.name for m in methods.METHODS][-1] == "mine"
+    assert [m.name for m in method_rows.METHODS][-1] == "mine"
     assert unknown.sparsity is not None

@@ -30,7 +30,7 @@ from spikeprune.lab.run_folder import RunFolder
 from spikeprune.lab.settings.config import RunConfig
 from spikeprune.lab.settings.imp_rounds import epochs_of
 from spikeprune.manifest import NAME
-from spikeprune.pruning.options import OPERATIONS
+from spikeprune.pruning.option_types import OPERATIONS
 from spikeprune.pruning.pruner import Pruner
 from spikeprune.science.cost import operation_nj
 from spikeprune.science.masks import Mask

@@ -7,7 +7,7 @@ from torch import nn
 
 from spikeprune import Pruner
 from spikeprune.errors import ConfigError, ModelError, RunError
-from spikeprune.pruning.gradient_squares import BATCHES, GradientSquares
+from spikeprune.pruning.events.gradient_squares import BATCHES, GradientSquares
 from spikeprune.science.saliency import fisher
 
 WEIGHT = nn.Parameter(torch.tensor([1.0, 2.0]))
