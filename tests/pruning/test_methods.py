@@ -87,6 +87,7 @@ def test_unknown_methods_list_those_of_the_granularity():
         ({}, "criticality-ranked"),
         ({"granularity": "weight", "budget": "weights"}, "criticality-ranked"),
         ({"budget": "synops"}, "criticality-erk"),
+        ({"budget": "energy"}, "criticality-erk"),
         ({"granularity": "channel"}, "criticality"),
         ({"granularity": "channel", "budget": "weights"}, "criticality"),
     ],

@@ -30,6 +30,7 @@ from spikeprune.pruning.methods import options_for
 from spikeprune.pruning.option_types import ChannelOptions
 from spikeprune.pruning.options import PruneOptions
 from spikeprune.pruning.pruner import Pruner
+from spikeprune.pruning.selection import EventRecord
 from spikeprune.science.schedule import density_at
 from spikeprune.training.checkpoint import load_tree, save_tree
 from spikeprune.training.losses import loss_by_name
@@ -649,7 +650,7 @@ def test_a_group_may_live_by_regrowth_alone():
     assert loop.pruner.mask["stem.conv.weight"].all()
 
 
-@pytest.mark.parametrize("budget", ["parameters", "macs", "synops"])
+@pytest.mark.parametrize("budget", ["parameters", "macs", "synops", "energy"])
 def test_channel_budgets(budget):
     loop = Loop(
         conv_net(),
@@ -661,6 +662,31 @@ def test_channel_budgets(budget):
     assert use.unit == budget
     assert 0 < use.cost <= use.allowed == pytest.approx(0.5 * use.total)
     assert all(int(m.sum()) >= 2 for m in loop.pruner.granularity.live.values())
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+@pytest.mark.parametrize("allocation", ["global", "budget"])
+def test_two_budgets_hold_at_every_event(granularity, allocation):
+    first = {"weight": "energy", "channel": "macs"}[granularity]
+    second = {"weight": "weights", "channel": "energy"}[granularity]
+    budget = {"budget": first}
+    if granularity == "channel":
+        budget = {"channels": ChannelOptions(budget=first)}
+    loop = Loop(
+        conv_net(),
+        granularity=granularity,
+        allocation=allocation,
+        sparsity=0.5,
+        within={second: 0.5},
+        **budget,
+    ).run(8)
+    for event in loop.pruner.events:
+        uses = (event.budget, *event.budget.within)
+        assert [use.unit for use in uses] == [first, second]
+        assert all(0 < use.cost <= use.allowed for use in uses)
+        assert EventRecord.from_dict(event.to_dict()) == event
+    for use in uses:
+        assert use.allowed == pytest.approx(0.5 * use.total)
 
 
 # -- nothing stays behind -----------------------------------------------------------------------

@@ -523,3 +523,19 @@ def test_a_budget_of_synops_is_told_with_its_gap(tmp_path):
     share = metrics["pruned"]["synops_per_sample"] / metrics["dense"]["synops_per_sample"]
     said = f"takes {percent(share)} of the dense net's SynOps on the test set, where {percent(0.4)}"
     assert any(said in note for note in metrics["notes"])
+
+
+def test_two_budgets_are_told_and_energy_is_that_of_the_evaluation(tmp_path):
+    made = make(tmp_path / "x", budget="energy", within={"weights": 0.5}, method="lamp")
+    run(made)
+    metrics = read_json(RunFolder(made.folder).metrics)
+    assert metrics["target"] == {"sparsity": 0.6, "budget": "energy", "within": {"weights": 0.5}}
+    details = metrics["regrowth"]["events"][-1]["details"]
+    (second,) = details["within"]
+    for use, share in ((details, 0.4), (second, 0.5)):
+        assert use["cost"] <= use["allowed"] == pytest.approx(share * use["total"])
+    assert max(use["cost"] / use["allowed"] for use in (details, second)) > 0.9
+    pruned, dense = (metrics[net]["energy_nj_per_sample"] for net in ("pruned", "dense"))
+    said = f"takes {percent(pruned / dense)} of the dense net's energy on the test set"
+    assert any(said in note for note in metrics["notes"])
+    assert any(note.startswith("weights: ") for note in metrics["notes"])

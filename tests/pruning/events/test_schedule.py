@@ -63,6 +63,14 @@ def test_channels_have_one_event_at_the_end():
     assert list(found) == [7]
 
 
+def test_a_second_budget_falls_as_the_first_and_the_last_shares_are_final():
+    made = options(schedule="linear", every=2, budget="synops", within={"weights": 0.4})
+    found = planned_events(made, 4)
+    assert [planned.density for planned in found.values()] == pytest.approx([0.6, 0.2])
+    assert [planned.within["weights"] for planned in found.values()] == pytest.approx([0.7, 0.4])
+    assert [planned.is_final for planned in found.values()] == [False, True]
+
+
 def test_a_start_sparser_than_the_end_is_refused():
     with pytest.raises(ConfigError, match="never gets denser"):
         planned_events(options(initial_density=0.1, start_saliency="random"), 10)

@@ -17,7 +17,7 @@ class PlannedEvent(NamedTuple):
     density: float  # live share after it, of the weights or of the budget
     options: PruneOptions  # the pruner's, with the saliency and regrowth fraction of this event
     within: Mapping[str, float] = MappingProxyType({})  # live shares of further budgets, by unit
-    last: bool = True
+    is_final: bool = True  # whether these are the shares after the last event
 
 
 def planned_events(
@@ -89,7 +89,9 @@ def _planned(options: PruneOptions, k: int, falling: int, n: int) -> PlannedEven
         return density_at(done, falling, final, initial=initial, schedule=options.schedule)
 
     within = {unit: density(share) for unit, share in options.within.items()}
-    planned = PlannedEvent(density(1 - options.sparsity), options, within, last=k >= falling)
+    final = 1 - options.sparsity
+    share = density(final)
+    planned = PlannedEvent(share, options, within, is_final=share == final)
     if k == 0:
         kind = options.start_saliency or options.saliency
         start = replace(options, saliency=kind, regrow="none", regrow_fraction=0.0)

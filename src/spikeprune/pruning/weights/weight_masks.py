@@ -221,7 +221,7 @@ class WeightMasks:
                 )
 
             both = len(budgets) == 2 and _per_cost(options)
-            selection = spend_both(fitted, exact=planned.last) if both else fitted(0.0)
+            selection = spend_both(fitted, exact=planned.is_final) if both else fitted(0.0)
         if latent.active:
             selection = _came_back(selection, self.live)
         self.live = selection.live
