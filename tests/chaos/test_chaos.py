@@ -13,6 +13,7 @@ from tests.chaos.ground import Ground, share
 
 from spikeprune import cli
 from spikeprune.measuring import latency
+from spikeprune.science import health
 
 KINDS = {
     kills: 113,
@@ -31,7 +32,8 @@ def ground(tmp_path_factory):
     """The finished and the half-finished run that all cases start from."""
     with pytest.MonkeyPatch.context() as patch:
         # What `tiny.warm` sets is put back for other tests.
-        for owner, name in ((latency, "_ROUNDS"), (latency, "_SECONDS"), (cli, "_parser")):
+        changed = ((latency, "_ROUNDS"), (latency, "_SECONDS"), (cli, "_parser"), (health, "LEVEL"))
+        for owner, name in changed:
             patch.setattr(owner, name, getattr(owner, name))
         yield Ground(tmp_path_factory.mktemp("chaos"))
     gc.unfreeze()

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import pytest
 import torch
@@ -101,8 +102,10 @@ def test_events_on_weights(layers, options, total):
     for name, mask in live.items():
         for pattern, (low, high) in options.limits.items():
             if within_limits(name, pattern):
-                least = math.ceil(low * mask.numel() - 1e-6)
-                most = max(least, math.floor(high * mask.numel() + 1e-6))
+                # Decimal fractions, as they were written.
+                low, high = (Fraction(one).limit_denominator(10**9) for one in (low, high))
+                least = math.ceil(low * mask.numel())
+                most = max(least, math.floor(high * mask.numel()))
                 assert least <= int(mask.sum()) <= most
 
 

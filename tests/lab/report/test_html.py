@@ -24,7 +24,7 @@ def page(figures=(), styles=("report.css",), **values):
         "definitions": [("Term", "Text")],
         "citations": [("Paper", "https://example.org/paper"), ("Book", "")],
     }
-    empty = ("notes", "contrasts", "facts", "config", "files", "prints", "cells")
+    empty = ("notes", "contrasts", "facts", "config", "files", "prints", "cells", "front")
     values = defaults | dict.fromkeys(empty, ()) | values
     return render_page("compare.html", figures, styles=styles, **values)
 

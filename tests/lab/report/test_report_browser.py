@@ -377,7 +377,7 @@ def test_a_comparison_draws_fits_and_stays_silent(browser, comparison, width, da
         "[...document.querySelectorAll('.plot')].filter(p => p.querySelector('.errorbars path'))"
         ".map(p => p.dataset.figure)"
     )
-    assert drawn == ["sparsity-0", "synops-0"]
+    assert drawn == ["sparsity-0", "synops-0", "energy-0", "bytes-0"]
     assert page.value("document.querySelectorAll('.absent').length") == 0
     assert page.value("document.documentElement.scrollWidth") == width
     if width == 1280:  # the two tables that matter need no scrolling there

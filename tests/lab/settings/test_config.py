@@ -176,6 +176,8 @@ NOT_DENSE = {
     "initial_density": 0.5,
     "start_saliency": "snip",
     "budget": "synops",
+    "within": {"weights": 0.5},
+    "floor": 0.1,
     "rate_penalty": 0.1,
     "synops_penalty": 0.1,
     "teacher": {"weight": 0.5},

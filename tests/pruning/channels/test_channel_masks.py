@@ -57,7 +57,7 @@ def test_what_cannot_be_done_is_refused_in_advance(masked):
     with pytest.raises(BudgetError, match="floors alone exceed the budget"):
         crowded.check()
     _, whole = masked(ChannelMasks, dense_synops=dict.fromkeys(LAYERS, 1.0))
-    with pytest.raises(ConfigError, match="goes with a budget of synops, got one of channels"):
+    with pytest.raises(ConfigError, match="of synops or energy, got one of channels"):
         whole.check()
 
 

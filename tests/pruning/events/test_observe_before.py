@@ -205,7 +205,7 @@ def test_a_state_without_the_counts_that_a_budget_needs_is_refused():
     made = observer(net(), granularity="channel", regrow="none", budget="synops")
     state = made.state_dict()
     del state["reads"]
-    with pytest.raises(RunError, match="lacks the operands counted for the budget of synops"):
+    with pytest.raises(RunError, match="lacks the operands counted for the budget of operations"):
         made.load_state_dict(state)
 
 

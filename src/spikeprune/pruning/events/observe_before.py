@@ -151,7 +151,9 @@ class EventObserver:
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of an unfinished window of batches."""
         state = {} if self._observer is None else self._observer.state_dict()
-        state |= {"squares": self._squares.state_dict()}
+        squares = self._squares.state_dict()
+        if squares["taken"]:
+            state |= {"squares": squares}
         if self._operands is not None:
             state |= {"reads": self._operands.state_dict()}
         if self._filtered is not None:

@@ -230,7 +230,7 @@ def choose_weights(
             density,
             options,
             growing=regrowth.keys(),
-            pinned={name: max(count, held.get(name, 0)) for name, count in pinned.items()},
+            pinned=_room_for(held, pinned, round(density * sum(m.numel() for m in live.values()))),
             floors=held,
         )
         chosen = _choose_from(pools, weights, live, ranked=ranked, regrowth=regrowth)
@@ -239,6 +239,17 @@ def choose_weights(
         if not short:
             return chosen
         held |= short
+
+
+def _room_for(floors: Mapping[str, int], pinned: Mapping[str, int], total: int) -> dict[str, int]:
+    """Return the counts of pinned layers, lowered where the floors of others need the room."""
+    room = total - sum(floors.values())
+    counts = {}
+    for name, count in pinned.items():
+        least = floors.get(name, 0)
+        counts[name] = least + max(0, min(count - least, room))
+        room -= counts[name] - least
+    return counts
 
 
 def _choose_from(

@@ -205,10 +205,8 @@ def _budget_notes(pruner: Pruner, dense: Measured, pruned: Measured) -> list[str
         forced = ", ".join(f"{name} +{n}" for name, n in last.budget.forced.items())
         notes.append(f"floors or rounding kept channels that the ranking would have cut: {forced}")
     channels = pruner.granularity.groups is not None
-    names = [row["name"] for row in dense["layers"]] if channels else list(last.layers)
-    for use in uses:
-        if use.unit not in OPERATIONS:
-            continue
+    for use in (one for one in uses if one.unit in OPERATIONS):
+        names = [row["name"] for row in dense["layers"]] if channels else list(last.layers)
         before, after = (
             sum(_cost_of(row, use.unit) for row in net["layers"] if row["name"] in names)
             for net in (dense, pruned)
