@@ -29,6 +29,9 @@ def test_a_sound_run_passes_and_nothing_is_written(config, tmp_path):
     [
         ({"sparsity": None}, ["sparsity is missing", "--sparsity 0.9"]),
         ({"sparsity": 0.0}, ["sparsity", "(0, 1)"]),
+        ({"budget": "energy", "input_operands": "analog"}, ["by value", "a budget of synops"]),
+        ({"budget": "synops", "within": {"synops": 0.1}}, ["second budget of synops", "weights"]),
+        ({"budget": "synops", "within": {"weights": 1.5}}, ["within.weights", "(0, 1)"]),
         ({"sparsity": 1.0}, ["sparsity", "(0, 1)"]),
         ({"sparsity": float("nan")}, ["sparsity", "(0, 1)"]),
         ({"epochs": {"prune": 0}}, ["epochs.prune", "at least 1", "got 0"]),

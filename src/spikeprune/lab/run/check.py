@@ -100,6 +100,11 @@ def _method(config: RunConfig) -> None:
     options = prune_options(config)
     if method.rewinds:
         rounds_of(config)
+    if config.input_operands == "analog" and "energy" in (options.unit, *options.within):
+        raise ConfigError(
+            "a budget of energy counts the operands of the input by value, and --input_operands "
+            "analog measures the net by another rule; leave it out, or take a budget of synops"
+        )
     if options.schedule == "at-start" and config.weights:
         raise ConfigError(
             f"method {config.method!r} chooses weights before any training, but starts from the "
