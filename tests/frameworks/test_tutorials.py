@@ -124,7 +124,8 @@ def test_it_is_pruned_to_nine_tenths_by_counting(case):
     names = tuple(name.removesuffix(".surrogate_function") for name in pruner.wiring.neurons)
     assert names == NEURONS[case.name]
     if names:
-        assert pruner.notes == ()
+        # One ranking of the whole net may leave a small layer without a weight, which is said.
+        assert [note for note in pruner.notes if "no live weight is left" not in note] == []
         assert sum(event.regrown for event in pruner.events) > 0
     else:
         assert "weights are pruned by saliency alone" in pruner.notes[0]
