@@ -49,6 +49,7 @@ def test_a_sound_run_passes_and_nothing_is_written(config, tmp_path):
         ({"optimizer": {"lr": 1e300}}, ["optimizer.lr", "1e+06"]),
         ({"method": "m" * 10**5}, ["method", "4096 characters", "mmm..."]),
         ({"seed": 2**64}, ["seed", "64 bits"]),
+        ({"optimizer": {"lr": 10**400}}, ["optimizer.lr", "64 bits"]),
         ({"optimizer": {"momentum": 1.0}}, ["optimizer.momentum", "[0, 1)"]),
         ({"optimizer": {"lr": float("inf")}}, ["optimizer.lr", "in (0, 1e+06]"]),
         ({"out": "two\nlines"}, ["out", "one line"]),

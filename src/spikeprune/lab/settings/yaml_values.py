@@ -84,7 +84,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         part = get_args(hint)[1]
         return {str(name): _convert(part, v, f"{where}.{name}") for name, v in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(_printable(value, where))
     if isinstance(hint, type) and type(value) is hint:
         return _printable(value, where)
     raise ConfigError(f"{where}: expected {describe(hint)}, got {shown(value)}")
