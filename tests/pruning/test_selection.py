@@ -140,3 +140,13 @@ def test_the_use_of_a_budget_goes_through_json(use):
 
 def test_an_event_without_a_budget_has_no_use():
     assert BudgetUse.from_dict({}) is None
+
+
+def test_a_budget_says_what_is_used_and_which_sparsity_its_cost_would_meet():
+    second = BudgetUse("weights", cost=30.0, allowed=40.0, total=100.0)
+    first = BudgetUse("synops", cost=1.00005, allowed=2.0, total=3.0, within=(second,))
+    assert (first.used, second.used) == (pytest.approx(0.500025), 0.75)
+    assert (first.highest_sparsity, second.highest_sparsity) == (0.6666, 0.7)
+    assert BudgetUse("macs", cost=5.0, allowed=1.0, total=4.0).highest_sparsity == 0.0
+    assert Selection({}, {}, first).uses == (first, second)
+    assert Selection({}, {}).uses == ()

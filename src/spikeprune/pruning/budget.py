@@ -13,11 +13,10 @@ def check_reference(
     """Refuse SynOps of a dense net that leave out a layer, are all 0, or have no use."""
     if dense_synops is None:
         return
-    units = (options.unit, *options.within)
-    if not set(units) & set(OPERATIONS):
+    if not set(options.units) & set(OPERATIONS):
         raise ConfigError(
             f"dense_synops goes with a budget of {' or '.join(OPERATIONS)}, got one of "
-            f"{' and '.join(units)}"
+            f"{' and '.join(options.units)}"
         )
     missing = [name for name in layers if name not in dense_synops]
     if missing or not sum(dense_synops.values()) > 0:

@@ -18,6 +18,6 @@ def needs_of(options: PruneOptions, *, start: bool = False) -> frozenset[Need]:
         needs.add("gradient")
     if options.latent == "gates" and options.gate_cost == "operands":
         needs |= {"potentials", "operands"}
-    if {options.unit, *options.within} & set(OPERATIONS):
+    if set(options.units) & set(OPERATIONS):
         needs |= {"potentials", "operands"}  # the observer of potentials counts the samples
     return frozenset(needs)

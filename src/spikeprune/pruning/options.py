@@ -215,11 +215,16 @@ class PruneOptions:
         return {"weight": self.budget, "channel": self.channels.budget}[self.granularity]
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Units of all budgets, that of `sparsity` first."""
+        return (self.unit, *self.within)
+
+    @property
     def least_share(self) -> float:
         """The floor in force: the given one, or that of the budgets' units."""
         if self.floor is not None:
             return self.floor
-        return FLOOR if {self.unit, *self.within} & set(OPERATIONS) else 0.0
+        return FLOOR if set(self.units) & set(OPERATIONS) else 0.0
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -329,7 +334,7 @@ def _refuse_for_weights(options: PruneOptions) -> None:
             "comes back, or schedule 'at-start'"
         )
     _refuse_start(options)
-    operations = [unit for unit in (options.budget, *options.within) if unit in OPERATIONS]
+    operations = [unit for unit in options.units if unit in OPERATIONS]
     if operations and options.limits:
         raise ConfigError(
             "density limits are counts of weights and do not go with a budget of "

@@ -21,6 +21,16 @@ class BudgetUse:
     forced: Mapping[str, int] = field(default_factory=dict)  # channels kept by floors or rounding
     within: "tuple[BudgetUse, ...]" = ()  # further budgets of the same event
 
+    @property
+    def used(self) -> float:
+        """Spent share of the budget."""
+        return self.cost / self.allowed
+
+    @property
+    def highest_sparsity(self) -> float:
+        """The sparsity that this cost would meet, rounded down to four places."""
+        return max(0.0, int((1 - self.cost / self.total) * 10_000) / 10_000)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON values that run folders and checkpoints hold."""
         values = asdict(replace(self, within=()))
@@ -45,6 +55,11 @@ class Selection:
     regrown: dict[str, Tensor]
     budget: BudgetUse | None = None  # None where the budget is a count of weights
     values: Mapping[str, Tensor] = field(default_factory=dict)  # new ones of weights, by layer
+
+    @property
+    def uses(self) -> tuple[BudgetUse, ...]:
+        """The use of every budget, the first one first; empty for a count of weights."""
+        return (self.budget, *self.budget.within) if self.budget else ()
 
     @property
     def live(self) -> dict[str, Tensor]:

@@ -45,6 +45,5 @@ def spend_both(fitted: Callable[[float], Selection], *, exact: bool = True) -> S
 
 def _used(selection: Selection) -> tuple[float, float]:
     """Return the used shares of both budgets."""
-    assert selection.budget is not None
-    first, second = (one.cost / one.allowed for one in (selection.budget, *selection.budget.within))
-    return first, second
+    first, second = selection.uses
+    return first.used, second.used

@@ -100,7 +100,7 @@ def _method(config: RunConfig) -> None:
     options = prune_options(config)
     if method.rewinds:
         rounds_of(config)
-    if config.input_operands == "analog" and "energy" in (options.unit, *options.within):
+    if config.input_operands == "analog" and "energy" in options.units:
         raise ConfigError(
             "a budget of energy counts the operands of the input by value, and --input_operands "
             "analog measures the net by another rule; leave it out, or take a budget of synops"

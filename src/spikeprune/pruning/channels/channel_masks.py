@@ -132,7 +132,7 @@ class ChannelMasks:
                 multiplying=seen.multiplying if seen else (),
                 dense_synops=self._dense_synops,
             )
-            for unit in (self._options.unit, *self._options.within)
+            for unit in self._options.units
         ]
         return choose_channels(saliency, regrowth, costs, self._options)
 

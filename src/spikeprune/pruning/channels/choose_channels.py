@@ -94,21 +94,17 @@ def _mixed(
 
 
 def _meets(selection: Selection) -> bool:
-    assert selection.budget is not None
-    return all(use.cost <= use.allowed for use in (selection.budget, *selection.budget.within))
+    return all(use.cost <= use.allowed for use in selection.uses)
 
 
 def _too_small(fewest: Selection, options: PruneOptions) -> BudgetError:
-    assert fewest.budget is not None
-    uses = (fewest.budget, *fewest.budget.within)
-    use = max(uses, key=lambda use: use.cost / use.allowed)
-    most = max(0.0, int((1 - use.cost / use.total) * 10_000) / 10_000)
+    use = max(fewest.uses, key=lambda use: use.used)
     return BudgetError(
         f"the floors alone exceed the budget: {options.channels.floor} channel(s) per layer, "
         f"{options.least_share:g} of a uniform allocation, multiples of "
         f"{options.channels.round_to}, with what is left whole, cost {use.cost:.6g}, more than "
         f"{use.allowed:.6g} of {use.total:.6g} {use.unit}; the highest sparsity that this net "
-        f"allows is {most}: lower the sparsity, or the floors"
+        f"allows is {use.highest_sparsity}: lower the sparsity, or the floors"
     )
 
 

@@ -88,7 +88,8 @@ def fit_budgets(
 
     count = _largest_within(used, least, most)
     if count is None:
-        raise _too_small(choose(least), budgets, least)
+        fewest = choose(least)
+        raise _too_small([one.use(fewest) for one in budgets], least)
     selection = choose(count)
     first, *further = (one.use(selection) for one in budgets)
     return replace(selection, budget=replace(first, within=tuple(further)))
@@ -107,22 +108,16 @@ def mixed(budgets: Sequence[Budget], share: float) -> dict[str, Tensor]:
     return {name: first * cost + second * costs[1][name] for name, cost in costs[0].items()}
 
 
-def _too_small(fewest: Selection, budgets: Sequence[Budget], least: int) -> BudgetError:
-    one = max(budgets, key=lambda one: one.used(fewest.live))
-    spent = one.spent(fewest.live)
+def _too_small(fewest: Sequence[BudgetUse], least: int) -> BudgetError:
+    use = max(fewest, key=lambda use: use.used)
     what = "a single live weight costs"
     if least > 1:
         what = f"the {least:,} weights of the floors cost"
     return BudgetError(
-        f"{what} {spent:.6g} {one.unit}, more than the budget of {one.allowed:.6g} of "
-        f"{one.total:.6g}; the highest sparsity that this net allows is "
-        f"{_below(1 - spent / one.total)}: lower the sparsity, or the floor"
+        f"{what} {use.cost:.6g} {use.unit}, more than the budget of {use.allowed:.6g} of "
+        f"{use.total:.6g}; the highest sparsity that this net allows is {use.highest_sparsity}: "
+        "lower the sparsity, or the floor"
     )
-
-
-def _below(sparsity: float) -> float:
-    """Round down to four places."""
-    return max(0.0, int(sparsity * 10_000) / 10_000)
 
 
 def _largest_within(used: Callable[[int], float], low: int, high: int) -> int | None:
